@@ -1,0 +1,253 @@
+"""Typed parameters: one pydantic model per section of params.yaml.
+
+Unknown keys and wrong types are refused by name. Nothing is read on import, and no field has a default:
+params.yaml is the only place where a value stands.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from faceanim.errors import FaceanimError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """What every section shares: no unknown keys, no coercion, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class RunConfig(Section):
+    """How the work is spread over this machine; nothing here may change what is written."""
+
+    workers: Positive
+    """Worker processes for download, crop and landmarks."""
+    shard_size: Positive
+    """Clips in a shard, the unit that is scheduled, shown and retried."""
+    item_timeout_s: Positive
+    """Seconds after which a clip that hangs its decoder is given up, with a reason."""
+
+
+class IndexConfig(Section):
+    """Where the videos come from, and who is held out."""
+
+    source: Literal["folder", "voxceleb"]
+    """`folder`: `<person>/<name>.<ext>` below `path`; `voxceleb`: the metadata CSV at `path`."""
+    path: str
+    test_people: tuple[str, ...]
+    """Held-out people by name; empty: chosen by a hash of the name, so that adding one moves nobody else."""
+    test_fraction: Fraction
+    """Share of the people to hold out when `test_people` is empty."""
+
+
+class DownloadConfig(Section):
+    """How videos are fetched."""
+
+    max_height: Positive
+    """Lines of the largest format asked for."""
+    retries: Annotated[int, Field(ge=0)]
+
+
+class CropConfig(Section):
+    """The paper's section 4: track, cut and resize the faces."""
+
+    size: Positive
+    """Side of the square crops written, in pixels."""
+    min_size: Positive
+    """Smallest side of a crop in the source video, in pixels; smaller ones are rejected."""
+    min_frames: Positive
+    max_frames: Positive
+    """Longest sequence, in frames; a longer one is split."""
+    min_iou: Fraction
+    """A sequence ends where the face's box overlaps the first one by less (intersection over union)."""
+    margin: NonNegative
+    """Room added on each side of the smallest box that holds all the boxes, as a share of its side."""
+    cut_threshold: Fraction
+    """A cut is where the mean absolute difference of two small grey frames exceeds this (0 to 1)."""
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)]
+    decoder: Literal["decord", "pyav"]
+
+    @model_validator(mode="after")
+    def _frames_in_order(self) -> "CropConfig":
+        if self.min_frames > self.max_frames:
+            raise ValueError("min_frames exceeds max_frames")
+        return self
+
+
+class LandmarksConfig(Section):
+    """Which detector finds the facial landmarks."""
+
+    detector: Literal["dlib", "mediapipe"]
+    """`dlib`: 68 points, offline, non-commercial weights; `mediapipe`: 478 points, weights fetched once."""
+
+
+class AnimationModelConfig(Section):
+    """Shape of the animation network (figure 2)."""
+
+    size: Positive
+    """Side of the frames, in pixels."""
+    keypoints: Positive
+    motion_size: Positive
+    """Side of the frames on which keypoints and dense motion are found, in pixels."""
+    encoder: Literal["resnet18", "resnet34", "resnet50"]
+    decoder_channels: tuple[Positive, Positive, Positive, Positive, Positive]
+    temperature: Annotated[float, Field(gt=0)]
+    """Softmax temperature of the keypoint heatmaps."""
+    kp_variance: Annotated[float, Field(gt=0)]
+    """Variance of the Gaussians drawn at the keypoints, in units of [-1, 1]."""
+    motion_channels: Positive
+    motion_blocks: Positive
+    generator_channels: Positive
+    generator_downs: Positive
+    generator_blocks: Positive
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> "AnimationModelConfig":
+        if self.size % self.motion_size:
+            raise ValueError("size must be a multiple of motion_size")
+        if self.motion_size % 32:
+            raise ValueError("motion_size must be a multiple of 32 (the encoder halves it five times)")
+        return self
+
+
+class LossWeights(Section):
+    """Weights of the terms of eq. 6, and of what later work adds; 0 switches a term off."""
+
+    perceptual: NonNegative
+    """Eq. 3, on VGG-19; needs its weights."""
+    pixel: NonNegative
+    """L1 on an image pyramid: what stands in where VGG-19's weights can't be had."""
+    adversarial: NonNegative
+    """Eq. 5."""
+    equivariance: NonNegative
+    """Keypoints follow a known warp (Siarohin et al., 2019, eq. 9)."""
+
+
+class OptimizerConfig(Section):
+    """SWATS (Keskar & Socher, 2017): Adam that switches to SGD."""
+
+    name: Literal["swats", "adam"]
+    lr: Annotated[float, Field(gt=0)]
+    beta1: Fraction
+    beta2: Fraction
+    swats_eps: Annotated[float, Field(gt=0)]
+    """The switch happens once the learned rate's bias-corrected mean is this close to the present one."""
+    sgd_lr_cap: Annotated[float, Field(gt=0)]
+    """Largest rate the SGD phase may learn."""
+
+
+class TrainAnimationConfig(Section):
+    """Training of keypoint detector, dense motion, generator and discriminator."""
+
+    seed: Annotated[int, Field(ge=0)]
+    steps: Positive
+    batch_size: Positive
+    encoder_weights: Literal["imagenet", "none"]
+    losses: LossWeights
+    optimizer: OptimizerConfig
+    discriminator_channels: Positive
+    log_every: Positive
+    checkpoint_every: Positive
+    model: AnimationModelConfig
+
+
+class SuperResolutionModelConfig(Section):
+    """Shape of the super-resolution network (figure 3)."""
+
+    factor: Literal[1, 2, 4]
+    """Output side over input side."""
+    channels: Positive
+    """Channels of the first of the five levels."""
+
+
+class TrainSuperResolutionConfig(Section):
+    """Training of the super-resolution network on degraded crops (eq. 7)."""
+
+    seed: Annotated[int, Field(ge=0)]
+    steps: Positive
+    batch_size: Positive
+    lr: Annotated[float, Field(gt=0)]
+    blur_sigma: NonNegative
+    """Largest standard deviation of the Gaussian blur on the low-resolution input, in its pixels."""
+    noise: NonNegative
+    """Largest standard deviation of the noise on the low-resolution input, of 1."""
+    log_every: Positive
+    checkpoint_every: Positive
+    model: SuperResolutionModelConfig
+
+
+class EvaluateConfig(Section):
+    """The pinned protocol leaves little to choose."""
+
+    batch_size: Positive
+    pictures: Positive
+    """Rows of the picture grid."""
+
+
+class RegisterConfig(Section):
+    """Where the model goes and what makes one better."""
+
+    model_name: str
+    tracking_uri: str
+    """MLflow's address; the environment's MLFLOW_TRACKING_URI wins."""
+    min_gain_db: NonNegative
+    """PSNR by which a version must beat the champion on the same test set."""
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    run: RunConfig
+    index: IndexConfig
+    download: DownloadConfig
+    crop: CropConfig
+    landmarks: LandmarksConfig
+    train_animation: TrainAnimationConfig
+    train_sr: TrainSuperResolutionConfig
+    evaluate: EvaluateConfig
+    register_: RegisterConfig = Field(alias="register")
+
+    @model_validator(mode="after")
+    def _sizes_chain(self) -> "Params":
+        made = self.train_animation.model.size * self.train_sr.model.factor
+        if self.crop.size != made:
+            raise ValueError(
+                f"crop.size is {self.crop.size}, but train_animation.model.size times train_sr.model.factor "
+                f"is {made}: super-resolved frames are scored against the crops"
+            )
+        return self
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        FaceanimError: the file is missing, is no YAML mapping, or has an unknown key, a wrong type or a value
+            out of range; the text names the key.
+    """
+    try:
+        data: Any = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FaceanimError(f"{path} is missing; `faceanim profile sample` writes one") from None
+    except YAMLError as error:
+        raise FaceanimError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    try:
+        # As JSON, a list may become a tuple while `strict` still refuses "3" for 3.
+        return Params.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        raise FaceanimError(f"{path}: {describe(error)}") from None
+
+
+def describe(error: ValidationError) -> str:
+    """All of a validation error's complaints in one line, each with the key's dotted name."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or 'params'}: {item['msg']}" for item in error.errors()
+    )

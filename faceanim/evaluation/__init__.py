@@ -1,0 +1,1 @@
+"""Evaluation: the pinned protocol, its baselines, and what is shown of them."""

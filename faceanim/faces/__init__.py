@@ -1,0 +1,1 @@
+"""Faces: finding, following and cropping them, and their landmarks."""

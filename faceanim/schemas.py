@@ -1,0 +1,113 @@
+"""The Parquet schemas of the tables between stages, and the closed lists of their outcomes."""
+
+from enum import StrEnum
+
+import pyarrow as pa
+
+
+class Status(StrEnum):
+    """What became of an item."""
+
+    OK = "ok"
+    FAILED = "failed"
+    REJECTED = "rejected"
+
+
+class Reason(StrEnum):
+    """Why an item is not ok, or `none`."""
+
+    NONE = "none"
+    # download
+    NOT_FOUND = "not_found"
+    HTTP = "http"
+    NETWORK = "network"
+    NO_VIDEO_STREAM = "no_video_stream"
+    INVALID_MEDIA = "invalid_media"
+    # any item that runs in a worker
+    CRASHED = "crashed"
+    TIMED_OUT = "timed_out"
+    # crop
+    NO_FACE = "no_face"
+    TOO_SMALL = "too_small"
+    TOO_SHORT = "too_short"
+
+
+class EndReason(StrEnum):
+    """What ended a cropped sequence."""
+
+    DRIFT = "drift"
+    CUT = "cut"
+    LOST = "lost"
+    MAX_FRAMES = "max_frames"
+    END = "end"
+
+
+BOX = pa.list_(pa.float32(), 4)
+"""x0, y0, x1, y1 in pixels, the far edges exclusive."""
+
+INDEX = pa.schema(
+    [
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("person_id", pa.string(), nullable=False),
+        pa.field("video_id", pa.string(), nullable=False),
+        # An address, or a path relative to the project: an absolute one would tie the table to a machine.
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("start_s", pa.float64(), nullable=False),
+        pa.field("end_s", pa.float64()),  # null: to the end
+        pa.field("box", BOX),
+        pa.field("box_width", pa.int32()),  # the frame size that `box` refers to
+        pa.field("box_height", pa.int32()),
+        pa.field("split", pa.string(), nullable=False),
+    ]
+)
+
+DOWNLOAD = pa.schema(
+    [
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("path", pa.string()),
+        pa.field("bytes", pa.int64()),
+        pa.field("sha256", pa.string()),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("fps", pa.float64()),
+        pa.field("seconds", pa.float64()),
+        pa.field("attempts", pa.int32(), nullable=False),
+    ]
+)
+
+CROPS = pa.schema(
+    [
+        pa.field("crop_id", pa.string(), nullable=False),
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("person_id", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("path", pa.string()),
+        # Frames of the source video, the last one included.
+        pa.field("first_frame", pa.int64(), nullable=False),
+        pa.field("last_frame", pa.int64(), nullable=False),
+        pa.field("fps", pa.float64(), nullable=False),
+        pa.field("box", BOX),
+        pa.field("end_reason", pa.string()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        # Byte offset and length of each frame's JPEG in the file: a random frame needs no demuxer.
+        pa.field("frame_offsets", pa.list_(pa.int64())),
+        pa.field("frame_lengths", pa.list_(pa.int32())),
+    ]
+)
+
+
+def landmarks_schema(points: int) -> pa.Schema:
+    """The schema of a landmarks table whose scheme has that many points."""
+    return pa.schema(
+        [
+            pa.field("crop_id", pa.string(), nullable=False),
+            pa.field("frame", pa.int32(), nullable=False),
+            pa.field("detected", pa.bool_(), nullable=False),
+            pa.field("box", BOX),
+            pa.field("score", pa.float32()),
+            pa.field("points", pa.list_(pa.float32(), 2 * points)),  # x0 y0 x1 y1 ... in crop pixels
+        ]
+    )

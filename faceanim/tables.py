@@ -1,0 +1,65 @@
+"""Reading and writing the Parquet tables and small files: whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from faceanim.errors import FaceanimError
+
+Row = dict[str, Any]
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, with its suffix, that takes its place when the block ends well.
+
+    Readers see the old file or the new one; a block that raises, or a killed process, leaves the old one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=f".tmp{path.suffix}", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(
+    rows: Sequence[Row], schema: pa.Schema, path: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write rows as Parquet, atomically; the same rows give the same bytes."""
+    table = pa.Table.from_pylist(list(rows), schema=schema.with_metadata(dict(metadata or {})))
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read a Parquet table and check that it has the schema's columns.
+
+    Raises:
+        FaceanimError: the file is missing or was written for another schema.
+    """
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise FaceanimError(f"{path} is missing; run the stage that writes it (`dvc repro`)") from None
+    except pa.ArrowInvalid as error:
+        raise FaceanimError(f"{path} is not a Parquet table: {error}") from None
+    if not table.schema.equals(schema, check_metadata=False):
+        raise FaceanimError(f"{path} has other columns than this version writes; run `dvc repro` again")
+    return table
+
+
+def read_rows(path: Path, schema: pa.Schema) -> list[Row]:
+    """Read a Parquet table as dictionaries; see `read_table`."""
+    rows: list[Row] = read_table(path, schema).to_pylist()
+    return rows
