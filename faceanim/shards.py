@@ -6,7 +6,7 @@ library's own; `flows.shards` gives one that makes a Prefect task of each shard.
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, TimeoutError
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -39,9 +39,8 @@ class Work(Generic[Item, Result]):
 class MapShards(Protocol):
     """Runs `run_shard` on each shard and yields the results in the order of the shards."""
 
-    def __call__(
-        self, work: Work[Item, Result], shards: Sequence[Sequence[Item]]
-    ) -> Iterator[list[Result]]: ...
+    def __call__(self, work: Work[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
+        """Yield one list of results a shard."""
 
 
 def cut(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
