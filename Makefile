@@ -45,5 +45,5 @@ lint: setup ## format and fix what can be fixed
 lock: setup ## pin the newest dependencies, with their hashes
 	@$(BIN)/uv pip compile requirements/bootstrap.in --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade --quiet --output-file requirements/bootstrap.txt
-	@$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header --upgrade --quiet --output-file requirements/lock.txt
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --override requirements/overrides.txt --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --quiet --output-file requirements/lock.txt
