@@ -1,0 +1,120 @@
+"""The command `faceanim`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from faceanim.config import load_params
+from faceanim.errors import FaceanimError
+from faceanim.profiles import use_profile
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Animate any portrait, and look after the models that do it.\n\n"
+    "The pipeline itself is `dvc repro`; see the README.",
+)
+
+DEFAULT_MODEL = "models:/faceanim@champion"
+ParamsFile = Annotated[Path, typer.Option(help="The parameters that name the MLflow address.")]
+
+
+@app.command()
+def animate(
+    source: Annotated[Path, typer.Argument(help="A picture with a face.")],
+    driving: Annotated[Path, typer.Argument(help="A video whose motion the face takes on.")],
+    out: Annotated[Path, typer.Argument(help="The MP4 to write.")],
+    model: Annotated[str, typer.Option(help="A registered model, or a folder with one.")] = DEFAULT_MODEL,
+    super_resolution: Annotated[bool, typer.Option(help="Enlarge the frames with the second network.")] = True,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Animate the portrait SOURCE with the motion of the video DRIVING.
+
+    The result has the driving video's frames, rate and sound, and says in its metadata that it is synthetic.
+    """
+    from faceanim.animate import animate as animate_portrait
+    from faceanim.inference import Animator
+
+    for path in (source, driving):
+        if not path.is_file():
+            raise FaceanimError(f"there is no file {path}")
+    animator = Animator.load(model_folder(model, params))
+    with Progress(console=Console(stderr=True)) as bars:
+        task = bars.add_task("animate", total=None)
+        animate_portrait(
+            source,
+            driving,
+            out,
+            animator,
+            super_resolve=super_resolution,
+            on_progress=lambda done, total: bars.update(task, completed=done, total=total),
+        )
+    print(out)
+
+
+def model_folder(model: str, params: Path) -> Path:
+    """The folder of a model given as a registry address or as a path."""
+    if not model.startswith("models:"):
+        return Path(model)
+    from faceanim.registry import fetch_model
+
+    return fetch_model(model, load_params(params).register_)
+
+
+@app.command()
+def models(params: ParamsFile = Path("params.yaml")) -> None:
+    """List the registered versions, their figures and which one is the champion."""
+    from faceanim.registry import versions
+
+    config = load_params(params).register_
+    table = Table(title=config.model_name)
+    for column in ("version", "alias", "PSNR, dB", "git revision", "verdict"):
+        table.add_column(column)
+    for version, aliases in versions(config):
+        tags = version.tags
+        table.add_row(
+            str(version.version),
+            " ".join(aliases),
+            f"{float(tags['psnr']):.2f}" if "psnr" in tags else "",
+            tags.get("git_revision", "")[:9],
+            tags.get("verdict", ""),
+        )
+    Console().print(table)
+
+
+@app.command()
+def promote(version: int, params: ParamsFile = Path("params.yaml")) -> None:
+    """Make a registered VERSION the champion by hand."""
+    from faceanim.registry import promote as promote_version
+
+    promote_version(load_params(params).register_, version)
+    print(f"version {version} is the champion")
+
+
+@app.command()
+def profile(name: Annotated[str, typer.Argument(help="`sample` or `voxceleb`.")]) -> None:
+    """Write the parameters of a shipped profile to params.yaml."""
+    use_profile(name)
+    print(f"params.yaml is now the profile {name}; `dvc repro` runs what it changes")
+
+
+@app.command()
+def check(params: Annotated[Path, typer.Argument(help="A parameter file.")] = Path("params.yaml")) -> None:
+    """Check a parameter file: unknown keys, wrong types and values out of range are named."""
+    load_params(params)
+    print(f"{params} is valid")
+
+
+def main() -> None:
+    """Run the command; a user's mistake is one line and exit code 1."""
+    try:
+        app()
+    except FaceanimError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None

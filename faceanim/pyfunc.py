@@ -1,0 +1,39 @@
+"""The registered model's code (MLflow's models from code): both networks behind `predict`.
+
+MLflow runs this file when it loads the model; the weights are safetensors beside it, so nothing is unpickled.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from numpy.typing import NDArray
+
+from faceanim.inference import Animator
+
+
+class FaceAnimation(mlflow.pyfunc.PythonModel):  # type: ignore[misc, unused-ignore]
+    """Animates a portrait with a driving face, both already cropped to squares."""
+
+    def load_context(self, context: Any) -> None:
+        """Load both networks from the model's artifacts."""
+        self.animator = Animator.load(Path(context.artifacts["faceanim"]))
+
+    def predict(
+        self, context: Any, model_input: dict[str, NDArray[np.uint8]], params: dict[str, Any] | None = None
+    ) -> NDArray[np.uint8]:
+        """Animate.
+
+        Args:
+            context: MLflow's, unused.
+            model_input: `source` (1, H, W, 3) and `driving` (N, h, w, 3), RGB in [0, 255].
+            params: MLflow's, unused.
+
+        Returns:
+            (N, S, S, 3), RGB in [0, 255], super-resolved.
+        """
+        raise NotImplementedError
+
+
+mlflow.models.set_model(FaceAnimation())

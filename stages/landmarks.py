@@ -1,0 +1,24 @@
+"""Stage `landmarks`: facial landmarks of every frame of every crop."""
+
+from pathlib import Path
+
+from faceanim.config import load_params
+from faceanim.faces.landmarks import landmarks
+from flows.shards import drive
+from stages.common import progress, start, write_metrics
+
+
+def main(crops: Path, out: Path, metrics: Path) -> None:
+    """Find the landmarks of new crops; a table for each clip into the folder `out`."""
+    params = load_params()
+    with progress("landmarks") as on_progress:
+        counts = drive(
+            "landmarks",
+            params.run,
+            lambda map_shards: landmarks(params.landmarks, params.run, crops, out, map_shards, on_progress),
+        )
+    write_metrics(counts, metrics)
+
+
+if __name__ == "__main__":
+    start(main)

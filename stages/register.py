@@ -1,0 +1,71 @@
+"""Stage `register`: both networks as one version in MLflow, and the verdict on the alias `champion`."""
+
+import csv
+import hashlib
+import json
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from ruamel.yaml import YAML
+
+from faceanim.config import load_params
+from faceanim.registry import Evaluated, flatten, lock_hash, register
+from stages.common import start, write_metrics
+
+
+def git_revision() -> str:
+    """The commit of the working tree, with `+changes` when tracked files differ from it."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or "none"
+
+
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """The numeric columns of a training history."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            {key: float(value) for key, value in row.items() if value and key != "phase"}
+            for row in csv.DictReader(file)
+        ]
+
+
+def main(
+    models: Path,
+    metrics: Path,
+    clips: Path,
+    history: Annotated[list[Path], typer.Option()],
+    picture: Annotated[list[Path], typer.Option()],
+    out: Path,
+) -> None:
+    """Register the evaluated models and write what became of them to `out`."""
+    params = load_params()
+    lock = Path("dvc.lock")
+    tags = {"git_revision": git_revision()}
+    if lock.exists():
+        tags["dvc_lock_sha256"] = lock_hash(YAML(typ="safe", pure=True).load(lock))
+    registered = register(
+        params.register_,
+        Evaluated(
+            folder=models,
+            metrics=json.loads(metrics.read_text(encoding="utf-8")),
+            params=flatten(params.model_dump(mode="json", by_alias=True)),
+            curves={path.stem: read_curve(path) for path in history},
+            pictures=picture,
+            test_set=hashlib.sha256(clips.read_bytes()).hexdigest(),
+            tags=tags,
+        ),
+    )
+    write_metrics(asdict(registered), out)
+    moved = "is the new champion" if registered.champion else "is registered, the champion stays"
+    print(f"{params.register_.model_name} version {registered.version} {moved}: {registered.reason}")
+
+
+if __name__ == "__main__":
+    start(main)
