@@ -1,5 +1,6 @@
 """The command `faceanim`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -64,7 +65,8 @@ def model_folder(model: str, params: Path) -> Path:
         return Path(model)
     from faceanim.registry import fetch_model
 
-    return fetch_model(model, load_params(params).register_)
+    # Outside the project the address in the environment is enough.
+    return fetch_model(model, os.environ.get("MLFLOW_TRACKING_URI") or load_params(params).register_.tracking_uri)
 
 
 @app.command()

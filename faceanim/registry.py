@@ -243,13 +243,13 @@ def promote(config: RegisterConfig, version: int) -> None:
     client.set_registered_model_alias(config.model_name, CHAMPION, str(version))
 
 
-def fetch_model(model_uri: str, config: RegisterConfig) -> Path:
+def fetch_model(model_uri: str, uri: str) -> Path:
     """The folder of a registered model (`models:/...`), downloaded where it is not on this machine.
 
     Raises:
         FaceanimError: MLflow does not answer, or it has no such model.
     """
-    connect(tracking_uri(config))
+    connect(uri)
     try:
         model = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
     except MlflowException as error:

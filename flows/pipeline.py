@@ -1,7 +1,6 @@
 """The parent flow: the DVC stages in order, as tasks. `python -m flows.pipeline [--target STAGE] [--force]`."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import typer
 from ruamel.yaml import YAML
 
 from faceanim.errors import FaceanimError
+from flows.dvc import repro
 
 
 def stage_names(dvc_yaml: Path = Path("dvc.yaml")) -> list[str]:
@@ -23,15 +23,8 @@ def stage_names(dvc_yaml: Path = Path("dvc.yaml")) -> list[str]:
 
 
 def reproduce(stage: str, force: bool) -> None:
-    """Bring one stage and what it depends on up to date; its output goes to this process's.
-
-    Raises:
-        FaceanimError: the stage failed; what it printed says why.
-    """
-    command = [sys.executable, "-m", "dvc", "repro", *(["--force", "--single-item"] if force else []), stage]
-    code = subprocess.run(command, check=False).returncode
-    if code:
-        raise FaceanimError(f"stage {stage} failed (exit code {code}); its last lines above say why")
+    """Bring one stage and what it depends on up to date; forced, the stage itself runs in any case."""
+    repro(*(["--force", "--single-item"] if force else []), stage)
 
 
 def run_pipeline(target: str | None = None, force: bool = False) -> None:

@@ -1,11 +1,13 @@
 """What a model must beat: copying the source, and warping it by the landmarks alone."""
 
 import torch
-from kornia.geometry.transform import get_tps_transform, warp_image_tps
+from kornia.geometry.transform import warp_image_tps
 from torch import Tensor
 
 ANCHORS_A_SIDE = 5
 """Points along each border that hold the background still."""
+SMOOTHING = 1e-4
+"""What is added to the splines' diagonal: landmarks that coincide (closed lips, whole pixels) can be solved."""
 
 
 def copy_source(source: Tensor, count: int) -> Tensor:
@@ -25,19 +27,45 @@ def landmark_warp(source: Tensor, points_source: Tensor, points_driving: Tensor)
         (B, 3, H, W) in [0, 1]; what lies outside the source repeats its border.
     """
     count = len(points_driving)
-    anchors = border_anchors().to(points_source).expand(count, -1, -1)
-    here = torch.cat((points_driving, anchors), dim=1).double()  # 70-odd points: float32 leaves a visible error
-    there = torch.cat((points_source.expand(count, -1, -1), anchors), dim=1).double()
-    # An output pixel asks where in the source it comes from: the spline goes from driving to source, and its
-    # kernels sit where it starts. kornia centres them on its second argument, so it interpolates only
-    # approximately when the two sets differ; solving from `here` to `here` + displacement keeps it exact.
-    kernel_weights, affine_weights = spline(here, there)
-    warped: Tensor = warp_image_tps(
-        source.double().expand(count, -1, -1, -1),
-        here,
-        kernel_weights,
-        affine_weights,
-        align_corners=False,
-        padding_mode="border",
+    anchors = border_anchors().to(source.device).expand(count, -1, -1)
+    # An output pixel asks where in the source it comes from: the spline goes from driving to source.
+    here = torch.cat((points_driving.double(), anchors), dim=1)
+    there = torch.cat((points_source.double().expand(count, -1, -1), anchors), dim=1)
+    weights = thin_plate_spline(here, there)
+    frames = [
+        # One by one: kornia holds a pixel's distance to every landmark, several times over.
+        warp_image_tps(source, *spline, align_corners=False, padding_mode="border")
+        for spline in zip(*(part.to(source.dtype).split(1) for part in (here, *weights)), strict=True)
+    ]
+    return torch.cat(frames).clamp(0, 1)
+
+
+def border_anchors() -> Tensor:
+    """Points along the image's border, (4 * (ANCHORS_A_SIDE - 1), 2) in [-1, 1]."""
+    axis = torch.linspace(-1, 1, ANCHORS_A_SIDE, dtype=torch.float64)
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).reshape(-1, 2)
+    return grid[grid.abs().amax(dim=1) == 1]
+
+
+def thin_plate_spline(here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+    """The spline (Bookstein, 1989) that carries `here` to `there`, for kornia's warps with centres `here`.
+
+    kornia's own solver has no smoothing, so coinciding landmarks make it fail.
+
+    Args:
+        here: (B, N, 2).
+        there: (B, N, 2).
+
+    Returns:
+        Weights of the kernels (B, N, 2), and of the affine part (B, 3, 2): the constant's row first.
+    """
+    squared = torch.cdist(here, here, compute_mode="donot_use_mm_for_euclid_dist").square()
+    kernel = torch.xlogy(squared, squared) / 2  # r^2 log r
+    kernel = kernel + SMOOTHING * torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device)
+    affine = torch.cat((torch.ones_like(here[..., :1]), here), dim=-1)
+    zeros = affine.new_zeros(len(here), 3, 3)
+    system = torch.cat(
+        (torch.cat((kernel, affine), dim=-1), torch.cat((affine.transpose(1, 2), zeros), dim=-1)), dim=1
     )
-    return warped.to(source.dtype)
+    weights = torch.linalg.solve(system, torch.cat((there, zeros[..., :2]), dim=1))
+    return weights[:, :-3], weights[:, -3:]

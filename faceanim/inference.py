@@ -1,0 +1,122 @@
+"""Both trained networks behind one facade: what evaluation, the registered model and `animate` run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from faceanim.models.animation import Animation, AnimationModel
+from faceanim.models.keypoints import Keypoints
+from faceanim.models.storage import load_animation, load_super_resolution
+from faceanim.models.super_resolution import SuperResolution
+
+Frames = NDArray[np.uint8]
+"""RGB frames, (N, H, W, 3), or one, (H, W, 3), in [0, 255]."""
+
+ANIMATION_FOLDER = "animation"
+SUPER_RESOLUTION_FOLDER = "super_resolution"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The source's share of the work, done once.
+
+    Attributes:
+        image: (1, 3, S, S) in [0, 1] at the animation size.
+        keypoints: the source's, a batch of one.
+    """
+
+    image: Tensor
+    keypoints: Keypoints
+
+
+class Animator:
+    """Animates a cropped portrait with cropped driving frames, by absolute keypoints.
+
+    Example:
+        animator = Animator.load(folder)
+        source = animator.prepare(to_float(portrait[None]))
+        frames = to_uint8(animator.enlarge(animator.frames(source, to_float(driving))))
+
+    Attributes:
+        size: side of the animated frames, in pixels.
+        output_size: side of the super-resolved ones.
+        device: where it runs.
+    """
+
+    def __init__(
+        self,
+        animation: AnimationModel,
+        super_resolution: SuperResolution,
+        size: int,
+        factor: int,
+        device: torch.device,
+    ) -> None:
+        self.animation = animation.to(device).eval()
+        self.super_resolution = super_resolution.to(device).eval()
+        self.size = size
+        self.output_size = size * factor
+        self.device = device
+
+    @classmethod
+    def load(cls, folder: Path, device: str | None = None) -> "Animator":
+        """Load `folder/animation` and `folder/super_resolution`; without a device, on the GPU if there is one.
+
+        Raises:
+            FaceanimError: a folder or a file in it is missing or is not a model's.
+        """
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        animation = load_animation(folder / ANIMATION_FOLDER, device)
+        super_resolution = load_super_resolution(folder / SUPER_RESOLUTION_FOLDER, device)
+        return cls(
+            animation,
+            super_resolution,
+            size=animation.config.size,
+            factor=super_resolution.config.factor,
+            device=torch.device(device),
+        )
+
+    @torch.inference_mode()
+    def prepare(self, source: Tensor) -> Source:
+        """Do the source's share of the work: (1, 3, H, W) in [0, 1], square, of any size."""
+        image = resize(source.to(self.device), self.size)
+        return Source(image, self.animation.detect(image))
+
+    @torch.inference_mode()
+    def animate(self, source: Source, driving: Tensor) -> Animation:
+        """Animate a batch of driving frames (B, 3, H, W), square, with all that led to the prediction."""
+        frames = resize(driving.to(self.device), self.size)
+        return self.animation.animate(source.image, source.keypoints, self.animation.detect(frames))
+
+    def frames(self, source: Source, driving: Tensor) -> Tensor:
+        """Animate a batch of driving frames (B, 3, H, W), square: (B, 3, size, size) in [0, 1]."""
+        return self.animate(source, driving).prediction.clamp(0, 1)
+
+    @torch.inference_mode()
+    def enlarge(self, frames: Tensor) -> Tensor:
+        """Super-resolve frames (B, 3, size, size): (B, 3, output_size, output_size) in [0, 1]."""
+        enlarged: Tensor = self.super_resolution(frames.to(self.device))
+        return enlarged.clamp(0, 1)
+
+
+def resize(frames: Tensor, size: int) -> Tensor:
+    """Resize square frames (B, 3, H, W): the mean over areas when it shrinks, bilinear when it enlarges."""
+    if frames.shape[-1] > size:
+        return F.interpolate(frames, size=(size, size), mode="area")
+    return F.interpolate(frames, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def to_float(frames: Frames) -> Tensor:
+    """Frames (N, H, W, 3) in [0, 255] as (N, 3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float().div(255)
+
+
+def to_uint8(frames: Tensor) -> Frames:
+    """Frames (N, 3, H, W) in [0, 1] as (N, H, W, 3) in [0, 255], rounded to the nearest; the rest is clamped."""
+    scaled = frames.mul(255).round().clamp(0, 255).to(torch.uint8)
+    array: Frames = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return array

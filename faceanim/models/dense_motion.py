@@ -1,0 +1,65 @@
+"""Dense motion (figure 2): from the source and two sets of keypoints to one motion per pixel, F_n.
+
+After Siarohin et al. (2019), section 3.2, of zero order: each keypoint moves its neighbourhood by a
+translation, and a network decides which keypoint, or the still background, each pixel follows.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from faceanim.models.grids import identity_grid, warp
+from faceanim.models.keypoints import Keypoints
+from faceanim.models.layers import Hourglass
+
+
+class DenseMotion(nn.Module):
+    """Predicts the deformation that brings the source to the driving frame's pose.
+
+    Args:
+        hourglass: takes 4 * (keypoints + 1) channels: a heatmap and a warped source for each motion.
+        keypoints: K.
+        kp_variance: variance of the Gaussians drawn at the keypoints, in units of [-1, 1].
+    """
+
+    def __init__(self, hourglass: Hourglass, keypoints: int, kp_variance: float) -> None:
+        super().__init__()
+        self.hourglass = hourglass
+        self.mask = nn.Conv2d(hourglass.outputs, keypoints + 1, 7, padding=3)
+        self.kp_variance = kp_variance
+
+    def forward(self, source: Tensor, kp_source: Keypoints, kp_driving: Keypoints) -> Tensor:
+        """Predict the deformation.
+
+        Args:
+            source: (B, 3, h, w), RGB in [0, 1].
+            kp_source: its K keypoints.
+            kp_driving: the driving frame's.
+
+        Returns:
+            F_n, (B, h, w, 2), x then y in [-1, 1]: where in the source each pixel comes from.
+        """
+        batch, _, height, width = source.shape
+        motions = sparse_motions(kp_source, kp_driving, height, width)
+        count = motions.shape[1]
+        sources = source.repeat_interleave(count, dim=0)
+        warped = warp(sources, motions.flatten(0, 1)).view(batch, count, 3, height, width)
+        moved = gaussians(kp_driving, height, width, self.kp_variance)
+        heatmap = moved - gaussians(kp_source, height, width, self.kp_variance)
+        heatmap = torch.cat((torch.zeros_like(heatmap[:, :1]), heatmap), dim=1)
+        features = self.hourglass(torch.cat((heatmap[:, :, None], warped), dim=2).flatten(1, 2))
+        mask = self.mask(features).softmax(dim=1)
+        return (mask[..., None] * motions).sum(dim=1)
+
+
+def sparse_motions(kp_source: Keypoints, kp_driving: Keypoints, height: int, width: int) -> Tensor:
+    """The motion that each keypoint stands for, the still background first: (B, K + 1, height, width, 2)."""
+    shift = kp_source.value - kp_driving.value
+    shift = torch.cat((torch.zeros_like(shift[:, :1]), shift), dim=1)
+    return identity_grid(height, width, like=shift) + shift[:, :, None, None, :]
+
+
+def gaussians(keypoints: Keypoints, height: int, width: int, variance: float) -> Tensor:
+    """A Gaussian of height 1 at each keypoint: (B, K, height, width)."""
+    grid = identity_grid(height, width, like=keypoints.value)
+    distance = (grid - keypoints.value[:, :, None, None, :]).square().sum(dim=-1)
+    return torch.exp(-0.5 * distance / variance)

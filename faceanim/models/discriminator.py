@@ -1,0 +1,26 @@
+"""Discriminator of eq. 4 and 5: a score for each patch (PatchGAN, Isola et al., 2017)."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+class Discriminator(nn.Module):
+    """Three strided convolutions, spectrally normalised (Miyato et al., 2018), then one score a patch.
+
+    Args:
+        channels: of the first layer; doubled at each of the next.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise((3, channels, 2 * channels, 4 * channels)):
+            layers += [spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(4 * channels, 1, 3, padding=1)))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Score frames (B, 3, H, W) in [0, 1]: (B, 1, H / 8, W / 8), towards 1 where they look real."""
+        score: Tensor = self.layers(2 * image - 1)
+        return score

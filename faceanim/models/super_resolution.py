@@ -1,0 +1,84 @@
+"""Super-resolution (section 3.2, figure 3): five levels down, five up, joined by concatenating skips."""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LEVELS = 5
+
+
+def conv_block(inputs: int, outputs: int) -> nn.Sequential:
+    """Two 3x3 convolutions, the first of which halves the size."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride=2, padding=1),
+        nn.LeakyReLU(0.1, inplace=True),
+        nn.Conv2d(outputs, outputs, 3, padding=1),
+        nn.LeakyReLU(0.1, inplace=True),
+    )
+
+
+class UpBlock(nn.Module):
+    """A 3x3 deconvolution that doubles the size, and a 3x3 convolution over it and the level's skip."""
+
+    def __init__(self, inputs: int, skip: int, outputs: int) -> None:
+        super().__init__()
+        self.deconv = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
+        self.conv = nn.Conv2d(outputs + skip, outputs, 3, padding=1)
+
+    def forward(self, features: Tensor, skip: Tensor) -> Tensor:
+        """(B, inputs, h, w) and (B, skip, 2h, 2w) to (B, outputs, 2h, 2w)."""
+        larger = F.leaky_relu(self.deconv(features), 0.1)
+        return F.leaky_relu(self.conv(torch.cat((larger, skip), dim=1)), 0.1)
+
+
+class SuperResolution(nn.Module):
+    """What bicubic enlargement lacks, learnt as a residual on it.
+
+    Args:
+        factor: output side over input side.
+        channels: of the first level; doubled at each of the next, up to eight times.
+    """
+
+    def __init__(self, factor: int, channels: int) -> None:
+        super().__init__()
+        self.factor = factor
+        widths = [channels * min(2**level, 8) for level in range(LEVELS + 1)]
+        self.first = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(conv_block(a, b) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(UpBlock(b, a, a) for a, b in reversed(list(pairwise(widths))))
+        self.last = nn.Conv2d(widths[0], 3, 3, padding=1)
+        # Training starts at bicubic enlargement.
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Enlarge frames of any size: (B, 3, h, w) in [0, 1] to (B, 3, factor * h, factor * w).
+
+        Clamped to [0, 1] except in training, where a clamp would stop the gradient.
+        """
+        enlarged = enlarge(image, self.factor)
+        out: Tensor = enlarged + self._residual(enlarged)
+        return out if self.training else out.clamp(0, 1)
+
+    def _residual(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        step = 2**LEVELS
+        features = F.pad(image, (0, -width % step, 0, -height % step), mode="replicate")
+        features = F.leaky_relu(self.first(features), 0.1)
+        skips = []
+        for down in self.down:
+            skips.append(features)
+            features = down(features)
+        for up, skip in zip(self.up, reversed(skips), strict=True):
+            features = up(features, skip)
+        residual: Tensor = self.last(features)[..., :height, :width]
+        return residual
+
+
+def enlarge(image: Tensor, factor: int) -> Tensor:
+    """Bicubic enlargement, the baseline: (B, 3, h, w) to (B, 3, factor * h, factor * w), not clamped."""
+    if factor == 1:
+        return image
+    return F.interpolate(image, scale_factor=float(factor), mode="bicubic", align_corners=False)

@@ -1,0 +1,78 @@
+"""`make demo`: the whole pipeline on the embedded sample, an animated portrait, and what came of it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+from rich.console import Console
+from rich.table import Table
+from skimage import data
+
+from faceanim.config import Params, load_params
+from faceanim.data.video import probe
+from faceanim.errors import FaceanimError
+from faceanim.schemas import CROPS, DOWNLOAD, Status
+from faceanim.tables import read_rows
+from flows.dvc import call, repro
+
+OUT = Path("out")
+API = "http://127.0.0.1:4200/api"
+
+
+def held_out_video(crops: Path, download: Path) -> Path:
+    """The first video of a held-out person, one with sound where there is one.
+
+    Raises:
+        FaceanimError: no crop of a held-out person was accepted.
+    """
+    clips = {
+        row["clip_id"] for row in read_rows(crops, CROPS) if row["status"] == Status.OK and row["split"] == "test"
+    }
+    videos = [Path(row["path"]) for row in read_rows(download, DOWNLOAD) if row["clip_id"] in clips]
+    if not videos:
+        raise FaceanimError("no face of a held-out person was cropped; reports/crop.json says why")
+    return next((video for video in videos if probe(video).has_audio), videos[0])
+
+
+def summary(params: Params, video: Path) -> Table:
+    """The figures beside their baselines, and where to look next."""
+    figures: dict[str, Any] = json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))
+    registered = json.loads(Path("reports/registered.json").read_text(encoding="utf-8"))
+    ours = figures["reconstruction"]
+    copied = ours["copy_source"]
+    name = params.register_.model_name
+    uri = params.register_.tracking_uri
+    binaries = Path(sys.executable).parent
+    table = Table(title="faceanim", show_header=False, title_justify="left")
+    table.add_row("held out", f"{ours['clips']} clips, {ours['frames']} frames")
+    table.add_row("PSNR", f"{ours['psnr']:.2f} dB; copying the source: {copied['psnr']:.2f} dB")
+    table.add_row("SSIM", f"{ours['ssim']:.3f}; copying the source: {copied['ssim']:.3f}")
+    table.add_row("animated video", str(video))
+    table.add_row("pictures", "reports/evaluation/pictures.png")
+    table.add_row("registered", f"{name} version {registered['version']}: {registered['reason']}")
+    table.add_row("MLflow's page", f"{binaries}/mlflow ui --backend-store-uri {uri}")
+    table.add_row("Prefect's page", f"{binaries}/prefect server start")
+    table.add_row("a run shown there", f"PREFECT_API_URL={API} {binaries}/python -m flows.pipeline")
+    return table
+
+
+def main() -> None:
+    """Run the demo."""
+    params = load_params()
+    repro()
+    OUT.mkdir(exist_ok=True)
+    portrait, video = OUT / "portrait.png", OUT / "animated.mp4"
+    cv2.imwrite(str(portrait), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
+    driving = held_out_video(Path("data/crops.parquet"), Path("data/download.parquet"))
+    call("-m", "faceanim", "animate", str(portrait), str(driving), str(video))
+    Console(width=120, soft_wrap=True).print(summary(params, video))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except FaceanimError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None

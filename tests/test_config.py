@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from faceanim.config import load_params
+from faceanim.errors import FaceanimError
+from faceanim.profiles import use_profile
+
+PROJECT = Path(__file__).parents[1]
+PROFILES = PROJECT / "profiles"
+
+
+@pytest.mark.parametrize("name", ["sample", "voxceleb"])
+def test_shipped_profiles_are_valid(name):
+    load_params(PROFILES / f"{name}.yaml")
+
+
+def test_params_are_the_sample_profile():
+    assert (PROJECT / "params.yaml").read_bytes() == (PROFILES / "sample.yaml").read_bytes()
+
+
+def changed(tmp_path, *keys_and_value):
+    *keys, last, value = keys_and_value
+    data = YAML(typ="safe").load(PROFILES / "sample.yaml")
+    section = data
+    for key in keys:
+        section = section[key]
+    section[last] = value
+    path = tmp_path / "params.yaml"
+    with path.open("w") as file:
+        YAML(typ="safe").dump(data, file)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (("crop", "sizes", 3), "crop.sizes"),
+        (("crop", "min_iou", "0.25"), "crop.min_iou"),
+        (("crop", "min_iou", 1.5), "crop.min_iou"),
+        (("train_animation", "model", "keypoints", 0), "train_animation.model.keypoints"),
+        (("train_animation", "model", "motion_size", 48), "motion_size"),
+        (("train_sr", "model", "factor", 3), "train_sr.model.factor"),
+        (("crop", "size", 96), "crop.size"),
+        (("crop", "min_frames", 5000), "min_frames"),
+    ],
+)
+def test_wrong_values_are_refused_by_name_in_one_line(tmp_path, change, named):
+    with pytest.raises(FaceanimError) as caught:
+        load_params(changed(tmp_path, *change))
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_section_is_named(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("crop: {}\n")
+    with pytest.raises(FaceanimError, match="index: Field required"):
+        load_params(path)
+
+
+def test_a_missing_file_and_broken_yaml_say_what_to_do(tmp_path):
+    with pytest.raises(FaceanimError, match="faceanim profile sample"):
+        load_params(tmp_path / "none.yaml")
+    (tmp_path / "broken.yaml").write_text("crop: [1,\n")
+    with pytest.raises(FaceanimError, match="is not YAML"):
+        load_params(tmp_path / "broken.yaml")
+
+
+def test_exponents_without_a_dot_are_numbers(tmp_path):
+    text = (PROFILES / "sample.yaml").read_text().replace("lr: 0.001", "lr: 1e-3")
+    (tmp_path / "params.yaml").write_text(text)
+    assert load_params(tmp_path / "params.yaml").train_sr.lr == pytest.approx(0.001)
+
+
+def test_a_profile_is_chosen_by_name(tmp_path):
+    params = tmp_path / "params.yaml"
+    use_profile("voxceleb", PROFILES, params)
+    assert load_params(params).crop.size == 256
+    with pytest.raises(FaceanimError, match="sample, voxceleb"):
+        use_profile("none", PROFILES, params)
+    assert load_params(params).crop.size == 256
