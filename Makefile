@@ -5,7 +5,9 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 VENV ?= .venv
 BIN := $(VENV)/bin
-UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+# Compiled at once: a stage is a process of its own, and each would compile what it imports again where it may not
+# write beside it.
+UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint lock

@@ -32,7 +32,9 @@ def animate(
     driving: Annotated[Path, typer.Argument(help="A video whose motion the face takes on.")],
     out: Annotated[Path, typer.Argument(help="The MP4 to write.")],
     model: Annotated[str, typer.Option(help="A registered model, or a folder with one.")] = DEFAULT_MODEL,
-    super_resolution: Annotated[bool, typer.Option(help="Enlarge the frames with the second network.")] = True,
+    super_resolution: Annotated[
+        bool, typer.Option(help="Enlarge the frames with the second network.")
+    ] = True,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Animate the portrait SOURCE with the motion of the video DRIVING.
@@ -66,7 +68,9 @@ def model_folder(model: str, params: Path) -> Path:
     from faceanim.registry import fetch_model
 
     # Outside the project the address in the environment is enough.
-    return fetch_model(model, os.environ.get("MLFLOW_TRACKING_URI") or load_params(params).register_.tracking_uri)
+    return fetch_model(
+        model, os.environ.get("MLFLOW_TRACKING_URI") or load_params(params).register_.tracking_uri
+    )
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Both trained networks behind one facade: what evaluation, the registered model and `animate` run."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from faceanim.models.animation import Animation, AnimationModel
 from faceanim.models.keypoints import Keypoints
-from faceanim.models.storage import load_animation, load_super_resolution
+from faceanim.models.storage import CONFIG, load_animation, load_super_resolution
 from faceanim.models.super_resolution import SuperResolution
 
 Frames = NDArray[np.uint8]
@@ -53,32 +54,25 @@ class Animator:
         animation: AnimationModel,
         super_resolution: SuperResolution,
         size: int,
-        factor: int,
-        device: torch.device,
+        device: str = "cpu",
     ) -> None:
         self.animation = animation.to(device).eval()
         self.super_resolution = super_resolution.to(device).eval()
         self.size = size
-        self.output_size = size * factor
+        self.output_size = size * super_resolution.factor
         self.device = device
 
     @classmethod
     def load(cls, folder: Path, device: str | None = None) -> "Animator":
-        """Load `folder/animation` and `folder/super_resolution`; without a device, on the GPU if there is one.
+        """Load `folder/animation` and `folder/super_resolution`, by default on the GPU if there is one.
 
         Raises:
             FaceanimError: a folder or a file in it is missing or is not a model's.
         """
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         animation = load_animation(folder / ANIMATION_FOLDER, device)
-        super_resolution = load_super_resolution(folder / SUPER_RESOLUTION_FOLDER, device)
-        return cls(
-            animation,
-            super_resolution,
-            size=animation.config.size,
-            factor=super_resolution.config.factor,
-            device=torch.device(device),
-        )
+        size = json.loads((folder / ANIMATION_FOLDER / CONFIG).read_text(encoding="utf-8"))["size"]
+        return cls(animation, load_super_resolution(folder / SUPER_RESOLUTION_FOLDER, device), size, device)
 
     @torch.inference_mode()
     def prepare(self, source: Tensor) -> Source:
@@ -90,7 +84,13 @@ class Animator:
     def animate(self, source: Source, driving: Tensor) -> Animation:
         """Animate a batch of driving frames (B, 3, H, W), square, with all that led to the prediction."""
         frames = resize(driving.to(self.device), self.size)
-        return self.animation.animate(source.image, source.keypoints, self.animation.detect(frames))
+        count = len(frames)
+        value, jacobian = source.keypoints.value, source.keypoints.jacobian
+        kp_source = Keypoints(
+            value.expand(count, -1, -1), None if jacobian is None else jacobian.expand(count, -1, -1, -1)
+        )
+        image = source.image.expand(count, -1, -1, -1)
+        return self.animation.animate(image, kp_source, self.animation.detect(frames))
 
     def frames(self, source: Source, driving: Tensor) -> Tensor:
         """Animate a batch of driving frames (B, 3, H, W), square: (B, 3, size, size) in [0, 1]."""
@@ -116,7 +116,7 @@ def to_float(frames: Frames) -> Tensor:
 
 
 def to_uint8(frames: Tensor) -> Frames:
-    """Frames (N, 3, H, W) in [0, 1] as (N, H, W, 3) in [0, 255], rounded to the nearest; the rest is clamped."""
+    """Frames (N, 3, H, W) in [0, 1] as (N, H, W, 3) in [0, 255], rounded and clamped."""
     scaled = frames.mul(255).round().clamp(0, 255).to(torch.uint8)
     array: Frames = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return array

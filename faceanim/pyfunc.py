@@ -10,7 +10,9 @@ import mlflow
 import numpy as np
 from numpy.typing import NDArray
 
-from faceanim.inference import Animator
+from faceanim.inference import Animator, to_float, to_uint8
+
+BATCH = 16
 
 
 class FaceAnimation(mlflow.pyfunc.PythonModel):  # type: ignore[misc, unused-ignore]
@@ -33,7 +35,11 @@ class FaceAnimation(mlflow.pyfunc.PythonModel):  # type: ignore[misc, unused-ign
         Returns:
             (N, S, S, 3), RGB in [0, 255], super-resolved.
         """
-        raise NotImplementedError
+        source = self.animator.prepare(to_float(model_input["source"][:1]))
+        driving = model_input["driving"]
+        batches = [driving[start : start + BATCH] for start in range(0, len(driving), BATCH)]
+        frames = [self.animator.enlarge(self.animator.frames(source, to_float(batch))) for batch in batches]
+        return np.concatenate([to_uint8(batch) for batch in frames])
 
 
 mlflow.models.set_model(FaceAnimation())

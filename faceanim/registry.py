@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+import logging
 import os
+import re
+import sqlite3
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +24,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
+from faceanim import __version__
 from faceanim.config import RegisterConfig
 from faceanim.errors import FaceanimError
 
@@ -36,7 +41,7 @@ class Evaluated:
     Attributes:
         folder: holds `animation` and `super_resolution`.
         metrics: as in reports/metrics.json.
-        params: the whole of params.yaml, flat.
+        params: what made the model, of params.yaml, flat.
         curves: by name, the columns of a training history, `step` among them.
         pictures: images to keep with the run.
         test_set: identifies the clips and frames that the metrics are of.
@@ -75,15 +80,22 @@ def connect(uri: str) -> MlflowClient:
     # MLflow's own defaults keep a user waiting for minutes on an address where nothing listens.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    if database := sqlite_path(uri):
-        database.parent.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(uri)
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    # Its own bars and table migrations are noise in a stage's output.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
+        if database := sqlite_path(uri):
+            database.parent.mkdir(parents=True, exist_ok=True)
+            # MLflow tries a file that cannot be opened again for minutes.
+            sqlite3.connect(database).execute("pragma user_version").connection.close()
+        mlflow.set_tracking_uri(uri)
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        first_line = str(error).splitlines()[0][:200]
-        raise FaceanimError(f"the MLflow tracking address {uri} does not answer: {first_line}") from None
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ModuleNotFoundError) as error:
+        first_line = str(error).strip().splitlines()[0][:200]
+        text = f"the MLflow tracking address {uri} does not answer: {first_line}"
+        raise FaceanimError(re.sub(r"//[^/@\s]*@", "//***@", text)) from None  # names and passwords stay out
     return client
 
 
@@ -142,6 +154,7 @@ def log_version(config: RegisterConfig, evaluated: Evaluated) -> int:
         "driving": np.full((2, size, size, 3), 127, np.uint8),
     }
     frames = (-1, -1, -1, 3)
+    warnings.filterwarnings("ignore", ".*[Tt]ype hint", UserWarning)  # MLflow knows no dictionary of arrays
     info = mlflow.pyfunc.log_model(
         name="model",
         # Models from code: nothing is pickled, so the model loads with pickle switched off.
@@ -152,13 +165,17 @@ def log_version(config: RegisterConfig, evaluated: Evaluated) -> int:
             outputs=Schema([TensorSpec(np.dtype(np.uint8), frames)]),
         ),
         input_example=example,
-        pip_requirements=["faceanim"],
+        pip_requirements=[f"faceanim=={__version__}"],
         registered_model_name=config.model_name,
         metadata={"test_set": evaluated.test_set},
     )
     version = int(info.registered_model_version)
     client = MlflowClient()
-    for key, value in {**evaluated.tags, "test_set": evaluated.test_set, "psnr": psnr(evaluated.metrics)}.items():
+    for key, value in {
+        **evaluated.tags,
+        "test_set": evaluated.test_set,
+        "psnr": psnr(evaluated.metrics),
+    }.items():
         client.set_model_version_tag(config.model_name, str(version), key, str(value))
     return version
 
@@ -179,7 +196,11 @@ def check_in_clean_process(uri: str, model_uri: str) -> None:
     )
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
     done = subprocess.run(
-        [sys.executable, "-c", script, model_uri], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, model_uri],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         last_line = (done.stderr.strip().splitlines() or ["no output"])[-1]
@@ -238,7 +259,9 @@ def promote(config: RegisterConfig, version: int) -> None:
     try:
         client.get_model_version(config.model_name, str(version))
     except MlflowException:
-        raise FaceanimError(f"{config.model_name} has no version {version}; `faceanim models` lists them") from None
+        raise FaceanimError(
+            f"{config.model_name} has no version {version}; `faceanim models` lists them"
+        ) from None
     check_in_clean_process(uri, f"models:/{config.model_name}/{version}")
     client.set_registered_model_alias(config.model_name, CHAMPION, str(version))
 
@@ -254,7 +277,8 @@ def fetch_model(model_uri: str, uri: str) -> Path:
         model = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
     except MlflowException as error:
         raise FaceanimError(f"no model at {model_uri}: {str(error).splitlines()[0]}") from None
-    return model / "artifacts" / MODEL_ARTIFACT
+    artifacts = mlflow.models.Model.load(str(model)).flavors["python_function"]["artifacts"]
+    return model / str(artifacts[MODEL_ARTIFACT]["path"])
 
 
 def psnr(metrics: Mapping[str, Any]) -> float:
@@ -275,7 +299,9 @@ def log_curves(curves: Mapping[str, list[dict[str, float]]]) -> None:
     for name, rows in curves.items():
         for row in rows:
             step = int(row["step"])
-            mlflow.log_metrics({f"{name}/{key}": value for key, value in row.items() if key != "step"}, step=step)
+            mlflow.log_metrics(
+                {f"{name}/{key}": value for key, value in row.items() if key != "step"}, step=step
+            )
 
 
 def lock_hash(lock: Mapping[str, Any]) -> str:

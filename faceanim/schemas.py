@@ -21,6 +21,7 @@ class Reason(StrEnum):
     NOT_FOUND = "not_found"
     HTTP = "http"
     NETWORK = "network"
+    UNAVAILABLE = "unavailable"  # the site has no such video for us: private, removed, wants a login, ...
     NO_VIDEO_STREAM = "no_video_stream"
     INVALID_MEDIA = "invalid_media"
     # any item that runs in a worker
@@ -42,8 +43,9 @@ class EndReason(StrEnum):
     END = "end"
 
 
-BOX = pa.list_(pa.float32(), 4)
-"""x0, y0, x1, y1 in pixels, the far edges exclusive."""
+BOX = pa.list_(pa.float32())
+"""x0, y0, x1, y1 in pixels, the far edges exclusive. Not a fixed-size list: pyarrow writes null ones to
+Parquet and cannot read them back."""
 
 INDEX = pa.schema(
     [
@@ -99,6 +101,28 @@ CROPS = pa.schema(
 )
 
 
+TEST_SET = pa.schema(
+    [
+        pa.field("crop_id", pa.string(), nullable=False),
+        pa.field("person_id", pa.string(), nullable=False),
+        pa.field("frames", pa.int32(), nullable=False),  # driving frames: all but the first
+        pa.field("sha256", pa.string(), nullable=False),  # of the crop's file
+    ]
+)
+
+SCORES = pa.schema(
+    [
+        pa.field("crop_id", pa.string(), nullable=False),
+        pa.field("person_id", pa.string(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),  # its key in reports/metrics.json
+        pa.field("frames", pa.int32(), nullable=False),
+        pa.field("psnr", pa.float64(), nullable=False),
+        pa.field("ssim", pa.float64(), nullable=False),
+        pa.field("l1", pa.float64(), nullable=False),
+    ]
+)
+
+
 def landmarks_schema(points: int) -> pa.Schema:
     """The schema of a landmarks table whose scheme has that many points."""
     return pa.schema(
@@ -108,6 +132,7 @@ def landmarks_schema(points: int) -> pa.Schema:
             pa.field("detected", pa.bool_(), nullable=False),
             pa.field("box", BOX),
             pa.field("score", pa.float32()),
-            pa.field("points", pa.list_(pa.float32(), 2 * points)),  # x0 y0 x1 y1 ... in crop pixels
+            # x0 y0 x1 y1 ... in crop pixels
+            pa.field("points", pa.list_(pa.float32()), metadata={"points": str(points)}),
         ]
     )

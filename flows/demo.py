@@ -28,7 +28,9 @@ def held_out_video(crops: Path, download: Path) -> Path:
         FaceanimError: no crop of a held-out person was accepted.
     """
     clips = {
-        row["clip_id"] for row in read_rows(crops, CROPS) if row["status"] == Status.OK and row["split"] == "test"
+        row["clip_id"]
+        for row in read_rows(crops, CROPS)
+        if row["status"] == Status.OK and row["split"] == "test"
     }
     videos = [Path(row["path"]) for row in read_rows(download, DOWNLOAD) if row["clip_id"] in clips]
     if not videos:

@@ -18,7 +18,9 @@ def call(*arguments: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     done = subprocess.run([sys.executable, *arguments], check=False, env={**os.environ, "PATH": path})
     if done.returncode:
-        raise FaceanimError(f"`{' '.join(arguments)}` failed (exit code {done.returncode}); its lines above say why")
+        raise FaceanimError(
+            f"`{' '.join(arguments)}` failed (exit code {done.returncode}); its lines above say why"
+        )
 
 
 def repro(*arguments: str) -> None:

@@ -67,7 +67,9 @@ def run_with_prefect(stages: list[str], force: bool, api: str) -> None:
     try:
         httpx.get(f"{api}/health", timeout=10).raise_for_status()
     except httpx.HTTPError as error:
-        raise FaceanimError(f"the Prefect API at {api} does not answer ({error}); start it or unset it") from None
+        raise FaceanimError(
+            f"the Prefect API at {api} does not answer ({error}); start it or unset it"
+        ) from None
     os.environ["PREFECT_API_URL"] = api  # a profile's address would not reach the stages' processes
     stage_task = task(reproduce, cache_policy=NO_CACHE)
 

@@ -32,7 +32,9 @@ def drive_with_prefect(name: str, run: RunConfig, step: Callable[[MapShards], Ou
 
     def map_shards(work: Work[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
         futures = [
-            shard_task.with_options(task_run_name=f"{name} shard {number} of {len(shards)}").submit(work, shard)
+            shard_task.with_options(task_run_name=f"{name} shard {number} of {len(shards)}").submit(
+                work, shard
+            )
             for number, shard in enumerate(shards, start=1)
         ]
         for future in futures:

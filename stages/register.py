@@ -55,7 +55,7 @@ def main(
         Evaluated(
             folder=models,
             metrics=json.loads(metrics.read_text(encoding="utf-8")),
-            params=flatten(params.model_dump(mode="json", by_alias=True)),
+            params=flatten(params.model_dump(mode="json", exclude={"run", "register_"})),
             curves={path.stem: read_curve(path) for path in history},
             pictures=picture,
             test_set=hashlib.sha256(clips.read_bytes()).hexdigest(),

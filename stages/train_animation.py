@@ -8,7 +8,12 @@ from stages.common import progress, start, write_metrics
 
 
 def main(
-    crops: Path, landmarks: Path, out: Path, history: Path, metrics: Path, checkpoints: Path = Path(".faceanim")
+    crops: Path,
+    landmarks: Path,
+    out: Path,
+    history: Path,
+    metrics: Path,
+    checkpoints: Path = Path(".faceanim"),
 ) -> None:
     """Train, or go on from the last checkpoint of a run that was stopped."""
     config = load_params().train_animation

@@ -7,7 +7,7 @@ from torch import Tensor
 ANCHORS_A_SIDE = 5
 """Points along each border that hold the background still."""
 SMOOTHING = 1e-4
-"""What is added to the splines' diagonal: landmarks that coincide (closed lips, whole pixels) can be solved."""
+"""Added to the splines' diagonal, so that landmarks that coincide (closed lips) can be solved."""
 
 
 def copy_source(source: Tensor, count: int) -> Tensor:
@@ -15,29 +15,29 @@ def copy_source(source: Tensor, count: int) -> Tensor:
     return source.expand(count, -1, -1, -1)
 
 
-def landmark_warp(source: Tensor, points_source: Tensor, points_driving: Tensor) -> Tensor:
+def landmark_warp(source: Tensor, points: Tensor, detected: Tensor) -> Tensor:
     """The source warped by thin-plate splines so that its landmarks come to lie on each driving frame's.
 
     Args:
         source: (1, 3, H, W) in [0, 1].
-        points_source: (P, 2), x then y, in [-1, 1] where -1 and 1 are the outer edges of the outer pixels.
-        points_driving: (B, P, 2), the same landmarks of each driving frame.
+        points: (1 + B, P, 2), the source's landmarks and each driving frame's, x then y, in [-1, 1], the ends
+            being the outer edges of the outer pixels.
+        detected: (1 + B,), whether there are landmarks at all; without one's own or the source's, a frame
+            is a copy of the source.
 
     Returns:
         (B, 3, H, W) in [0, 1]; what lies outside the source repeats its border.
     """
-    count = len(points_driving)
-    anchors = border_anchors().to(source.device).expand(count, -1, -1)
-    # An output pixel asks where in the source it comes from: the spline goes from driving to source.
-    here = torch.cat((points_driving.double(), anchors), dim=1)
-    there = torch.cat((points_source.double().expand(count, -1, -1), anchors), dim=1)
-    weights = thin_plate_spline(here, there)
-    frames = [
-        # One by one: kornia holds a pixel's distance to every landmark, several times over.
-        warp_image_tps(source, *spline, align_corners=False, padding_mode="border")
-        for spline in zip(*(part.to(source.dtype).split(1) for part in (here, *weights)), strict=True)
-    ]
-    return torch.cat(frames).clamp(0, 1)
+    frames = copy_source(source, len(points) - 1).clone()
+    anchors = border_anchors().to(source.device)
+    there = torch.cat((points[0].double(), anchors))[None]
+    # One by one: kornia holds the distances of all pixels to all landmarks, several times over.
+    for index in (detected[1:] & detected[0]).nonzero().flatten().tolist():
+        # An output pixel asks where in the source it comes from: the spline goes from driving to source.
+        here = torch.cat((points[1 + index].double(), anchors))[None]
+        spline = (part.to(source.dtype) for part in (here, *thin_plate_spline(here, there)))
+        frames[index] = warp_image_tps(source, *spline, align_corners=False, padding_mode="border")[0]
+    return frames.clamp(0, 1)
 
 
 def border_anchors() -> Tensor:

@@ -1,4 +1,4 @@
-"""L1, PSNR and SSIM of frames by the pinned protocol: RGB in [0, 1], float32, data_range = 1, one value a frame.
+"""L1, PSNR and SSIM by the pinned protocol: RGB in [0, 1], float32, data_range = 1, one value a frame.
 
 A figure of a clip is the mean over its frames, a figure of a set the mean over its clips (`Figures`).
 """
@@ -6,14 +6,14 @@ A figure of a clip is the mean over its frames, a figure of a set the mean over 
 from collections.abc import Mapping
 
 import torch
+from kornia.metrics import ssim as ssim_map
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+from torchmetrics.functional.image import peak_signal_noise_ratio
 
 PSNR_CAP_DB = 100.0
 """Stands for an identical frame, whose PSNR is infinite and would swallow every mean."""
-SSIM_SIGMA = 1.5
-SSIM_RADIUS = 5
-"""The Gaussian window's radius: 11 taps."""
+SSIM_TAPS = 11
+"""Of SSIM's Gaussian window, whose sigma is 1.5 pixels (kornia knows no other)."""
 METRICS = ("l1", "psnr", "ssim")
 
 Figures = dict[str, float]
@@ -43,9 +43,9 @@ def check_frames(frames: Tensor) -> None:
     if frames.dtype != torch.float32:
         raise TypeError(f"frames must be float32 in [0, 1], not {frames.dtype}")
     low, high = (float(value) for value in torch.aminmax(frames))
-    if not (0 <= low and high <= 1):  # so that NaN is refused too
+    if not (low >= 0 and high <= 1):  # so that NaN is refused too
         raise ValueError(f"frames must be in [0, 1], not in [{low}, {high}]")
-    if frames.dim() != 4 or min(frames.shape[-2:]) <= 2 * SSIM_RADIUS:
+    if frames.dim() != 4 or min(frames.shape[-2:]) < SSIM_TAPS:
         raise ValueError(f"frames must be (B, 3, H, W), at least 11x11, not {tuple(frames.shape)}")
 
 
@@ -55,7 +55,7 @@ def l1(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def psnr(prediction: Tensor, target: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each frame, (B,) in dB, at most `PSNR_CAP_DB`; one MSE over all channels."""
+    """Peak signal-to-noise ratio of each frame over all channels, (B,) in dB, at most `PSNR_CAP_DB`."""
     decibels: Tensor = peak_signal_noise_ratio(
         prediction, target, data_range=1.0, reduction="none", dim=(1, 2, 3)
     )
@@ -65,15 +65,10 @@ def psnr(prediction: Tensor, target: Tensor) -> Tensor:
 def ssim(prediction: Tensor, target: Tensor) -> Tensor:
     """Structural similarity of each frame, (B,) in [-1, 1]: the mean over channels and over whole windows.
 
-    Windows that reach over the border are left out, as in Wang et al. (2004) and scikit-image; torchmetrics'
-    own mean has them in, over mirrored pixels.
+    Windows that reach over the border are left out, as in Wang et al. (2004) and scikit-image.
     """
-    _, full = structural_similarity_index_measure(
-        prediction, target, sigma=SSIM_SIGMA, data_range=1.0, reduction="none", return_full_image=True
-    )
-    inside = slice(SSIM_RADIUS, -SSIM_RADIUS)
-    mean: Tensor = full[:, :, inside, inside].mean(dim=(1, 2, 3))
-    return mean
+    similarity: Tensor = ssim_map(prediction, target, SSIM_TAPS, eps=0.0, padding="valid")
+    return similarity.mean(dim=(1, 2, 3))
 
 
 class MeanOfClips:

@@ -21,7 +21,7 @@ PAPER, INK = (255, 255, 255), (40, 40, 40)
 
 
 def write_grid(rows: Sequence[Sequence[Frames]], path: Path) -> None:
-    """Draw rows of square RGB pictures, one for each of `COLUMNS`, under their titles; write a PNG atomically.
+    """Draw rows of square RGB pictures, one for each of `COLUMNS`, under their titles, as a PNG.
 
     The same pictures give the same bytes: the file holds no date and no program's name.
     """
@@ -46,7 +46,7 @@ def enlarge(picture: Frames, side: int) -> Frames:
 
 
 def heat(occlusion_map: NDArray[np.float32]) -> Frames:
-    """An occlusion map (H, W) in [0, 1] as RGB: bright where the warped source shows, dark where generated."""
+    """An occlusion map (H, W) in [0, 1] as RGB: bright where the warp shows, dark where painted anew."""
     levels = np.rint(occlusion_map * 255).clip(0, 255).astype(np.uint8)
     coloured: Frames = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
     return coloured

@@ -48,7 +48,8 @@ class DenseMotion(nn.Module):
         heatmap = torch.cat((torch.zeros_like(heatmap[:, :1]), heatmap), dim=1)
         features = self.hourglass(torch.cat((heatmap[:, :, None], warped), dim=2).flatten(1, 2))
         mask = self.mask(features).softmax(dim=1)
-        return (mask[..., None] * motions).sum(dim=1)
+        deformation: Tensor = (mask[..., None] * motions).sum(dim=1)
+        return deformation
 
 
 def sparse_motions(kp_source: Keypoints, kp_driving: Keypoints, height: int, width: int) -> Tensor:

@@ -11,6 +11,7 @@ from kornia.geometry.subpix import spatial_expectation2d, spatial_softmax2d
 from torch import Tensor, nn
 
 from faceanim.errors import FaceanimError
+from faceanim.models.pretrained import first_line, load_state
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Keypoints:
 
     def split(self, sizes: Sequence[int]) -> tuple["Keypoints", ...]:
         """Cut the batch into parts of these sizes."""
-        values = self.value.split(list(sizes))
-        jacobians = [None] * len(sizes) if self.jacobian is None else self.jacobian.split(list(sizes))
+        values = torch.split(self.value, list(sizes))
+        jacobians = [None] * len(sizes) if self.jacobian is None else torch.split(self.jacobian, list(sizes))
         return tuple(Keypoints(v, j) for v, j in zip(values, jacobians, strict=True))
 
 
@@ -94,23 +95,3 @@ def load_encoder_weights(detector: KeypointDetector, path: Path) -> None:
         raise FaceanimError(
             f"{path} does not hold the weights of this encoder: {first_line(error)}"
         ) from None
-
-
-def load_state(path: Path) -> dict[str, Tensor]:
-    """Read a state dictionary saved by torch, unpickling nothing but tensors.
-
-    Raises:
-        FaceanimError: the file is missing or is no such dictionary.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file ends in zipfile's, pickle's or torch's own errors
-        raise FaceanimError(f"{path} holds no weights that can be read: {first_line(error)}") from None
-    if not isinstance(state, dict):
-        raise FaceanimError(f"{path} holds no state dictionary")
-    return state
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's text, or its name."""
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.vgg import cfgs, make_layers
+from torchvision.models.vgg import cfgs, make_layers  # type: ignore[import-untyped]
 
 from faceanim.errors import FaceanimError
-from faceanim.models.keypoints import first_line, load_state
+from faceanim.models.pretrained import first_line, load_state
 
 LAYERS = (1, 6, 11, 20, 29)
 """relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 in VGG-19's `features`: the K_j (Johnson et al., 2016)."""

@@ -14,7 +14,7 @@ from faceanim.config import AnimationModelConfig, Section, SuperResolutionModelC
 from faceanim.errors import FaceanimError
 from faceanim.models.animation import AnimationModel
 from faceanim.models.build import build_animation, build_super_resolution
-from faceanim.models.keypoints import first_line
+from faceanim.models.pretrained import first_line
 from faceanim.models.super_resolution import SuperResolution
 from faceanim.tables import atomic_path
 

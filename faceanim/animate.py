@@ -1,0 +1,137 @@
+"""A portrait and a driving video to an animated video: what `faceanim animate` runs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from faceanim.data.video import Frame, MediaError, probe, read_frames, write_video
+from faceanim.errors import FaceanimError
+from faceanim.faces.framing import crop_box, cut_out, portrait_box
+from faceanim.faces.track import follow
+from faceanim.inference import Animator, to_float, to_uint8
+
+BATCH = 8
+"""Frames animated at a time; all the driving video that is ever in memory."""
+MARGIN = 0.1
+"""`crop.margin` of the shipped profiles: a face is framed as those that the model was trained on."""
+COMMENT = "synthetic: animated by faceanim"
+"""Stands in the video's metadata, so that whoever has the file can tell."""
+
+
+@dataclass(frozen=True)
+class AnimatedVideo:
+    """What was written.
+
+    Attributes:
+        frames: as many as the driving video has.
+        fps: the driving video's.
+        size: side of a frame, in pixels.
+        has_audio: whether it has the driving video's sound.
+    """
+
+    frames: int
+    fps: Fraction
+    size: int
+    has_audio: bool
+
+
+def animate(
+    source: Path,
+    driving: Path,
+    out: Path,
+    animator: Animator,
+    *,
+    super_resolve: bool = True,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> AnimatedVideo:
+    """Give the face of a picture the motion of a video's, by absolute keypoints.
+
+    The driving video is read twice: to follow its face, which decides the one square that is cut from every
+    frame, and to animate. Memory is flat in its length.
+
+    Args:
+        source: a picture with a face; the largest one is animated.
+        driving: a video with a face; frames in which it is not found are animated all the same.
+        out: the MP4 to write, whole or not at all: a frame for each of the driving video's, at its rate, with
+            its sound.
+        animator: the model.
+        super_resolve: whether frames are enlarged by the second network.
+        on_progress: told the number of frames read and of all to be read, both passes counted.
+
+    Raises:
+        FaceanimError: a file is missing or unreadable, has no face, or `out` is none to write to.
+    """
+    check_paths(source, driving, out)
+    tell = on_progress or (lambda done, total: None)
+    prepared = animator.prepare(to_float(cut_portrait(source, animator.output_size)[None]))
+    with readable(driving):
+        info = probe(driving)
+        total = 2 * info.frames
+        boxes = follow(counted(read_frames(driving, "pyav"), 0, total, tell))
+        if not boxes:
+            raise FaceanimError(
+                f"no face was found in {driving}; use a video in which one looks at the camera"
+            )
+        square = crop_box(boxes, MARGIN, (info.width, info.height))
+
+        def animated() -> Iterator[Frame]:
+            frames = counted(read_frames(driving, "pyav"), len(boxes), total, tell)
+            crops = (cut_out(frame, square, animator.output_size) for frame in frames)
+            while batch := list(islice(crops, BATCH)):
+                prediction = animator.frames(prepared, to_float(np.stack(batch)))
+                yield from to_uint8(animator.enlarge(prediction) if super_resolve else prediction)
+
+        count = write_video(out, animated(), info.fps, audio_from=driving, comment=COMMENT)
+    size = animator.output_size if super_resolve else animator.size
+    return AnimatedVideo(count, info.fps, size, info.has_audio)
+
+
+def check_paths(source: Path, driving: Path, out: Path) -> None:
+    """See that there is something to read and that it would not be overwritten."""
+    for path in (source, driving):
+        if not path.is_file():
+            raise FaceanimError(f"there is no file {path}")
+        if path.resolve() == out.resolve():
+            raise FaceanimError(f"{out} would be overwritten; write the video to another file")
+    if out.suffix.lower() != ".mp4":
+        raise FaceanimError(f"the video is an MP4; give it a name that ends in .mp4, not {out.name}")
+
+
+def cut_portrait(path: Path, size: int) -> Frame:
+    """The square around a picture's largest face, framed as in training: (size, size, 3), RGB in [0, 255].
+
+    Raises:
+        FaceanimError: the file is no picture that OpenCV reads, or has no face.
+    """
+    try:
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)  # upright by EXIF, 8 bits, no alpha
+    except cv2.error:  # larger than OpenCV takes
+        picture = None
+    if picture is None:
+        raise FaceanimError(f"{path} is no picture that can be read; save it as JPEG or PNG")
+    frame: Frame = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return cut_out(frame, portrait_box(frame, MARGIN, str(path)), size)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say in one line that a video cannot be read."""
+    try:
+        yield
+    except MediaError as error:
+        raise FaceanimError(f"{path} can't be read as a video ({error.reason}); is it damaged?") from None
+
+
+def counted(
+    frames: Iterator[Frame], before: int, total: int, tell: Callable[[int, int], None]
+) -> Iterator[Frame]:
+    """The frames, each told of as it is asked for; `before` were read earlier."""
+    for number, frame in enumerate(frames, start=before + 1):
+        tell(min(number, total), total)
+        yield frame

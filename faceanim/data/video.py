@@ -1,0 +1,231 @@
+"""Reading and writing video files, frame by frame: memory stays flat however long a video is."""
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, dropwhile, islice
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+
+from faceanim.data.audio import AudioTrack
+from faceanim.schemas import Reason
+from faceanim.tables import atomic_path
+
+Frame = npt.NDArray[np.uint8]
+"""(H, W, 3), RGB."""
+Decoder = Literal["decord", "pyav"]
+
+# In other containers, MPEG program streams say, seeking is a guess, and decord drops and repeats frames.
+_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
+
+
+class MediaError(Exception):
+    """A file that is no usable video; `reason` goes into its record."""
+
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file holds.
+
+    Attributes:
+        width: of a frame as it is shown, rotation applied.
+        height: likewise.
+        fps: mean frame rate, exact.
+        frames: how many, counted where the file does not say.
+        seconds: frames / fps.
+        has_audio: whether there is a sound track.
+        rotation: quarter turns, counter-clockwise, that bring a decoded frame upright.
+        container: FFmpeg's name of the format.
+    """
+
+    width: int
+    height: int
+    fps: Fraction
+    frames: int
+    seconds: float
+    has_audio: bool
+    rotation: int
+    container: str
+
+
+@contextmanager
+def _media_errors(path: Path) -> Iterator[None]:
+    """Turn what FFmpeg says of a bad file into `MediaError`."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (av.FFmpegError, EOFError, UnicodeDecodeError) as error:
+        raise MediaError(Reason.INVALID_MEDIA, f"{path}: {error}") from None
+
+
+def probe(path: Path) -> VideoInfo:
+    """Open a video, decode its first frame and say what it holds.
+
+    Raises:
+        MediaError: `no_video_stream`, or `invalid_media` where it does not open or no frame decodes.
+        FileNotFoundError: there is no such file.
+    """
+    with _media_errors(path), av.open(str(path)) as container:
+        stream = _video_stream(container, path)
+        frame = next(container.decode(stream), None)
+        rate = stream.average_rate or stream.guessed_rate
+        if frame is None or not rate:
+            raise MediaError(Reason.INVALID_MEDIA, f"{path} has no frame that decodes")
+        turns = round(frame.rotation / 90) % 4
+        width, height = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
+        frames = stream.frames or _count_packets(path)
+        return VideoInfo(
+            width=width,
+            height=height,
+            fps=Fraction(rate),
+            frames=frames,
+            seconds=float(frames / Fraction(rate)),
+            has_audio=bool(container.streams.audio),
+            rotation=turns,
+            container=container.format.name,
+        )
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    # A cover picture in a sound file is a video stream to FFmpeg, but none to us.
+    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    if not streams:
+        raise MediaError(Reason.NO_VIDEO_STREAM, f"{path} has no video stream")
+    return streams[0]
+
+
+def _count_packets(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(packet.size > 0 for packet in container.demux(_video_stream(container, path)))
+
+
+def frame_range(info: VideoInfo, start_s: float, end_s: float | None) -> tuple[int, int | None]:
+    """First frame and end (exclusive) of a stretch of time; None is the video's end."""
+    return round(start_s * info.fps), None if end_s is None else round(end_s * info.fps)
+
+
+def read_frames(
+    path: Path, decoder: Decoder, start_s: float = 0.0, end_s: float | None = None
+) -> Iterator[Frame]:
+    """Decode the frames from `start_s` to before `end_s` (None: to the end), upright, one at a time.
+
+    Both decoders give the same frames. decord is used for the containers that it reads faithfully.
+
+    Raises:
+        MediaError: the file is no video, or breaks off in a way that the decoder notices.
+    """
+    info = probe(path)
+    first, end = frame_range(info, start_s, end_s)
+    limit = None if end is None else max(end - first, 0)
+    if decoder == "decord" and info.container in _INDEXED:
+        yield from _decord_frames(path, first, limit)
+    else:
+        yield from _pyav_frames(path, info, first, limit)
+
+
+def _decord_frames(path: Path, first: int, limit: int | None) -> Iterator[Frame]:
+    """decord turns the frames upright by itself."""
+    import decord
+
+    try:
+        reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+        available = max(len(reader) - first, 0)
+        if first and available:
+            reader.seek_accurate(first)
+        for _ in range(available if limit is None else min(limit, available)):
+            yield reader.next().asnumpy()
+    except (decord.DECORDError, StopIteration) as error:
+        raise MediaError(Reason.INVALID_MEDIA, f"{path}: {str(error).splitlines()[:1]}") from None
+
+
+def _pyav_frames(path: Path, info: VideoInfo, first: int, limit: int | None) -> Iterator[Frame]:
+    with _media_errors(path), av.open(str(path)) as container:
+        stream = _video_stream(container, path)
+        stream.codec_context.thread_count = 1
+        begin = (stream.start_time or 0) * stream.time_base
+        decoded = container.decode(stream)
+        if first and info.container in _INDEXED:
+            # Half a frame early: stored times are rounded.
+            wanted = begin + (first - Fraction(1, 2)) / info.fps
+            container.seek(max(math.floor(wanted / stream.time_base), 0), stream=stream)
+            decoded = dropwhile(lambda frame: frame.pts * frame.time_base < wanted, decoded)
+        else:
+            decoded = islice(decoded, first, None)
+        for frame in islice(decoded, limit):
+            yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), info.rotation))
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[Frame],
+    fps: Fraction,
+    audio_from: Path | None = None,
+    comment: str | None = None,
+) -> int:
+    """Write an H.264 MP4 (yuv420p, BT.709, CRF 18) of exactly these frames at exactly this rate.
+
+    Args:
+        path: written whole or not at all.
+        frames: (H, W, 3) RGB, all of one even size.
+        fps: frames a second, exact (Fraction(30000, 1001) for 29.97).
+        audio_from: a media file whose sound goes along, at its own time against that file's picture, as far
+            as the picture lasts.
+        comment: plain text for the file's metadata.
+
+    Returns:
+        the number of frames written.
+
+    Raises:
+        ValueError: no frames, or an odd size.
+        MediaError: `audio_from` is no media file.
+    """
+    iterator = iter(frames)
+    head = next(iterator, None)
+    if head is None:
+        raise ValueError("a video needs at least one frame")
+    if head.shape[0] % 2 or head.shape[1] % 2:
+        raise ValueError(f"H.264 wants even sizes, not {head.shape[1]}x{head.shape[0]}")
+    with atomic_path(path) as temporary:
+        options = {"movflags": "+faststart", "fflags": "+bitexact"}
+        with av.open(str(temporary), "w", options=options) as output:
+            if comment is not None:
+                output.metadata["comment"] = comment
+            stream = _h264_stream(output, head, fps)
+            with _media_errors(audio_from or path), AudioTrack.copied(audio_from, output) as audio:
+                count = 0
+                for count, frame in enumerate(chain([head], iterator), start=1):
+                    output.mux(stream.encode(_picture(frame, count - 1, fps)))
+                    audio.write_until(count / fps)
+                output.mux(stream.encode(None))
+    return count
+
+
+def _h264_stream(output: Any, head: Frame, fps: Fraction) -> Any:
+    stream = output.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "medium"})
+    stream.width, stream.height, stream.pix_fmt = head.shape[1], head.shape[0], "yuv420p"
+    context = stream.codec_context
+    context.thread_count = 2  # x264's bytes depend on it, so it must not be the machine's
+    context.time_base = 1 / fps
+    context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+    context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+    return stream
+
+
+def _picture(frame: Frame, number: int, fps: Fraction) -> Any:
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
+        format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+    )
+    picture.pts, picture.time_base = number, 1 / fps
+    return picture

@@ -1,0 +1,80 @@
+"""How a face is framed: the one place that says how much around a Viola-Jones box a crop shows."""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from faceanim.data.video import Frame
+from faceanim.errors import FaceanimError
+from faceanim.faces.boxes import Box, union
+from faceanim.faces.detect import ViolaJones, small_gray
+
+HEAD = {"left": 0.2, "top": 0.3, "right": 0.2, "bottom": 0.2}
+"""A Viola-Jones box ends at the eyebrows' upper edge, the cheeks and the chin. Grown by these shares of its
+sides it holds the head with hair and chin, as the crops of first-order-motion papers do."""
+
+
+def crop_box(faces: Sequence[Box], margin: float, frame_size: tuple[int, int]) -> Box:
+    """The square crop for a sequence, in whole pixels.
+
+    It is the smallest square around the union of all the heads, plus `margin` of its side on each side,
+    shifted into the frame; a square, because that keeps the aspect ratio. Where the frame is too small for
+    it, it shrinks to the frame's shorter side, as long as the faces themselves fit, rather than show what is
+    not there.
+
+    Args:
+        faces: Viola-Jones boxes, in the frame's pixels.
+        margin: share of the side.
+        frame_size: width and height.
+    """
+    heads = union(face.grown(**HEAD) for face in faces)
+    tight = union(faces)
+    side = max(heads.width, heads.height) * (1 + 2 * margin)
+    side = min(side, max(tight.width, tight.height, min(frame_size)))
+    pixels = math.ceil(side)
+    x0 = _placed((heads.x0 + heads.x1 - pixels) / 2, pixels, frame_size[0])
+    y0 = _placed((heads.y0 + heads.y1 - pixels) / 2, pixels, frame_size[1])
+    return Box(x0, y0, x0 + pixels, y0 + pixels)
+
+
+def _placed(start: float, length: int, available: int) -> float:
+    """Where the square begins on one axis: inside the frame, or around its middle where it is larger."""
+    room = available - length
+    return float(round(min(max(start, 0), room) if room >= 0 else room / 2))
+
+
+def cut_out(frame: Frame, box: Box, size: int) -> Frame:
+    """Cut a square box (whole pixels) out of a frame and resize it to (size, size, 3).
+
+    Beyond the frame its edge pixels are repeated. Shrinking averages areas, enlarging is bicubic.
+    """
+    height, width = frame.shape[:2]
+    x0, y0, x1, y1 = (int(edge) for edge in box)
+    part = frame[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
+    beyond = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
+    if any(beyond):
+        part = cv2.copyMakeBorder(part, *beyond, cv2.BORDER_REPLICATE)
+    shrinking = x1 - x0 > size
+    resized = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC)
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def portrait_box(image: Frame, margin: float, name: str) -> Box:
+    """The crop box of the largest face in a still image, framed as the training crops are.
+
+    Args:
+        image: (H, W, 3) RGB uint8.
+        margin: `crop.margin` of the params the model was trained with.
+        name: what to call the image in the error.
+
+    Raises:
+        FaceanimError: no face is found.
+    """
+    gray, factor = small_gray(image)
+    faces = ViolaJones().detect(gray)
+    if not faces:
+        raise FaceanimError(f"no face found in {name}; take a picture with one upright, frontal face")
+    height, width = image.shape[:2]
+    return crop_box([faces[0].scaled(factor)], margin, (width, height))

@@ -1,0 +1,132 @@
+"""Training of the animation networks: the paper's section 3.1, eq. 3-6."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from faceanim.config import TrainAnimationConfig
+from faceanim.data.dataset import CropFrames, PairBatches
+from faceanim.data.weights import weights_file
+from faceanim.models.build import build_animation, build_discriminator
+from faceanim.models.keypoints import load_encoder_weights
+from faceanim.models.perceptual import load_perceptual
+from faceanim.models.storage import save_animation
+from faceanim.training.checkpoint import checkpoint_for
+from faceanim.training.loop import OnStep, fit
+from faceanim.training.losses import discriminator_loss, generator_loss
+from faceanim.training.objective import Objective
+from faceanim.training.optim import Swats, build_optimizer
+from faceanim.training.seed import deterministic, seed_step
+
+
+def train_animation(
+    config: TrainAnimationConfig,
+    crops: Path,
+    landmarks: Path,
+    out: Path,
+    history: Path,
+    checkpoints: Path,
+    on_step: OnStep,
+) -> dict[str, float]:
+    """Train on the crops of the `train` split, going on from a checkpoint of the same run if there is one.
+
+    Args:
+        config: the stage's parameters.
+        crops: crops.parquet.
+        landmarks: folder of the landmarks tables; frames without a face are left out.
+        out: folder to write the model to.
+        history: CSV to write the curves to.
+        checkpoints: folder for the state of an unfinished run.
+        on_step: called after each step with its number, from 1, and its losses.
+
+    Returns:
+        The last row of the curves.
+
+    Raises:
+        FaceanimError: no usable crops, missing pretrained weights, or a loss that is no longer finite.
+    """
+    deterministic()
+    frames = CropFrames(crops, "train", config.model.size, landmarks)
+    batches = PairBatches(frames, config.batch_size, config.seed)
+    tables = [crops, *sorted(landmarks.glob("*.parquet"))]
+    checkpoint = checkpoint_for(checkpoints, "animation", config, tables)
+    trainer = AnimationTrainer(config)
+    last = fit(trainer, batches, config, checkpoint, history, on_step)
+    save_animation(trainer.model, config.model, out)
+    checkpoint.remove()
+    return last
+
+
+class AnimationTrainer:
+    """The networks, their optimisers and one step of each in turn (the paper's algorithm 1)."""
+
+    def __init__(self, config: TrainAnimationConfig) -> None:
+        self.weights = config.losses
+        self.fabric = Fabric(accelerator="auto", devices=1)
+        seed_step(config.seed, 0)
+        self.model = build_animation(config.model)
+        if config.encoder_weights == "imagenet":
+            load_encoder_weights(self.model.keypoint_detector, weights_file(config.model.encoder))
+        self.optimizer = build_optimizer(self.model, config.optimizer)
+        self.discriminator = build_discriminator(config.discriminator_channels)
+        self.discriminator_optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), lr=config.optimizer.lr, betas=(0.5, 0.999)
+        )
+        objective = Objective(self.model, self._perceptual(), config.losses)
+        self.objective, self.fabric_optimizer = self.fabric.setup(objective, self.optimizer)
+        self.judge, self.fabric_judge_optimizer = self.fabric.setup(
+            self.discriminator, self.discriminator_optimizer
+        )
+
+    def _perceptual(self) -> nn.Module | None:
+        return load_perceptual(weights_file("vgg19")) if self.weights.perceptual > 0 else None
+
+    def step(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """Train on source and driving frames, (B, 3, H, W) each, RGB in [0, 1]; give the losses."""
+        source, driving = self.fabric.to_device(batch)
+        losses: dict[str, Tensor]
+        prediction, losses = self.objective(source, driving)
+        if self.weights.adversarial > 0:
+            self.discriminator.requires_grad_(False)
+            losses["adversarial"] = generator_loss(self.judge(prediction))
+            self.discriminator.requires_grad_(True)
+        total = torch.stack([getattr(self.weights, name) * loss for name, loss in losses.items()]).sum()
+        self.fabric_optimizer.zero_grad()
+        self.fabric.backward(total)
+        self.fabric_optimizer.step()
+        if self.weights.adversarial > 0:
+            losses["discriminator"] = self._train_discriminator(prediction.detach(), driving)
+        return losses | {"total": total}
+
+    def _train_discriminator(self, fake: Tensor, real: Tensor) -> Tensor:
+        loss = discriminator_loss(self.judge(real), self.judge(fake))
+        self.fabric_judge_optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.fabric_judge_optimizer.step()
+        return loss
+
+    def rates(self) -> dict[str, float | str]:
+        """The phase of SWATS and the rate in use, for the curves."""
+        if isinstance(self.optimizer, Swats):
+            return {"phase": self.optimizer.phase, "lr": self.optimizer.rate}
+        return {"phase": "adam", "lr": self.optimizer.param_groups[0]["lr"]}
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "discriminator": self.discriminator,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a step changes, for a checkpoint."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])

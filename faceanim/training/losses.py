@@ -1,0 +1,88 @@
+"""The losses of section 3 (eq. 4-6) and two from the field; eq. 3 is in `faceanim.models.perceptual`."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from kornia.geometry.transform import get_tps_transform, warp_image_tps, warp_points_tps
+from torch import Tensor
+
+from faceanim.models.keypoints import Keypoints
+
+PYRAMID_LEVELS = 4
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """L_D, eq. 4, least squares: the mean of (1 - D(driving))^2 + D(prediction)^2."""
+    return (1 - real).square().mean() + fake.square().mean()
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    """L_G, eq. 5, least squares: the mean of (1 - D(prediction))^2."""
+    return (1 - fake).square().mean()
+
+
+def pyramid_l1(prediction: Tensor, driving: Tensor, levels: int = PYRAMID_LEVELS) -> Tensor:
+    """Mean absolute difference, averaged over an image pyramid.
+
+    The coarse levels reward motion that goes the right way before it arrives.
+
+    Args:
+        prediction: (B, 3, H, W).
+        driving: the same shape.
+        levels: images in the pyramid, each half the size of the one before.
+    """
+    losses = []
+    for level in range(levels):
+        if level:
+            prediction, driving = F.avg_pool2d(prediction, 2), F.avg_pool2d(driving, 2)
+        losses.append(F.l1_loss(prediction, driving))
+    return torch.stack(losses).mean()
+
+
+class RandomWarp:
+    """A random thin-plate-spline warp of frames and of points on them (Siarohin et al., 2019, section 3.1).
+
+    Args:
+        batch: frames, each with a warp of its own.
+        like: a tensor on the device to use.
+        affine: standard deviation of the affine part.
+        bend: standard deviation of each control point, in units of [-1, 1].
+        points: control points along a side.
+    """
+
+    def __init__(
+        self, batch: int, like: Tensor, affine: float = 0.05, bend: float = 0.02, points: int = 5
+    ) -> None:
+        line = torch.linspace(-1, 1, points, device=like.device)
+        controls = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).view(1, -1, 2)
+        controls = controls.repeat(batch, 1, 1)
+        linear = torch.eye(2, device=like.device) + affine * torch.randn(batch, 2, 2, device=like.device)
+        shift = affine * torch.randn(batch, 1, 2, device=like.device)
+        targets = controls @ linear + shift + bend * torch.randn_like(controls)
+        self.centers = targets
+        self.kernel, self.linear = get_tps_transform(controls, targets)
+
+    def image(self, image: Tensor) -> Tensor:
+        """Warp frames (B, 3, H, W): a pixel at z shows what `points` sends z to."""
+        warped: Tensor = warp_image_tps(
+            image, self.centers, self.kernel, self.linear, align_corners=True, padding_mode="border"
+        )
+        return warped
+
+    def points(self, points: Tensor) -> Tensor:
+        """Where points (B, N, 2) of the warped frames lie in the frames themselves."""
+        moved: Tensor = warp_points_tps(points, self.centers, self.kernel, self.linear)
+        return moved
+
+
+def equivariance_loss(detect: Callable[[Tensor], Keypoints], frames: Tensor, keypoints: Keypoints) -> Tensor:
+    """Keypoints follow a known warp (Siarohin et al., 2019, eq. 9): the mean absolute difference.
+
+    Args:
+        detect: the keypoint detector.
+        frames: (B, 3, H, W).
+        keypoints: those that `detect` found on them.
+    """
+    warp = RandomWarp(len(frames), like=frames)
+    return F.l1_loss(warp.points(detect(warp.image(frames)).value), keypoints.value)

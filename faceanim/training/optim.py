@@ -1,0 +1,106 @@
+"""SWATS: Adam that switches to SGD by itself (Keskar & Socher, 2017, algorithm 1)."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from faceanim.config import OptimizerConfig
+
+
+class Swats(torch.optim.Adam):
+    """torch's Adam until the SGD rate that its steps are worth has settled, then SGD with that rate.
+
+    pytorch-optimizer's SWATS is not used: its one `eps` is both Adam's and the tolerance of the switch, it
+    lets any single tensor's estimate switch all the others, and it does not bound the rate.
+
+    The phase and the learned rate live in the parameter group, so a checkpoint carries them.
+
+    Args:
+        params: one group.
+        lr: Adam's rate.
+        betas: Adam's; beta1 is the SGD phase's momentum, beta2 averages the learned rate.
+        switch_tolerance: relative distance of the averaged and the present rate at which to switch.
+        sgd_lr_cap: largest rate the SGD phase may use; the estimate is a ratio and at times far too large.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        betas: tuple[float, float],
+        switch_tolerance: float,
+        sgd_lr_cap: float,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, fused=True)
+        self.switch_tolerance = switch_tolerance
+        self.sgd_lr_cap = sgd_lr_cap
+        self.param_groups[0].update(phase="adam", steps=0, mean_rate=0.0)
+
+    @property
+    def phase(self) -> str:
+        """`adam` or `sgd`."""
+        return str(self.param_groups[0]["phase"])
+
+    @property
+    def rate(self) -> float:
+        """The rate in use."""
+        return float(self.param_groups[0]["lr"])
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step in the present phase."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        group = self.param_groups[0]
+        params = [p for p in group["params"] if p.grad is not None]
+        grads = [p.grad for p in params if p.grad is not None]
+        if group["phase"] == "sgd":
+            self._sgd_step(params, grads, group)
+        else:
+            moves = [-p for p in params]
+            super().step()
+            torch._foreach_add_(moves, params)
+            self._learn_rate(moves, grads, group)
+        return loss
+
+    def _learn_rate(self, moves: Sequence[Tensor], grads: Sequence[Tensor], group: dict[str, Any]) -> None:
+        """Average gamma = p.p / -p.g, where p is the step just made and g its gradient; perhaps switch."""
+        along = -inner(moves, grads)
+        group["steps"] += 1
+        if along == 0:
+            return
+        gamma = inner(moves, moves) / along
+        beta2 = group["betas"][1]
+        group["mean_rate"] = beta2 * group["mean_rate"] + (1 - beta2) * gamma
+        mean = group["mean_rate"] / (1 - beta2 ** group["steps"])
+        # Over fewer steps than it averages, the mean is near the present rate because it is little else.
+        horizon = round(1 / (1 - beta2))
+        settled = group["steps"] >= horizon and abs(mean - gamma) < self.switch_tolerance * mean
+        if settled and mean > 0:
+            group.update(phase="sgd", lr=min(mean, self.sgd_lr_cap))
+            for p in group["params"]:
+                self.state[p]["exp_avg"].zero_()
+
+    def _sgd_step(self, params: Sequence[Tensor], grads: Sequence[Tensor], group: dict[str, Any]) -> None:
+        """v = beta1 v + g, w = w - (1 - beta1) rate v; Adam's first moment is (1 - beta1) v."""
+        beta1 = group["betas"][0]
+        for p, grad in zip(params, grads, strict=True):
+            momentum = self.state[p]["exp_avg"].lerp_(grad, 1 - beta1)
+            p.add_(momentum, alpha=-group["lr"])
+
+
+def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
+    """Inner product of two lists of tensors, each taken as one long vector."""
+    return float(torch.stack([torch.dot(x.flatten(), y.flatten()) for x, y in zip(a, b, strict=True)]).sum())
+
+
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """The optimiser of the animation model."""
+    betas = (config.beta1, config.beta2)
+    if config.name == "adam":
+        return torch.optim.Adam(model.parameters(), lr=config.lr, betas=betas)
+    return Swats(model.parameters(), config.lr, betas, config.swats_eps, config.sgd_lr_cap)

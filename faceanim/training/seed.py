@@ -1,0 +1,15 @@
+"""Everything random at a step depends on the seed and the step alone, so that a resumed run repeats it."""
+
+import numpy as np
+import torch
+
+
+def deterministic() -> None:
+    """Ask torch for algorithms whose results do not vary from run to run."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+
+
+def seed_step(seed: int, step: int) -> None:
+    """Seed torch, on every device, for one step; step 0 also stands for the building of the networks."""
+    torch.manual_seed(int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]) >> 1)

@@ -1,0 +1,97 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from skimage.data import astronaut
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from faceanim.evaluation.metrics import MeanOfClips, frame_metrics
+from faceanim.inference import to_float
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """20 real, noisy frames and their clean ones: (20, 96, 96, 3) uint8 each."""
+    rng = np.random.default_rng(0)
+    picture = astronaut()
+    clean = [picture[y : y + 96, x : x + 96] for y, x in rng.integers(0, 400, size=(20, 2))]
+    noise = rng.normal(0, 1, size=(20, 96, 96, 3)) * rng.uniform(1, 40, size=(20, 1, 1, 1))
+    return np.clip(np.stack(clean) + noise, 0, 255).astype(np.uint8), np.stack(clean)
+
+
+def test_equal_to_scikit_image(pairs):
+    noisy, clean = pairs
+    found = frame_metrics(to_float(noisy), to_float(clean))
+    for index, (a, b) in enumerate(zip(noisy / 255, clean / 255, strict=True)):
+        assert float(found["psnr"][index]) == pytest.approx(
+            peak_signal_noise_ratio(b, a, data_range=1), abs=1e-4
+        )
+        assert float(found["ssim"][index]) == pytest.approx(
+            structural_similarity(
+                b,
+                a,
+                gaussian_weights=True,
+                sigma=1.5,
+                use_sample_covariance=False,
+                data_range=1,
+                channel_axis=2,
+            ),
+            abs=1e-4,
+        )
+        assert float(found["l1"][index]) == pytest.approx(np.abs(a - b).mean(), abs=1e-6)
+
+
+def test_by_hand():
+    target = torch.full((2, 3, 16, 16), 0.5)
+    prediction = target.clone()
+    prediction[0] += 0.1  # MSE 0.01: 20 dB
+    prediction[1, 0] += 0.2  # one channel of three: MSE 0.04 / 3
+    found = frame_metrics(prediction, target)
+    assert found["l1"].tolist() == pytest.approx([0.1, 0.2 / 3], abs=1e-6)
+    assert found["psnr"].tolist() == pytest.approx([20.0, -10 * math.log10(0.04 / 3)], abs=1e-4)
+    # Flat frames have no variance: SSIM is its luminance term.
+    luminance = [(2 * 0.5 * b + 1e-4) / (0.25 + b * b + 1e-4) for b in (0.6, 0.7)]
+    assert found["ssim"].tolist() == pytest.approx([luminance[0], (luminance[1] + 2) / 3], abs=1e-4)
+
+
+def test_identical_frames_score_perfect_and_finite(pairs):
+    frames = to_float(pairs[1])
+    found = frame_metrics(frames, frames)
+    assert torch.equal(found["psnr"], torch.full((20,), 100.0))
+    assert found["ssim"].tolist() == pytest.approx([1.0] * 20, abs=1e-4)
+    assert not found["l1"].any()
+
+
+def test_uint8_is_refused_for_it_flatters(pairs):
+    noisy, clean = pairs
+    flattered = ((noisy - clean) ** 2).mean()  # squares modulo 256: no frame can fall under 24 dB
+    assert flattered < 0.5 * ((noisy.astype(float) - clean) ** 2).mean()
+    raw_noisy, raw_clean = torch.from_numpy(noisy), torch.from_numpy(clean)
+    with pytest.raises(TypeError, match="float32"):
+        frame_metrics(raw_noisy.permute(0, 3, 1, 2), raw_clean.permute(0, 3, 1, 2))
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        frame_metrics(raw_noisy.permute(0, 3, 1, 2).float(), raw_clean.permute(0, 3, 1, 2).float())
+    # The conversion everything goes through gives what the metrics accept.
+    assert to_float(noisy).dtype == torch.float32
+    assert float(to_float(noisy).max()) <= 1
+
+
+def test_other_misuse_is_refused():
+    frames = torch.zeros(1, 3, 16, 16)
+    with pytest.raises(ValueError, match="against"):
+        frame_metrics(frames, torch.zeros(1, 3, 16, 17))
+    with pytest.raises(ValueError, match="11x11"):
+        frame_metrics(frames[..., :8], frames[..., :8])
+    with pytest.raises(ValueError, match="nan"):
+        frame_metrics(frames, frames * math.nan)
+
+
+def test_mean_over_frames_then_over_clips():
+    mean = MeanOfClips()
+    long = torch.tensor([10.0, 20.0, 30.0])
+    short = torch.tensor([40.0])
+    assert mean.add({"l1": long, "psnr": long, "ssim": long})["psnr"] == 20
+    mean.add({"l1": short, "psnr": short, "ssim": short})
+    assert mean.mean()["psnr"] == 30  # not 25, the mean over all frames
+    assert (mean.clips, mean.frames) == (2, 4)

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from faceanim.config import load_params
+from faceanim.models.build import build_animation
+from faceanim.models.dense_motion import gaussians, sparse_motions
+from faceanim.models.keypoints import Keypoints
+from tests.tiny import ANIMATION
+
+PROFILES = sorted((Path(__file__).parents[2] / "profiles").glob("*.yaml"))
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return build_animation(ANIMATION)
+
+
+def test_shapes_and_ranges(model):
+    animation = model(torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64))
+    assert animation.prediction.shape == (2, 3, 64, 64)
+    assert animation.warped.shape == animation.generated.shape == (2, 3, 64, 64)
+    assert animation.occlusion_map.shape == (2, 1, 64, 64)
+    assert animation.deformation.shape == (2, 64, 64, 2)
+    assert animation.kp_source.value.shape == animation.kp_driving.value.shape == (2, 4, 2)
+    assert 0 <= animation.prediction.min() <= animation.prediction.max() <= 1
+
+
+@pytest.mark.parametrize("motion_size", [32, 64])
+def test_equal_keypoints_leave_the_source_as_it_is(motion_size):
+    model = build_animation(ANIMATION.model_copy(update={"motion_size": motion_size}))
+    source = torch.rand(2, 3, 64, 64)
+    animation = model(source, source)
+    assert torch.equal(animation.kp_source.value, animation.kp_driving.value)
+    assert torch.allclose(animation.warped, source, atol=1e-5)
+
+
+def test_training_starts_near_copying_the_warp(model):
+    animation = model(torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64))
+    assert torch.allclose(animation.generated, torch.full_like(animation.generated, 0.5))
+    assert (animation.occlusion_map > 0.85).all()
+
+
+def test_prediction_is_equation_2(model):
+    with torch.no_grad():
+        model.generator.last.weight.normal_(std=0.1)
+    made = model(torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64))
+    mask = made.occlusion_map
+    assert mask.std() > 0.001
+    assert torch.allclose(made.prediction, mask * made.warped + (1 - mask) * made.generated)
+
+
+def test_gradients_reach_every_parameter(model):
+    with torch.no_grad():  # a last layer of zeros lets no gradient through in its first step
+        model.generator.last.weight.normal_(std=0.1)
+    animation = model(torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64))
+    animation.prediction.square().mean().backward()
+    still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert still == []
+
+
+def test_a_keypoint_moves_its_surroundings_with_it():
+    source, driving = Keypoints(torch.tensor([[[0.5, 0.0]]])), Keypoints(torch.tensor([[[0.0, -0.5]]]))
+    motions = sparse_motions(source, driving, 5, 5)
+    assert motions.shape == (1, 2, 5, 5, 2)
+    assert motions[0, 0, 2, 2].tolist() == [0, 0]  # the background stays
+    assert motions[0, 1, 1, 2].tolist() == [0.5, 0.0]  # the driving keypoint shows the source's
+
+
+def test_gaussians_have_their_height_place_and_variance():
+    drawn = gaussians(Keypoints(torch.tensor([[[0.5, -0.5]]])), 5, 5, variance=0.125)[0, 0]
+    assert drawn[1, 3] == 1
+    assert torch.isclose(drawn[1, 2], torch.exp(torch.tensor(-1.0)))  # at a distance of 0.5
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+def test_every_shipped_configuration_builds_and_runs(profile):
+    config = load_params(profile).train_animation.model
+    model = build_animation(config).eval()
+    frames = torch.rand(1, 3, config.size, config.size)
+    with torch.no_grad():
+        assert model(frames, frames).prediction.shape == frames.shape

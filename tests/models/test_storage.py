@@ -1,0 +1,65 @@
+import json
+
+import pytest
+import torch
+
+from faceanim.errors import FaceanimError
+from faceanim.models.build import build_animation, build_super_resolution
+from faceanim.models.storage import (
+    load_animation,
+    load_super_resolution,
+    save_animation,
+    save_super_resolution,
+)
+from tests.tiny import ANIMATION, SUPER_RESOLUTION
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return build_animation(ANIMATION)
+
+
+def test_what_is_loaded_animates_as_what_was_saved(model, tmp_path):
+    save_animation(model, ANIMATION, tmp_path)
+    loaded = load_animation(tmp_path)
+    assert not loaded.training
+    source, driving = torch.rand(2, 1, 3, 64, 64)
+    model.eval()
+    assert torch.equal(loaded(source, driving).prediction, model(source, driving).prediction)
+
+
+def test_equal_weights_give_equal_bytes(model, tmp_path):
+    for name in ("a", "b"):
+        save_animation(model, ANIMATION, tmp_path / name)
+    for file in ("weights.safetensors", "config.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_super_resolution_round_trip(tmp_path):
+    model = build_super_resolution(SUPER_RESOLUTION)
+    with torch.no_grad():
+        model.last.weight.normal_()
+    save_super_resolution(model, SUPER_RESOLUTION, tmp_path)
+    image = torch.rand(1, 3, 20, 20)
+    assert torch.equal(load_super_resolution(tmp_path)(image), model.eval()(image))
+
+
+def test_what_does_not_fit_is_refused(model, tmp_path):
+    save_animation(model, ANIMATION, tmp_path)
+    with pytest.raises(FaceanimError, match="another kind or version"):
+        load_super_resolution(tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(ANIMATION.model_dump() | {"keypoints": 5}))
+    with pytest.raises(FaceanimError, match="does not fit its config"):
+        load_animation(tmp_path)
+    config.write_text(ANIMATION.model_dump_json())
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(FaceanimError, match="is damaged"):
+        load_animation(tmp_path)
+    weights.unlink()
+    with pytest.raises(FaceanimError, match="is missing"):
+        load_animation(tmp_path)
+    with pytest.raises(FaceanimError, match=r"config\.json is missing"):
+        load_animation(tmp_path / "nowhere")

@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from faceanim.models.keypoints import Keypoints
+from faceanim.training.losses import (
+    RandomWarp,
+    discriminator_loss,
+    equivariance_loss,
+    generator_loss,
+    pyramid_l1,
+)
+
+
+def test_equation_4_by_hand():
+    real, fake = torch.tensor([1.0, 0.5]), torch.tensor([0.0, 0.5])
+    assert discriminator_loss(real, fake).item() == pytest.approx((0 + 0.25) / 2 + (0 + 0.25) / 2)
+
+
+def test_equation_5_by_hand():
+    assert generator_loss(torch.tensor([1.0, 0.0, -1.0])).item() == pytest.approx((0 + 1 + 4) / 3)
+
+
+def test_pyramid_by_hand():
+    # A checkerboard differs from its inverse by 1 in every pixel, and not at all once pixels are averaged.
+    board = (torch.arange(8)[:, None] + torch.arange(8)).remainder(2).float().expand(1, 3, 8, 8)
+    assert pyramid_l1(board, 1 - board, levels=1).item() == 1
+    assert pyramid_l1(board, 1 - board, levels=4).item() == 0.25
+    assert pyramid_l1(board, board + 0.1).item() == pytest.approx(0.1)
+
+
+def test_a_warp_moves_the_image_and_its_points_alike():
+    torch.manual_seed(0)
+    warp = RandomWarp(2, like=torch.zeros(1))
+    line = torch.linspace(-1, 1, 33)
+    x, y = torch.meshgrid(line, line, indexing="xy")
+    positions = torch.stack((x, y)).expand(2, 2, 33, 33)  # an image whose values are its coordinates
+    warped = warp.image(positions)
+    points = torch.tensor([[0.25, -0.5], [0.0, 0.0]]).expand(2, 2, 2)
+    read = torch.stack((warped[:, :, 8, 20], warped[:, :, 16, 16]), dim=1)
+    assert torch.allclose(warp.points(points), read, atol=1e-3)
+    assert (warp.points(points) - points).abs().max() > 0.01
+
+
+def test_equivariance_is_zero_for_a_detector_that_follows_and_positive_for_one_that_does_not():
+    line = torch.linspace(-1, 1, 64)
+    x, y = torch.meshgrid(line, line, indexing="xy")
+    blob = torch.exp(-((x - 0.2) ** 2 + (y + 0.1) ** 2) / 0.005).expand(2, 3, 64, 64)
+
+    def centre_of_mass(image):
+        weight = image[:, 0] / image[:, 0].sum(dim=(1, 2), keepdim=True)
+        return Keypoints(
+            torch.stack(((weight * x).sum(dim=(1, 2)), (weight * y).sum(dim=(1, 2))), dim=-1)[:, None]
+        )
+
+    def stubborn(image):
+        return Keypoints(torch.zeros(2, 1, 2))
+
+    torch.manual_seed(0)
+    assert equivariance_loss(centre_of_mass, blob, centre_of_mass(blob)) < 0.003
+    assert equivariance_loss(stubborn, blob, stubborn(blob)) > 0.01
