@@ -122,7 +122,7 @@ def read_frames(row: Row, frames: slice) -> Frames:
 
 
 def read_points(folder: Path, row: Row) -> tuple[Tensor, Tensor]:
-    """A clip's landmarks (N, P, 2) in [-1, 1], the ends being the crop's outer edges, and where there are any (N,).
+    """A clip's landmarks (N, P, 2) in [-1, 1], the ends being its outer edges, and where there are any (N,).
 
     Raises:
         FaceanimError: the folder has none of this clip.

@@ -106,7 +106,7 @@ def test_metrics_are_nested_as_the_design_says(evaluated):
     assert set(metrics["reconstruction"]["landmark_warp"]) == figures | {"frames_without_landmarks"}
     assert set(metrics["super_resolution"]) == figures | {"bicubic"}
     assert set(metrics["super_resolution"]["bicubic"]) == figures
-    # The train split is left out; a clip's first frame is no driving frame; one frame a clip has no landmarks.
+    # No train split, no first frames; one frame of each clip has no landmarks.
     assert metrics["reconstruction"]["clips"] == 3
     assert metrics["reconstruction"]["frames"] == 7 + 4 + 3
     assert metrics["reconstruction"]["landmark_warp"]["frames_without_landmarks"] == 3
