@@ -10,7 +10,6 @@ from skimage.data import astronaut
 
 from faceanim.config import RunConfig
 from faceanim.data.video import write_video
-from faceanim.shards import process_map
 
 FACE = (225, 115)
 """About where the portrait's face has its middle, in its own pixels."""
@@ -28,7 +27,12 @@ def head(size: tuple[int, int], centre: tuple[float, float], scale: float = 1.0)
         ]
     )
     return cv2.warpAffine(
-        portrait, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(90, 90, 90)
+        portrait,
+        matrix,
+        size,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(90, 90, 90),
     )
 
 
@@ -50,7 +54,10 @@ def write(path: Path, frames: Iterator[np.ndarray], fps: Fraction = Fraction(25)
     return path
 
 
-MAP = process_map(RUN)
+def inline(work, shards):
+    """A `MapShards` without processes, which take seconds to start."""
+    for shard in shards:
+        yield [work.run(item) for item in shard]
 
 
 def ignore(done: int, total: int) -> None:

@@ -34,7 +34,7 @@ class AudioTrack:
             audio = container.streams.audio[0]
             video = container.streams.video[0] if container.streams.video else audio
             shift = Fraction((video.start_time or 0) * video.time_base)
-            if audio.codec_context.name in COPIED:
+            if audio.codec_context.codec.canonical_name in COPIED:
                 packets = _copy(container, audio, output.add_stream_from_template(audio), shift)
             else:
                 target = output.add_stream("aac", rate=audio.codec_context.sample_rate)

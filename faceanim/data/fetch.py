@@ -10,6 +10,19 @@ from faceanim.schemas import Reason
 
 SOCKET_TIMEOUT_S = 30
 
+_ALWAYS: dict[str, Any] = {
+    "overwrites": True,
+    "noplaylist": True,
+    "fixup": "never",
+    "updatetime": False,
+    "cachedir": False,
+    "retries": 0,  # the caller tries again, and counts
+    "extractor_retries": 0,
+    "socket_timeout": SOCKET_TIMEOUT_S,
+    "quiet": True,
+    "noprogress": True,
+}
+
 
 class Fetched(NamedTuple):
     """A file, or why there is none, and whether that may pass (so that another try makes sense)."""
@@ -42,23 +55,13 @@ def fetch(url: str, name: str, folder: Path, max_height: int) -> Fetched:
     source = Path(url)
     if is_local and not source.is_file():
         return Fetched(None, Reason.NOT_FOUND, False)
-    options = {
+    options = _ALWAYS | {
         "outtmpl": f"{name}.%(ext)s",
         "paths": {"home": str(folder.resolve())},
         "format": "bv*/b",
         "format_sort": [f"res:{max_height}", "vcodec:h264"],
         "enable_file_urls": is_local,
         "continuedl": not is_local,
-        "overwrites": True,
-        "noplaylist": True,
-        "fixup": "never",
-        "updatetime": False,
-        "cachedir": False,
-        "retries": 0,
-        "extractor_retries": 0,
-        "socket_timeout": SOCKET_TIMEOUT_S,
-        "quiet": True,
-        "noprogress": True,
         "logger": _Silent(),
     }
     try:

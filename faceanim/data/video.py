@@ -174,7 +174,7 @@ def write_video(
     audio_from: Path | None = None,
     comment: str | None = None,
 ) -> int:
-    """Write an H.264 MP4 (yuv420p, BT.709, CRF 18) of exactly these frames at exactly this rate.
+    """Write an H.264 MP4 (yuv420p, BT.709, CRF 18) of exactly these frames and this rate; return how many.
 
     Args:
         path: written whole or not at all.
@@ -183,9 +183,6 @@ def write_video(
         audio_from: a media file whose sound goes along, at its own time against that file's picture, as far
             as the picture lasts.
         comment: plain text for the file's metadata.
-
-    Returns:
-        the number of frames written.
 
     Raises:
         ValueError: no frames, or an odd size.

@@ -80,22 +80,18 @@ def crop(
     clips = [_clip(rows[clip_id], fetched[clip_id], config) for clip_id in sorted(rows)]
     crops.mkdir(parents=True, exist_ok=True)
     stale = [clip for clip in clips if not is_current(crops / clip.clip_id / FRAGMENT, clip.key)]
-    work = Work(
-        "crop",
-        partial(_crop_clip, config=config, folder=crops),
-        partial(_give_up, folder=crops),
-        run.item_timeout_s,
-    )
+    do = partial(_crop_clip, config=config, folder=crops)
+    work = Work("crop", do, partial(_give_up, folder=crops), run.item_timeout_s)
     work_through(work, stale, len(clips), run, map_shards, on_progress)
     prune(crops, set(rows))
-    table: list[Row] = []
-    found = 0
-    for clip_id, about in rows.items():
-        fragment = crops / clip_id / FRAGMENT
-        found += int(read_metadata(fragment).get("found", 0))
-        table += [_table_row(row, about, crops) for row in read_rows(fragment, _SCHEMA)]
+    table = [
+        _table_row(row, about, crops)
+        for clip_id, about in rows.items()
+        for row in read_rows(crops / clip_id / FRAGMENT, _SCHEMA)
+    ]
     table.sort(key=lambda row: str(row["crop_id"]))
     write_table(table, CROPS, out)
+    found = sum(int(read_metadata(crops / clip_id / FRAGMENT).get("found", 0)) for clip_id in rows)
     return _metrics(table, len(clips), found)
 
 

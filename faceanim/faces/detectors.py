@@ -1,5 +1,6 @@
 """Facial landmark detectors behind one interface."""
 
+import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,10 @@ from faceanim.data.weights import weights_file
 from faceanim.errors import FaceanimError
 from faceanim.faces.boxes import Box
 from faceanim.faces.detect import ViolaJones, small_gray
+
+VERSION = "1"
+"""Raise it when a detector would be called in another way than before."""
+MEDIAPIPE_WEIGHTS = "mediapipe_face_landmarker"
 
 Points = npt.NDArray[np.float32]
 """(P, 2), x then y, in pixels of the image."""
@@ -79,9 +84,8 @@ class DlibDetector:
     def __init__(self) -> None:
         import dlib
 
-        path = dlib_weights()
-        self.info = DetectorInfo("dlib", f"{dlib.__version__}/1", file_sha256(path), "ibug68", 68)
-        self._predict = dlib.shape_predictor(str(path))
+        self.info = describe("dlib")
+        self._predict = dlib.shape_predictor(str(dlib_weights()))
         self._frontal = dlib.get_frontal_face_detector()
         self._rectangle = dlib.rectangle
         self._viola_jones = ViolaJones()
@@ -136,10 +140,9 @@ class MediaPipeDetector:
         import mediapipe
         from mediapipe.tasks.python import BaseOptions, vision
 
-        path = weights_file("mediapipe_face_landmarker")
-        version = f"{mediapipe.__version__}/1"
-        self.info = DetectorInfo("mediapipe", version, file_sha256(path), "mediapipe478", 478)
-        options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_path=str(path)))
+        self.info = describe("mediapipe")
+        model = BaseOptions(model_asset_path=str(weights_file(MEDIAPIPE_WEIGHTS)))
+        options = vision.FaceLandmarkerOptions(base_options=model)
         self._landmarker: Any = vision.FaceLandmarker.create_from_options(options)
         self._image: Any = mediapipe.Image
         self._format = mediapipe.ImageFormat.SRGB
@@ -154,6 +157,20 @@ class MediaPipeDetector:
         points = np.array([(point.x * width, point.y * height) for point in faces[0]], dtype=np.float32)
         (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
         return Landmarks(points, Box(x0, y0, x1, y1), None)
+
+
+def describe(name: str) -> DetectorInfo:
+    """What a detector is, without making one.
+
+    Raises:
+        FaceanimError: its weights are not to be had.
+    """
+    if name == "mediapipe":
+        path, package, scheme, points = weights_file(MEDIAPIPE_WEIGHTS), "mediapipe", "mediapipe478", 478
+    else:
+        path, package, scheme, points = dlib_weights(), "dlib-bin", "ibug68", 68
+    version = f"{importlib.metadata.version(package)}/{VERSION}"
+    return DetectorInfo(name, version, file_sha256(path), scheme, points)
 
 
 @cache

@@ -28,7 +28,7 @@ from faceanim.data.items import (
 )
 from faceanim.faces.boxes import Box
 from faceanim.faces.crop import FRAGMENT
-from faceanim.faces.detectors import DetectorInfo, Points, detector
+from faceanim.faces.detectors import DetectorInfo, Points, describe, detector
 from faceanim.schemas import CROPS, Reason, Status, landmarks_schema
 from faceanim.shards import MapShards, Work
 from faceanim.tables import Row, read_rows
@@ -74,7 +74,7 @@ def landmarks(
     Raises:
         FaceanimError: the detector's weights are not to be had.
     """
-    info = detector(config.detector).info
+    info = describe(config.detector)
     clips = list(_clips(read_rows(crops, CROPS), crops_folder, info))
     out.mkdir(parents=True, exist_ok=True)
     stale = [clip for clip in clips if not is_current(_table(out, clip.clip_id), clip.key)]
@@ -86,7 +86,12 @@ def landmarks(
     )
     work_through(work, stale, len(clips), run, map_shards, on_progress)
     prune(out, {_table(out, clip.clip_id).name for clip in clips})
-    seen = [pq.read_table(_table(out, clip.clip_id), columns=["detected"])["detected"] for clip in clips]
+    return _metrics(clips, info, out)
+
+
+def _metrics(clips: Sequence[CroppedClip], info: DetectorInfo, folder: Path) -> dict[str, Any]:
+    """Counts of clips, crops and frames, and the share of the frames in which a face was found."""
+    seen = [pq.read_table(_table(folder, clip.clip_id), columns=["detected"])["detected"] for clip in clips]
     frames = sum(len(column) for column in seen)
     detected = sum(int(pc.sum(column).as_py() or 0) for column in seen)
     return {

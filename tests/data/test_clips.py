@@ -38,7 +38,9 @@ def test_a_player_opens_it(tmp_path, frames):
 
 
 def test_the_same_frames_give_the_same_bytes(tmp_path, frames):
-    assert write_clip(tmp_path / "a.avi", frames, NTSC, 95) == write_clip(tmp_path / "b.avi", frames, NTSC, 95)
+    assert write_clip(tmp_path / "a.avi", frames, NTSC, 95) == write_clip(
+        tmp_path / "b.avi", frames, NTSC, 95
+    )
     assert (tmp_path / "a.avi").read_bytes() == (tmp_path / "b.avi").read_bytes()
 
 

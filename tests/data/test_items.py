@@ -6,7 +6,12 @@ SCHEMA = pa.schema([("path", pa.string())])
 
 
 def test_a_key_is_of_all_its_parts():
-    keys = {content_key("1", "ab"), content_key("1a", "b"), content_key("1", ["ab"]), content_key("1", "ab", None)}
+    keys = {
+        content_key("1", "ab"),
+        content_key("1a", "b"),
+        content_key("1", ["ab"]),
+        content_key("1", "ab", None),
+    }
     assert len(keys) == 4
     assert content_key({"a": 1, "b": 2}) == content_key({"b": 2, "a": 1})
 

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from faceanim.errors import FaceanimError
+from faceanim.faces.boxes import Box
+from faceanim.faces.framing import crop_box, cut_out, portrait_box
+
+
+def test_the_square_is_the_smallest_that_holds_all_heads_and_the_margin():
+    faces = [Box(400, 300, 500, 400), Box(450, 300, 550, 400)]
+    # Heads: x 380 to 570, y 270 to 420; 190 wide, times 1.2, is 228.
+    assert crop_box(faces, 0.1, (1280, 720)) == Box(361, 231, 589, 459)
+
+
+def test_it_is_shifted_into_the_frame():
+    box = crop_box([Box(0, 300, 100, 400)], 0.1, (1280, 720))
+    assert box.x0 == 0
+    assert box.width == box.height == 180
+
+
+def test_it_shrinks_to_the_frame_before_it_leaves_it():
+    assert crop_box([Box(30, 30, 230, 230)], 0.1, (400, 256)) == Box(2, 0, 258, 256)
+    # The faces themselves need more than the frame is high, so here it has to leave it.
+    wide = crop_box([Box(10, 50, 110, 150), Box(250, 50, 350, 150)], 0.1, (400, 256))
+    assert wide == Box(10, -42, 350, 298)
+
+
+def test_cut_out_repeats_the_edge_where_the_frame_ends():
+    frame = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    cut = cut_out(frame, Box(-1, -2, 7, 6), 8)
+    assert np.array_equal(cut[2:6, 1:7], frame)
+    assert np.array_equal(cut[0, 1:7], frame[0])
+    assert np.array_equal(cut[2:6, 7], frame[:, 5])
+
+
+def test_cut_out_keeps_a_flat_colour_at_any_size():
+    frame = np.full((100, 100, 3), 77, np.uint8)
+    for size in (16, 64, 256):
+        cut = cut_out(frame, Box(10, 10, 74, 74), size)
+        assert cut.shape == (size, size, 3)
+        assert (cut == 77).all()
+
+
+def test_a_portrait_is_framed_like_a_crop():
+    box = portrait_box(astronaut(), 0.1, "astronaut.png")
+    assert box.width == box.height
+    # The face is at about x 185 to 265, y 70 to 175.
+    assert box.x0 < 180
+    assert box.y0 < 60
+    assert box.x1 > 270
+    assert box.y1 > 180
+    assert 130 < box.width < 260
+
+
+def test_a_picture_without_a_face_is_named():
+    with pytest.raises(FaceanimError, match=r"no face found in grey\.png"):
+        portrait_box(np.full((200, 200, 3), 128, np.uint8), 0.1, "grey.png")

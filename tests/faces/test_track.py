@@ -1,0 +1,132 @@
+from itertools import chain, pairwise
+
+import numpy as np
+import pytest
+
+from faceanim.config import CropConfig
+from faceanim.faces.boxes import Box
+from faceanim.faces.detect import ViolaJones, small_gray
+from faceanim.faces.track import MAX_MISSED, follow, track
+from faceanim.schemas import EndReason
+from tests.videos import head, moving, noise
+
+CONFIG = CropConfig(
+    size=64,
+    min_size=64,
+    min_frames=5,
+    max_frames=1024,
+    min_iou=0.25,
+    margin=0.1,
+    cut_threshold=0.15,
+    jpeg_quality=90,
+    decoder="pyav",
+)
+
+
+def spans(stretches):
+    return [(stretch.first, stretch.last, bool(stretch.boxes), stretch.end_reason) for stretch in stretches]
+
+
+def tracked(*parts, config=CONFIG, hint=None):
+    stretches = list(track(chain(*parts), config, hint))
+    assert all(len(s.boxes) in (0, s.last - s.first + 1) for s in stretches)
+    assert [s.first for s in stretches[1:]] == [s.last + 1 for s in stretches[:-1]]
+    return stretches
+
+
+def test_a_still_face_is_one_sequence():
+    (only,) = tracked(moving(12, (200, 210)))
+    assert spans([only]) == [(0, 11, True, EndReason.END)]
+    assert only.found == 12
+
+
+def test_a_face_that_drifts_is_split_where_the_overlap_ends():
+    stretches = tracked(moving(40, (100, 300)))
+    assert [s.end_reason for s in stretches[:-1]] == [EndReason.DRIFT] * (len(stretches) - 1)
+    assert len(stretches) >= 2
+    for stretch in stretches:
+        assert min(box.iou(stretch.boxes[0]) for box in stretch.boxes) >= CONFIG.min_iou
+    for before, after in pairwise(stretches):
+        assert after.boxes[0].iou(before.boxes[0]) < CONFIG.min_iou
+
+
+def test_a_cut_ends_a_sequence_though_the_face_stays():
+    dark = (np.clip(frame.astype(int) - 70, 0, 255).astype(np.uint8) for frame in moving(8, (200, 202)))
+    assert spans(tracked(moving(8, (200, 202)), dark)) == [
+        (0, 7, True, EndReason.CUT),
+        (8, 15, True, EndReason.END),
+    ]
+
+
+def test_max_frames_ends_a_sequence():
+    config = CONFIG.model_copy(update={"max_frames": 7})
+    assert spans(tracked(moving(15, (200, 205)), config=config)) == [
+        (0, 6, True, EndReason.MAX_FRAMES),
+        (7, 13, True, EndReason.MAX_FRAMES),
+        (14, 14, True, EndReason.END),
+    ]
+
+
+@pytest.fixture
+def without_cuts():
+    return CONFIG.model_copy(update={"cut_threshold": 1.0})
+
+
+def test_a_short_gap_is_bridged_and_a_long_one_is_not(without_cuts):
+    bridged = tracked(moving(5, (200, 200)), noise(MAX_MISSED), moving(5, (200, 200)), config=without_cuts)
+    assert spans(bridged) == [(0, MAX_MISSED + 9, True, EndReason.END)]
+    assert bridged[0].found == 10
+    lost = tracked(moving(5, (200, 200)), noise(20), moving(10, (200, 200)), config=without_cuts)
+    assert spans(lost)[0] == (0, 4, True, EndReason.LOST)
+    assert [bool(s.boxes) for s in lost] == [True, False, True]
+    assert 25 <= lost[2].first < 30
+
+
+def test_a_video_that_ends_without_the_face(without_cuts):
+    assert spans(tracked(moving(5, (200, 200)), noise(4), config=without_cuts)) == [
+        (0, 4, True, EndReason.END),
+        (5, 8, False, None),
+    ]
+    assert spans(tracked(noise(9))) == [(0, 8, False, None)]
+    assert tracked(()) == []
+
+
+def two_heads(big, small):
+    frame = head((600, 300), (big, 150), 1.2)
+    frame[:, 330:] = head((600, 300), (small, 150), 0.8)[:, 330:]
+    return frame
+
+
+def test_the_largest_face_is_followed_or_the_one_that_is_meant():
+    frames = [two_heads(150, 470)] * 3
+    (largest,) = tracked(frames)
+    assert largest.boxes[0].x1 < 300
+    (meant,) = tracked(frames, hint=Box(400, 60, 560, 240))
+    assert meant.boxes[0].x0 > 330
+
+
+def test_boxes_are_in_the_frame_s_own_pixels():
+    large = head((1600, 1080), (800, 500), 4.0)
+    (only,) = tracked([large, large])
+    box = only.boxes[0]
+    assert 250 < box.width < 600
+    assert box.x0 < 800 < box.x1
+    assert box.y0 < 500 < box.y1
+
+
+def test_the_search_near_a_box_finds_what_the_whole_search_finds():
+    gray, factor = small_gray(head((400, 300), (200, 140)))
+    assert factor == 1
+    (whole,) = ViolaJones().detect(gray)
+    near = ViolaJones().detect(gray, near=whole.moved(5, -5))
+    assert near[0].iou(whole) > 0.8
+    assert ViolaJones().detect(gray, near=Box(0, 0, 60, 60)) == []
+
+
+def test_follow_gives_a_box_for_every_frame():
+    boxes = follow(chain(noise(3), moving(20, (100, 300)), noise(2)))
+    assert len(boxes) == 25
+    assert boxes[0] == boxes[3]
+    assert boxes[-1] == boxes[22]
+    assert boxes[22].x0 - boxes[3].x0 == pytest.approx(200, abs=15)
+    assert follow(noise(3)) == []
