@@ -1,6 +1,6 @@
 """A portrait and a driving video to an animated video: what `faceanim animate` runs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from faceanim.data.items import OnProgress
 from faceanim.data.video import Frame, MediaError, probe, read_frames, write_video
 from faceanim.errors import FaceanimError
 from faceanim.faces.framing import crop_box, cut_out, portrait_box
@@ -48,7 +49,7 @@ def animate(
     animator: Animator,
     *,
     super_resolve: bool = True,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> AnimatedVideo:
     """Give the face of a picture the motion of a video's, by absolute keypoints.
 
@@ -58,8 +59,7 @@ def animate(
     Args:
         source: a picture with a face; the largest one is animated.
         driving: a video with a face; frames in which it is not found are animated all the same.
-        out: the MP4 to write, whole or not at all: a frame for each of the driving video's, at its rate, with
-            its sound.
+        out: the MP4 to write, whole or not at all, with the driving video's frame count, rate and sound.
         animator: the model.
         super_resolve: whether frames are enlarged by the second network.
         on_progress: told the number of frames read and of all to be read, both passes counted.
@@ -68,28 +68,30 @@ def animate(
         FaceanimError: a file is missing or unreadable, has no face, or `out` is none to write to.
     """
     check_paths(source, driving, out)
-    tell = on_progress or (lambda done, total: None)
-    prepared = animator.prepare(to_float(cut_portrait(source, animator.output_size)[None]))
+    portrait = cut_portrait(source, animator.output_size)
     with readable(driving):
         info = probe(driving)
         total = 2 * info.frames
-        boxes = follow(counted(read_frames(driving, "pyav"), 0, total, tell))
+        boxes = follow(counted(driving, 0, total, on_progress))
         if not boxes:
-            raise FaceanimError(
-                f"no face was found in {driving}; use a video in which one looks at the camera"
-            )
+            raise FaceanimError(f"no face found in {driving}; take a video with one upright, frontal face")
         square = crop_box(boxes, MARGIN, (info.width, info.height))
-
-        def animated() -> Iterator[Frame]:
-            frames = counted(read_frames(driving, "pyav"), len(boxes), total, tell)
-            crops = (cut_out(frame, square, animator.output_size) for frame in frames)
-            while batch := list(islice(crops, BATCH)):
-                prediction = animator.frames(prepared, to_float(np.stack(batch)))
-                yield from to_uint8(animator.enlarge(prediction) if super_resolve else prediction)
-
-        count = write_video(out, animated(), info.fps, audio_from=driving, comment=COMMENT)
+        read = counted(driving, len(boxes), total, on_progress)
+        crops = (cut_out(frame, square, animator.output_size) for frame in read)
+        frames = animated(portrait, crops, animator, super_resolve)
+        count = write_video(out, frames, info.fps, audio_from=driving, comment=COMMENT)
     size = animator.output_size if super_resolve else animator.size
     return AnimatedVideo(count, info.fps, size, info.has_audio)
+
+
+def animated(
+    portrait: Frame, driving: Iterator[Frame], animator: Animator, super_resolve: bool
+) -> Iterator[Frame]:
+    """The frames of the animated video; portrait and driving frames are crops of one size."""
+    source = animator.prepare(to_float(portrait[None]))
+    while batch := list(islice(driving, BATCH)):
+        prediction = animator.frames(source, to_float(np.stack(batch)))
+        yield from to_uint8(animator.enlarge(prediction) if super_resolve else prediction)
 
 
 def check_paths(source: Path, driving: Path, out: Path) -> None:
@@ -128,10 +130,9 @@ def readable(path: Path) -> Iterator[None]:
         raise FaceanimError(f"{path} can't be read as a video ({error.reason}); is it damaged?") from None
 
 
-def counted(
-    frames: Iterator[Frame], before: int, total: int, tell: Callable[[int, int], None]
-) -> Iterator[Frame]:
-    """The frames, each told of as it is asked for; `before` were read earlier."""
-    for number, frame in enumerate(frames, start=before + 1):
-        tell(min(number, total), total)
+def counted(path: Path, before: int, total: int, on_progress: OnProgress | None) -> Iterator[Frame]:
+    """A video's frames, each told of as it is read; `before` of `total` were read earlier."""
+    for number, frame in enumerate(read_frames(path, "pyav"), start=before + 1):
+        if on_progress is not None:
+            on_progress(number, total)
         yield frame
