@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+
 import mlflow
 import numpy as np
 from mlflow.entities.model_registry import ModelVersion
@@ -154,21 +156,25 @@ def log_version(config: RegisterConfig, evaluated: Evaluated) -> int:
         "driving": np.full((2, size, size, 3), 127, np.uint8),
     }
     frames = (-1, -1, -1, 3)
-    warnings.filterwarnings("ignore", ".*[Tt]ype hint", UserWarning)  # MLflow knows no dictionary of arrays
-    info = mlflow.pyfunc.log_model(
-        name="model",
-        # Models from code: nothing is pickled, so the model loads with pickle switched off.
-        python_model=str(Path(__file__).with_name("pyfunc.py")),
-        artifacts={MODEL_ARTIFACT: str(evaluated.folder)},
-        signature=ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype(np.uint8), frames, name) for name in ("source", "driving")]),
-            outputs=Schema([TensorSpec(np.dtype(np.uint8), frames)]),
-        ),
-        input_example=example,
-        pip_requirements=[f"faceanim=={__version__}"],
-        registered_model_name=config.model_name,
-        metadata={"test_set": evaluated.test_set},
-    )
+    # MLflow infers no signature from a dictionary of arrays, and warns of it whatever the filters say. What a
+    # warning may hide (a model that does not load), `check_in_clean_process` finds.
+    with warnings.catch_warnings(record=True):
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            # Models from code: nothing is pickled, so the model loads with pickle switched off.
+            python_model=str(Path(__file__).with_name("pyfunc.py")),
+            artifacts={MODEL_ARTIFACT: str(evaluated.folder)},
+            signature=ModelSignature(
+                inputs=Schema(
+                    [TensorSpec(np.dtype(np.uint8), frames, name) for name in ("source", "driving")]
+                ),
+                outputs=Schema([TensorSpec(np.dtype(np.uint8), frames)]),
+            ),
+            input_example=example,
+            pip_requirements=[f"faceanim=={__version__}"],
+            registered_model_name=config.model_name,
+            metadata={"test_set": evaluated.test_set},
+        )
     version = int(info.registered_model_version)
     client = MlflowClient()
     for key, value in {

@@ -13,8 +13,9 @@ Outcome = TypeVar("Outcome")
 def drive(name: str, run: RunConfig, step: Callable[[MapShards], Outcome]) -> Outcome:
     """Run a step with the right way to map its shards.
 
-    With PREFECT_API_URL in the environment the step is a flow run of that name with a task per shard. Without
-    it Prefect is not even imported: it would start a server of its own, which takes seconds and loses records.
+    With PREFECT_API_URL in the environment the step is a flow run of that name with a task per shard.
+    Without it Prefect is not even imported: it would start a server of its own, which takes seconds and
+    loses records.
     """
     if not os.environ.get("PREFECT_API_URL"):
         return step(process_map(run))

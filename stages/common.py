@@ -27,8 +27,10 @@ class OnProgress(Protocol):
 
 def start(main: Callable[..., None]) -> None:
     """Run a stage's main function on its command line; a user's mistake is one line and exit code 1."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
     try:
-        typer.run(main)
+        app()
     except FaceanimError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

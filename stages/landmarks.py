@@ -8,14 +8,16 @@ from flows.shards import drive
 from stages.common import progress, start, write_metrics
 
 
-def main(crops: Path, out: Path, metrics: Path) -> None:
-    """Find the landmarks of new crops; a table for each clip into the folder `out`."""
+def main(crops: Path, folder: Path, out: Path, metrics: Path) -> None:
+    """Find the landmarks of new crops of `folder`; a table for each clip into the folder `out`."""
     params = load_params()
     with progress("landmarks") as on_progress:
         counts = drive(
             "landmarks",
             params.run,
-            lambda map_shards: landmarks(params.landmarks, params.run, crops, out, map_shards, on_progress),
+            lambda map_shards: landmarks(
+                params.landmarks, params.run, crops, folder, out, map_shards, on_progress
+            ),
         )
     write_metrics(counts, metrics)
 
