@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import av
@@ -80,10 +80,10 @@ def test_whole_sample_stays_below_six_megabytes(sample: Path) -> None:
 def test_viola_jones_finds_the_faces_at_a_size_to_crop(sample: Path) -> None:
     found, expected = [], 0
     for name in ("p02/b", "p06/a", "p08/b"):
-        pictures = frames(sample / f"{name}.mp4")[::2]
+        pictures = frames(sample / f"{name}.mp4")[::4]
         boxes = faces(pictures)
         video = next(video for video in videos() if video.key == name)
-        for box, pose in zip(boxes, poses(video.shots[0])[::2], strict=True):
+        for box, pose in zip(boxes, poses(video.shots[0])[::4], strict=True):
             expected += 1
             # The eyes and the mouth lie below the middle of the head, which includes the hair.
             if box and abs(box[0] + box[2] / 2 - pose.x) < 45 and -20 < box[1] + box[3] / 2 - pose.y < 80:
@@ -136,7 +136,7 @@ def test_frame_follows_its_pose(sample: Path) -> None:
 
 
 def test_drift_splits_into_two_long_sequences(sample: Path) -> None:
-    boxes = faces(frames(sample / "p03/drift.mp4"))
+    boxes = faces(frames(sample / "p03/drift.mp4")[::2])
     lengths: list[int] = []
     first = None
     for box in boxes:
@@ -146,7 +146,7 @@ def test_drift_splits_into_two_long_sequences(sample: Path) -> None:
             lengths.append(0)
         lengths[-1] += 1
     assert len(lengths) == 2
-    assert min(lengths) >= 24
+    assert min(lengths) * 2 >= 26  # every second frame was looked at
 
 
 def test_cut_joins_two_long_shots(sample: Path) -> None:
@@ -154,7 +154,7 @@ def test_cut_joins_two_long_shots(sample: Path) -> None:
         cv2.resize(picture, (32, 24), interpolation=cv2.INTER_AREA)
         for picture in frames(sample / "p01/cut.mp4")
     ]
-    change = [np.abs(b.astype(float) - a).mean() / 255 for a, b in zip(small, small[1:], strict=False)]
+    change = [np.abs(b.astype(float) - a).mean() / 255 for a, b in pairwise(small)]
     cut = int(np.argmax(change))
     assert change[cut] > 0.15
     assert sorted(change)[-2] < 0.05
@@ -162,9 +162,9 @@ def test_cut_joins_two_long_shots(sample: Path) -> None:
 
 
 def test_small_face_and_empty_room(sample: Path) -> None:
-    boxes = faces(frames(sample / "p06/small.mp4")[::4])
+    boxes = faces(frames(sample / "p06/small.mp4")[::10])
     assert all(box is not None and box[2] < 70 for box in boxes)
-    assert faces(frames(sample / "p08/no_face.mp4")[::4]) == [None] * 12
+    assert faces(frames(sample / "p08/no_face.mp4")[::8]) == [None] * 6
 
 
 def test_damaged_file_cannot_be_decoded(sample: Path) -> None:

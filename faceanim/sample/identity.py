@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from faceanim.sample.portrait import CANVAS, Cutout, Image, Points, f32, smooth
 
@@ -60,7 +59,7 @@ class Layer:
 class _Bump:
     """A local change of shape around a point: magnified by `zoom`, moved by `shift`, fading as a Gaussian."""
 
-    at: NDArray[np.float32]
+    at: Image
     sigma: tuple[float, float]
     zoom: tuple[float, float] = (1.0, 1.0)
     shift: tuple[float, float] = (0.0, 0.0)
@@ -82,7 +81,8 @@ def make_layer(cutout: Cutout, who: Identity) -> Layer:
     source = grid + sum(bump.offset(grid) for bump in bumps)
 
     def warp(image: Image) -> Image:
-        return np.clip(cv2.remap(image, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), 0, 1)
+        border = cv2.BORDER_REPLICATE
+        return f32(cv2.remap(image, source, None, cv2.INTER_CUBIC, borderMode=border).clip(0, 1))
 
     points = {name: _moved(point, bumps) for name, point in cutout.points.items()}
     color, alpha, skin, hair = (warp(each) for each in (cutout.color, cutout.alpha, cutout.skin, cutout.hair))
@@ -153,14 +153,14 @@ def _toned(color: Image, skin: Image, hair: Image, who: Identity) -> Image:
     rest = np.clip(1 - skin - hair, 0, 1)[..., None]
     toned = toned * (1 - rest) + dressed * rest
     toned[..., 0] = np.clip(toned[..., 0], 1, 99)
-    return np.clip(cv2.cvtColor(toned.astype(np.float32), cv2.COLOR_LAB2RGB), 0, 1)
+    return f32(np.clip(cv2.cvtColor(f32(toned), cv2.COLOR_LAB2RGB), 0, 1))
 
 
 def _strands(seed: int, along: float, across: float) -> Image:
     """Streaks that run down, of mean 0 and about unit deviation."""
     noise = np.random.default_rng(seed).standard_normal(CANVAS).astype(np.float32)
     streaks = cv2.GaussianBlur(noise, (0, 0), sigmaX=across, sigmaY=along)
-    return streaks / streaks.std()
+    return f32(streaks / streaks.std())
 
 
 def _long_hair(color: Image, alpha: Image, skin: Image, hair: Image, points: Points) -> tuple[Image, Image]:
@@ -205,7 +205,7 @@ def _bearded(color: Image, skin: Image, points: Points, who: Identity) -> Image:
     grain = np.clip(0.9 + 0.2 * _strands(8, 2.2, 1.0), 0.4, 1)
     cover = (who.beard * area * grain)[..., None]
     dark = f32((0.12, 0.08, 0.06)) + 0.2 * color
-    return color * (1 - cover) + dark * cover
+    return f32(color * (1 - cover) + dark * cover)
 
 
 def _glasses(points: Points, kind: str) -> Image:
@@ -230,4 +230,4 @@ def _glasses(points: Points, kind: str) -> Image:
         ]
         for line in lines:
             cv2.polylines(canvas, [np.int32(np.array(line) * 32)], False, 1.0, 8, cv2.LINE_AA, 4)
-    return cv2.resize(canvas, CANVAS[::-1], interpolation=cv2.INTER_AREA)
+    return f32(cv2.resize(canvas, CANVAS[::-1], interpolation=cv2.INTER_AREA))

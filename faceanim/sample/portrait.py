@@ -1,7 +1,7 @@
 """The two public-domain portraits that the sample is rendered from, cut out and brought to one scale.
 
 The astronaut (Eileen Collins, NASA; `skimage.data.astronaut`) is the only portrait in scikit-image's wheel;
-its faces of LFW are 25x25 grey pixels. Matplotlib's sample data hold a second one that is as free, and larger:
+its faces of LFW are 25x25 grey pixels. Matplotlib's sample data hold a second one, as free and larger:
 `grace_hopper.jpg` (James S. Davis, US Navy). Both are works of the United States government, in the public
 domain. SciPy's "face" is a raccoon's and needs a download; torchvision and MediaPipe ship no picture. Two
 people of different age, one with glasses and a hat, make more varied identities than warps of one could.
@@ -83,13 +83,9 @@ def _cut_out(picture: NDArray[np.uint8], note: Annotation) -> Cutout:
 
     def place(image: Image) -> Image:
         # Clothes that the picture's edge cuts off go on as they are there; see the replicated border.
-        return np.clip(
-            cv2.warpAffine(
-                image, matrix, CANVAS[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-            ),
-            0,
-            1,
-        )
+        border = cv2.BORDER_REPLICATE
+        placed = cv2.warpAffine(image, matrix, CANVAS[::-1], flags=cv2.INTER_CUBIC, borderMode=border)
+        return f32(placed.clip(0, 1))
 
     points = {
         name: (note.scale * np.array(xy) + offset).astype(np.float32) for name, xy in note.points.items()
@@ -100,7 +96,7 @@ def _cut_out(picture: NDArray[np.uint8], note: Annotation) -> Cutout:
 def _polygon(shape: tuple[int, ...], outline: tuple[tuple[int, int], ...]) -> Image:
     mask = np.zeros(shape, np.float32)
     cv2.fillPoly(mask, [np.array(outline, np.int32)], 1.0)
-    return cv2.GaussianBlur(mask, (0, 0), 1.5)
+    return f32(cv2.GaussianBlur(mask, (0, 0), 1.5))
 
 
 def _grab(picture: NDArray[np.uint8], note: Annotation) -> Image:
@@ -118,7 +114,7 @@ def _grab(picture: NDArray[np.uint8], note: Annotation) -> Image:
     inside = cv2.morphologyEx(inside, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     inside = cv2.morphologyEx(inside, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 1.6)
-    return np.clip((soft - 0.35) / 0.6, 0, 1)
+    return f32(np.clip((soft - 0.35) / 0.6, 0, 1))
 
 
 def _spread(color: Image, alpha: Image) -> Image:

@@ -169,7 +169,7 @@ def _inverse_pose(points: Points, pose: Pose, height: int, width: int) -> Image:
     for _ in range(12):
         source += target - _turned(points, pose, source)
     fine = cv2.resize(source, None, fx=STEP, fy=STEP, interpolation=cv2.INTER_LINEAR)
-    return fine[STEP : STEP + height, STEP : STEP + width]
+    return f32(fine[STEP : STEP + height, STEP : STEP + width])
 
 
 def _middle(points: Points) -> Image:
