@@ -38,7 +38,8 @@ class AudioTrack:
                 packets = _copy(container, audio, output.add_stream_from_template(audio), shift)
             else:
                 target = output.add_stream("aac", rate=audio.codec_context.sample_rate)
-                target.codec_context.layout = audio.codec_context.layout
+                # Not the source's own layout: a plain WAV's is only a number of channels, which AAC refuses.
+                target.codec_context.layout = "mono" if audio.codec_context.channels == 1 else "stereo"
                 packets = _transcode(container, audio, target, shift)
             yield cls(packets, output)
 

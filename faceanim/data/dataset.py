@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from faceanim.data.clips import read_frame
 from faceanim.errors import FaceanimError
+from faceanim.faces.landmark_tables import load_landmarks
 from faceanim.schemas import CROPS, Status
 from faceanim.tables import Row, read_rows
 
@@ -81,16 +82,8 @@ def usable_frames(row: Row, landmarks: Path | None) -> NDArray[np.int64]:
     """The indices of a crop's frames that may be trained on."""
     if landmarks is None:
         return np.arange(len(row["frame_offsets"]), dtype=np.int64)
-    # Other points in another scheme: only the columns that every scheme has are read.
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    path = landmarks / f"{row['clip_id']}.parquet"
-    if not path.is_file():
-        raise FaceanimError(f"{path} is missing; run the stage that writes it (`dvc repro landmarks`)")
-    table = pq.read_table(path, columns=["crop_id", "frame", "detected"])
-    table = table.filter(pc.and_(pc.equal(table["crop_id"], row["crop_id"]), table["detected"]))
-    return np.sort(table["frame"].to_numpy().astype(np.int64))
+    found = load_landmarks(landmarks, row["clip_id"]).get(row["crop_id"])
+    return np.flatnonzero(found[0]) if found else np.empty(0, np.int64)
 
 
 class PairBatches(Dataset[tuple[Tensor, Tensor]]):

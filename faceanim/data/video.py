@@ -210,7 +210,9 @@ def write_video(
 
 
 def _h264_stream(output: Any, head: Frame, fps: Fraction) -> Any:
-    stream = output.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "medium"})
+    # With its macroblock tree, x264 does not always give the same bytes for the same frames (AVX-512).
+    options = {"crf": "18", "preset": "medium", "x264-params": "mbtree=0"}
+    stream = output.add_stream("libx264", rate=fps, options=options)
     stream.width, stream.height, stream.pix_fmt = head.shape[1], head.shape[0], "yuv420p"
     context = stream.codec_context
     context.thread_count = 2  # x264's bytes depend on it, so it must not be the machine's

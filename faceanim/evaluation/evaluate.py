@@ -22,7 +22,7 @@ from faceanim.errors import FaceanimError
 from faceanim.evaluation.baselines import copy_source, landmark_warp
 from faceanim.evaluation.metrics import METRICS, Figures, MeanOfClips, frame_metrics
 from faceanim.evaluation.pictures import heat, write_grid
-from faceanim.faces.landmarks import load_landmarks
+from faceanim.faces.landmark_tables import load_landmarks
 from faceanim.inference import Animator, Frames, Source, resize, to_float, to_uint8
 from faceanim.models.super_resolution import enlarge
 from faceanim.schemas import CROPS, SCORES, TEST_SET, Status
@@ -127,7 +127,7 @@ def read_points(folder: Path, row: Row) -> tuple[Tensor, Tensor]:
     Raises:
         FaceanimError: the folder has none of this clip.
     """
-    found = load_landmarks(folder, [row["crop_id"]]).get(row["crop_id"])
+    found = load_landmarks(folder, row["clip_id"]).get(row["crop_id"])
     if found is None or len(found[0]) != len(row["frame_offsets"]):
         raise FaceanimError(f"{folder} has no landmarks of {row['crop_id']}; run `dvc repro landmarks`")
     detected, points = found

@@ -9,10 +9,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from faceanim.config import LandmarksConfig, RunConfig
 from faceanim.data.clips import read_clip
@@ -163,35 +159,3 @@ def _give_up(clip: CroppedClip, reason: Reason, info: DetectorInfo, folder: Path
     ]
     metadata = {**_metadata(info), "failed": reason.value}
     write_fragment(rows, landmarks_schema(info.points), _table(folder, clip.clip_id), NOT_KEPT, metadata)
-
-
-def load_landmarks(
-    folder: Path, crop_ids: Sequence[str] | None = None
-) -> dict[str, tuple[npt.NDArray[np.bool_], Points]]:
-    """Read the landmarks of crops.
-
-    Args:
-        folder: of the tables.
-        crop_ids: which crops; None: all there are.
-
-    Returns:
-        by crop: detected (N,), and points (N, P, 2) in crop pixels, NaN where not detected.
-    """
-    wanted = None if crop_ids is None else set(crop_ids)
-    loaded: dict[str, tuple[npt.NDArray[np.bool_], Points]] = {}
-    for path in sorted(folder.glob("*.parquet")):
-        table = pq.read_table(path, columns=["crop_id", "frame", "detected", "points"])
-        count = int(table.schema.field("points").metadata[b"points"])
-        for crop_id in sorted(set(table["crop_id"].to_pylist())):
-            if wanted is None or crop_id in wanted:
-                part = table.filter(pc.equal(table["crop_id"], crop_id)).sort_by("frame")
-                loaded[crop_id] = _arrays(part, count)
-    return loaded
-
-
-def _arrays(part: pa.Table, count: int) -> tuple[npt.NDArray[np.bool_], Points]:
-    detected = part["detected"].to_numpy().astype(bool)
-    points = np.full((len(detected), count, 2), np.nan, dtype=np.float32)
-    flat = pc.list_flatten(part["points"]).to_numpy()
-    points[detected] = flat.reshape(-1, count, 2)
-    return detected, points

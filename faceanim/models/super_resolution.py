@@ -49,6 +49,10 @@ class SuperResolution(nn.Module):
         self.down = nn.ModuleList(conv_block(a, b) for a, b in pairwise(widths))
         self.up = nn.ModuleList(UpBlock(b, a, a) for a, b in reversed(list(pairwise(widths))))
         self.last = nn.Conv2d(widths[0], 3, 3, padding=1)
+        for layer in self.modules():
+            # torch's default shrinks what passes; over this depth little would arrive.
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(layer.weight, a=0.1)
         # Training starts at bicubic enlargement.
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from faceanim.models.perceptual import load_perceptual
 from faceanim.models.storage import save_animation
 from faceanim.training.checkpoint import checkpoint_for
 from faceanim.training.loop import OnStep, fit
-from faceanim.training.losses import discriminator_loss, generator_loss
+from faceanim.training.losses import discriminator_loss, generator_loss, require_finite
 from faceanim.training.objective import Objective
 from faceanim.training.optim import Swats, build_optimizer
 from faceanim.training.seed import deterministic, seed_step
@@ -94,6 +94,7 @@ class AnimationTrainer:
             losses["adversarial"] = generator_loss(self.judge(prediction))
             self.discriminator.requires_grad_(True)
         total = torch.stack([getattr(self.weights, name) * loss for name, loss in losses.items()]).sum()
+        require_finite(losses)
         self.fabric_optimizer.zero_grad()
         self.fabric.backward(total)
         self.fabric_optimizer.step()
@@ -103,6 +104,7 @@ class AnimationTrainer:
 
     def _train_discriminator(self, fake: Tensor, real: Tensor) -> Tensor:
         loss = discriminator_loss(self.judge(real), self.judge(fake))
+        require_finite({"discriminator": loss})
         self.fabric_judge_optimizer.zero_grad()
         self.fabric.backward(loss)
         self.fabric_judge_optimizer.step()

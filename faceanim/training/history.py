@@ -1,7 +1,6 @@
 """The curves of a run: one row every few steps, as CSV."""
 
 import csv
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from faceanim.errors import FaceanimError
 from faceanim.tables import atomic_path
 
 
@@ -34,18 +32,10 @@ class History:
             step: counted from 1.
             losses: scalars.
             others: logged as they are.
-
-        Raises:
-            FaceanimError: a loss is not finite.
         """
         values = dict(
             zip(losses, torch.stack([loss.detach() for loss in losses.values()]).tolist(), strict=True)
         )
-        broken = [name for name, value in values.items() if not math.isfinite(value)]
-        if broken:
-            raise FaceanimError(
-                f"step {step}: the loss {', '.join(broken)} is not finite; lower the learning rate or its cap"
-            )
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         if step % self.log_every == 0:

@@ -8,8 +8,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from faceanim.config import TrainAnimationConfig, TrainSuperResolutionConfig
+from faceanim.errors import FaceanimError
 from faceanim.training.checkpoint import Checkpoint
 from faceanim.training.history import History
+from faceanim.training.losses import NonFiniteLossError
 from faceanim.training.seed import seed_step
 
 Batch_contra = TypeVar("Batch_contra", contravariant=True)
@@ -21,7 +23,7 @@ class Trainer(Protocol[Batch_contra]):
     """Networks and their optimisers."""
 
     def step(self, batch: Batch_contra) -> dict[str, Tensor]:
-        """Train on a batch and give the losses."""
+        """Train on a batch and give the losses; raises NonFiniteLossError."""
 
     def rates(self) -> dict[str, float | str]:
         """What the optimiser is doing, for the curves."""
@@ -67,7 +69,10 @@ def fit(
         first = saved["step"] + 1
     for step in range(first, config.steps + 1):
         seed_step(config.seed, step)
-        losses = trainer.step(batches[step])
+        try:
+            losses = trainer.step(batches[step])
+        except NonFiniteLossError as error:
+            raise FaceanimError(f"step {step}: {error}; lower the learning rate or sgd_lr_cap") from None
         on_step(step, curves.add(step, losses, **trainer.rates()))
         if step % config.checkpoint_every == 0:
             checkpoint.save({"step": step, "trainer": trainer.state(), "history": curves.state()})

@@ -1,5 +1,6 @@
 """The losses of section 3 (eq. 4-6) and two from the field; eq. 3 is in `faceanim.models.perceptual`."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -38,6 +39,22 @@ def pyramid_l1(prediction: Tensor, driving: Tensor, levels: int = PYRAMID_LEVELS
             prediction, driving = F.avg_pool2d(prediction, 2), F.avg_pool2d(driving, 2)
         losses.append(F.l1_loss(prediction, driving))
     return torch.stack(losses).mean()
+
+
+class NonFiniteLossError(Exception):
+    """A loss is infinite or not a number; its text names it."""
+
+
+def require_finite(losses: dict[str, Tensor]) -> None:
+    """Check losses before their backward pass, which crashes the process where a warp's grid is NaN.
+
+    Raises:
+        NonFiniteLossError: one of them is not finite.
+    """
+    values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+    broken = [name for name, value in zip(losses, values, strict=True) if not math.isfinite(value)]
+    if broken:
+        raise NonFiniteLossError(f"the loss {', '.join(broken)} is not finite")
 
 
 class RandomWarp:

@@ -15,6 +15,7 @@ from faceanim.models.build import build_super_resolution
 from faceanim.models.storage import save_super_resolution
 from faceanim.training.checkpoint import checkpoint_for
 from faceanim.training.loop import OnStep, fit
+from faceanim.training.losses import require_finite
 from faceanim.training.seed import deterministic, seed_step
 
 
@@ -69,6 +70,7 @@ class SuperResolutionTrainer:
         """Train on frames (B, 3, H, W), RGB in [0, 1], degraded here; give the loss, eq. 7."""
         wanted = self.fabric.to_device(batch)
         loss = F.l1_loss(self.enlarge(degrade(wanted, self.config)), wanted)
+        require_finite({"l1": loss})
         self.fabric_optimizer.zero_grad()
         self.fabric.backward(loss)
         self.fabric_optimizer.step()

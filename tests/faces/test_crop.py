@@ -16,7 +16,9 @@ from faceanim.faces.boxes import Box
 from faceanim.faces.crop import FRAGMENT, crop
 from faceanim.faces.detectors import dlib_weights
 from faceanim.faces.framing import cut_out
-from faceanim.faces.landmarks import EYES, landmarks, load_landmarks
+from faceanim.errors import FaceanimError
+from faceanim.faces.landmark_tables import load_landmarks
+from faceanim.faces.landmarks import EYES, landmarks
 from faceanim.schemas import CROPS, DOWNLOAD, INDEX, Reason
 from faceanim.shards import process_map
 from faceanim.tables import read_rows, write_table
@@ -225,7 +227,7 @@ def test_what_was_given_up_is_tried_again(copy):
 def test_landmarks_lie_on_the_face(source):
     root, _, rows = source
     row = next(row for row in rows if row["clip_id"] == "ann--good")
-    found = load_landmarks(root / "data/landmarks", [row["crop_id"]])
+    found = load_landmarks(root / "data/landmarks", "ann--good")
     assert list(found) == [row["crop_id"]]
     detected, points = found[row["crop_id"]]
     assert detected.all()
@@ -248,4 +250,5 @@ def test_a_landmarks_file_says_what_made_it(source):
     assert metadata["scheme"] == "ibug68"
     assert len(metadata["weights_sha256"]) == len(metadata["key"]) == 64
     assert dlib_weights().is_file()
-    assert len(load_landmarks(root / "data/landmarks")) == 3
+    with pytest.raises(FaceanimError, match="ann--none.parquet is missing"):
+        load_landmarks(root / "data/landmarks", "ann--none")

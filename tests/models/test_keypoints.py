@@ -74,5 +74,5 @@ def test_other_weights_are_refused(tmp_path):
     (tmp_path / "text.pth").write_text("no weights")
     with pytest.raises(FaceanimError, match="no weights that can be read"):
         load_encoder_weights(detector(), tmp_path / "text.pth")
-    with pytest.raises(FaceanimError, match="missing.pth"):
+    with pytest.raises(FaceanimError, match=r"missing\.pth"):
         load_encoder_weights(detector(), tmp_path / "missing.pth")

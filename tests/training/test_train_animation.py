@@ -1,0 +1,131 @@
+import csv
+
+import pytest
+import torch
+from torchvision.models.vgg import cfgs, make_layers
+
+from faceanim.config import LossWeights, OptimizerConfig, TrainAnimationConfig
+from faceanim.errors import FaceanimError
+from faceanim.models.storage import load_animation
+from faceanim.training import animation
+from faceanim.training.animation import AnimationTrainer, train_animation
+from tests.crops import write_crops
+from tests.tiny import ANIMATION
+
+CONFIG = TrainAnimationConfig(
+    seed=0,
+    steps=6,
+    batch_size=2,
+    encoder_weights="none",
+    losses=LossWeights(perceptual=0.0, pixel=10.0, adversarial=0.1, equivariance=1.0),
+    # The tolerance lets SWATS switch as soon as its mean is formed: in the middle of the run.
+    optimizer=OptimizerConfig(name="swats", lr=1e-3, beta1=0.9, beta2=0.75, swats_eps=1e9, sgd_lr_cap=0.01),
+    discriminator_channels=4,
+    log_every=2,
+    checkpoint_every=2,
+    model=ANIMATION.model_copy(update={"motion_size": 32}),
+)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_crops(tmp_path_factory.mktemp("crops"))
+
+
+def train(data, folder, config=CONFIG, kill_at=None):
+    seen = []
+
+    def on_step(step, losses):
+        seen.append((step, losses))
+        if step == kill_at:
+            raise Killed
+
+    out = train_animation(
+        config, *data, folder / "model", folder / "history.csv", folder / "checkpoints", on_step
+    )
+    return out, seen
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return folder, *train(data, folder)
+
+
+def test_a_run_leaves_a_model_and_its_curves(undisturbed):
+    folder, last, seen = undisturbed
+    assert [step for step, _ in seen] == [1, 2, 3, 4, 5, 6]
+    assert set(seen[0][1]) == {"pixel", "adversarial", "equivariance", "discriminator", "total"}
+    frames = torch.rand(1, 3, 64, 64)
+    assert load_animation(folder / "model")(frames, frames).prediction.shape == frames.shape
+    with (folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "4", "6"]
+    assert [row["phase"] for row in rows] == ["adam", "sgd", "sgd"]
+    assert float(rows[0]["lr"]) == 1e-3
+    assert 0 < float(rows[2]["lr"]) <= 0.01
+    assert float(rows[2]["pixel"]) == pytest.approx((seen[4][1]["pixel"] + seen[5][1]["pixel"]) / 2)
+    assert last["step"] == 6
+    assert list((folder / "checkpoints").glob("*")) == []
+
+
+def test_the_total_is_equation_6(undisturbed):
+    losses = undisturbed[2][0][1]
+    wanted = 10 * losses["pixel"] + 0.1 * losses["adversarial"] + losses["equivariance"]
+    assert losses["total"] == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("kill_at", [1, 3, 6])  # before a checkpoint, in Adam's phase, in SGD's
+def test_a_killed_run_goes_on_bit_for_bit(undisturbed, data, tmp_path, kill_at):
+    with pytest.raises(Killed):
+        train(data, tmp_path, kill_at=kill_at)
+    assert not (tmp_path / "model").exists()
+    _, seen = train(data, tmp_path)
+    assert seen[0][0] == (kill_at - 1) // 2 * 2 + 1
+    for file in ("model/weights.safetensors", "model/config.json", "history.csv"):
+        assert (tmp_path / file).read_bytes() == (undisturbed[0] / file).read_bytes()
+
+
+def test_another_configuration_starts_afresh(data, tmp_path):
+    with pytest.raises(Killed):
+        train(data, tmp_path, kill_at=3)
+    other = CONFIG.model_copy(update={"seed": 1})
+    with pytest.raises(Killed):
+        train(data, tmp_path, other, kill_at=3)
+    assert len(list((tmp_path / "checkpoints").glob("animation-*.pt"))) == 2
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(data, tmp_path):
+    optimizer = CONFIG.optimizer.model_copy(update={"name": "adam", "lr": 1e20})
+    with pytest.raises(FaceanimError, match=r"step \d: the loss .* is not finite"):
+        train(data, tmp_path, CONFIG.model_copy(update={"optimizer": optimizer}))
+
+
+def test_terms_of_weight_zero_are_off(data):
+    losses = LossWeights(perceptual=0.0, pixel=1.0, adversarial=0.0, equivariance=0.0)
+    trainer = AnimationTrainer(CONFIG.model_copy(update={"losses": losses}))
+    before = [p.clone() for p in trainer.discriminator.parameters()]
+    assert set(trainer.step((torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)))) == {"pixel", "total"}
+    assert all(map(torch.equal, before, trainer.discriminator.parameters()))
+
+
+def test_perceptual_loss_trains_the_model_and_not_itself(tmp_path, monkeypatch):
+    state = {f"features.{name}": tensor for name, tensor in make_layers(cfgs["E"]).state_dict().items()}
+    torch.save(state, tmp_path / "vgg19.pth")
+    # The published file can't be had here; one with random weights takes its place.
+    monkeypatch.setattr(animation, "weights_file", lambda name: tmp_path / f"{name}.pth")
+    losses = LossWeights(perceptual=1.0, pixel=0.0, adversarial=0.0, equivariance=0.0)
+    trainer = AnimationTrainer(CONFIG.model_copy(update={"losses": losses}))
+    assert set(trainer.step((torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)))) == {"perceptual", "total"}
+    assert not any("perceptual" in name for name in trainer.state()["model"])
+
+
+def test_missing_pretrained_weights_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACEANIM_WEIGHTS", str(tmp_path))
+    (tmp_path / "resnet18-f37072fd.pth").write_bytes(b"not what was published")
+    with pytest.raises(FaceanimError, match="resnet18"):
+        AnimationTrainer(CONFIG.model_copy(update={"encoder_weights": "imagenet"}))
