@@ -1,6 +1,5 @@
 """MLflow: the runs, the registered model and its aliases. Only this file and `pyfunc` import mlflow."""
 
-import hashlib
 import json
 import logging
 import os
@@ -308,9 +307,3 @@ def log_curves(curves: Mapping[str, list[dict[str, float]]]) -> None:
             mlflow.log_metrics(
                 {f"{name}/{key}": value for key, value in row.items() if key != "step"}, step=step
             )
-
-
-def lock_hash(lock: Mapping[str, Any]) -> str:
-    """Sha256 of dvc.lock's stages but `register`, whose own entry is only written after it has run."""
-    stages = {name: stage for name, stage in lock["stages"].items() if name != "register"}
-    return hashlib.sha256(json.dumps(stages, sort_keys=True).encode()).hexdigest()

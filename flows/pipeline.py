@@ -1,4 +1,4 @@
-"""The parent flow, `python -m flows.pipeline [--target STAGE] [--force]`: the DVC stages in order, as tasks."""
+"""The parent flow, `python -m flows.pipeline [--target STAGE] [--force]`: DVC's stages in order, as tasks."""
 
 import os
 import sys

@@ -4,15 +4,16 @@ import csv
 import hashlib
 import json
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from ruamel.yaml import YAML
 
 from faceanim.config import load_params
-from faceanim.registry import Evaluated, flatten, lock_hash, register
+from faceanim.registry import Evaluated, flatten, register
 from stages.common import start, write_metrics
 
 
@@ -25,6 +26,12 @@ def git_revision() -> str:
         check=False,
     )
     return described.stdout.strip() or "none"
+
+
+def lock_hash(lock: Mapping[str, Any]) -> str:
+    """Sha256 of dvc.lock's stages but `register`, whose own entry is only written after it has run."""
+    stages = {name: stage for name, stage in lock["stages"].items() if name != "register"}
+    return hashlib.sha256(json.dumps(stages, sort_keys=True).encode()).hexdigest()
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:

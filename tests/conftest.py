@@ -7,7 +7,7 @@ SHARED = Path(__file__).parents[1] / "../shared"
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with real clips and photographs that lies beside the checkout; without it the test is skipped."""
+    """The real clips and photographs that lie beside the checkout; without them the test is skipped."""
     if not (SHARED / "faces" / "manifest.csv").is_file():
         pytest.skip("../shared/faces is not beside the checkout: the tests on real clips need it")
     return SHARED.resolve()

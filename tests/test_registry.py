@@ -10,7 +10,8 @@ import pytest
 from faceanim import registry
 from faceanim.config import RegisterConfig
 from faceanim.errors import FaceanimError
-from faceanim.registry import Evaluated, fetch_model, flatten, lock_hash, promote, register, versions
+from faceanim.registry import Evaluated, fetch_model, flatten, promote, register, versions
+from stages.register import lock_hash
 from tests.tiny import save_models
 
 USE_OUTSIDE = """

@@ -126,7 +126,7 @@ def augment(source: Frame, driving: Frame, rng: np.random.Generator) -> tuple[Fr
         source, driving = mirror(source), mirror(driving)
     matrix = random_similarity(source.shape[0], rng)
     tint = random_tint(rng)
-    return tuple(tinted(moved(frame, matrix), *tint) for frame in (source, driving))  # type: ignore[return-value]
+    return tinted(moved(source, matrix), *tint), tinted(moved(driving, matrix), *tint)
 
 
 def mirror(frame: Frame) -> Frame:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from faceanim.config import LandmarksConfig, RunConfig
 from faceanim.data.clips import read_clip
@@ -24,7 +25,7 @@ from faceanim.data.items import (
 )
 from faceanim.faces.boxes import Box
 from faceanim.faces.crop import FRAGMENT
-from faceanim.faces.detectors import DetectorInfo, Points, describe, detector
+from faceanim.faces.detectors import DetectorInfo, describe, detector
 from faceanim.schemas import CROPS, Reason, Status, landmarks_schema
 from faceanim.shards import MapShards, Work
 from faceanim.tables import Row, read_rows

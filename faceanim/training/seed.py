@@ -7,6 +7,7 @@ import torch
 def deterministic() -> None:
     """Ask torch for algorithms whose results do not vary from run to run."""
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it; filling costs time
     torch.backends.cudnn.benchmark = False
 
 

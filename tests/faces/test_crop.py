@@ -12,11 +12,11 @@ from faceanim.data.download import download
 from faceanim.data.index import build_index
 from faceanim.data.items import read_metadata
 from faceanim.data.video import probe, read_frames
+from faceanim.errors import FaceanimError
 from faceanim.faces.boxes import Box
 from faceanim.faces.crop import FRAGMENT, crop
 from faceanim.faces.detectors import dlib_weights
 from faceanim.faces.framing import cut_out
-from faceanim.errors import FaceanimError
 from faceanim.faces.landmark_tables import load_landmarks
 from faceanim.faces.landmarks import EYES, landmarks
 from faceanim.schemas import CROPS, DOWNLOAD, INDEX, Reason
@@ -250,5 +250,5 @@ def test_a_landmarks_file_says_what_made_it(source):
     assert metadata["scheme"] == "ibug68"
     assert len(metadata["weights_sha256"]) == len(metadata["key"]) == 64
     assert dlib_weights().is_file()
-    with pytest.raises(FaceanimError, match="ann--none.parquet is missing"):
+    with pytest.raises(FaceanimError, match=r"ann--none\.parquet is missing"):
         load_landmarks(root / "data/landmarks", "ann--none")
