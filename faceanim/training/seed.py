@@ -7,7 +7,8 @@ import torch
 def deterministic() -> None:
     """Ask torch for algorithms whose results do not vary from run to run."""
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads it; filling costs time
+    # Nothing here reads memory before writing it, and filling it costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
 
 
