@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
 from faceanim.profiles import use_profile
+from faceanim.progress import progress
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,15 +48,9 @@ def animate(
         if not path.is_file():
             raise FaceanimError(f"there is no file {path}")
     animator = Animator.load(model_folder(model, params))
-    with Progress(console=Console(stderr=True)) as bars:
-        task = bars.add_task("animate", total=None)
+    with progress("animate") as on_progress:
         animate_portrait(
-            source,
-            driving,
-            out,
-            animator,
-            super_resolve=super_resolution,
-            on_progress=lambda done, total: bars.update(task, completed=done, total=total),
+            source, driving, out, animator, super_resolve=super_resolution, on_progress=on_progress
         )
     print(out)
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from faceanim.config import load_params
 from faceanim.evaluation.evaluate import evaluate
-from stages.common import progress, start, write_metrics
+from faceanim.progress import progress
+from stages.common import start, write_metrics
 
 
 def main(crops: Path, landmarks: Path, models: Path, out: Path, metrics: Path) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from faceanim.config import load_params
 from faceanim.faces.landmarks import landmarks
+from faceanim.progress import progress
 from flows.shards import drive
-from stages.common import progress, start, write_metrics
+from stages.common import start, write_metrics
 
 
 def main(crops: Path, folder: Path, out: Path, metrics: Path) -> None:

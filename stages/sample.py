@@ -1,25 +1,19 @@
-"""Stage `sample` (sample/dvc.yaml): render the embedded sample's videos.
+"""Stage `sample` (sample/dvc.yaml): render the embedded sample's videos."""
 
-python -m stages.sample --out sample/videos
-"""
-
-import argparse
 from pathlib import Path
 
-from rich.progress import Progress
-
+from faceanim.progress import progress
 from faceanim.sample import make_sample, videos
+from stages.common import start
 
 
-def main() -> None:
-    """Write the sample's videos, with a progress bar."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder to write <person>/<name>.mp4 to")
-    out = parser.parse_args().out
-    with Progress() as progress:
-        task = progress.add_task("rendering the sample", total=len(videos()))
-        make_sample(out, on_video=lambda _: progress.advance(task))
+def main(out: Path) -> None:
+    """Write the sample's videos to `<out>/<person>/<name>.mp4`."""
+    total = len(videos())
+    with progress("sample") as on_progress:
+        done = iter(range(1, total + 1))
+        make_sample(out, on_video=lambda name: on_progress(next(done), total, name))
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

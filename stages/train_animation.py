@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from faceanim.config import load_params
+from faceanim.progress import progress
 from faceanim.training.animation import train_animation
-from stages.common import progress, start, write_metrics
+from stages.common import start, write_metrics
 
 
 def main(

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from faceanim.config import load_params
+from faceanim.progress import progress
 from faceanim.training.super_resolution import train_super_resolution
-from stages.common import progress, start, write_metrics
+from stages.common import start, write_metrics
 
 
 def main(crops: Path, out: Path, history: Path, metrics: Path, checkpoints: Path = Path(".faceanim")) -> None:

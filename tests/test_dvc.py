@@ -21,6 +21,7 @@ STAGES = DVC["stages"]
 PLUMBING = {
     "faceanim/config.py",
     "faceanim/errors.py",
+    "faceanim/progress.py",
     "faceanim/schemas.py",
     "faceanim/shards.py",
     "faceanim/tables.py",
