@@ -139,7 +139,8 @@ class OptimizerConfig(Section):
     beta1: Fraction
     beta2: Fraction
     swats_eps: Annotated[float, Field(gt=0)]
-    """The switch happens once the learned rate's bias-corrected mean is this close to the present one."""
+    """The switch happens once the learned rate's bias-corrected mean is this close to the present one, as a
+    share of it, and not before the mean has run over 1 / (1 - beta2) steps."""
     sgd_lr_cap: Annotated[float, Field(gt=0)]
     """Largest rate the SGD phase may learn."""
 
