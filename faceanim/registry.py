@@ -134,7 +134,10 @@ def register(config: RegisterConfig, evaluated: Evaluated) -> Registered:
         mlflow.log_params(dict(evaluated.params))
         mlflow.set_tags(dict(evaluated.tags))
         mlflow.log_metrics(flatten(evaluated.metrics))
-        log_curves(evaluated.curves)
+        for name, rows in evaluated.curves.items():
+            for row in rows:
+                values = {f"{name}/{key}": value for key, value in row.items() if key != "step"}
+                mlflow.log_metrics(values, step=int(row["step"]))
         for picture in evaluated.pictures:
             mlflow.log_artifact(str(picture), "pictures")
         version = log_version(config, evaluated)
@@ -231,12 +234,8 @@ def judge(
 
 def champion_version(client: MlflowClient, name: str) -> ModelVersion | None:
     """The version that holds the alias `champion`; None where there is none yet."""
-    try:
-        return client.get_model_version_by_alias(name, CHAMPION)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
+    holder = client.get_registered_model(name).aliases.get(CHAMPION)
+    return None if holder is None else client.get_model_version(name, holder)
 
 
 def versions(config: RegisterConfig) -> list[tuple[ModelVersion, list[str]]]:
@@ -297,13 +296,3 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
-
-
-def log_curves(curves: Mapping[str, list[dict[str, float]]]) -> None:
-    """Log training histories to the active run as metrics by step."""
-    for name, rows in curves.items():
-        for row in rows:
-            step = int(row["step"])
-            mlflow.log_metrics(
-                {f"{name}/{key}": value for key, value in row.items() if key != "step"}, step=step
-            )

@@ -40,7 +40,8 @@ def faceanim(folder, *arguments, **environment):
     [
         (("animate", "face.png", "none.mp4", "out.mp4", "--model", "model"), "there is no file none.mp4"),
         (("animate", "face.png", "text.mp4", "out.mp4", "--model", "model"), "text.mp4"),
-        (("animate", "coins.png", "text.mp4", "out.mp4", "--model", "nowhere"), "nowhere"),
+        (("animate", "coins.png", "text.mp4", "out.mp4", "--model", "model"), "no face found in coins.png"),
+        (("animate", "face.png", "text.mp4", "out.mp4", "--model", "nowhere"), "nowhere"),
         (("animate", "face.png", "text.mp4", "out.mp4"), "params.yaml is missing"),
         (("models",), "params.yaml is missing"),
         (("profile", "paper"), "no profile is called 'paper'"),

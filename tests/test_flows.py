@@ -94,6 +94,69 @@ def test_with_an_api_a_step_is_a_flow_run_with_a_task_per_shard(prefect_api, tmp
     assert {task["state_type"] for task in tasks} == {"COMPLETED"}
 
 
+TWO_STAGES = """
+stages:
+  first:
+    cmd: python -c "open('a', 'w').write('1')"
+    outs: [a]
+  second:
+    cmd: python -c "open('b', 'w').write(open('a').read())"
+    deps: [a]
+    outs: [b]
+"""
+
+
+@pytest.fixture
+def two_stages(tmp_path):
+    (tmp_path / "dvc.yaml").write_text(TWO_STAGES)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def run_flow(folder, **environment):
+    hidden = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"}
+    home = {"PREFECT_HOME": str(folder / "home"), "PYTHONPATH": str(PROJECT)}
+    return subprocess.run(
+        [sys.executable, "-m", "flows.pipeline"],
+        cwd=folder,
+        env=hidden | home | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_pipeline_is_a_flow_run_with_a_task_per_stage(prefect_api, two_stages):
+    done = run_flow(two_stages, PREFECT_API_URL=prefect_api)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (two_stages / "b").read_text() == "1"
+    (flow_run,) = httpx.post(
+        f"{prefect_api}/flow_runs/filter", json={"flows": {"name": {"any_": ["pipeline"]}}}
+    ).json()
+    assert flow_run["state_type"] == "COMPLETED"
+    tasks = httpx.post(
+        f"{prefect_api}/task_runs/filter", json={"task_runs": {"flow_run_id": {"any_": [flow_run["id"]]}}}
+    ).json()
+    assert {task["name"]: task["state_type"] for task in tasks} == {
+        "first": "COMPLETED",
+        "second": "COMPLETED",
+    }
+
+
+def test_without_an_api_the_pipeline_runs_all_the_same(two_stages):
+    done = run_flow(two_stages)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "running without a server" in done.stderr
+    assert (two_stages / "b").read_text() == "1"
+
+
+def test_a_stage_that_fails_is_said_in_one_line(two_stages):
+    (two_stages / "dvc.yaml").write_text(TWO_STAGES.replace("open('a').read()", "undefined"))
+    done = run_flow(two_stages)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: `-m dvc repro second` failed")
+
+
 def test_an_api_that_does_not_answer_is_one_line():
     with pytest.raises(FaceanimError, match="does not answer") as caught:
         run_with_prefect(["index"], False, "http://127.0.0.1:9/api")
