@@ -13,14 +13,14 @@ import numpy as np
 from faceanim.data.items import OnProgress
 from faceanim.data.video import Frame, MediaError, probe, read_frames, write_video
 from faceanim.errors import FaceanimError
-from faceanim.faces.framing import crop_box, cut_out, portrait_box
+from faceanim.faces.framing import crop_box, cut_out, framed_like, portrait_face
 from faceanim.faces.track import follow
 from faceanim.inference import Animator, to_float, to_uint8
 
 BATCH = 8
 """Frames animated at a time; all the driving video that is ever in memory."""
 MARGIN = 0.1
-"""`crop.margin` of the shipped profiles: a face is framed as those that the model was trained on."""
+"""`crop.margin` of the shipped profiles: a driving face is framed as those that the model was trained on."""
 COMMENT = "synthetic: animated by faceanim"
 """Stands in the video's metadata, so that whoever has the file can tell."""
 
@@ -54,7 +54,8 @@ def animate(
     """Give the face of a picture the motion of a video's, by absolute keypoints.
 
     The driving video is read twice: to follow its face, which decides the one square that is cut from every
-    frame, and to animate. Memory is flat in its length.
+    frame, and to animate. The picture is framed so that its face lies where the driving face begins. Memory
+    is flat in the video's length.
 
     Args:
         source: a picture with a face; the largest one is animated.
@@ -68,7 +69,8 @@ def animate(
         FaceanimError: a file is missing or unreadable, has no face, or `out` is none to write to.
     """
     check_paths(source, driving, out)
-    portrait = cut_portrait(source, animator.output_size)
+    picture = read_picture(source)
+    face = portrait_face(picture, str(source))
     with readable(driving):
         info = probe(driving)
         total = 2 * info.frames
@@ -76,6 +78,7 @@ def animate(
         if not boxes:
             raise FaceanimError(f"no face found in {driving}; take a video with one upright, frontal face")
         square = crop_box(boxes, MARGIN, (info.width, info.height))
+        portrait = cut_out(picture, framed_like(face, boxes[0], square), animator.output_size)
         read = counted(driving, len(boxes), total, on_progress)
         crops = (cut_out(frame, square, animator.output_size) for frame in read)
         frames = animated(portrait, crops, animator, super_resolve)
@@ -105,20 +108,19 @@ def check_paths(source: Path, driving: Path, out: Path) -> None:
         raise FaceanimError(f"the video is an MP4; give it a name that ends in .mp4, not {out.name}")
 
 
-def cut_portrait(path: Path, size: int) -> Frame:
-    """The square around a picture's largest face, framed as in training: (size, size, 3), RGB in [0, 255].
+def read_picture(path: Path) -> Frame:
+    """A picture as (H, W, 3), RGB in [0, 255]: upright by EXIF, 8 bits, without alpha.
 
     Raises:
-        FaceanimError: the file is no picture that OpenCV reads, or has no face.
+        FaceanimError: the file is no picture that OpenCV reads.
     """
     try:
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)  # upright by EXIF, 8 bits, no alpha
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     except cv2.error:  # larger than OpenCV takes
         picture = None
     if picture is None:
         raise FaceanimError(f"{path} is no picture that can be read; save it as JPEG or PNG")
-    frame: Frame = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-    return cut_out(frame, portrait_box(frame, MARGIN, str(path)), size)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 @contextmanager

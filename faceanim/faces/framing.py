@@ -61,20 +61,26 @@ def cut_out(frame: Frame, box: Box, size: int) -> Frame:
     return np.asarray(resized, dtype=np.uint8)
 
 
-def portrait_box(image: Frame, margin: float, name: str) -> Box:
-    """The crop box of the largest face in a still image, framed as the training crops are.
-
-    Args:
-        image: (H, W, 3) RGB uint8.
-        margin: `crop.margin` of the params the model was trained with.
-        name: what to call the image in the error.
+def portrait_face(image: Frame, name: str) -> Box:
+    """The Viola-Jones box of the largest face in a still image, (H, W, 3) RGB in [0, 255].
 
     Raises:
-        FaceanimError: no face is found.
+        FaceanimError: no face is found; `name` says in what.
     """
     gray, factor = small_gray(image)
     faces = ViolaJones().detect(gray)
     if not faces:
         raise FaceanimError(f"no face found in {name}; take a picture with one upright, frontal face")
-    height, width = image.shape[:2]
-    return crop_box([faces[0].scaled(factor)], margin, (width, height))
+    return faces[0].scaled(factor)
+
+
+def framed_like(face: Box, other: Box, square: Box) -> Box:
+    """The square, in whole pixels, in which a face lies as another one does in its own square.
+
+    Absolute keypoints carry the driving face's place and size over; a source framed otherwise is torn there.
+    """
+    scale = face.width / other.width
+    side = max(round(square.width * scale), 1)
+    x0 = round((face.x0 + face.x1) / 2 - ((other.x0 + other.x1) / 2 - square.x0) * scale)
+    y0 = round((face.y0 + face.y1) / 2 - ((other.y0 + other.y1) / 2 - square.y0) * scale)
+    return Box(float(x0), float(y0), float(x0 + side), float(y0 + side))
