@@ -51,7 +51,7 @@ def animate(
     super_resolve: bool = True,
     on_progress: OnProgress | None = None,
 ) -> AnimatedVideo:
-    """Give the face of a picture the motion of a video's, by absolute keypoints.
+    """Give the face of a picture the motion of a video's, from the pose in which that begins.
 
     The driving video is read twice: to follow its face, which decides the one square that is cut from every
     frame, and to animate. The picture is framed so that its face lies where the driving face begins. Memory
@@ -91,8 +91,9 @@ def animated(
     portrait: Frame, driving: Iterator[Frame], animator: Animator, super_resolve: bool
 ) -> Iterator[Frame]:
     """The frames of the animated video; portrait and driving frames are crops of one size."""
-    source = animator.prepare(to_float(portrait[None]))
+    source = None
     while batch := list(islice(driving, BATCH)):
+        source = source or animator.prepare(to_float(portrait[None]), to_float(batch[0][None]))
         prediction = animator.frames(source, to_float(np.stack(batch)))
         yield from to_uint8(animator.enlarge(prediction) if super_resolve else prediction)
 

@@ -29,14 +29,16 @@ class Source:
     Attributes:
         image: (1, 3, S, S) in [0, 1] at the animation size.
         keypoints: the source's, a batch of one.
+        shift: (1, K, 2), added to the driving keypoints: 0 where they are taken as they are (absolute).
     """
 
     image: Tensor
     keypoints: Keypoints
+    shift: Tensor
 
 
 class Animator:
-    """Animates a cropped portrait with cropped driving frames, by absolute keypoints.
+    """Animates a cropped portrait with cropped driving frames.
 
     Example:
         animator = Animator.load(folder)
@@ -75,22 +77,37 @@ class Animator:
         return cls(animation, load_super_resolution(folder / SUPER_RESOLUTION_FOLDER, device), size, device)
 
     @torch.inference_mode()
-    def prepare(self, source: Tensor) -> Source:
-        """Do the source's share of the work: (1, 3, H, W) in [0, 1], square, of any size."""
+    def prepare(self, source: Tensor, start: Tensor | None = None) -> Source:
+        """Do the source's share of the work.
+
+        Args:
+            source: (1, 3, H, W) in [0, 1], square, of any size.
+            start: a driving frame of the same kind, in which the driving face is posed as the source's is.
+                Then the source's keypoints move as the driving ones move from there (relative), so that the
+                driving face's shape is not carried over; without it they become the driving ones (absolute).
+        """
         image = resize(source.to(self.device), self.size)
-        return Source(image, self.animation.detect(image))
+        keypoints = self.animation.detect(image)
+        if start is None:
+            return Source(image, keypoints, torch.zeros_like(keypoints.value))
+        return Source(image, keypoints, keypoints.value - self.detect(start).value)
+
+    def detect(self, frames: Tensor) -> Keypoints:
+        """The keypoints of frames (B, 3, H, W) in [0, 1], square, of any size."""
+        return self.animation.detect(resize(frames.to(self.device), self.size))
 
     @torch.inference_mode()
     def animate(self, source: Source, driving: Tensor) -> Animation:
         """Animate a batch of driving frames (B, 3, H, W), square, with all that led to the prediction."""
-        frames = resize(driving.to(self.device), self.size)
-        count = len(frames)
+        count = len(driving)
+        kp_driving = self.detect(driving)
+        moved = Keypoints(kp_driving.value + source.shift, kp_driving.jacobian)
         value, jacobian = source.keypoints.value, source.keypoints.jacobian
         kp_source = Keypoints(
             value.expand(count, -1, -1), None if jacobian is None else jacobian.expand(count, -1, -1, -1)
         )
         image = source.image.expand(count, -1, -1, -1)
-        return self.animation.animate(image, kp_source, self.animation.detect(frames))
+        return self.animation.animate(image, kp_source, moved)
 
     def frames(self, source: Source, driving: Tensor) -> Tensor:
         """Animate a batch of driving frames (B, 3, H, W), square: (B, 3, size, size) in [0, 1]."""

@@ -16,7 +16,7 @@ BATCH = 16
 
 
 class FaceAnimation(mlflow.pyfunc.PythonModel):  # type: ignore[misc, unused-ignore]
-    """Animates a portrait with a driving face, both already cropped to squares."""
+    """Animates a portrait with a driving face, both already cropped to squares, by absolute keypoints."""
 
     def load_context(self, context: Any) -> None:
         """Load both networks from the model's artifacts."""

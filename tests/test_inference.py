@@ -54,6 +54,17 @@ def test_the_source_as_its_own_driving_frame_is_not_warped(animator, frames):
     assert torch.allclose(animator.animate(source, to_float(frames[:1])).warped, source.image, atol=1e-3)
 
 
+def test_relative_motion_starts_at_the_source_and_moves_as_the_driving_face(animator, frames):
+    driving = to_float(np.ascontiguousarray(frames[:, :, ::-1]))  # another face: the mirrored one
+    source = animator.prepare(to_float(frames[:1]), start=driving[:1])
+    animation = animator.animate(source, driving)
+    assert torch.allclose(animation.warped[0], source.image[0], atol=1e-3)
+    theirs = animator.detect(driving).value
+    ours = animation.kp_driving.value
+    assert torch.allclose(ours - ours[:1], theirs - theirs[:1], atol=1e-5)
+    assert not torch.allclose(ours, theirs, atol=1e-3)
+
+
 def test_enlarge(animator, frames):
     enlarged = animator.enlarge(resize(to_float(frames), 64))
     assert enlarged.shape == (5, 3, 128, 128)

@@ -77,7 +77,7 @@ def portrait_face(image: Frame, name: str) -> Box:
 def framed_like(face: Box, other: Box, square: Box) -> Box:
     """The square, in whole pixels, in which a face lies as another one does in its own square.
 
-    Absolute keypoints carry the driving face's place and size over; a source framed otherwise is torn there.
+    Motion is carried over in shares of the square, so both faces have to be of one size in it.
     """
     scale = face.width / other.width
     side = max(round(square.width * scale), 1)
