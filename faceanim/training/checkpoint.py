@@ -39,8 +39,10 @@ class Checkpoint:
         return load_state(self.path) if self.path.is_file() else None
 
     def remove(self) -> None:
-        """Forget the run, which is complete."""
-        self.path.unlink(missing_ok=True)
+        """Forget the run, which is complete, and the abandoned ones of its kind."""
+        kind = self.path.stem.rpartition("-")[0]
+        for path in self.path.parent.glob(f"{kind}-*.pt"):
+            path.unlink()
 
 
 def checkpoint_for(folder: Path, kind: str, config: Section, tables: Iterable[Path]) -> Checkpoint:

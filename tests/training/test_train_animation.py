@@ -97,6 +97,9 @@ def test_another_configuration_starts_afresh(data, tmp_path):
     with pytest.raises(Killed):
         train(data, tmp_path, other, kill_at=3)
     assert len(list((tmp_path / "checkpoints").glob("animation-*.pt"))) == 2
+    # The run that ends takes those that were abandoned along.
+    train(data, tmp_path)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(data, tmp_path):
