@@ -1,8 +1,8 @@
 """Crop files: MJPEG in AVI, which any player opens, and of which one frame is one read.
 
 Every frame is a JPEG of its own. With its byte offset and length kept in a table, a random frame costs a seek
-and a JPEG decode, and no demuxer; that is what training reads. Any inter-frame codec loses by far here: opening
-a file and decoding up to the frame asked for costs more than the frame.
+and a JPEG decode, and no demuxer; that is what training reads. Any inter-frame codec loses by far here:
+opening a file and decoding up to the frame asked for costs more than the frame.
 """
 
 from collections.abc import Iterable, Sequence
