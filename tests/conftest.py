@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 SHARED = Path(__file__).parents[1] / "../shared"
 
@@ -11,3 +12,9 @@ def shared() -> Path:
     if not (SHARED / "faces" / "manifest.csv").is_file():
         pytest.skip("../shared/faces is not beside the checkout: the tests on real clips need it")
     return SHARED.resolve()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """The tests' networks are so small that they run slower on several threads."""
+    torch.set_num_threads(1)
