@@ -1,14 +1,14 @@
 """Stage 1: the list of clips to fetch, and the split by person, decided here and nowhere else."""
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from faceanim.config import IndexConfig
-from faceanim.data import voxceleb
+from faceanim.data.annotations import read_tree
 from faceanim.data.ids import join_ids, safe_id
+from faceanim.data.split import check_split, close_split, hold_out, overlaps
+from faceanim.data.voxceleb import index_rows, read_csv
 from faceanim.errors import FaceanimError
 from faceanim.schemas import INDEX
 from faceanim.tables import Row, write_table
@@ -19,26 +19,38 @@ EXTENSIONS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"
 def build_index(config: IndexConfig, out: Path) -> dict[str, Any]:
     """Write index.parquet and return its counts.
 
+    Returns:
+        what the source's reader counts (`index_rows`, `read_tree`); `moved_to_test`, the clips of people and
+        videos that had a test clip; `overlapping_pairs`, clips that share time and are both kept; and
+        the clips, videos and people, in all and in each of `train` and `test`.
+
     Raises:
-        FaceanimError: the source is missing, empty or malformed, or a person to hold out is not in it.
+        FaceanimError: the source is missing, empty or malformed, a person to hold out is not in it, or
+            nobody of a VoxCeleb list is on one of the sides.
     """
     source = Path(config.path)
     if config.source == "folder":
         rows, counts = _folder_rows(source)
-        held_out = choose_test_people((row["person_id"] for row in rows), config)
-        for row in rows:
-            row["split"] = "test" if row["person_id"] in held_out else "train"
+        hold_out(rows, config)
     else:
-        rows, counts = voxceleb.read_metadata(source)
-        if config.test_people:
-            held_out = choose_test_people((row["person_id"] for row in rows), config)
-            for row in rows:
-                row["split"] = "test" if row["person_id"] in held_out else "train"
-        counts["moved_to_test"] = voxceleb.close_split(rows)
+        rows, counts = _voxceleb_rows(source, config)
     check_split(rows)
     rows.sort(key=lambda row: str(row["clip_id"]))
     write_table(rows, INDEX, out)
-    return counts | summary(rows)
+    return counts | {"overlapping_pairs": sum(1 for _ in overlaps(rows))} | summary(rows)
+
+
+def _voxceleb_rows(source: Path, config: IndexConfig) -> tuple[list[Row], dict[str, Any]]:
+    """The rows of the annotation tree or the CSV, with the list's split unless people are named."""
+    clips, files = read_tree(source) if source.is_dir() else (read_csv(source), {})
+    rows, counts = index_rows(clips)
+    if config.test_people:
+        hold_out(rows, config)
+    moved = close_split(rows)
+    for side in ("train", "test"):
+        if all(row["split"] != side for row in rows):
+            raise FaceanimError(f"{source} has nobody to {side} on; choose people in index.test_people")
+    return rows, files | counts | {"moved_to_test": moved}
 
 
 def _folder_rows(folder: Path) -> tuple[list[Row], dict[str, Any]]:
@@ -57,12 +69,18 @@ def _folder_rows(folder: Path) -> tuple[list[Row], dict[str, Any]]:
         if video_id in seen:
             raise FaceanimError(f"{seen[video_id]} and {path} have the same name; rename one")
         seen[video_id] = path
+        if not _is_unicode(path):
+            raise FaceanimError(f"the name of {path} is not Unicode; rename it")
         rows.append(_whole_video(video_id, person, path))
     return rows, {"ignored_files": len(files) - len(videos)}
 
 
 def _is_video(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+
+
+def _is_unicode(path: Path) -> bool:
+    return str(path).encode("utf-8", "replace").decode() == str(path)
 
 
 def _whole_video(video_id: str, person_id: str, path: Path) -> Row:
@@ -75,47 +93,6 @@ def _whole_video(video_id: str, person_id: str, path: Path) -> Row:
         "start_s": 0.0,
         **nothing,
     }
-
-
-def choose_test_people(people: Iterable[str], config: IndexConfig) -> set[str]:
-    """The ids of the people held out: those named, else those whose hash falls under `test_fraction`.
-
-    Whom a hash picks does not depend on the others, so a new person moves nobody. Only where it would leave a
-    side empty the person nearest to the border changes sides.
-    """
-    everyone = set(people)
-    named = {safe_id(name): name for name in config.test_people}
-    if unknown := sorted(set(named) - everyone):
-        raise FaceanimError(f"index.test_people: {named[unknown[0]]!r} has no videos in {config.path}")
-    if named:
-        return set(named)
-    ranked = sorted(everyone, key=_share)
-    under = sum(_share(person) < config.test_fraction for person in ranked)
-    return set(ranked[: max(1, min(under, len(ranked) - 1))])
-
-
-def _share(person: str) -> float:
-    """The person's hash as a number in [0, 1)."""
-    return int(hashlib.sha256(person.encode()).hexdigest(), 16) / 2**256
-
-
-def check_split(rows: Sequence[Row]) -> None:
-    """Prove that no clip stands twice and no person or video is on both sides of the split.
-
-    No time range can be on both sides either, since ranges of different videos do not overlap.
-
-    Raises:
-        FaceanimError: what was found twice.
-    """
-    repeated = [clip for clip, count in Counter(row["clip_id"] for row in rows).items() if count > 1]
-    if repeated:
-        raise FaceanimError(f"index: clip {repeated[0]} stands in the list more than once")
-    for column in ("person_id", "video_id", "url"):
-        sides: dict[str, set[str]] = {"train": set(), "test": set()}
-        for row in rows:
-            sides[row["split"]].add(row[column])
-        if both := sorted(sides["train"] & sides["test"]):
-            raise FaceanimError(f"index: {column} {both[0]} is in both train and test")
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:

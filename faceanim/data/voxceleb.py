@@ -1,6 +1,9 @@
-"""VoxCeleb's lists: the CSV of cropped sequences that first-order-motion papers train on."""
+"""VoxCeleb's lists as index rows, and the CSV that first-order-motion papers train on."""
 
 import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,86 +13,143 @@ from faceanim.errors import FaceanimError
 from faceanim.tables import Row
 
 COLUMNS = ("video_id", "start", "end", "bbox", "fps", "width", "height", "partition", "person_id")
+FRAMES_LIMIT = 10_000_000
+"""More frames than any video has (110 hours at 25 fps): what exceeds it is no frame number."""
 
 
-def read_metadata(path: Path) -> tuple[list[Row], dict[str, Any]]:
-    """Read the CSV: a row for each distinct clip, with the split the list gives it.
-
-    A clip that stands in both partitions is a test clip. Boxes are cut off at the frame's edges.
-
-    Returns:
-        the index rows, and counts of what was dropped or mended.
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A face in a stretch of a video, as a list of VoxCeleb's gives it.
 
     Raises:
-        FaceanimError: the file is missing, lacks a column, or has a row that makes no sense.
+        ValueError: the stretch or the box is empty or absurd.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-                raise FaceanimError(f"{path} has no column {missing[0]!r}; it wants {','.join(COLUMNS)}")
-            lines = list(reader)
-    except FileNotFoundError:
-        raise FaceanimError(f"index.path: there is no file {path}") from None
-    rows: dict[str, Row] = {}
-    clipped = 0
-    for number, line in enumerate(lines, start=2):
-        try:
-            row, cut = _row(line)
-        except (ValueError, TypeError) as error:
-            raise FaceanimError(f"{path}, line {number}: {error}") from None
-        same = rows.setdefault(row["clip_id"], row)
-        if row["split"] == "test":
-            same["split"] = "test"
-        clipped += cut and same is row
-    if not rows:
-        raise FaceanimError(f"{path} lists no clips")
-    return list(rows.values()), {"duplicates": len(lines) - len(rows), "boxes_clipped": clipped}
+
+    person: str
+    video: str
+    """The video's id on YouTube."""
+    start: int
+    """Frame number in the whole video, at `fps`."""
+    end: int
+    """The same, exclusive."""
+    fps: float
+    box: tuple[float, float, float, float]
+    """x0, y0, x1, y1 in a frame of `width` x `height`; it may run past that frame."""
+    width: int | None
+    """None where the list does not tell."""
+    height: int
+    split: str
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.start < self.end <= FRAMES_LIMIT and 0 < self.fps < inf):
+            raise ValueError(f"an empty or absurd time range: {self.start} to {self.end} at {self.fps} fps")
+        left, top, right, bottom = self.box_in_frame()
+        if not (left < right < inf and top < bottom):
+            raise ValueError(f"an empty box: {self.box} in a frame of {self.width} x {self.height}")
+        if self.split not in ("train", "test"):
+            raise ValueError(f"partition {self.split!r} is neither train nor test")
+
+    def box_in_frame(self) -> list[float]:
+        """The part of the box that lies in the frame, x0, y0, x1, y1."""
+        left, top, right, bottom = map(float, self.box)
+        width = inf if self.width is None else self.width
+        return [max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, self.height)]
 
 
-def _row(line: dict[str, str]) -> tuple[Row, bool]:
-    """One line as an index row, and whether its box ran past the frame."""
-    start, end, width, height = (int(line[name]) for name in ("start", "end", "width", "height"))
-    fps = float(line["fps"])
-    left, top, right, bottom = (int(part) for part in line["bbox"].split("-"))
-    box = [max(left, 0), max(top, 0), min(right, width), min(bottom, height)]
-    if not (0 <= start < end and fps > 0 and box[0] < box[2] and box[1] < box[3]):
-        raise ValueError("an empty time range or box")
-    if line["partition"] not in ("train", "test"):
-        raise ValueError(f"partition {line['partition']!r} is neither train nor test")
-    video, person = safe_id(line["video_id"]), safe_id(line["person_id"])
-    row = {
-        "clip_id": join_ids(video, person, f"{start:06d}", f"{end:06d}"),
-        "person_id": person,
-        "video_id": video,
-        "url": f"https://www.youtube.com/watch?v={quote(line['video_id'], safe='')}",
-        "start_s": start / fps,
-        "end_s": end / fps,
-        "box": [float(edge) for edge in box],
-        "box_width": width,
-        "box_height": height,
-        "split": line["partition"],
-    }
-    return row, box != [left, top, right, bottom]
+def index_rows(clips: Iterable[Clip]) -> tuple[list[Row], dict[str, Any]]:
+    """An index row for each distinct clip: one person in one stretch of one video.
 
-
-def close_split(rows: list[Row]) -> int:
-    """Move to test, as a whole, each person and video that has a test clip, until no side leaks.
+    The first of several equal ones is kept. A clip that stands in both partitions is a test clip.
+    Boxes are cut off at the frame's edges.
 
     Returns:
-        how many clips were moved.
+        the rows, and what was done: `clips_read`; of these `duplicates` within a partition, `boxes_clipped`
+        (duplicates included); the clips `in_both_partitions`; `frames` and `hours` of the rows.
     """
-    moved = 0
-    while True:
-        test = [row for row in rows if row["split"] == "test"]
-        people, videos = ({row[name] for row in test} for name in ("person_id", "video_id"))
-        leaks = [
-            row
-            for row in rows
-            if row["split"] == "train" and (row["person_id"] in people or row["video_id"] in videos)
-        ]
-        if not leaks:
-            return moved
-        for row in leaks:
-            row["split"] = "test"
-        moved += len(leaks)
+    rows: dict[str, Row] = {}
+    listed: set[tuple[str, str]] = set()
+    read = clipped = frames = 0
+    seconds = 0.0
+    for clip in clips:
+        row = _row(clip)
+        read += 1
+        clipped += row["box"] != list(clip.box)
+        listed.add((row["clip_id"], clip.split))
+        kept = rows.setdefault(row["clip_id"], row)
+        if clip.split == "test":
+            kept["split"] = "test"
+        if kept is row:
+            frames += clip.end - clip.start
+            seconds += row["end_s"] - row["start_s"]
+    return list(rows.values()), {
+        "clips_read": read,
+        "duplicates": read - len(listed),
+        "in_both_partitions": len(listed) - len(rows),
+        "boxes_clipped": clipped,
+        "frames": frames,
+        "hours": round(seconds / 3600, 2),
+    }
+
+
+def _row(clip: Clip) -> Row:
+    video, person = safe_id(clip.video), safe_id(clip.person)
+    # A folder's name may be no Unicode; the address is to be one whatever it is.
+    address = quote(clip.video, safe="", errors="surrogateescape")
+    return {
+        "clip_id": join_ids(video, person, f"{clip.start:06d}", f"{clip.end:06d}"),
+        "person_id": person,
+        "video_id": video,
+        "url": f"https://www.youtube.com/watch?v={address}",
+        "start_s": clip.start / clip.fps,
+        "end_s": clip.end / clip.fps,
+        "box": clip.box_in_frame(),
+        "box_width": clip.width,
+        "box_height": clip.height,
+        "split": clip.split,
+    }
+
+
+def read_csv(path: Path) -> list[Clip]:
+    """Read the CSV, whose `end` is exclusive and whose `bbox` is `left-top-right-bottom` in pixels.
+
+    Raises:
+        FaceanimError: the file is missing, empty or no CSV, lacks a column, or has a row that makes no sense.
+    """
+    clips = []
+    for number, line in _lines(path):
+        try:
+            clips.append(_clip(line))
+        except (ValueError, OverflowError) as error:
+            raise FaceanimError(f"{path}, line {number}: {error}") from None
+    if not clips:
+        raise FaceanimError(f"{path} lists no clips")
+    return clips
+
+
+def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """The CSV's rows, each with the number of its line."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, restval="")
+            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+                raise FaceanimError(f"{path} has no column {missing[0]!r}; it wants {','.join(COLUMNS)}")
+            return [(reader.line_num, line) for line in reader]
+    except FileNotFoundError:
+        raise FaceanimError(f"index.path: there is no file or folder {path}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FaceanimError(f"{path} is not a CSV in UTF-8: {error}") from None
+
+
+def _clip(line: dict[str, str]) -> Clip:
+    left, top, right, bottom = (int(part) for part in line["bbox"].split("-"))
+    return Clip(
+        person=line["person_id"],
+        video=line["video_id"],
+        start=int(line["start"]),
+        end=int(line["end"]),
+        fps=float(line["fps"]),
+        box=(left, top, right, bottom),
+        width=int(line["width"]),
+        height=int(line["height"]),
+        split=line["partition"],
+    )
