@@ -31,29 +31,46 @@ class RunConfig(Section):
     workers: Positive
     """Worker processes for download, crop and landmarks."""
     shard_size: Positive
-    """Clips in a shard, the unit that is scheduled, shown and retried."""
+    """Videos in a shard, the unit that is scheduled, shown and retried."""
     item_timeout_s: Positive
-    """Seconds after which a clip that hangs its decoder is given up, with a reason."""
+    """Seconds after which a video that hangs its decoder is given up, with a reason."""
+    worker_memory_mb: Positive
+    """Megabytes a worker may hold; a video that asks for more is given up, with a reason."""
 
 
 class IndexConfig(Section):
     """Where the videos come from, and who is held out."""
 
     source: Literal["folder", "voxceleb"]
-    """`folder`: `<person>/<name>.<ext>` below `path`; `voxceleb`: the metadata CSV at `path`."""
+    """`folder`: `<person>/<name>.<ext>` below `path`; `voxceleb`: `path` is the metadata CSV, or the folder of
+    VoxCeleb's annotation files, `txt/<person>/<video>/<utterance>.txt`."""
     path: str
     test_people: tuple[str, ...]
-    """Held-out people by name; empty: chosen by a hash of the name, so that adding one moves nobody else."""
+    """Held-out people by name; empty: a list's own test people, and of a folder those that a hash of the name
+    chooses, so that adding one moves nobody else."""
     test_fraction: Fraction
-    """Share of the people to hold out when `test_people` is empty."""
+    """Share of a folder's people to hold out when `test_people` is empty."""
 
 
 class DownloadConfig(Section):
-    """How videos are fetched."""
+    """How videos are fetched, and how politely; only `max_height` decides what is written."""
 
     max_height: Positive
     """Lines of the largest format asked for."""
+    parallel: Positive
+    """Fetches at a time in the whole run, however many workers there are."""
+    sleep_s: NonNegative
+    """Mean seconds of rest before each fetch."""
     retries: Annotated[int, Field(ge=0)]
+    """More tries of a video whose fetch fails in a way that may pass."""
+    backoff_s: NonNegative
+    """Longest wait before the first retry, in seconds; it doubles with each, up to a minute."""
+    stall_s: Annotated[float, Field(gt=0)]
+    """Seconds without a byte after which a connection is given up."""
+    pause_s: NonNegative
+    """Seconds for which everything rests after a bot check or a rate limit."""
+    pauses: Annotated[int, Field(ge=0)]
+    """Pauses in a row after which the run stops, to be resumed later."""
 
 
 class CropConfig(Section):
@@ -71,9 +88,10 @@ class CropConfig(Section):
     margin: NonNegative
     """Room added on each side of the smallest box that holds all the boxes, as a share of its side."""
     cut_threshold: Fraction
-    """A cut is where the mean absolute difference of two small grey frames exceeds this (0 to 1)."""
+    """A cut is where two neighbouring frames, small and grey, differ by more in the mean (0 to 1)."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)]
-    decoder: Literal["decord", "pyav"]
+    decoder: Literal["pyav", "decord"]
+    """decord gives the same frames at half the speed, and has no wheels beyond x86-64 Linux and Windows."""
 
     @model_validator(mode="after")
     def _frames_in_order(self) -> "CropConfig":

@@ -34,7 +34,7 @@ def drive_with_prefect(name: str, run: RunConfig, step: Callable[[MapShards], Ou
     def map_shards(work: Work[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
         futures = [
             shard_task.with_options(task_run_name=f"{name} shard {number} of {len(shards)}").submit(
-                work, shard
+                run, work, shard
             )
             for number, shard in enumerate(shards, start=1)
         ]

@@ -17,7 +17,7 @@ from flows.pipeline import run_pipeline, run_with_prefect, stage_names
 from flows.shards import drive
 
 PROJECT = Path(__file__).parents[1]
-RUN = RunConfig(workers=2, shard_size=2, item_timeout_s=30)
+RUN = RunConfig(workers=2, shard_size=2, item_timeout_s=30, worker_memory_mb=1024)
 
 
 def double(item):
@@ -29,7 +29,7 @@ def give_up(item, reason):
 
 
 def doubled(map_shards):
-    work = Work("double", double, give_up, RUN.item_timeout_s)
+    work = Work("double", double, give_up)
     return [result for shard in map_shards(work, cut([1, 2, 3, 4, 5], RUN.shard_size)) for result in shard]
 
 

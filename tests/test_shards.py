@@ -1,13 +1,17 @@
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
+import psutil
 import pytest
 
 from faceanim.config import RunConfig
 from faceanim.schemas import Reason
 from faceanim.shards import Work, cut, process_map
 
-RUN = RunConfig(workers=2, shard_size=2, item_timeout_s=2)
+RUN = RunConfig(workers=2, shard_size=2, item_timeout_s=2, worker_memory_mb=1024)
 
 
 def behave(item):
@@ -15,6 +19,8 @@ def behave(item):
         os._exit(11)
     if item == "hang":
         time.sleep(60)
+    if item == "hoard":
+        bytearray(2 << 30)
     if item == "raise":
         raise OSError("the disk is full")
     return f"{item} done"
@@ -29,12 +35,49 @@ def test_items_are_cut_into_shards():
 
 
 def test_a_crash_and_a_hang_cost_their_own_item_only():
-    work = Work("test", behave, give_up, RUN.item_timeout_s)
-    results = list(process_map(RUN)(work, [["a", "crash", "b"], ["hang", "c"]]))
-    assert results == [["a done", Reason.CRASHED, "b done"], [Reason.TIMED_OUT, "c done"]]
+    work = Work("test", behave, give_up)
+    results = list(process_map(RUN)(work, [["a", "crash", "b"], ["hang", "c"], ["hoard", "d"]]))
+    assert results == [
+        ["a done", Reason.CRASHED, "b done"],
+        [Reason.TIMED_OUT, "c done"],
+        [Reason.OUT_OF_MEMORY, "d done"],
+    ]
+
+
+def write_pid_and_wait(item):
+    Path(item).write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def test_workers_die_with_their_parent(tmp_path):
+    """An orphan would go on writing where the next run does."""
+    code = f"""
+from faceanim.shards import Work, process_map
+from tests.test_shards import RUN, give_up, write_pid_and_wait
+if __name__ == "__main__":
+    run = RUN.model_copy(update={{"item_timeout_s": 60}})
+    list(process_map(run)(Work("test", write_pid_and_wait, give_up), [[{str(tmp_path / "pid")!r}]]))
+"""
+    (tmp_path / "main.py").write_text(code)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    parent = subprocess.Popen([sys.executable, tmp_path / "main.py"], env=environment)
+    worker = int(wait_for(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text()))
+    assert psutil.pid_exists(worker)
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not psutil.pid_exists(worker))
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise TimeoutError
 
 
 def test_a_broken_set_up_ends_the_run():
-    work = Work("test", behave, give_up, RUN.item_timeout_s)
+    work = Work("test", behave, give_up)
     with pytest.raises(OSError, match="disk is full"):
         list(process_map(RUN)(work, [["a", "raise"]]))
