@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from faceanim.data.items import OnProgress
+from faceanim.data.pictures import RgbPicture
 from faceanim.data.video import Frame, MediaError, probe, read_frames, write_video
 from faceanim.errors import FaceanimError
 from faceanim.faces.framing import crop_box, cut_out, framed_like, portrait_face
@@ -78,9 +79,9 @@ def animate(
         if not boxes:
             raise FaceanimError(f"no face found in {driving}; take a video with one upright, frontal face")
         square = crop_box(boxes, MARGIN, (info.width, info.height))
-        portrait = cut_out(picture, framed_like(face, boxes[0], square), animator.output_size)
+        portrait = cut_out(RgbPicture(picture), framed_like(face, boxes[0], square), animator.output_size)
         read = counted(driving, len(boxes), total, on_progress)
-        crops = (cut_out(frame, square, animator.output_size) for frame in read)
+        crops = (cut_out(RgbPicture(frame), square, animator.output_size) for frame in read)
         frames = animated(portrait, crops, animator, super_resolve)
         count = write_video(out, frames, info.fps, audio_from=driving, comment=COMMENT)
     size = animator.output_size if super_resolve else animator.size

@@ -19,16 +19,30 @@ class Reason(StrEnum):
     NONE = "none"
     # download
     NOT_FOUND = "not_found"
+    REMOVED = "removed"
+    PRIVATE = "private"
+    GEO_BLOCKED = "geo_blocked"
+    AGE_RESTRICTED = "age_restricted"
+    LOGIN_REQUIRED = "login_required"  # members, buyers
+    UNAVAILABLE = "unavailable"  # the site says no for another reason
+    BOT_CHECK = "bot_check"
+    RATE_LIMITED = "rate_limited"
     HTTP = "http"
     NETWORK = "network"
-    UNAVAILABLE = "unavailable"  # the site has no such video for us: private, removed, wants a login, ...
+    EXTRACTOR = "extractor"  # yt-dlp cannot read the page; a newer one may
+    NOT_TRIED = "not_tried"  # the run stopped before
+    TRUNCATED = "truncated"
     NO_VIDEO_STREAM = "no_video_stream"
     INVALID_MEDIA = "invalid_media"
+    TOO_LARGE = "too_large"  # its frames have more pixels than any video worth decoding
     # any item that runs in a worker
     CRASHED = "crashed"
     TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
     # crop
+    PAST_END = "past_end"  # the list names a stretch that the video does not have
     NO_FACE = "no_face"
+    UNSURE = "unsure"  # what was followed is seldom seen as a face
     TOO_SMALL = "too_small"
     TOO_SHORT = "too_short"
 
@@ -83,6 +97,7 @@ CROPS = pa.schema(
     [
         pa.field("crop_id", pa.string(), nullable=False),
         pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("video_id", pa.string(), nullable=False),
         pa.field("person_id", pa.string(), nullable=False),
         pa.field("split", pa.string(), nullable=False),
         pa.field("path", pa.string()),
@@ -97,6 +112,10 @@ CROPS = pa.schema(
         # Byte offset and length of each frame's JPEG in the file: a random frame needs no demuxer.
         pa.field("frame_offsets", pa.list_(pa.int64())),
         pa.field("frame_lengths", pa.list_(pa.int32())),
+        # The face that was followed, x0 y0 x1 y1 of each frame in turn, in crop pixels.
+        pa.field("faces", pa.list_(pa.float32())),
+        # Whether Viola-Jones saw it about there; where not, its last place is carried on.
+        pa.field("seen", pa.list_(pa.bool_())),
     ]
 )
 

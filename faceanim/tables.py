@@ -37,7 +37,11 @@ def write_table(
     rows: Sequence[Row], schema: pa.Schema, path: Path, metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write rows as Parquet, atomically; the same rows give the same bytes."""
-    table = pa.Table.from_pylist(list(rows), schema=schema.with_metadata(dict(metadata or {})))
+    write_arrow(pa.Table.from_pylist(list(rows), schema=schema.with_metadata(dict(metadata or {}))), path)
+
+
+def write_arrow(table: pa.Table, path: Path) -> None:
+    """Write an Arrow table as Parquet, atomically; the same table gives the same bytes."""
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 

@@ -9,6 +9,7 @@ from skimage.data import astronaut, coffee
 
 from faceanim.animate import COMMENT, MARGIN, animate, read_picture
 from faceanim.config import load_params
+from faceanim.data.pictures import RgbPicture
 from faceanim.data.video import probe, read_frames, write_video
 from faceanim.errors import FaceanimError
 from faceanim.faces.framing import crop_box, cut_out
@@ -96,7 +97,7 @@ def test_the_face_of_the_picture_is_shown_where_the_driving_face_begins(
     assert first.shape == (64, 64, 3)
     # The driving face is the picture's own.
     square = crop_box(follow(moving_face()), MARGIN, (480, 360))
-    begins = cut_out(moving_face()[0], square, 64)
+    begins = cut_out(RgbPicture(moving_face()[0]), square, 64)
     assert np.corrcoef(first.ravel(), begins.ravel())[0, 1] > 0.8
 
 

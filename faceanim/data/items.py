@@ -64,8 +64,8 @@ def is_current(path: Path, key: str) -> bool:
     """Whether a fragment has that key, and the files its column `path` names lie beside it."""
     if read_metadata(path).get("key") != key:
         return False
-    table = pq.read_table(path)
-    names: list[Any] = table["path"].to_pylist() if "path" in table.column_names else []
+    columns = [name for name in pq.read_schema(path).names if name == "path"]
+    names: list[Any] = pq.read_table(path, columns=columns)["path"].to_pylist() if columns else []
     return all((path.parent / name).is_file() for name in names if name is not None)
 
 

@@ -11,16 +11,20 @@ from typing import Any, Literal
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from faceanim.data.audio import AudioTrack
+from faceanim.data.pictures import Frame as Frame
+from faceanim.data.pictures import Picture, RgbPicture, yuv_picture
 from faceanim.schemas import Reason
 from faceanim.tables import atomic_path
 
-Frame = npt.NDArray[np.uint8]
-"""(H, W, 3), RGB."""
-Decoder = Literal["decord", "pyav"]
+Decoder = Literal["pyav", "decord"]
+
+MAX_PIXELS = 8192 * 4320
+"""Largest frame decoded; a damaged header asks for any size."""
+DECORD_RUN = 256
+"""Frames after which decord's reader is opened anew: it keeps what it has read."""
 
 # In other containers, MPEG program streams say, seeking is a guess, and decord drops and repeats frames.
 _INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
@@ -74,11 +78,12 @@ def probe(path: Path) -> VideoInfo:
     """Open a video, decode its first frame and say what it holds.
 
     Raises:
-        MediaError: `no_video_stream`, or `invalid_media` where it does not open or no frame decodes.
+        MediaError: `no_video_stream`, `too_large`, or `invalid_media` where no frame decodes.
         FileNotFoundError: there is no such file.
     """
     with _media_errors(path), av.open(str(path)) as container:
         stream = _video_stream(container, path)
+        stream.codec_context.thread_count = 1
         frame = next(container.decode(stream), None)
         rate = stream.average_rate or stream.guessed_rate
         if frame is None or not rate:
@@ -103,6 +108,9 @@ def _video_stream(container: Any, path: Path) -> Any:
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams:
         raise MediaError(Reason.NO_VIDEO_STREAM, f"{path} has no video stream")
+    width, height = streams[0].codec_context.width, streams[0].codec_context.height
+    if width * height > MAX_PIXELS:
+        raise MediaError(Reason.TOO_LARGE, f"{path} claims frames of {width}x{height}")
     return streams[0]
 
 
@@ -119,41 +127,55 @@ def frame_range(info: VideoInfo, start_s: float, end_s: float | None) -> tuple[i
 def read_frames(
     path: Path, decoder: Decoder, start_s: float = 0.0, end_s: float | None = None
 ) -> Iterator[Frame]:
-    """Decode the frames from `start_s` to before `end_s` (None: to the end), upright, one at a time.
-
-    Both decoders give the same frames. decord is used for the containers that it reads faithfully.
-
-    Raises:
-        MediaError: the file is no video, or breaks off in a way that the decoder notices.
-    """
+    """The pictures of `read_pictures` in colour: (H, W, 3) RGB, one at a time."""
     info = probe(path)
     first, end = frame_range(info, start_s, end_s)
+    return (picture.rgb() for picture in read_pictures(path, info, decoder, first, end))
+
+
+def read_pictures(
+    path: Path, info: VideoInfo, decoder: Decoder, first: int = 0, end: int | None = None
+) -> Iterator[Picture]:
+    """Decode the frames from number `first` to before `end` (None: to the last), upright, one at a time.
+
+    Both decoders give the same frames; PyAV's come without a conversion. decord is used for the containers
+    that it reads faithfully, PyAV for all others.
+
+    Raises:
+        MediaError: the file breaks off in a way that the decoder notices, or changes its frame size.
+    """
     limit = None if end is None else max(end - first, 0)
     if decoder == "decord" and info.container in _INDEXED:
-        yield from _decord_frames(path, first, limit)
+        pictures: Iterator[Picture] = _decord_pictures(path, first, limit)
     else:
-        yield from _pyav_frames(path, info, first, limit)
+        pictures = _pyav_pictures(path, info, first, limit)
+    for picture in pictures:
+        if picture.size != (info.width, info.height):
+            raise MediaError(Reason.INVALID_MEDIA, f"{path} changes its frame size")
+        yield picture
 
 
-def _decord_frames(path: Path, first: int, limit: int | None) -> Iterator[Frame]:
+def _decord_pictures(path: Path, first: int, limit: int | None) -> Iterator[Picture]:
     """decord turns the frames upright by itself."""
     import decord
 
     try:
-        reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
-        available = max(len(reader) - first, 0)
-        if first and available:
-            reader.seek_accurate(first)
-        for _ in range(available if limit is None else min(limit, available)):
-            yield reader.next().asnumpy()
+        available = max(len(decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)) - first, 0)
+        last = first + (available if limit is None else min(limit, available))
+        for start in range(first, last, DECORD_RUN):
+            reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+            if start:
+                reader.seek_accurate(start)
+            for _ in range(min(DECORD_RUN, last - start)):
+                yield RgbPicture(reader.next().asnumpy())
     except (decord.DECORDError, StopIteration) as error:
         raise MediaError(Reason.INVALID_MEDIA, f"{path}: {str(error).splitlines()[:1]}") from None
 
 
-def _pyav_frames(path: Path, info: VideoInfo, first: int, limit: int | None) -> Iterator[Frame]:
+def _pyav_pictures(path: Path, info: VideoInfo, first: int, limit: int | None) -> Iterator[Picture]:
     with _media_errors(path), av.open(str(path)) as container:
         stream = _video_stream(container, path)
-        stream.codec_context.thread_count = 1
+        stream.codec_context.thread_count = 1  # the other cores have other videos
         begin = (stream.start_time or 0) * stream.time_base
         decoded = container.decode(stream)
         if first and info.container in _INDEXED:
@@ -164,7 +186,7 @@ def _pyav_frames(path: Path, info: VideoInfo, first: int, limit: int | None) -> 
         else:
             decoded = islice(decoded, first, None)
         for frame in islice(decoded, limit):
-            yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), info.rotation))
+            yield yuv_picture(frame, info.rotation)
 
 
 def write_video(

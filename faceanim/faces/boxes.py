@@ -42,6 +42,15 @@ class Box(NamedTuple):
             self.x0 - left * width, self.y0 - top * height, self.x1 + right * width, self.y1 + bottom * height
         )
 
+    def holds(self, other: "Box") -> bool:
+        """Whether the other box lies in this one."""
+        return self.x0 <= other.x0 and self.y0 <= other.y0 and other.x1 <= self.x1 and other.y1 <= self.y1
+
+    def holds_centre_of(self, other: "Box") -> bool:
+        """Whether the other box has its middle in this one."""
+        x, y = (other.x0 + other.x1) / 2, (other.y0 + other.y1) / 2
+        return self.x0 <= x < self.x1 and self.y0 <= y < self.y1
+
     def iou(self, other: "Box") -> float:
         """Intersection over union, 0 to 1."""
         common = Box(
@@ -54,3 +63,8 @@ def union(boxes: Iterable[Box]) -> Box:
     """The smallest box that holds them all; at least one is needed."""
     x0, y0, x1, y1 = zip(*boxes, strict=True)
     return Box(min(x0), min(y0), max(x1), max(y1))
+
+
+def between(start: Box, end: Box, share: float) -> Box:
+    """The box that far on the way from one to another: 0 gives the first, 1 the second."""
+    return Box(*(a + (b - a) * share for a, b in zip(start, end, strict=True)))

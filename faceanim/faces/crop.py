@@ -1,55 +1,49 @@
 """Stage 3: the paper's section 4: follow the face, cut it out with one box a sequence, and resize."""
 
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import cv2
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from faceanim.config import CropConfig, RunConfig
-from faceanim.data.clips import write_clip
-from faceanim.data.ids import join_ids
 from faceanim.data.items import (
     NOT_KEPT,
     OnProgress,
     content_key,
     is_current,
     prune,
-    read_metadata,
     without,
     work_through,
     write_fragment,
 )
-from faceanim.data.video import MediaError, VideoInfo, frame_range, probe, read_frames
 from faceanim.faces.boxes import Box
-from faceanim.faces.framing import crop_box, cut_out
-from faceanim.faces.track import Stretch, track
+from faceanim.faces.cropping import Clip, crop_video, failed
 from faceanim.schemas import CROPS, DOWNLOAD, INDEX, Reason, Status
 from faceanim.shards import MapShards, Work
-from faceanim.tables import Row, read_rows, write_table
+from faceanim.tables import Row, read_rows, write_arrow
 
-VERSION = "1"
+VERSION = "2"
 """Raise it when the same input would give other crops than before."""
 
 FRAGMENT = "rows.parquet"
-_SCHEMA = without(CROPS, "person_id", "split")  # who is held out may change without a new crop
+_SCHEMA = without(CROPS, "video_id", "person_id", "split")  # who is held out may change without a new crop
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A clip to crop: its video, the stretch of it, the face meant (in pixels of `box_size` frames)."""
+class Video:
+    """A fetched video, its clips, and the key of all that its crops depend on."""
 
-    clip_id: str
-    video: Path
-    start_s: float
-    end_s: float | None
-    box: Box | None
-    box_size: tuple[int, int] | None
+    video_id: str
+    path: Path
+    clips: tuple[Clip, ...]
     key: str
 
 
@@ -63,159 +57,101 @@ def crop(
     map_shards: MapShards,
     on_progress: OnProgress,
 ) -> dict[str, Any]:
-    """Crop the clips that changed, drop those that are gone, write crops.parquet and return its counts.
+    """Crop the videos that changed, drop those that are gone, write crops.parquet and return its counts.
 
     Args:
         config: sizes, lengths and thresholds.
         run: how the work is spread.
         index: index.parquet.
         download: download.parquet.
-        crops: folder of the crop files, one folder a clip.
+        crops: folder of the crop files, one folder a video.
         out: crops.parquet.
         map_shards: runs the work.
-        on_progress: told of the clips done, and of all.
+        on_progress: told of the videos done, and of all.
     """
     fetched = {row["clip_id"]: row for row in read_rows(download, DOWNLOAD) if row["status"] == Status.OK}
     rows = {row["clip_id"]: row for row in read_rows(index, INDEX) if row["clip_id"] in fetched}
-    clips = [_clip(rows[clip_id], fetched[clip_id], config) for clip_id in sorted(rows)]
+    videos = list(_videos(rows, fetched, config))
     crops.mkdir(parents=True, exist_ok=True)
-    stale = [clip for clip in clips if not is_current(crops / clip.clip_id / FRAGMENT, clip.key)]
-    do = partial(_crop_clip, config=config, folder=crops)
-    work = Work("crop", do, partial(_give_up, folder=crops), run.item_timeout_s)
-    work_through(work, stale, len(clips), run, map_shards, on_progress)
-    prune(crops, set(rows))
-    table = [
-        _table_row(row, about, crops)
-        for clip_id, about in rows.items()
-        for row in read_rows(crops / clip_id / FRAGMENT, _SCHEMA)
-    ]
-    table.sort(key=lambda row: str(row["crop_id"]))
-    write_table(table, CROPS, out)
-    found = sum(int(read_metadata(crops / clip_id / FRAGMENT).get("found", 0)) for clip_id in rows)
-    return _metrics(table, len(clips), found)
+    stale = [video for video in videos if not is_current(_fragment(crops, video.video_id), video.key)]
+    do = partial(_crop, config=config, folder=crops)
+    work = Work("crop", do, partial(_give_up, folder=crops))
+    work_through(work, stale, len(videos), run, map_shards, on_progress)
+    prune(crops, {video.video_id for video in videos})
+    table = _table([video.video_id for video in videos], rows, crops)
+    write_arrow(table, out)
+    return _metrics(table, len(videos), len(rows))
 
 
-def _clip(about: Row, fetched: Row, config: CropConfig) -> Clip:
+def _videos(rows: Mapping[str, Row], fetched: Mapping[str, Row], config: CropConfig) -> Iterator[Video]:
+    """The fetched videos with their clips, both in order."""
+    by_video: dict[str, list[str]] = defaultdict(list)
+    for clip_id in sorted(rows):
+        by_video[rows[clip_id]["video_id"]].append(clip_id)
+    for video_id, clip_ids in sorted(by_video.items()):
+        clips = tuple(_clip(rows[clip_id]) for clip_id in clip_ids)
+        file = fetched[clip_ids[0]]
+        key = content_key(VERSION, file["sha256"], list(map(asdict, clips)), config.model_dump(mode="json"))
+        yield Video(video_id, Path(file["path"]), clips, key)
+
+
+def _clip(about: Row) -> Clip:
     box = Box(*about["box"]) if about["box"] is not None else None
     size = (about["box_width"], about["box_height"]) if box is not None else None
-    stretch = (about["start_s"], about["end_s"])
-    key = content_key(VERSION, fetched["sha256"], *stretch, box, size, config.model_dump(mode="json"))
-    return Clip(about["clip_id"], Path(fetched["path"]), *stretch, box, size, key)
+    return Clip(about["clip_id"], about["start_s"], about["end_s"], box, size)
 
 
-def _table_row(row: Row, about: Row, crops: Path) -> Row:
-    path = None if row["path"] is None else (crops / about["clip_id"] / row["path"]).as_posix()
-    return row | {"person_id": about["person_id"], "split": about["split"], "path": path}
+def _fragment(crops: Path, video_id: str) -> Path:
+    return crops / video_id / FRAGMENT
 
 
-def _metrics(table: Sequence[Row], clips: int, found: int) -> dict[str, Any]:
-    """Counts of rows and of frames by outcome, and the share of followed frames where Viola-Jones saw it."""
+def _crop(video: Video, config: CropConfig, folder: Path) -> None:
+    """Crop one video into a folder of its own; its rows are written last."""
+    cv2.setNumThreads(1)  # this is a worker process; the others have the other cores
+    target = folder / video.video_id
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    rows = crop_video(video.path, video.clips, config, target)
+    write_fragment(rows, _SCHEMA, target / FRAGMENT, video.key)
+
+
+def _give_up(video: Video, reason: Reason, folder: Path) -> None:
+    """The outcome of a video whose worker crashed or hung; the next run tries it again."""
+    target = folder / video.video_id
+    shutil.rmtree(target, ignore_errors=True)
+    rows = [failed(clip, reason) for clip in video.clips]
+    write_fragment(rows, _SCHEMA, target / FRAGMENT, NOT_KEPT)
+
+
+def _table(video_ids: Sequence[str], rows: Mapping[str, Row], crops: Path) -> pa.Table:
+    """The rows of all videos, with what the index and the folders add, by crop."""
+    parts = []
+    for video_id in video_ids:
+        part = pq.read_table(_fragment(crops, video_id), schema=_SCHEMA)
+        folder = pa.scalar(f"{(crops / video_id).as_posix()}/")
+        path = pc.binary_join_element_wise(folder, part["path"], "")
+        part = part.set_column(part.column_names.index("path"), "path", path)
+        parts.append(part.append_column("video_id", pa.array([video_id] * len(part), pa.string())))
+    table = pa.concat_tables(parts) if parts else without(CROPS, "person_id", "split").empty_table()
+    for name in ("person_id", "split"):
+        column = [rows[clip_id][name] for clip_id in table["clip_id"].to_pylist()]
+        table = table.append_column(name, pa.array(column, pa.string()))
+    return table.select(CROPS.names).cast(CROPS).sort_by("crop_id")
+
+
+def _metrics(table: pa.Table, videos: int, clips: int) -> dict[str, Any]:
+    """Counts of rows and frames by outcome, and the share of the crops' frames where Viola-Jones saw the face."""
     rows: Counter[str] = Counter()
     frames: Counter[str] = Counter()
-    for row in table:
+    for row in table.select(["status", "reason", "first_frame", "last_frame"]).to_pylist():
         outcome = row["status"] if row["status"] == Status.OK else row["reason"]
         rows[outcome] += 1
         frames[outcome] += row["last_frame"] - row["first_frame"] + 1
-    followed = sum(row["last_frame"] - row["first_frame"] + 1 for row in table if row["end_reason"])
-    rate = found / followed if followed else 0.0
+    seen = pc.list_flatten(table["seen"])
     return {
+        "videos": videos,
         "clips": clips,
         "sequences": dict(sorted(rows.items())),
         "frames": dict(sorted(frames.items())),
-        "viola_jones_found": round(rate, 4),
+        "viola_jones_found": round(pc.mean(seen).as_py() or 0.0, 4),
     }
-
-
-def _crop_clip(clip: Clip, config: CropConfig, folder: Path) -> None:
-    """Crop one clip into a folder of its own; its rows are written last."""
-    cv2.setNumThreads(1)  # this is a worker process; the others have the other cores
-    target = folder / clip.clip_id
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    found = 0
-    try:
-        info = probe(clip.video)
-        first, _ = frame_range(info, clip.start_s, clip.end_s)
-        frames = read_frames(clip.video, config.decoder, clip.start_s, clip.end_s)
-        stretches = list(track(frames, config, _hint(clip, info)))
-        if not stretches:
-            raise MediaError(Reason.INVALID_MEDIA, f"{clip.video} has no frames there")
-        found = sum(stretch.found for stretch in stretches)
-        rows = list(_write_crops(clip, config, info, stretches, first, target))
-    except MediaError as error:
-        rows = [_failed(clip, error.reason)]
-    write_fragment(rows, _SCHEMA, target / FRAGMENT, clip.key, {"found": str(found)})
-
-
-def _hint(clip: Clip, info: VideoInfo) -> Box | None:
-    """The face meant, in pixels of the fetched video: the list's box may refer to another size."""
-    if clip.box is None or clip.box_size is None:
-        return None
-    sx, sy = info.width / clip.box_size[0], info.height / clip.box_size[1]
-    return Box(clip.box.x0 * sx, clip.box.y0 * sy, clip.box.x1 * sx, clip.box.y1 * sy)
-
-
-def _write_crops(
-    clip: Clip, config: CropConfig, info: VideoInfo, stretches: Sequence[Stretch], first: int, target: Path
-) -> Iterator[Row]:
-    """The second pass over the clip: write the accepted sequences, and give a row for every stretch."""
-    frames = read_frames(clip.video, config.decoder, clip.start_s, clip.end_s)
-    position = 0
-    for stretch in stretches:
-        row = _row(clip, stretch, first, info)
-        if not stretch.boxes:
-            yield row | {"status": Status.REJECTED, "reason": Reason.NO_FACE}
-            continue
-        box = crop_box(stretch.boxes, config.margin, (info.width, info.height))
-        row |= {"box": list(box), "end_reason": stretch.end_reason}
-        if reason := _rejection(box, stretch, config):
-            yield row | {"status": Status.REJECTED, "reason": reason}
-            continue
-        taken = islice(frames, stretch.first - position, stretch.last + 1 - position)
-        position = stretch.last + 1
-        name = f"{row['crop_id']}.avi"
-        cropped = (cut_out(frame, box, config.size) for frame in taken)
-        offsets, lengths = write_clip(target / name, cropped, info.fps, config.jpeg_quality)
-        yield row | {"path": name, "frame_offsets": offsets, "frame_lengths": lengths}
-
-
-def _rejection(box: Box, stretch: Stretch, config: CropConfig) -> Reason | None:
-    if len(stretch.boxes) < config.min_frames:
-        return Reason.TOO_SHORT
-    if box.width < config.min_size:
-        return Reason.TOO_SMALL
-    return None
-
-
-def _row(clip: Clip, stretch: Stretch, first: int, info: VideoInfo) -> Row:
-    """An accepted row; frames count from the beginning of the source video."""
-    return {
-        "crop_id": join_ids(clip.clip_id, f"{first + stretch.first:07d}"),
-        "clip_id": clip.clip_id,
-        "path": None,
-        "first_frame": first + stretch.first,
-        "last_frame": first + stretch.last,
-        "fps": float(info.fps),
-        "status": Status.OK,
-        "reason": Reason.NONE,
-    }
-
-
-def _failed(clip: Clip, reason: Reason) -> Row:
-    """The row of a clip that gave nothing: its range of frames is empty (0 to -1)."""
-    return {
-        "crop_id": join_ids(clip.clip_id, "failed"),
-        "clip_id": clip.clip_id,
-        "first_frame": 0,
-        "last_frame": -1,
-        "fps": 0.0,
-        "status": Status.FAILED,
-        "reason": reason,
-    }
-
-
-def _give_up(clip: Clip, reason: Reason, folder: Path) -> None:
-    """The outcome of a clip whose worker crashed or hung; the next run tries it again."""
-    target = folder / clip.clip_id
-    shutil.rmtree(target, ignore_errors=True)
-    write_fragment([_failed(clip, reason)], _SCHEMA, target / FRAGMENT, NOT_KEPT)

@@ -5,22 +5,23 @@ from pathlib import Path
 import cv2
 import cv2.data
 import numpy as np
-import numpy.typing as npt
 
-from faceanim.data.video import Frame
+from faceanim.data.pictures import Plane
 from faceanim.faces.boxes import Box
 
-Gray = npt.NDArray[np.uint8]
-"""(H, W)."""
-
-SEARCH_SIDE = 360
-"""Frames are searched at a size whose shorter side is at most this."""
+SEARCH_SIDE = 240
+"""Whole frames are searched at a size whose shorter side is at most this."""
 SMALLEST_SHARE = 0.12
 """Smallest face searched, as a share of the frame's shorter side, so that upright videos lose nothing."""
 NEIGHBOURS = 5
 """Raw hits that a face needs in a whole-frame search; fewer give false faces, more lose real ones."""
+
+NEAR_SIDE = 120
+"""A known face is searched at a size at which it measures at most this."""
 NEAR_NEIGHBOURS = 3
-"""The same near a known face, where a hit is likely a face."""
+"""Raw hits that a face needs near a known one, where a hit is likely a face."""
+NEAR_ROOM = 0.3
+"""How far around a known face is searched, as a share of its side; and how much larger or smaller."""
 
 
 class ViolaJones:
@@ -30,28 +31,29 @@ class ViolaJones:
         path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"
         self._cascade = cv2.CascadeClassifier(str(path))
 
-    def detect(self, gray: Gray, near: Box | None = None) -> list[Box]:
-        """Find faces, the largest first (ties: leftmost, then topmost).
+    def detect(self, luma: Plane) -> list[Box]:
+        """All faces in an image, (H, W) uint8, the largest first (ties: leftmost, then topmost)."""
+        factor = min(SEARCH_SIDE / min(luma.shape), 1.0)
+        small = _resized(luma, factor)
+        smallest = max(round(SMALLEST_SHARE * min(small.shape)), 20)
+        return self._search(small, factor, smallest, min(small.shape), NEIGHBOURS)
 
-        Args:
-            gray: (H, W) uint8; `small_gray` gives the size meant.
-            near: a known box: only a window around it, and only sizes near its own, are searched.
-        """
-        if near is None:
-            smallest = max(round(SMALLEST_SHARE * min(gray.shape)), 20)
-            return self._search(gray, smallest, min(gray.shape), NEIGHBOURS)
-        height, width = gray.shape
-        window = near.grown(0.4, 0.4, 0.4, 0.4)
-        x0, y0 = max(int(window.x0), 0), max(int(window.y0), 0)
-        x1, y1 = min(int(window.x1) + 1, width), min(int(window.y1) + 1, height)
-        if x1 - x0 < 20 or y1 - y0 < 20:
+    def detect_near(self, luma: Plane, known: Box) -> list[Box]:
+        """The faces about where, and about as large as, a known one; the order is that of `detect`."""
+        height, width = luma.shape
+        around = known.grown(NEAR_ROOM, NEAR_ROOM, NEAR_ROOM, NEAR_ROOM)
+        x0, y0 = max(int(around.x0), 0), max(int(around.y0), 0)
+        x1, y1 = min(int(around.x1) + 1, width), min(int(around.y1) + 1, height)
+        factor = min(NEAR_SIDE / max(known.width, 1.0), 1.0)
+        if min(x1 - x0, y1 - y0) * factor < 20:  # the cascade's own window
             return []
-        part = gray[y0:y1, x0:x1]
-        smallest, largest = max(round(0.75 * near.width), 20), round(1.33 * near.width)
-        found = self._search(part, smallest, largest, NEAR_NEIGHBOURS)
+        part = _resized(luma[y0:y1, x0:x1], factor)
+        side = known.width * factor
+        smallest, largest = max(round(side / (1 + NEAR_ROOM)), 20), round(side * (1 + NEAR_ROOM))
+        found = self._search(part, factor, smallest, largest, NEAR_NEIGHBOURS)
         return [box.moved(x0, y0) for box in found]
 
-    def _search(self, gray: Gray, smallest: int, largest: int, neighbours: int) -> list[Box]:
+    def _search(self, gray: Plane, factor: float, smallest: int, largest: int, neighbours: int) -> list[Box]:
         found = self._cascade.detectMultiScale(
             gray,
             scaleFactor=1.1,
@@ -59,15 +61,12 @@ class ViolaJones:
             minSize=(smallest, smallest),
             maxSize=(largest, largest),
         )
-        boxes = [Box(float(x), float(y), float(x + w), float(y + h)) for x, y, w, h in found]
+        boxes = [Box(x, y, x + w, y + h).scaled(1 / factor) for x, y, w, h in found]
         return sorted(boxes, key=lambda box: (-box.area, box.x0, box.y0))
 
 
-def small_gray(frame: Frame) -> tuple[Gray, float]:
-    """A frame's luma at the size that is searched, and the factor that takes its boxes back to the frame."""
-    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    factor = max(min(gray.shape) / SEARCH_SIDE, 1.0)
-    if factor > 1:
-        size = (round(gray.shape[1] / factor), round(gray.shape[0] / factor))
-        gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(gray, dtype=np.uint8), factor
+def _resized(luma: Plane, factor: float) -> Plane:
+    if factor >= 1:
+        return np.ascontiguousarray(luma)
+    size = (max(round(luma.shape[1] * factor), 1), max(round(luma.shape[0] * factor), 1))
+    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from faceanim.data.video import Frame
+from faceanim.data.pictures import Frame, Picture, RgbPicture
 from faceanim.errors import FaceanimError
 from faceanim.faces.boxes import Box, union
-from faceanim.faces.detect import ViolaJones, small_gray
+from faceanim.faces.detect import ViolaJones
 
 HEAD = {"left": 0.2, "top": 0.3, "right": 0.2, "bottom": 0.2}
 """A Viola-Jones box ends at the eyebrows' upper edge, the cheeks and the chin. Grown by these shares of its
@@ -17,7 +17,7 @@ sides it holds the head with hair and chin, as the crops of first-order-motion p
 
 
 def crop_box(faces: Sequence[Box], margin: float, frame_size: tuple[int, int]) -> Box:
-    """The square crop for a sequence, in whole pixels.
+    """The square crop for a sequence, in even whole pixels, for videos have one colour for two by two.
 
     It is the smallest square around the union of all the heads, plus `margin` of its side on each side,
     shifted into the frame; a square, because that keeps the aspect ratio. Where the frame is too small for
@@ -31,34 +31,35 @@ def crop_box(faces: Sequence[Box], margin: float, frame_size: tuple[int, int]) -
     """
     heads = union(face.grown(**HEAD) for face in faces)
     tight = union(faces)
-    side = max(heads.width, heads.height) * (1 + 2 * margin)
-    side = min(side, max(tight.width, tight.height, min(frame_size)))
-    pixels = math.ceil(side)
-    x0 = _placed((heads.x0 + heads.x1 - pixels) / 2, pixels, frame_size[0])
-    y0 = _placed((heads.y0 + heads.y1 - pixels) / 2, pixels, frame_size[1])
-    return Box(x0, y0, x0 + pixels, y0 + pixels)
+    wanted = max(heads.width, heads.height) * (1 + 2 * margin)
+    needed = max(tight.width, tight.height)
+    side = min(2 * math.ceil(wanted / 2), max(2 * math.ceil(needed / 2), min(frame_size) // 2 * 2))
+    x0 = _placed((heads.x0 + heads.x1 - side) / 2, side, frame_size[0])
+    y0 = _placed((heads.y0 + heads.y1 - side) / 2, side, frame_size[1])
+    return Box(x0, y0, x0 + side, y0 + side)
 
 
 def _placed(start: float, length: int, available: int) -> float:
     """Where the square begins on one axis: inside the frame, or around its middle where it is larger."""
     room = available - length
-    return float(round(min(max(start, 0), room) if room >= 0 else room / 2))
+    inside = min(max(start, 0), room) if room >= 0 else room / 2
+    return 2.0 * math.floor(inside / 2)
 
 
-def cut_out(frame: Frame, box: Box, size: int) -> Frame:
-    """Cut a square box (whole pixels) out of a frame and resize it to (size, size, 3).
+def cut_out(picture: Picture, box: Box, size: int) -> Frame:
+    """Cut a square box (even whole pixels) out of a picture and resize it to (size, size, 3).
 
-    Beyond the frame its edge pixels are repeated. Shrinking averages areas, enlarging is bicubic.
+    Beyond the picture its edge pixels are repeated.
     """
-    height, width = frame.shape[:2]
+    width, height = picture.size
     x0, y0, x1, y1 = (int(edge) for edge in box)
-    part = frame[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
+    inside = Box(max(x0, 0), max(y0, 0), min(x1, width), min(y1, height))
+    part = picture.window(inside)
     beyond = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
     if any(beyond):
-        part = cv2.copyMakeBorder(part, *beyond, cv2.BORDER_REPLICATE)
-    shrinking = x1 - x0 > size
-    resized = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC)
-    return np.asarray(resized, dtype=np.uint8)
+        padded = cv2.copyMakeBorder(part.rgb(), *beyond, cv2.BORDER_REPLICATE)
+        part = RgbPicture(np.asarray(padded, np.uint8))
+    return part.rgb((size, size))
 
 
 def portrait_face(image: Frame, name: str) -> Box:
@@ -67,11 +68,10 @@ def portrait_face(image: Frame, name: str) -> Box:
     Raises:
         FaceanimError: no face is found; `name` says in what.
     """
-    gray, factor = small_gray(image)
-    faces = ViolaJones().detect(gray)
+    faces = ViolaJones().detect(RgbPicture(image).luma)
     if not faces:
         raise FaceanimError(f"no face found in {name}; take a picture with one upright, frontal face")
-    return faces[0].scaled(factor)
+    return faces[0]
 
 
 def framed_like(face: Box, other: Box, square: Box) -> Box:

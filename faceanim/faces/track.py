@@ -1,7 +1,8 @@
 """Following a face through a video, and where one sequence ends and the next begins (paper, section 4).
 
 A box is found in a sequence's first frame and the face followed until it has moved too far from there; then
-the same again from that frame on, to the video's end. One pass, one frame in memory.
+the same again from that frame on, to the video's end. One pass, one frame in memory. Viola-Jones looks at
+every third frame, near the last box, and the boxes between are interpolated: it is most of the work.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,16 +12,22 @@ import cv2
 import numpy as np
 
 from faceanim.config import CropConfig
-from faceanim.data.video import Frame
-from faceanim.faces.boxes import Box
-from faceanim.faces.detect import Gray, ViolaJones, small_gray
+from faceanim.data.pictures import Frame, Plane
+from faceanim.faces.boxes import Box, between, union
+from faceanim.faces.detect import ViolaJones
 from faceanim.schemas import EndReason
 
-MAX_MISSED = 12
-"""Frames in a row without a detection that are bridged with the last box; more, and the face is lost."""
+TRACK_EVERY = 3
+"""A followed face is searched in each frame of this many."""
 SEARCH_EVERY = 5
 """While no face is known, each frame of this many is searched whole."""
-THUMBNAIL = (64, 64)
+MAX_MISSED = 12
+"""Frames without a detection that are bridged; more, and the face is lost."""
+SAME_FACE_IOU = 0.3
+"""A face that overlaps the one before by less has not moved there: it is another one."""
+
+# Neither noise nor hands move the mean of so small a picture as far as another picture does.
+_SAMPLES, _THUMBNAIL = (256, 256), (64, 64)
 
 
 @dataclass
@@ -31,129 +38,165 @@ class Stretch:
         first: its first frame, counted from where reading began.
         last: its last frame.
         boxes: the face in each frame, in the frame's pixels; empty where there is no face.
-        found: frames in which the detector saw the face; in the others its last box is carried on.
+        seen: whether the detector saw it there or in the searched frames around; else it was bridged.
         end_reason: what ended the sequence; None where there is no face.
     """
 
     first: int
     last: int
     boxes: list[Box] = field(default_factory=list)
-    found: int = 0
+    seen: list[bool] = field(default_factory=list)
     end_reason: EndReason | None = None
 
 
 class Follower:
-    """Finds a face and follows it, frame by frame."""
+    """Finds a face and follows it from picture to picture."""
 
     def __init__(self, hint: Box | None = None) -> None:
-        """Follow the largest face; with a hint (in the frames' pixels), the one that overlaps it best."""
+        """Follow the largest face; with a hint (in the frames' pixels), the one in it that fills it best."""
         self._detector = ViolaJones()
         self._hint = hint
         self._box: Box | None = None
         self._missed = 0
 
-    def start(self, gray: Gray, factor: float) -> Box | None:
+    def start(self, luma: Plane) -> Box | None:
         """Search the whole frame for the face to follow, and forget the one that was followed."""
-        found = [box.scaled(factor) for box in self._detector.detect(gray)]
-        if self._hint is not None and found:
-            found = [max(found, key=self._hint.iou)]
+        found = self._detector.detect(luma)
+        if (hint := self._hint) is not None:
+            found = sorted((face for face in found if hint.holds_centre_of(face)), key=hint.iou, reverse=True)
         self._box, self._missed = (found[0] if found else None), 0
         return self._box
 
-    def step(self, gray: Gray, factor: float) -> Box | None:
-        """The followed face in the next frame: near where it was, and once in a while anywhere."""
+    def step(self, luma: Plane) -> Box | None:
+        """The followed face in a later frame: near where it was, and once in a while anywhere."""
         last = self._box
         if last is None:
             raise ValueError("no face is being followed; call start first")
-        found = self._detector.detect(gray, near=last.scaled(1 / factor))
+        found = self._detector.detect_near(luma, last)
         if not found and self._missed % SEARCH_EVERY == SEARCH_EVERY - 1:
-            found = self._detector.detect(gray)
+            found = self._detector.detect(luma)
         if not found:
             self._missed += 1
             return None
         self._missed = 0
-        self._box = max((box.scaled(factor) for box in found), key=last.iou)
+        self._box = max(found, key=last.iou)
         return self._box
 
 
-class _Tracker:
-    """Cuts a run of frames into stretches, as they come."""
+class Tracker:
+    """Cuts a run of frames into stretches, as they come, such that every frame is in exactly one.
 
-    def __init__(self, config: CropConfig, hint: Box | None) -> None:
+    A sequence ends where its face overlaps the first box by less than `config.min_iou` (drift), at a cut,
+    when the face is lost, after `config.max_frames`, or with the video. Its length and size are not judged
+    here.
+    """
+
+    def __init__(self, config: CropConfig, hint: Box | None = None) -> None:
+        """Follow the largest face, or the one in the box `hint`, in the frames' pixels."""
         self._config = config
         self._follower = Follower(hint)
-        self._thumbnail: Gray | None = None
+        self._thumbnail: Plane | None = None
         self._number = -1
-        self._sequence: Stretch | None = None
-        self._missed = 0
+        self._sequence: Stretch | None = None  # up to the last frame in which the face was searched and seen
+        self._faces: Box | None = None
+        self._missed = False  # whether it has been searched in vain since
         self._gap: int | None = None  # first frame of the stretch without a face
 
-    def push(self, frame: Frame) -> Iterator[Stretch]:
-        """Take the next frame, and give the stretches that it ends."""
+    @property
+    def faces(self) -> Box | None:
+        """The smallest box around the faces of the sequence so far, where there is one."""
+        return self._faces
+
+    def push(self, luma: Plane) -> Iterator[Stretch]:
+        """Take the brightness of the next frame, and give the stretches that it ends."""
         self._number += 1
-        gray, factor = small_gray(frame)
-        cut = self._is_cut(gray)
-        if cut:
+        is_cut = self._is_cut(luma)
+        if is_cut:
             yield from self._end_sequence(self._number - 1, EndReason.CUT)
         if self._sequence is None:
-            yield from self._look(gray, factor, at_once=cut)
+            yield from self._look(luma, at_once=is_cut)
         else:
-            yield from self._follow(self._sequence, gray, factor)
+            yield from self._follow(self._sequence, luma)
 
     def finish(self) -> Iterator[Stretch]:
         """Give what the video's end ends."""
         yield from self._end_sequence(self._number, EndReason.END)
         yield from self._end_gap(self._number)
 
-    def _is_cut(self, gray: Gray) -> bool:
-        """Whether the picture has changed too much since the last frame."""
-        before = self._thumbnail
-        small = cv2.resize(gray, THUMBNAIL, interpolation=cv2.INTER_AREA)
-        self._thumbnail = np.asarray(small, dtype=np.uint8)
+    def _is_cut(self, luma: Plane) -> bool:
+        """Whether the picture has changed too much since the last frame, other than in exposure."""
+        samples = cv2.resize(luma, _SAMPLES, interpolation=cv2.INTER_NEAREST)
+        before, self._thumbnail = (
+            self._thumbnail,
+            cv2.resize(samples, _THUMBNAIL, interpolation=cv2.INTER_AREA),
+        )
         if before is None:
             return False
-        return bool(cv2.absdiff(self._thumbnail, before).mean() / 255 > self._config.cut_threshold)
+        change = self._thumbnail.astype(np.int16) - before
+        return bool(np.abs(change - np.median(change)).mean() / 255 > self._config.cut_threshold)
 
-    def _look(self, gray: Gray, factor: float, at_once: bool) -> Iterator[Stretch]:
+    def _look(self, luma: Plane, at_once: bool) -> Iterator[Stretch]:
         """Search for a face to begin a sequence with."""
         if self._gap is None:
             self._gap = self._number
         if at_once or (self._number - self._gap) % SEARCH_EVERY == 0:
-            box = self._follower.start(gray, factor)
+            box = self._follower.start(luma)
             if box is not None:
                 yield from self._begin(box)
 
     def _begin(self, box: Box) -> Iterator[Stretch]:
         yield from self._end_gap(self._number - 1)
-        self._sequence = Stretch(self._number, self._number, [box], found=1)
-        self._missed = 0
+        self._sequence = Stretch(self._number, self._number, [box], [True])
+        self._faces, self._missed = box, False
 
-    def _follow(self, sequence: Stretch, gray: Gray, factor: float) -> Iterator[Stretch]:
+    def _follow(self, sequence: Stretch, luma: Plane) -> Iterator[Stretch]:
         """Take the frame into the sequence, or end that and begin another."""
-        full = len(sequence.boxes) == self._config.max_frames
-        box = self._follower.step(gray, factor)
-        if full or (box is not None and box.iou(sequence.boxes[0]) < self._config.min_iou):
-            yield from self._end_sequence(self._number - 1, EndReason.MAX_FRAMES if full else EndReason.DRIFT)
-            yield from self._look(gray, factor, at_once=True)
-        elif box is not None:
-            sequence.boxes.append(box)
-            sequence.last, sequence.found, self._missed = self._number, sequence.found + 1, 0
-        elif self._missed == MAX_MISSED:
-            yield from self._end_sequence(self._number, EndReason.LOST)
+        waiting = self._number - sequence.last
+        is_full = self._number - sequence.first == self._config.max_frames
+        if not is_full and not self._missed and waiting < TRACK_EVERY:
+            return
+        box = self._follower.step(luma)
+        if is_full:
+            yield from self._end_sequence(self._number - 1, EndReason.MAX_FRAMES)
+            yield from self._look(luma, at_once=True) if box is None else self._begin(box)
+        elif box is None:
+            self._missed = True
+            if waiting > MAX_MISSED:
+                yield from self._end_sequence(self._number, EndReason.LOST)
+        elif box.iou(sequence.boxes[-1]) < SAME_FACE_IOU:
+            yield from self._end_sequence(self._number - 1, EndReason.LOST)
+            yield from self._begin(box)
         else:
-            sequence.boxes.append(sequence.boxes[-1])
-            sequence.last, self._missed = self._number, self._missed + 1
+            yield from self._take(sequence, box)
+
+    def _take(self, sequence: Stretch, box: Box) -> Iterator[Stretch]:
+        """Carry the sequence on to this frame, with the face at `box`, and end it where it has drifted."""
+        steps = self._number - sequence.last
+        boxes = [between(sequence.boxes[-1], box, step / steps) for step in range(1, steps + 1)]
+        seen = [not self._missed] * (steps - 1) + [True]
+        start, self._missed = sequence.boxes[0], False
+        kept = next((n for n, box in enumerate(boxes) if box.iou(start) < self._config.min_iou), steps)
+        sequence.boxes += boxes[:kept]
+        sequence.seen += seen[:kept]
+        sequence.last += kept
+        self._faces = union([self._faces or box, *boxes])
+        if kept < steps:
+            sequence.end_reason = EndReason.DRIFT
+            self._sequence = Stretch(sequence.last + 1, self._number, boxes[kept:], seen[kept:])
+            self._faces = union(boxes[kept:])
+            yield sequence
 
     def _end_sequence(self, last: int, reason: EndReason) -> Iterator[Stretch]:
-        """End the sequence, if there is one, at the last frame in which the face was seen."""
-        sequence, missed = self._sequence, self._missed
+        """End the sequence, if there is one, at frame `last`, or where the face was seen last."""
+        sequence = self._sequence
         if sequence is None:
             return
-        if missed:
-            del sequence.boxes[-missed:]
-        sequence.last = sequence.first + len(sequence.boxes) - 1
+        carried = 0 if self._missed or reason is EndReason.LOST else last - sequence.last
+        sequence.boxes += [sequence.boxes[-1]] * carried
+        sequence.seen += [True] * carried
+        sequence.last += carried
         sequence.end_reason = reason
-        self._sequence, self._missed = None, 0
+        self._sequence, self._faces, self._missed = None, None, False
         self._gap = sequence.last + 1 if sequence.last < last else None
         yield sequence
 
@@ -163,27 +206,13 @@ class _Tracker:
         self._gap = None
 
 
-def track(frames: Iterable[Frame], config: CropConfig, hint: Box | None = None) -> Iterator[Stretch]:
-    """Cut a video into stretches, in order, such that every frame is in exactly one.
-
-    A sequence ends where its face overlaps the first box by less than `config.min_iou` (drift), at a cut,
-    when the face is lost, after `config.max_frames`, or with the video.
-
-    Args:
-        frames: (H, W, 3) RGB uint8, all of one size.
-        config: the limits above; length and size of a sequence are not judged here.
-        hint: the box of the face meant, among several.
-    """
-    tracker = _Tracker(config, hint)
-    for frame in frames:
-        yield from tracker.push(frame)
-    yield from tracker.finish()
-
-
 def follow(frames: Iterable[Frame]) -> list[Box]:
     """The box of one face in each frame of a whole video, however far it goes.
 
     Where the face is missed, its last box stands in; before it is first seen, its first one.
+
+    Args:
+        frames: (H, W, 3) RGB uint8, all of one size.
 
     Returns:
         a box for each frame, or an empty list where no frame has a face.
@@ -191,11 +220,8 @@ def follow(frames: Iterable[Frame]) -> list[Box]:
     follower = Follower()
     boxes: list[Box | None] = []
     for frame in frames:
-        gray, factor = small_gray(frame)
+        luma = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
         last = boxes[-1] if boxes else None
-        if last is None:
-            boxes.append(follower.start(gray, factor))
-        else:
-            boxes.append(follower.step(gray, factor) or last)
+        boxes.append(follower.start(luma) if last is None else follower.step(luma) or last)
     first = next((box for box in boxes if box is not None), None)
     return [] if first is None else [box or first for box in boxes]

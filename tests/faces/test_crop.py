@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceanim.config import CropConfig, DownloadConfig, IndexConfig, LandmarksConfig
+from faceanim.config import CropConfig, IndexConfig, LandmarksConfig, load_params
 from faceanim.data.clips import read_clip
 from faceanim.data.download import download
 from faceanim.data.index import build_index
 from faceanim.data.items import read_metadata
+from faceanim.data.pictures import RgbPicture
 from faceanim.data.video import probe, read_frames
 from faceanim.errors import FaceanimError
+from faceanim.faces import kept
 from faceanim.faces.boxes import Box
 from faceanim.faces.crop import FRAGMENT, crop
 from faceanim.faces.detectors import dlib_weights
@@ -31,10 +33,11 @@ CONFIG = CropConfig(
     max_frames=20,
     min_iou=0.25,
     margin=0.1,
-    cut_threshold=0.15,
+    cut_threshold=0.04,
     jpeg_quality=95,
-    decoder="decord",
+    decoder="pyav",
 )
+PROFILE = Path(__file__).parents[2] / "profiles/sample.yaml"
 NTSC = Fraction(30000, 1001)
 SMALL = 0.45
 
@@ -43,7 +46,7 @@ def prepare(test_people=("bo",)):
     """index and download, over the folder `in`."""
     config = IndexConfig(source="folder", path="in", test_people=test_people, test_fraction=0.5)
     build_index(config, Path("index.parquet"))
-    fetch = DownloadConfig(max_height=720, retries=0)
+    fetch = load_params(PROFILE).download
     download(fetch, RUN, Path("index.parquet"), Path("videos"), Path("download.parquet"), inline, ignore)
 
 
@@ -121,8 +124,37 @@ def test_a_crop_file_holds_the_frames_its_row_tells(source):
     assert box.x0 < 145 < 245 < box.x1
     read = read_clip(root / row["path"], row["frame_offsets"], row["frame_lengths"]).astype(int)
     frames = read_frames(root / "in/ann/good.mp4", "pyav")
-    wanted = np.stack([cut_out(frame, box, 128) for frame in frames])
+    wanted = np.stack([cut_out(RgbPicture(frame), box, 128) for frame in frames])
     assert np.abs(read - wanted).mean() < 1.5
+    faces = np.array(row["faces"]).reshape(12, 4)
+    assert row["seen"] == [True] * 12
+    assert ((faces > 0) & (faces < 128)).all()
+    # The head goes 25 pixels to the right of a box that stays.
+    assert faces[-1, 0] - faces[0, 0] == pytest.approx(25 * 128 / box.width, abs=3)
+
+
+def test_what_was_not_kept_is_read_again(copy, monkeypatch):
+    wanted = contents(copy / "data/crops")
+    shutil.rmtree("data/crops")
+    monkeypatch.setattr(kept, "MAX_BYTES", 0)
+    run_crop()
+    assert contents(copy / "data/crops") == wanted
+
+
+def test_both_decoders_give_the_same_crops(copy):
+    _, pyav = run_crop()
+    _, decord = run_crop("other", CONFIG.model_copy(update={"decoder": "decord"}))
+    outcomes = [
+        [(row["crop_id"], row["last_frame"], row["reason"]) for row in rows] for rows in (pyav, decord)
+    ]
+    assert outcomes[0] == outcomes[1]
+    for one, other in zip(pyav, decord, strict=True):
+        if one["path"]:
+            read = [
+                read_clip(Path(row["path"]), row["frame_offsets"], row["frame_lengths"])
+                for row in (one, other)
+            ]
+            assert np.abs(read[0].astype(int) - read[1]).mean() < 2
 
 
 def test_a_second_run_does_nothing_and_a_fresh_one_the_same(copy):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from faceanim.config import CropConfig
+from faceanim.data.pictures import RgbPicture
 from faceanim.faces.boxes import Box
-from faceanim.faces.detect import ViolaJones, small_gray
-from faceanim.faces.track import MAX_MISSED, follow, track
+from faceanim.faces.detect import ViolaJones
+from faceanim.faces.track import MAX_MISSED, TRACK_EVERY, Tracker, follow
 from faceanim.schemas import EndReason
 from tests.videos import head, moving, noise
 
@@ -17,7 +18,7 @@ CONFIG = CropConfig(
     max_frames=1024,
     min_iou=0.25,
     margin=0.1,
-    cut_threshold=0.15,
+    cut_threshold=0.04,
     jpeg_quality=90,
     decoder="pyav",
 )
@@ -28,7 +29,10 @@ def spans(stretches):
 
 
 def tracked(*parts, config=CONFIG, hint=None):
-    stretches = list(track(chain(*parts), config, hint))
+    tracker = Tracker(config, hint)
+    stretches = [s for frame in chain(*parts) for s in tracker.push(RgbPicture(frame).luma)]
+    stretches += tracker.finish()
+    assert all(len(s.boxes) == len(s.seen) for s in stretches)
     assert all(len(s.boxes) in (0, s.last - s.first + 1) for s in stretches)
     assert [s.first for s in stretches[1:]] == [s.last + 1 for s in stretches[:-1]]
     return stretches
@@ -37,7 +41,10 @@ def tracked(*parts, config=CONFIG, hint=None):
 def test_a_still_face_is_one_sequence():
     (only,) = tracked(moving(12, (200, 210)))
     assert spans([only]) == [(0, 11, True, EndReason.END)]
-    assert only.found == 12
+    assert only.seen == [True] * 12
+    # Between two searches the box moves evenly.
+    steps = [after.x0 - before.x0 for before, after in pairwise(only.boxes[: TRACK_EVERY + 1])]
+    assert steps == pytest.approx([steps[0]] * TRACK_EVERY)
 
 
 def test_a_face_that_drifts_is_split_where_the_overlap_ends():
@@ -51,11 +58,18 @@ def test_a_face_that_drifts_is_split_where_the_overlap_ends():
 
 
 def test_a_cut_ends_a_sequence_though_the_face_stays():
-    dark = (np.clip(frame.astype(int) - 70, 0, 255).astype(np.uint8) for frame in moving(8, (200, 202)))
-    assert spans(tracked(moving(8, (200, 202)), dark)) == [
+    other = (
+        np.clip(frame.astype(int) * 1.6 - 60, 0, 255).astype(np.uint8) for frame in moving(8, (200, 202))
+    )
+    assert spans(tracked(moving(8, (200, 202)), other)) == [
         (0, 7, True, EndReason.CUT),
         (8, 15, True, EndReason.END),
     ]
+
+
+def test_another_exposure_is_no_cut():
+    dark = (np.clip(frame.astype(int) - 20, 0, 255).astype(np.uint8) for frame in moving(8, (200, 202)))
+    assert spans(tracked(moving(8, (200, 202)), dark)) == [(0, 15, True, EndReason.END)]
 
 
 def test_max_frames_ends_a_sequence():
@@ -73,19 +87,19 @@ def without_cuts():
 
 
 def test_a_short_gap_is_bridged_and_a_long_one_is_not(without_cuts):
-    bridged = tracked(moving(5, (200, 200)), noise(MAX_MISSED), moving(5, (200, 200)), config=without_cuts)
-    assert spans(bridged) == [(0, MAX_MISSED + 9, True, EndReason.END)]
-    assert bridged[0].found == 10
-    lost = tracked(moving(5, (200, 200)), noise(20), moving(10, (200, 200)), config=without_cuts)
-    assert spans(lost)[0] == (0, 4, True, EndReason.LOST)
+    bridged = tracked(moving(4, (200, 200)), noise(MAX_MISSED), moving(5, (200, 200)), config=without_cuts)
+    assert spans(bridged) == [(0, MAX_MISSED + 8, True, EndReason.END)]
+    assert bridged[0].seen == [True] * 4 + [False] * MAX_MISSED + [True] * 5
+    lost = tracked(moving(4, (200, 200)), noise(20), moving(10, (200, 200)), config=without_cuts)
+    assert spans(lost)[0] == (0, 3, True, EndReason.LOST)
     assert [bool(s.boxes) for s in lost] == [True, False, True]
-    assert 25 <= lost[2].first < 30
+    assert 24 <= lost[2].first < 29
 
 
 def test_a_video_that_ends_without_the_face(without_cuts):
-    assert spans(tracked(moving(5, (200, 200)), noise(4), config=without_cuts)) == [
-        (0, 4, True, EndReason.END),
-        (5, 8, False, None),
+    assert spans(tracked(moving(4, (200, 200)), noise(4), config=without_cuts)) == [
+        (0, 3, True, EndReason.END),
+        (4, 7, False, None),
     ]
     assert spans(tracked(noise(9))) == [(0, 8, False, None)]
     assert tracked(()) == []
@@ -115,12 +129,25 @@ def test_boxes_are_in_the_frame_s_own_pixels():
 
 
 def test_the_search_near_a_box_finds_what_the_whole_search_finds():
-    gray, factor = small_gray(head((400, 300), (200, 140)))
-    assert factor == 1
-    (whole,) = ViolaJones().detect(gray)
-    near = ViolaJones().detect(gray, near=whole.moved(5, -5))
+    luma = RgbPicture(head((400, 300), (200, 140))).luma
+    (whole,) = ViolaJones().detect(luma)
+    near = ViolaJones().detect_near(luma, whole.moved(5, -5))
     assert near[0].iou(whole) > 0.8
-    assert ViolaJones().detect(gray, near=Box(0, 0, 60, 60)) == []
+    assert ViolaJones().detect_near(luma, Box(0, 0, 60, 60)) == []
+
+
+def test_a_face_outside_the_box_that_is_meant_is_not_followed():
+    frames = [head((600, 300), (150, 150), 1.2)] * 6
+    assert spans(tracked(frames, hint=Box(400, 60, 560, 240))) == [(0, 5, False, None)]
+
+
+def test_another_face_elsewhere_is_not_a_move(without_cuts):
+    """Boxes half-way between two people would be on neither."""
+    left, right = head((600, 300), (150, 150)), head((600, 300), (450, 150))
+    stretches = tracked([left] * 7, [right] * 12, config=without_cuts)
+    assert stretches[0].end_reason is EndReason.LOST
+    assert all(box.x1 < 300 for box in stretches[0].boxes)
+    assert all(box.x0 > 300 for box in stretches[-1].boxes)
 
 
 def test_follow_gives_a_box_for_every_frame():

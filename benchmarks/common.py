@@ -1,0 +1,55 @@
+"""How every benchmark is run: one pinned core, interleaved runs, medians with their spread, one line of JSON."""
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import cv2
+
+SHARED = Path(__file__).parents[1] / "../shared"
+
+
+def pin() -> None:
+    """Keep this process, and those that it starts, on one core."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    cv2.setNumThreads(1)
+
+
+def shared(*parts: str) -> Path:
+    """A file of the real media beside the checkout; without it the benchmark ends with a message."""
+    path = SHARED.joinpath(*parts).resolve()
+    if not path.exists():
+        sys.exit(f"{path} is missing: this benchmark measures on the real media that lie beside the checkout")
+    return path
+
+
+def rates(variants: Mapping[str, Callable[[], int]], unit: str, runs: int) -> dict[str, float]:
+    """Run the variants in turn, `runs` times over, and print and return their median rates.
+
+    Args:
+        variants: by name: does the work, and returns how many units it was. Each runs once before, unmeasured.
+        unit: what is counted, in the plural.
+        runs: how often each is measured.
+    """
+    measured: dict[str, list[float]] = {name: [] for name in variants}
+    for variant in variants.values():
+        variant()
+    for _ in range(runs):
+        for name, variant in variants.items():
+            began = time.perf_counter()
+            count = variant()
+            measured[name].append(count / (time.perf_counter() - began))
+    width = max(map(len, measured))
+    for name, values in measured.items():
+        spread = f"{min(values):,.1f} to {max(values):,.1f}"
+        print(f"{name:{width}}  {statistics.median(values):10,.1f} {unit}/s  ({spread}, {runs} runs)")
+    return {name: statistics.median(values) for name, values in measured.items()}
+
+
+def finish(ratios: Mapping[str, float]) -> None:
+    """Print the ratios as the last line; greater is better for us."""
+    print(json.dumps({name: round(value, 3) for name, value in ratios.items()}))

@@ -1,0 +1,171 @@
+"""Decoded pictures as the tracker and the cropper want them: brightness for nothing, colour when asked.
+
+Turning whole frames into RGB costs about as much as decoding them, and the tracker needs brightness alone.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import ColorRange
+
+from faceanim.faces.boxes import Box
+
+Frame = npt.NDArray[np.uint8]
+"""(H, W, 3), RGB."""
+Plane = npt.NDArray[np.uint8]
+"""(H, W)."""
+
+_PLANAR = frozenset({"yuv420p", "yuvj420p"})
+_FULL = int(ColorRange.JPEG)
+
+
+class Picture(Protocol):
+    """One decoded, upright frame."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it holds."""
+
+    @property
+    def luma(self) -> Plane:
+        """Its brightness, (H, W)."""
+
+    def window(self, box: Box) -> "Picture":
+        """A copy of the part inside a box of even whole pixels that lies in the frame."""
+
+    def rgb(self, size: tuple[int, int] | None = None) -> Frame:
+        """The picture in colour, at a width and height: shrinking averages areas, enlarging is bicubic."""
+
+
+@dataclass(frozen=True)
+class RgbPicture:
+    """A picture that its decoder gives in colour."""
+
+    frame: Frame
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """See `Picture`."""
+        return self.frame.shape[1], self.frame.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """See `Picture`."""
+        return self.frame.nbytes
+
+    @property
+    def luma(self) -> Plane:
+        """See `Picture`."""
+        return np.asarray(cv2.cvtColor(self.frame, cv2.COLOR_RGB2GRAY), np.uint8)
+
+    def window(self, box: Box) -> "RgbPicture":
+        """See `Picture`."""
+        x0, y0, x1, y1 = (int(edge) for edge in box)
+        return RgbPicture(self.frame[y0:y1, x0:x1].copy())
+
+    def rgb(self, size: tuple[int, int] | None = None) -> Frame:
+        """See `Picture`."""
+        if size is None or size == self.size:
+            return self.frame
+        shrinking = size[0] < self.size[0]
+        method = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
+        return np.asarray(cv2.resize(self.frame, size, interpolation=method), np.uint8)
+
+
+@dataclass(frozen=True)
+class YuvPicture:
+    """A picture in planes, as nearly every video stores it: brightness, and two of colour at half the size.
+
+    Attributes:
+        planes: Y (H, W), U and V (H / 2, W / 2, rounded up).
+        colorspace: FFmpeg's number of the matrix that gives RGB.
+        color_range: FFmpeg's number of the range of values.
+    """
+
+    planes: tuple[Plane, Plane, Plane]
+    colorspace: int
+    color_range: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """See `Picture`."""
+        return self.luma.shape[1], self.luma.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """See `Picture`."""
+        return sum(plane.nbytes for plane in self.planes)
+
+    @property
+    def luma(self) -> Plane:
+        """See `Picture`."""
+        return self.planes[0]
+
+    def window(self, box: Box) -> "YuvPicture":
+        """See `Picture`."""
+        x0, y0, x1, y1 = (int(edge) for edge in box)
+        y, u, v = self.planes
+        half = (slice(y0 // 2, (y1 + 1) // 2), slice(x0 // 2, (x1 + 1) // 2))
+        parts = (y[y0:y1, x0:x1].copy(), u[half].copy(), v[half].copy())
+        return YuvPicture(parts, self.colorspace, self.color_range)
+
+    def rgb(self, size: tuple[int, int] | None = None) -> Frame:
+        """See `Picture`."""
+        width, height = size or self.size
+        frame = av.VideoFrame(*self.size, "yuv420p")
+        for plane, values in zip(frame.planes, self.planes, strict=True):
+            _fill(plane, values)
+        converted = frame.reformat(
+            width,
+            height,
+            "rgb24",
+            src_colorspace=self.colorspace,
+            src_color_range=self.color_range,
+            interpolation="AREA" if width < self.size[0] else "BICUBIC",
+        )
+        return np.asarray(converted.to_ndarray(), np.uint8)
+
+
+def _fill(plane: Any, values: Plane) -> None:
+    """Write values into an FFmpeg plane, whose lines may be longer than they look."""
+    lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    lines[: values.shape[0], : values.shape[1]] = values
+
+
+def yuv_picture(frame: Any, turns: int) -> YuvPicture:
+    """A picture out of PyAV's frame of any pixel format, turned by quarter turns counter-clockwise.
+
+    The planes of the usual formats are views of the decoder's memory.
+    """
+    color_range = _FULL if frame.format.name == "yuvj420p" else int(frame.color_range)
+    if frame.format.name not in _PLANAR:
+        # Ten bits, grey, 4:2:2 and the like: same matrix and range, eight bits.
+        frame = frame.reformat(
+            format="yuv420p",
+            src_colorspace=frame.colorspace,
+            dst_colorspace=frame.colorspace,
+            src_color_range=frame.color_range,
+            dst_color_range=frame.color_range,
+        )
+    y, u, v = (
+        np.rot90(_view(plane, width, height), turns)
+        for plane, width, height in zip(frame.planes, *_sizes(frame.width, frame.height), strict=True)
+    )
+    return YuvPicture((y, u, v), int(frame.colorspace), color_range)
+
+
+def _sizes(width: int, height: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    half_width, half_height = (width + 1) // 2, (height + 1) // 2
+    return (width, half_width, half_width), (height, half_height, half_height)
+
+
+def _view(plane: Any, width: int, height: int) -> Plane:
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]

@@ -1,0 +1,75 @@
+"""The pictures around the face that is being followed, kept until it is known how they are to be cut out."""
+
+from collections import deque
+from typing import NamedTuple
+
+from faceanim.data.pictures import Picture
+from faceanim.faces.boxes import Box
+from faceanim.faces.framing import crop_box
+
+MAX_BYTES = 512 * 2**20
+"""More is not kept, however large the frames and long the sequence: then the video is read a second time."""
+ROOM = 0.25
+"""What is kept beyond the crop that the faces so far would give, as a share of its side."""
+
+
+class _Kept(NamedTuple):
+    number: int
+    window: Box
+    picture: Picture
+
+
+class KeptPictures:
+    """The windows of a sequence's frames in which its crop will lie, most likely.
+
+    A sequence's one box is known when it ends. To keep whole frames until then takes gigabytes, to decode
+    the video twice the most part of the time.
+    """
+
+    def __init__(self, margin: float, frame_size: tuple[int, int]) -> None:
+        """Keep for crops of that margin, in frames of that width and height."""
+        self._margin = margin
+        self._frame_size = frame_size
+        self._window = Box(0, 0, 0, 0)
+        self._kept: deque[_Kept] = deque()
+        self._bytes = 0
+
+    def add(self, number: int, picture: Picture, faces: Box | None) -> None:
+        """Keep what may be needed of a frame; its sequence's faces so far lie in a box (None: no sequence)."""
+        if self._bytes > MAX_BYTES:
+            self.drop(number)
+        if faces is None:
+            self.drop(number)
+            self._window = Box(0, 0, 0, 0)
+            return
+        crop = self._in_frame(crop_box([faces], self._margin, self._frame_size))
+        if not self._window.holds(crop):
+            self._window = self._in_frame(_even(crop.grown(ROOM, ROOM, ROOM, ROOM)))
+        part = picture.window(self._window)
+        self._kept.append(_Kept(number, self._window, part))
+        self._bytes += part.nbytes
+
+    def drop(self, last: int) -> None:
+        """Let go of the frames up to number `last`."""
+        while self._kept and self._kept[0].number <= last:
+            self._bytes -= self._kept.popleft().picture.nbytes
+
+    def find(self, first: int, last: int, crop: Box) -> list[tuple[Picture, Box]] | None:
+        """Pictures of the frames from `first` to `last`, each with the crop's place in it.
+
+        None, where one of them was not kept, or not enough of it.
+        """
+        needed = self._in_frame(crop)
+        found = [kept for kept in self._kept if first <= kept.number <= last and kept.window.holds(needed)]
+        if len(found) <= last - first:
+            return None
+        return [(kept.picture, crop.moved(-kept.window.x0, -kept.window.y0)) for kept in found]
+
+    def _in_frame(self, box: Box) -> Box:
+        width, height = self._frame_size
+        return Box(max(box.x0, 0), max(box.y0, 0), min(box.x1, width), min(box.y1, height))
+
+
+def _even(box: Box) -> Box:
+    """The box in even whole pixels, as the planes of colour want it."""
+    return Box(*(2.0 * (edge // 2) for edge in box))
