@@ -140,7 +140,7 @@ def _table(video_ids: Sequence[str], rows: Mapping[str, Row], crops: Path) -> pa
 
 
 def _metrics(table: pa.Table, videos: int, clips: int) -> dict[str, Any]:
-    """Counts of rows and frames by outcome, and the share of the crops' frames where Viola-Jones saw the face."""
+    """Counts of rows and frames by outcome, and the share of the crops' frames in which a face was seen."""
     rows: Counter[str] = Counter()
     frames: Counter[str] = Counter()
     for row in table.select(["status", "reason", "first_frame", "last_frame"]).to_pylist():

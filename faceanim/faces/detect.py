@@ -16,12 +16,14 @@ SMALLEST_SHARE = 0.12
 NEIGHBOURS = 5
 """Raw hits that a face needs in a whole-frame search; fewer give false faces, more lose real ones."""
 
-NEAR_SIDE = 120
+NEAR_SIDE = 80
 """A known face is searched at a size at which it measures at most this."""
 NEAR_NEIGHBOURS = 3
 """Raw hits that a face needs near a known one, where a hit is likely a face."""
-NEAR_ROOM = 0.3
-"""How far around a known face is searched, as a share of its side; and how much larger or smaller."""
+NEAR_ROOM = 0.25
+"""How far around a known face is searched, as a share of its side."""
+NEAR_SIZES = 1.2
+"""How many times larger or smaller a face is searched than the known one."""
 
 
 class ViolaJones:
@@ -49,7 +51,7 @@ class ViolaJones:
             return []
         part = _resized(luma[y0:y1, x0:x1], factor)
         side = known.width * factor
-        smallest, largest = max(round(side / (1 + NEAR_ROOM)), 20), round(side * (1 + NEAR_ROOM))
+        smallest, largest = max(round(side / NEAR_SIZES), 20), round(side * NEAR_SIZES)
         found = self._search(part, factor, smallest, largest, NEAR_NEIGHBOURS)
         return [box.moved(x0, y0) for box in found]
 

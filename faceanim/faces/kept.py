@@ -35,7 +35,7 @@ class KeptPictures:
         self._bytes = 0
 
     def add(self, number: int, picture: Picture, faces: Box | None) -> None:
-        """Keep what may be needed of a frame; its sequence's faces so far lie in a box (None: no sequence)."""
+        """Keep what may be needed of a frame; `faces` holds those of its sequence so far (None: no sequence)."""
         if self._bytes > MAX_BYTES:
             self.drop(number)
         if faces is None:

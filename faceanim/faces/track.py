@@ -27,7 +27,7 @@ SAME_FACE_IOU = 0.3
 """A face that overlaps the one before by less has not moved there: it is another one."""
 
 # Neither noise nor hands move the mean of so small a picture as far as another picture does.
-_SAMPLES, _THUMBNAIL = (256, 256), (64, 64)
+_SAMPLES, _THUMBNAIL = (64, 64), (32, 32)
 
 
 @dataclass
@@ -61,9 +61,7 @@ class Follower:
 
     def start(self, luma: Plane) -> Box | None:
         """Search the whole frame for the face to follow, and forget the one that was followed."""
-        found = self._detector.detect(luma)
-        if (hint := self._hint) is not None:
-            found = sorted((face for face in found if hint.holds_centre_of(face)), key=hint.iou, reverse=True)
+        found = self._search(luma)
         self._box, self._missed = (found[0] if found else None), 0
         return self._box
 
@@ -74,13 +72,21 @@ class Follower:
             raise ValueError("no face is being followed; call start first")
         found = self._detector.detect_near(luma, last)
         if not found and self._missed % SEARCH_EVERY == SEARCH_EVERY - 1:
-            found = self._detector.detect(luma)
+            found = self._search(luma)
         if not found:
             self._missed += 1
             return None
         self._missed = 0
         self._box = max(found, key=last.iou)
         return self._box
+
+    def _search(self, luma: Plane) -> list[Box]:
+        """The faces in the whole frame that may be the one to follow, the likeliest first."""
+        found = self._detector.detect(luma)
+        hint = self._hint
+        if hint is None:
+            return found
+        return sorted((face for face in found if hint.holds_centre_of(face)), key=hint.iou, reverse=True)
 
 
 class Tracker:
@@ -125,7 +131,7 @@ class Tracker:
 
     def _is_cut(self, luma: Plane) -> bool:
         """Whether the picture has changed too much since the last frame, other than in exposure."""
-        samples = cv2.resize(luma, _SAMPLES, interpolation=cv2.INTER_NEAREST)
+        samples = cv2.resize(luma, _SAMPLES, interpolation=cv2.INTER_LINEAR)
         before, self._thumbnail = (
             self._thumbnail,
             cv2.resize(samples, _THUMBNAIL, interpolation=cv2.INTER_AREA),

@@ -1,4 +1,4 @@
-"""What the cropper makes of real videos: the whole face, nobody else, no cut, and every frame accounted for."""
+"""What the cropper makes of real videos: whole faces, nobody else's, no cut, and every frame accounted for."""
 
 from fractions import Fraction
 from itertools import islice, pairwise

@@ -141,6 +141,14 @@ def test_a_face_outside_the_box_that_is_meant_is_not_followed():
     assert spans(tracked(frames, hint=Box(400, 60, 560, 240))) == [(0, 5, False, None)]
 
 
+def test_who_is_meant_is_not_left_for_another_one(without_cuts):
+    alone = head((600, 300), (150, 150), 1.2)
+    frames = [two_heads(150, 470)] * 4 + [alone] * 20
+    (meant, gap) = tracked(frames, config=without_cuts, hint=Box(400, 60, 560, 240))
+    assert meant.boxes[-1].x0 > 330
+    assert spans([gap]) == [(4, 23, False, None)]
+
+
 def test_another_face_elsewhere_is_not_a_move(without_cuts):
     """Boxes half-way between two people would be on neither."""
     left, right = head((600, 300), (150, 150)), head((600, 300), (450, 150))
