@@ -101,6 +101,7 @@ CROPS = pa.schema(
         pa.field("person_id", pa.string(), nullable=False),
         pa.field("split", pa.string(), nullable=False),
         pa.field("path", pa.string()),
+        pa.field("bytes", pa.int64()),
         # Frames of the source video, the last one included.
         pa.field("first_frame", pa.int64(), nullable=False),
         pa.field("last_frame", pa.int64(), nullable=False),

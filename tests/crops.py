@@ -9,12 +9,15 @@ from faceanim.schemas import CROPS, landmarks_schema
 from faceanim.tables import write_table
 
 SIZE = 96
+POINTS = ((30, 20), (50, 40))
+"""x and y of what stands for landmarks in the first frame; they move with the picture, to the left."""
 
 
-def write_crops(folder, clips=3, frames=6, missed=(), **changes):
-    """Crops of the astronaut that moves to the left, a clip a person; the last person is held out."""
-    rows = []
+def write_crops(folder, clips=3, frames=6, missed=(), per_video=1, **changes):
+    """Crops of the astronaut that moves to the left, a video a person; the last person is held out."""
+    rows, found = [], {}
     for clip in range(clips):
+        video = clip // per_video
         pictures = [
             astronaut()[20 + clip : 20 + clip + SIZE, 170 + n : 170 + n + SIZE] for n in range(frames)
         ]
@@ -24,8 +27,9 @@ def write_crops(folder, clips=3, frames=6, missed=(), **changes):
             {
                 "crop_id": f"clip{clip}",
                 "clip_id": f"clip{clip}",
-                "person_id": f"p{clip}",
-                "split": "test" if clip == clips - 1 else "train",
+                "video_id": f"video{video}",
+                "person_id": f"p{video}",
+                "split": "test" if video == (clips - 1) // per_video else "train",
                 "path": str(path),
                 "first_frame": 0,
                 "last_frame": frames - 1,
@@ -34,18 +38,21 @@ def write_crops(folder, clips=3, frames=6, missed=(), **changes):
                 "reason": "none",
                 "frame_offsets": offsets,
                 "frame_lengths": lengths,
+                "faces": [10.0, 10.0, 80.0, 80.0] * frames,
+                "seen": [True] * frames,
             }
             | changes
         )
-        found = [
+        found.setdefault(f"video{video}", []).extend(
             {
                 "crop_id": f"clip{clip}",
                 "frame": n,
                 "detected": n not in missed,
-                "points": None if n in missed else [0] * 4,
+                "points": None if n in missed else [edge for x, y in POINTS for edge in (x - n, y - clip)],
             }
             for n in range(frames)
-        ]
-        write_table(found, landmarks_schema(2), folder / "landmarks" / f"clip{clip}.parquet")
+        )
+    for video_id, landmarks in found.items():
+        write_table(landmarks, landmarks_schema(2), folder / "landmarks" / f"{video_id}.parquet")
     write_table(rows, CROPS, folder / "crops.parquet")
     return folder / "crops.parquet", folder / "landmarks"

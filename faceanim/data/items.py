@@ -61,12 +61,17 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def is_current(path: Path, key: str) -> bool:
-    """Whether a fragment has that key, and the files its column `path` names lie beside it."""
+    """Whether a fragment has that key, and the files of its columns `path` and `bytes` lie beside it, whole."""
     if read_metadata(path).get("key") != key:
         return False
-    columns = [name for name in pq.read_schema(path).names if name == "path"]
-    names: list[Any] = pq.read_table(path, columns=columns)["path"].to_pylist() if columns else []
-    return all((path.parent / name).is_file() for name in names if name is not None)
+    if "path" not in pq.read_schema(path).names:
+        return True
+    files = pq.read_table(path, columns=["path", "bytes"]).to_pylist()
+    return all(_size(path.parent / row["path"]) == row["bytes"] for row in files if row["path"] is not None)
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
 
 
 def prune(folder: Path, keep: set[str]) -> int:

@@ -127,7 +127,7 @@ def read_points(folder: Path, row: Row) -> tuple[Tensor, Tensor]:
     Raises:
         FaceanimError: the folder has none of this clip.
     """
-    found = load_landmarks(folder, row["clip_id"]).get(row["crop_id"])
+    found = load_landmarks(folder, row["video_id"]).get(row["crop_id"])
     if found is None or len(found[0]) != len(row["frame_offsets"]):
         raise FaceanimError(f"{folder} has no landmarks of {row['crop_id']}; run `dvc repro landmarks`")
     detected, points = found

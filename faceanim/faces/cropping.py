@@ -49,13 +49,16 @@ def crop_video(video: Path, clips: Sequence[Clip], config: CropConfig, folder: P
         info = probe(video)
     except MediaError as error:
         return [failed(clip, error.reason) for clip in clips]
-    rows = []
-    for clip in clips:
-        try:
-            rows += list(_Cropper(video, info, clip, config, folder).rows())
-        except MediaError as error:
-            rows.append(failed(clip, error.reason))
-    return rows
+    return [row for clip in clips for row in _crop_clip(video, info, clip, config, folder)]
+
+
+def _crop_clip(video: Path, info: VideoInfo, clip: Clip, config: CropConfig, folder: Path) -> list[Row]:
+    try:
+        return list(_Cropper(video, info, clip, config, folder).rows())
+    except MediaError as error:
+        for path in folder.glob(join_ids(clip.clip_id, "*")):  # what came before the damage
+            path.unlink()
+        return [failed(clip, error.reason)]
 
 
 def failed(clip: Clip, reason: Reason) -> Row:
@@ -120,10 +123,13 @@ class _Cropper:
         frames = self._frames(stretch, box)
         quality = self._config.jpeg_quality
         offsets, lengths = write_clip(self._folder / name, frames, self._info.fps, quality)
+        if len(offsets) != len(stretch.boxes):
+            raise MediaError(Reason.INVALID_MEDIA, f"{self._video} gives other frames when it is read again")
         scale = self._config.size / box.width
         faces = [face.moved(-box.x0, -box.y0).scaled(scale) for face in stretch.boxes]
         return {
             "path": name,
+            "bytes": (self._folder / name).stat().st_size,
             "frame_offsets": offsets,
             "frame_lengths": lengths,
             "faces": [edge for face in faces for edge in face],
@@ -136,7 +142,8 @@ class _Cropper:
         if kept is not None:
             return (cut_out(picture, place, self._config.size) for picture, place in kept)
         first, end = self._first + stretch.first, self._first + stretch.last + 1
-        pictures = read_pictures(self._video, self._info, self._config.decoder, first, end)
+        time = self._kept.time(stretch.first)
+        pictures = read_pictures(self._video, self._info, self._config.decoder, first, end, time)
         return (cut_out(picture, box, self._config.size) for picture in pictures)
 
 

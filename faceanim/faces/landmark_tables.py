@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -14,25 +13,22 @@ Found = tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]
 """Of a crop's frames: detected (N,), and points (N, P, 2) in crop pixels, NaN where not detected."""
 
 
-def load_landmarks(folder: Path, clip_id: str) -> dict[str, Found]:
-    """The landmarks of a clip's crops, by crop.
+def load_landmarks(folder: Path, video_id: str) -> dict[str, Found]:
+    """The landmarks of a video's crops, by crop; a table has one crop after the other, frame by frame.
 
     Raises:
-        FaceanimError: there is no table of that clip.
+        FaceanimError: there is no table of that video.
     """
-    path = folder / f"{clip_id}.parquet"
+    path = folder / f"{video_id}.parquet"
     if not path.is_file():
         raise FaceanimError(f"{path} is missing; run the stage that writes it (`dvc repro landmarks`)")
-    table = pq.read_table(path, columns=["crop_id", "frame", "detected", "points"])
+    with pq.ParquetFile(path) as file:  # at two thirds of what read_table costs
+        table = file.read(columns=["crop_id", "detected", "points"])
     count = int(table.schema.field("points").metadata[b"points"])
-    return {
-        crop_id: _arrays(table.filter(pc.equal(table["crop_id"], crop_id)).sort_by("frame"), count)
-        for crop_id in sorted(set(table["crop_id"].to_pylist()))
-    }
-
-
-def _arrays(part: pa.Table, count: int) -> Found:
-    detected = part["detected"].to_numpy().astype(bool)
+    detected = table["detected"].to_numpy()
     points = np.full((len(detected), count, 2), np.nan, dtype=np.float32)
-    points[detected] = pc.list_flatten(part["points"]).to_numpy().reshape(-1, count, 2)
-    return detected, points
+    points[detected] = pc.list_flatten(table["points"]).to_numpy().reshape(-1, count, 2)
+    crops = table["crop_id"].value_counts()
+    ends = np.cumsum(crops.field("counts"))
+    parts = zip(np.split(detected, ends), np.split(points, ends), strict=True)  # the last is empty
+    return dict(zip(crops.field("values").to_pylist(), parts, strict=False))

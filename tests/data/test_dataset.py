@@ -1,14 +1,17 @@
 import math
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_allclose
 from skimage.data import astronaut
+from torch.utils.data import DataLoader
 
-from faceanim.data.dataset import CropFrames, FrameBatches, PairBatches, augment, mirror
+from faceanim.data.dataset import CropFrames, FrameBatches, PairBatches, augment, mirror, tinted
 from faceanim.errors import FaceanimError
-from tests.crops import SIZE, write_crops
+from tests.crops import POINTS, SIZE, write_crops
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +20,8 @@ def crops(tmp_path_factory):
 
 
 def test_only_accepted_crops_of_the_split(crops, tmp_path):
-    assert [row["crop_id"] for row, _ in CropFrames(crops, "train").crops] == ["clip0", "clip1"]
-    assert [row["crop_id"] for row, _ in CropFrames(crops, "test").crops] == ["clip2"]
+    assert [crop.crop_id for crop in CropFrames(crops, "train").crops] == ["clip0", "clip1"]
+    assert [crop.crop_id for crop in CropFrames(crops, "test").crops] == ["clip2"]
     rejected, _ = write_crops(tmp_path, status="rejected")
     with pytest.raises(FaceanimError, match="no accepted crop"):
         CropFrames(rejected, "train")
@@ -26,24 +29,77 @@ def test_only_accepted_crops_of_the_split(crops, tmp_path):
 
 def test_a_frame_is_the_crops_own(crops):
     frames = CropFrames(crops, "train")
-    row, _ = frames.crops[1]
-    assert np.abs(frames.frame(row, 3).astype(int) - astronaut()[21 : 21 + SIZE, 173 : 173 + SIZE]).mean() < 3
+    crop = frames.crops[1]
+    fourth = frames.frame(crop, crop.frames[3])
+    assert np.abs(fourth.astype(int) - astronaut()[21 : 21 + SIZE, 173 : 173 + SIZE]).mean() < 3
     small = CropFrames(crops, "train", size=48)
-    area = cv2.resize(frames.frame(row, 3), (48, 48), interpolation=cv2.INTER_AREA)
-    assert np.array_equal(small.frame(row, 3), area)
-    assert small.frame(row, 3) is small.frame(row, 3)
+    area = cv2.resize(fourth, (48, 48), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(small.frame(crop, crop.frames[3]), area)
+    assert small.frame(crop, crop.frames[3]) is small.frame(crop, crop.frames[3])
 
 
 def test_frames_without_a_face_are_no_training_pair(tmp_path):
     crops, landmarks = write_crops(tmp_path, missed=(0, 2, 5))
     frames = CropFrames(crops, "train", landmarks=landmarks)
-    assert [usable.tolist() for _, usable in frames.crops] == [[1, 3, 4], [1, 3, 4]]
+    assert [crop.frames.tolist() for crop in frames.crops] == [[1, 3, 4], [7, 9, 10]]
     crops, landmarks = write_crops(tmp_path, missed=(0, 2, 3, 4, 5))
     with pytest.raises(FaceanimError, match="two usable frames"):
         CropFrames(crops, "train", landmarks=landmarks)
-    (landmarks / "clip1.parquet").unlink()
-    with pytest.raises(FaceanimError, match=r"clip1\.parquet is missing"):
+    (landmarks / "video1.parquet").unlink()
+    with pytest.raises(FaceanimError, match=r"video1\.parquet is missing"):
         CropFrames(crops, "train", landmarks=landmarks)
+
+
+@pytest.mark.parametrize("size", [None, 48])
+def test_a_pair_has_the_landmarks_of_its_frames(tmp_path, size):
+    crops, landmarks = write_crops(tmp_path, clips=5, missed=(1, 4), per_video=2)
+    frames = CropFrames(crops, "train", size, landmarks)
+    assert [crop.crop_id for crop in frames.crops] == ["clip0", "clip1", "clip2", "clip3"]
+    places = {
+        frames.frame(crop, number).tobytes(): (clip, n)
+        for clip, crop in enumerate(frames.crops)
+        for n, number in zip((0, 2, 3, 5), crop.frames, strict=True)
+    }
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        pair = frames.pair(rng)
+        for frame, points in ((pair.source, pair.source_points), (pair.driving, pair.driving_points)):
+            clip, n = places[frame.tobytes()]
+            in_crop = np.subtract(POINTS, (n, clip))
+            # Of half the size, the middle of pixels 0 and 1 is the middle of pixel 0.
+            assert_allclose(points, in_crop if size is None else (in_crop - 0.5) / 2, atol=1e-5)
+            assert points.dtype == np.float32
+
+
+def test_landmarks_of_other_crops_are_refused(tmp_path):
+    crops, _ = write_crops(tmp_path)
+    _, landmarks = write_crops(tmp_path / "shorter", frames=5)
+    with pytest.raises(FaceanimError, match="has no landmarks of clip0"):
+        CropFrames(crops, "train", landmarks=landmarks)
+    _, landmarks = write_crops(tmp_path)
+    shutil.copy(landmarks / "video0.parquet", landmarks / "video1.parquet")
+    with pytest.raises(FaceanimError, match="has no landmarks of clip1"):
+        CropFrames(crops, "train", landmarks=landmarks)
+
+
+def test_a_crop_that_is_gone_is_named(tmp_path):
+    crops, _ = write_crops(tmp_path)
+    frames = CropFrames(crops, "train")
+    for crop in frames.crops:
+        crop.path.unlink()
+    with pytest.raises(FaceanimError, match=r"clip[01]\.avi is missing"):
+        frames.pair(np.random.default_rng(0))
+    with pytest.raises(FaceanimError, match=r"clip0\.avi is missing"):
+        CropFrames(crops, "train", size=48)
+
+
+def test_workers_give_the_batches_of_the_process_itself(tmp_path):
+    crops, landmarks = write_crops(tmp_path)
+    batches = PairBatches(CropFrames(crops, "train", 64, landmarks), batch_size=2, seed=3)
+    loader = DataLoader(batches, batch_size=None, sampler=range(1, 5), num_workers=2)
+    for step, given in enumerate(loader, start=1):
+        assert all(map(torch.equal, given, batches[step]))
+    assert step == 4
 
 
 def test_a_batch_depends_on_seed_and_step_alone(crops):
@@ -64,18 +120,19 @@ def test_a_pair_is_two_frames_of_one_crop(crops):
     frames = CropFrames(crops, "train")
     rng = np.random.default_rng(0)
     for _ in range(20):
-        first, second = frames.pair(rng)
+        first, second, *points = frames.pair(rng)
         homes = [
             {
-                row["crop_id"]
-                for row, usable in frames.crops
-                for n in usable
-                if np.array_equal(frames.frame(row, n), picture)
+                crop.crop_id
+                for crop in frames.crops
+                for n in crop.frames
+                if np.array_equal(frames.frame(crop, n), picture)
             }
             for picture in (first, second)
         ]
         assert homes[0] == homes[1]
         assert not np.array_equal(first, second)
+        assert points == [None, None]
 
 
 def test_both_frames_are_augmented_alike():
@@ -92,12 +149,20 @@ def test_both_frames_are_augmented_alike():
     assert 4 <= mirrored <= 16
 
 
+def test_a_tint_is_a_gain_and_an_offset_about_mid_grey():
+    every = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    red, green, blue = (tinted(every, np.array([0.8, 1, 1.3]), 10)[..., c].ravel() for c in range(3))
+    assert (red[0], red[255]) == (35, 239)  # 127.5 * 0.8 is 102
+    assert green.tolist() == [min(value + 10, 255) for value in range(256)]
+    assert (blue[0], blue[128], blue[255]) == (0, 138, 255)
+
+
 def test_single_frames_are_as_stored_or_mirrored(crops):
     frames = CropFrames(crops, "train")
     batch = FrameBatches(frames, batch_size=8, seed=0)[1]
     assert batch.shape == (8, 3, SIZE, SIZE)
     assert torch.equal(batch, FrameBatches(frames, batch_size=8, seed=0)[1])
-    stored = [frames.frame(row, n) for row, usable in frames.crops for n in usable]
+    stored = [frames.frame(crop, n) for crop in frames.crops for n in crop.frames]
     both = {picture.tobytes() for frame in stored for picture in (frame, mirror(frame))}
     given = (batch * 255).round().byte().permute(0, 2, 3, 1).numpy()
     assert {picture.tobytes() for picture in given} <= both

@@ -2,7 +2,7 @@ import pyarrow as pa
 
 from faceanim.data.items import content_key, is_current, prune, read_metadata, write_fragment
 
-SCHEMA = pa.schema([("path", pa.string())])
+SCHEMA = pa.schema([("path", pa.string()), ("bytes", pa.int64())])
 
 
 def test_a_key_is_of_all_its_parts():
@@ -20,7 +20,7 @@ def test_a_fragment_is_current_while_its_key_and_files_are(tmp_path):
     fragment = tmp_path / "f.parquet"
     assert not is_current(fragment, "k")
     (tmp_path / "x.avi").write_bytes(b"x")
-    write_fragment([{"path": "x.avi"}, {"path": None}], SCHEMA, fragment, "k", {"found": "3"})
+    write_fragment([{"path": "x.avi", "bytes": 1}, {"path": None}], SCHEMA, fragment, "k", {"found": "3"})
     assert is_current(fragment, "k")
     assert not is_current(fragment, "other")
     assert read_metadata(fragment)["found"] == "3"

@@ -54,6 +54,7 @@ def write_crop(folder: Path, person: str, name: str, split: str, count: int, top
     return {
         "crop_id": crop_id,
         "clip_id": clip_id,
+        "video_id": clip_id,
         "person_id": person,
         "split": split,
         "path": str(path),

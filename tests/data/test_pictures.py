@@ -1,0 +1,66 @@
+import av
+import numpy as np
+import pytest
+from av.video.reformatter import ColorRange, Colorspace
+from skimage.data import astronaut
+
+from faceanim.data.pictures import RgbPicture, yuv_picture
+from faceanim.faces.boxes import Box
+
+PORTRAIT = astronaut()[:300, :400]
+FORMATS = ["yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "nv12", "rgb24", "gbrp"]
+
+
+def decoded(pixel_format):
+    """The portrait as a decoder would give it."""
+    whole = av.VideoFrame.from_ndarray(PORTRAIT, format="rgb24")
+    full = pixel_format in ("yuvj420p", "rgb24", "gbrp")
+    return whole.reformat(
+        format=pixel_format,
+        dst_colorspace=Colorspace.ITU601,
+        dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+    )
+
+
+@pytest.mark.parametrize("pixel_format", FORMATS)
+def test_colours_are_those_of_the_picture(pixel_format):
+    """FFmpeg's fast conversion is two levels darker, which a network would learn."""
+    shown = yuv_picture(decoded(pixel_format), 0).rgb((200, 150)).astype(float)
+    wanted = PORTRAIT.reshape(150, 2, 200, 2, 3).mean((1, 3))
+    assert np.abs((shown - wanted).mean((0, 1))).max() < 1.1
+    assert np.abs(shown - wanted).mean() < 1.5
+
+
+def test_shrinking_averages_areas():
+    picture = yuv_picture(decoded("yuv420p"), 0).window(Box(100, 20, 356, 276))
+    wanted = PORTRAIT[20:276, 100:356].reshape(64, 4, 64, 4, 3).mean((1, 3))
+    assert np.abs(picture.rgb((64, 64)) - wanted).mean() < 1.5
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_window_is_that_part_of_the_upright_picture(turns):
+    upright = yuv_picture(decoded("yuv420p"), turns)
+    width, height = upright.size
+    assert (width, height) == ((300, 400) if turns % 2 else (400, 300))
+    part = upright.window(Box(20, 40, 120, 160))
+    whole = np.rot90(PORTRAIT, turns)
+    assert np.abs(part.rgb().astype(float) - whole[40:160, 20:120]).mean() < 4
+    assert np.array_equal(part.luma, upright.luma[40:160, 20:120])
+    assert part.nbytes == 100 * 120 * 3 // 2
+
+
+def test_odd_sizes_keep_their_last_line_and_column():
+    odd = av.VideoFrame.from_ndarray(np.ascontiguousarray(PORTRAIT[:255, :333]), format="rgb24")
+    picture = yuv_picture(odd, 0)
+    assert picture.size == (333, 255)
+    assert picture.rgb().shape == (255, 333, 3)
+    assert picture.window(Box(300, 200, 333, 255)).rgb((32, 32)).shape == (32, 32, 3)
+
+
+def test_both_kinds_of_picture_show_the_same():
+    rgb, yuv = RgbPicture(PORTRAIT), yuv_picture(decoded("yuv420p"), 0)
+    box = Box(100, 20, 300, 220)
+    for size in ((64, 64), (256, 256)):
+        shown = [picture.window(box).rgb(size).astype(float) for picture in (rgb, yuv)]
+        assert np.abs(shown[0] - shown[1]).mean() < 3
+    assert rgb.size == yuv.size
