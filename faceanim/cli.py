@@ -105,6 +105,29 @@ def profile(name: Annotated[str, typer.Argument(help="`sample` or `voxceleb`.")]
 
 
 @app.command()
+def retry(
+    reasons: Annotated[list[str] | None, typer.Argument(help="Such as `private` or `network`.")] = None,
+    videos: Annotated[Path, typer.Option(help="The folder of the videos.")] = Path("data/videos"),
+) -> None:
+    """List the videos that could not be had, or have those that failed for REASONS tried again.
+
+    What is dead is remembered until it is asked for here; `dvc repro` then fetches it anew.
+    """
+    from faceanim.data.retry import failures, forget
+
+    if reasons:
+        print(f"{forget(videos, reasons)} failures forgotten; the next `dvc repro` tries those videos again")
+        return
+    table = Table(title="Videos that could not be had")
+    for column in ("reason", "videos", "tried again"):
+        table.add_column(column)
+    for found in failures(videos):
+        when = "whenever the stage runs" if found.passes else f"after `faceanim retry {found.reason}`"
+        table.add_row(found.reason, str(len(found.fragments)), when)
+    Console().print(table)
+
+
+@app.command()
 def check(params: Annotated[Path, typer.Argument(help="A parameter file.")] = Path("params.yaml")) -> None:
     """Check a parameter file: unknown keys, wrong types and values out of range are named."""
     load_params(params)

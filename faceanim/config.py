@@ -42,8 +42,8 @@ class IndexConfig(Section):
     """Where the videos come from, and who is held out."""
 
     source: Literal["folder", "voxceleb"]
-    """`folder`: `<person>/<name>.<ext>` below `path`; `voxceleb`: `path` is the metadata CSV, or the folder of
-    VoxCeleb's annotation files, `txt/<person>/<video>/<utterance>.txt`."""
+    """`folder`: `<person>/<name>.<ext>` below `path`; `voxceleb`: `path` is the metadata CSV, or the folder
+    of VoxCeleb's annotation files, `txt/<person>/<video>/<utterance>.txt`."""
     path: str
     test_people: tuple[str, ...]
     """Held-out people by name; empty: a list's own test people, and of a folder those that a hash of the name

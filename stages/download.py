@@ -1,26 +1,44 @@
 """Stage `download`: every video of the index fetched once and verified."""
 
+import sys
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from faceanim.config import load_params
-from faceanim.data.download import download
+from faceanim.data.download import Part, download, paced
 from faceanim.progress import progress
 from flows.shards import drive
 from stages.common import start, write_metrics
 
 
-def main(index: Path, videos: Path, out: Path, metrics: Path) -> None:
+def main(
+    index: Path,
+    videos: Path,
+    out: Path,
+    metrics: Path,
+    part: Annotated[str, typer.Option(help="The share of one machine of several, such as 2/4.")] = "1/1",
+) -> None:
     """Fetch what is not there yet, into `videos`; the outcome of each clip into `out`."""
     params = load_params()
+    share = Part.parse(part)
     with progress("download") as on_progress:
         counts = drive(
             "download",
-            params.run,
+            paced(params.run, params.download),
             lambda map_shards: download(
-                params.download, params.run, index, videos, out, map_shards, on_progress
+                params.download, params.run, index, videos, out, map_shards, on_progress, share
             ),
         )
     write_metrics(counts, metrics)
+    if passing := counts["passing"]:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in passing.items())
+        print(
+            f"download: {sum(passing.values())} videos failed for reasons that pass ({reasons}); "
+            f"to try them again: `faceanim retry {' '.join(passing)}`, then `dvc repro`",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def test_from_videos_to_an_animated_portrait(project, tmp_path):
     ]  # fmt: skip
 
     downloaded = project.read("reports/download.json")
-    assert downloaded["videos"]["invalid_media"] == 1
+    assert downloaded["videos"]["truncated"] == 1
     figures = project.read("reports/metrics.json")
     for method in (figures["reconstruction"], figures["reconstruction"]["copy_source"]):
         assert method["psnr"] > 10

@@ -27,7 +27,7 @@ class AudioTrack:
         if source is None:
             yield cls(iter(()), output)
             return
-        with av.open(str(source)) as container:
+        with av.open(str(source), metadata_errors="replace") as container:
             if not container.streams.audio:
                 yield cls(iter(()), output)
                 return

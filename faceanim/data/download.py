@@ -1,49 +1,80 @@
 """Stage 2: one fetch a video, checked before it counts; every clip ends in download.parquet with a reason."""
 
+import hashlib
+import logging
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from faceanim.config import DownloadConfig, RunConfig
-from faceanim.data.items import (
-    NOT_KEPT,
-    OnProgress,
-    content_key,
-    file_sha256,
-    is_current,
-    prune,
-    without,
-    work_through,
-    write_fragment,
+from faceanim.data.access import COOKIES, check_access
+from faceanim.data.items import OnProgress, prune
+from faceanim.data.obtain import (
+    FRAGMENT,
+    PARTIAL,
+    Outcome,
+    Video,
+    give_up,
+    not_tried,
+    obtain,
+    video_key,
 )
-from faceanim.data.video import MediaError, probe
-from faceanim.schemas import DOWNLOAD, INDEX, Reason, Status
-from faceanim.shards import MapShards, Work
+from faceanim.data.throttle import LONGEST_BACKOFF_S, Throttle
+from faceanim.errors import FaceanimError
+from faceanim.schemas import DOWNLOAD, INDEX, Status
+from faceanim.shards import MapShards, Work, cut
 from faceanim.tables import Row, read_rows, write_table
 
-VERSION = "1"
-"""Raise it when the same address would give another file than before."""
+log = logging.getLogger(__name__)
+_PAUSE = (
+    "download: the site asks us to stop; everything rests for %.0f s, then one video asks again "
+    "(pause %d of %d)"
+)
 
-LONGEST_PAUSE_S = 60
-_SCHEMA = without(DOWNLOAD, "clip_id")  # a fragment is about a video, which many clips may share
-_TRY_LATER = frozenset({Reason.NETWORK, Reason.CRASHED, Reason.TIMED_OUT})
+
+class Part(NamedTuple):
+    """One machine's share of the videos: part `number` (from 1) of `of`."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """Read a text such as `2/4`.
+
+        Raises:
+            FaceanimError: it is no such text.
+        """
+        number, slash, of = text.partition("/")
+        if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+            raise FaceanimError(f"--part wants a text such as 2/4, not {text!r}")
+        return cls(int(number), int(of))
+
+    def holds(self, video_id: str) -> bool:
+        """Whether a video belongs to this part, whatever other videos there are."""
+        digest = hashlib.sha256(video_id.encode()).hexdigest()
+        return int(digest, 16) % self.of == self.number - 1
 
 
-@dataclass(frozen=True)
-class Video:
-    """A video to fetch; an address without a scheme is a path of this machine."""
+WHOLE = Part(1, 1)
 
-    video_id: str
-    url: str
-    key: str
 
-    @property
-    def is_local(self) -> bool:
-        """Whether the address is a path."""
-        return "://" not in self.url
+def paced(run: RunConfig, config: DownloadConfig) -> RunConfig:
+    """How downloads are spread: no more workers than may fetch at a time, each with time to be polite."""
+    waits_s = (config.retries + 1) * 1.5 * config.sleep_s + config.retries * LONGEST_BACKOFF_S
+    return run.model_copy(
+        update={
+            "workers": min(run.workers, config.parallel),
+            "item_timeout_s": run.item_timeout_s + round(waits_s),
+        }
+    )
 
 
 def download(
@@ -54,121 +85,160 @@ def download(
     out: Path,
     map_shards: MapShards,
     on_progress: OnProgress,
+    part: Part = WHOLE,
 ) -> dict[str, Any]:
     """Fetch the videos that changed, drop those that are gone, write download.parquet and return its counts.
 
     Args:
-        config: formats and retries.
+        config: formats, retries and manners.
         run: how the work is spread.
         index: index.parquet.
         videos: folder of the videos, `<video_id>.<ext>`, each with a fragment `<video_id>.parquet`.
         out: download.parquet.
         map_shards: runs the work.
         on_progress: told of the videos done, and of all.
+        part: the share to fetch, and to write rows of; nothing of the others is dropped.
+
+    Returns:
+        `videos` by outcome; those `passing`, tried again by the next run; `clips`, `clips_ok`, ...
+
+    Raises:
+        FaceanimError: the addresses need what is not here, the disk is full, or the site wants to be left
+            alone; then the table is written all the same.
     """
-    rows = read_rows(index, INDEX)
-    urls = {row["video_id"]: row["url"] for row in rows}
-    wanted = [Video(video_id, urls[video_id], _key(urls[video_id], config)) for video_id in sorted(urls)]
+    rows = [row for row in read_rows(index, INDEX) if part.holds(row["video_id"])]
+    wanted = _wanted(rows, config.max_height)
+    check_access(video.url for video in wanted)
     videos.mkdir(parents=True, exist_ok=True)
-    stale = [video for video in wanted if not is_current(_fragment(videos, video), video.key)]
-    work = Work(
-        "download",
-        partial(_fetch, config=config, folder=videos),
-        partial(_give_up, folder=videos),
-        run.item_timeout_s,
-    )
-    work_through(work, stale, len(wanted), run, map_shards, on_progress)
-    outcomes = {video.video_id: read_rows(_fragment(videos, video), _SCHEMA)[0] for video in wanted}
-    files = {outcome["path"] for outcome in outcomes.values() if outcome["path"]}
-    prune(videos, files | {_fragment(videos, video).name for video in wanted})
-    table = [_table_row(row["clip_id"], outcomes[row["video_id"]], videos) for row in rows]
-    table.sort(key=lambda row: str(row["clip_id"]))
+    outcomes = {video.video_id: _kept(video, videos) or not_tried(video) for video in wanted}
+    stale = [video for video in wanted if outcomes[video.video_id].waits]
+    on_progress(len(wanted) - len(stale), len(wanted))
+    for some in _fetched(stale, config, run, videos, part, map_shards):
+        outcomes |= {outcome.video_id: outcome for outcome in some}
+        on_progress(sum(not outcome.waits for outcome in outcomes.values()), len(wanted))
+    _tidy(videos, wanted, outcomes, part)
+    table = [_table_row(row, outcomes, videos) for row in sorted(rows, key=lambda row: str(row["clip_id"]))]
     write_table(table, DOWNLOAD, out)
-    return _metrics(outcomes, table)
+    _check_finished(list(outcomes.values()))
+    return _metrics(list(outcomes.values()), table)
 
 
-def _key(url: str, config: DownloadConfig) -> str:
-    """What a fetch depends on: the content of a local file, else the address and the format asked for."""
-    if "://" in url:
-        return content_key(VERSION, url, config.max_height)
-    path = Path(url)
-    return content_key(VERSION, file_sha256(path) if path.is_file() else None)
+def _wanted(rows: Sequence[Row], max_height: int) -> list[Video]:
+    """The videos of these clips, each once, by their ids."""
+    urls = {row["video_id"]: row["url"] for row in rows}
+    return [Video(name, urls[name], video_key(urls[name], max_height)) for name in sorted(urls)]
 
 
-def _fragment(folder: Path, video: Video) -> Path:
-    return folder / f"{video.video_id}.parquet"
+def _kept(video: Video, videos: Path) -> Outcome | None:
+    """The outcome that an earlier run left, if it is of this version and its file is there."""
+    try:
+        table = pq.ParquetFile(video.fragment(videos)).read()
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+    if not table.schema.equals(FRAGMENT) or (table.schema.metadata or {}).get(b"key") != video.key.encode():
+        return None
+    row: Row = table.to_pylist()[0]
+    if row["path"] is not None:
+        file = videos / row["path"]
+        if not file.is_file() or file.stat().st_size != row["bytes"]:
+            return None
+    return Outcome(video.video_id, row, False)
 
 
-def _table_row(clip_id: str, outcome: Row, videos: Path) -> Row:
-    path = None if outcome["path"] is None else (videos / outcome["path"]).as_posix()
-    return outcome | {"clip_id": clip_id, "path": path}
+def _fetched(
+    stale: Sequence[Video],
+    config: DownloadConfig,
+    run: RunConfig,
+    videos: Path,
+    part: Part,
+    map_shards: MapShards,
+) -> Iterator[list[Outcome]]:
+    """Get videos, and yield their outcomes some at a time; one that has to wait may come again."""
+    state = videos / f".state-{part.number}-of-{part.of}"
+    with Throttle(state, config.parallel, config.sleep_s).opened() as throttle:
+        get = partial(obtain, config=config, videos=videos, throttle=throttle)
+        work = Work("download", get, partial(give_up, videos=videos))
+        yield from _in_rounds(
+            lambda batch: map_shards(work, cut(batch, run.shard_size)), stale, config, throttle
+        )
 
 
-def _metrics(outcomes: dict[str, Row], table: list[Row]) -> dict[str, Any]:
-    """Counts of videos by outcome, and of the clips whose video is there."""
-    by_outcome = Counter(
-        str(row["status"] if row["status"] == Status.OK else row["reason"]) for row in outcomes.values()
+def _in_rounds(
+    map_videos: Callable[[Sequence[Video]], Iterable[list[Outcome]]],
+    stale: Sequence[Video],
+    config: DownloadConfig,
+    throttle: Throttle,
+) -> Iterator[list[Outcome]]:
+    """Yield the outcomes of videos; a bot check or a rate limit ends a round, and everything rests.
+
+    Then one video asks first; when it is told the same after `config.pauses` rests, the others stay untried.
+    """
+    waiting, pauses = list(stale), 0
+    while waiting:
+        batch = waiting[:1] if pauses else waiting
+        by_id = {video.video_id: video for video in batch}
+        waiting = waiting[len(batch) :]
+        for outcomes in map_videos(batch):
+            yield outcomes
+            for outcome in outcomes:
+                if outcome.waits:
+                    waiting.append(replace(by_id[outcome.video_id], attempts=outcome.row["attempts"]))
+        rest_s = throttle.end_rest()
+        if rest_s is None:
+            pauses = 0
+            continue
+        if pauses == config.pauses:
+            return
+        pauses += 1
+        log.warning(_PAUSE, rest_s, pauses, config.pauses)
+        time.sleep(rest_s)
+
+
+def _tidy(videos: Path, wanted: Sequence[Video], outcomes: Mapping[str, Outcome], part: Part) -> None:
+    """Leave nothing but videos, fragments, and what the next run can continue."""
+    unfinished = tuple(
+        f"{video.partial_name}." for video in wanted if outcomes[video.video_id].passes and not video.is_local
     )
+    folder = videos / PARTIAL
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if part.holds(path.name.partition(".")[0]) and not path.name.startswith(unfinished):
+                path.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    if part == WHOLE:
+        files = {outcome.row["path"] for outcome in outcomes.values() if outcome.row["path"] is not None}
+        prune(videos, files | {video.fragment(videos).name for video in wanted} | {PARTIAL})
+
+
+def _table_row(clip: Row, outcomes: Mapping[str, Outcome], videos: Path) -> Row:
+    row = outcomes[clip["video_id"]].row
+    path = None if row["path"] is None else (videos / row["path"]).as_posix()
+    return row | {"clip_id": clip["clip_id"], "path": path}
+
+
+def _check_finished(outcomes: Sequence[Outcome]) -> None:
+    """Raise where the site stopped the run."""
+    counts = Counter("waits" if outcome.waits else str(outcome.row["status"]) for outcome in outcomes)
+    if counts["waits"]:
+        raise FaceanimError(
+            "download: the site wants to be left alone (a bot check or a rate limit). "
+            f"{counts[Status.OK]} of {counts.total()} videos are there, {counts['waits']} remain; nothing is "
+            "lost. Wait some hours, then `dvc repro` goes on from here; cookies of an account may help "
+            f"({COOKIES}, see the README)"
+        )
+
+
+def _metrics(outcomes: Sequence[Outcome], table: Sequence[Row]) -> dict[str, Any]:
+    """Counts of videos by outcome, and of the clips whose video is there."""
+    rows = [outcome.row for outcome in outcomes]
+    by_outcome = Counter(str(row["status"] if row["status"] == Status.OK else row["reason"]) for row in rows)
+    passing = Counter(str(outcome.row["reason"]) for outcome in outcomes if outcome.passes)
     return {
         "videos": dict(sorted(by_outcome.items())),
+        "passing": dict(sorted(passing.items())),
         "clips_ok": sum(row["status"] == Status.OK for row in table),
         "clips": len(table),
-        "bytes": sum(row["bytes"] or 0 for row in outcomes.values()),
-        "seconds": round(sum(row["seconds"] or 0.0 for row in outcomes.values()), 3),
+        "bytes": sum(row["bytes"] or 0 for row in rows),
+        "seconds": round(sum(row["seconds"] or 0.0 for row in rows), 3),
     }
-
-
-def _fetch(video: Video, config: DownloadConfig, folder: Path) -> None:
-    """Fetch one video, check it and write its fragment last."""
-    if _fragment(folder, video).exists():  # of another version: nothing of it may stay
-        _remove(video, folder)
-    attempts, path, reason = _attempts(video, config, folder)
-    row: Row = {"status": Status.FAILED, "reason": reason, "attempts": attempts}
-    if path is not None:
-        try:
-            row |= _facts(path)
-        except MediaError as error:
-            path.unlink()
-            row["reason"] = error.reason
-    key = NOT_KEPT if row["reason"] in _TRY_LATER else video.key
-    write_fragment([row], _SCHEMA, _fragment(folder, video), key)
-
-
-def _attempts(video: Video, config: DownloadConfig, folder: Path) -> tuple[int, Path | None, Reason]:
-    """Try until it is there, is hopeless, or `config.retries` are used up; pauses double from one second."""
-    from faceanim.data.fetch import fetch
-
-    for attempt in range(config.retries + 1):
-        path, reason, is_passing = fetch(video.url, video.video_id, folder, config.max_height)
-        if not is_passing or attempt == config.retries:
-            break
-        time.sleep(min(2**attempt, LONGEST_PAUSE_S))
-    return attempt + 1, path, reason
-
-
-def _facts(path: Path) -> Row:
-    """What the table says of a good file."""
-    info = probe(path)
-    return {
-        "status": Status.OK,
-        "reason": Reason.NONE,
-        "path": path.name,
-        "bytes": path.stat().st_size,
-        "sha256": file_sha256(path),
-        "width": info.width,
-        "height": info.height,
-        "fps": float(info.fps),
-        "seconds": info.seconds,
-    }
-
-
-def _remove(video: Video, folder: Path) -> None:
-    for path in folder.glob(f"{video.video_id}.*"):
-        path.unlink()
-
-
-def _give_up(video: Video, reason: Reason, folder: Path) -> None:
-    """The outcome of a video whose worker crashed or hung; the next run tries it again."""
-    _remove(video, folder)
-    row = {"status": Status.FAILED, "reason": reason, "attempts": 1}
-    write_fragment([row], _SCHEMA, _fragment(folder, video), NOT_KEPT)

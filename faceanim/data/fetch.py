@@ -1,89 +1,80 @@
-"""yt-dlp: one address in, one file or a reason out."""
+"""yt-dlp: one address in, one file or a refusal out."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yt_dlp
-from yt_dlp.networking.exceptions import HTTPError, TransportError
 
+from faceanim.data.access import access_options
+from faceanim.data.fetched import Fetched, Refusal
+from faceanim.data.refusals import refusal
 from faceanim.schemas import Reason
 
-SOCKET_TIMEOUT_S = 30
-
 _ALWAYS: dict[str, Any] = {
-    "overwrites": True,
     "noplaylist": True,
+    "playlist_items": "0",  # an address that leads to many videos is none of ours
+    "match_filter": yt_dlp.match_filter_func("!is_live"),  # never ends
+    "continuedl": True,
+    "skip_unavailable_fragments": False,  # it would leave holes
     "fixup": "never",
     "updatetime": False,
     "cachedir": False,
     "retries": 0,  # the caller tries again, and counts
     "extractor_retries": 0,
-    "socket_timeout": SOCKET_TIMEOUT_S,
+    "fragment_retries": 0,
+    "sleep_interval_requests": 0.75,  # between the pages of one video, as yt-dlp's own preset has it
     "quiet": True,
     "noprogress": True,
 }
 
 
-class Fetched(NamedTuple):
-    """A file, or why there is none, and whether that may pass (so that another try makes sense)."""
+class _Listener:
+    """yt-dlp's logger: its errors are exceptions, its warnings are kept, the rest is dropped."""
 
-    path: Path | None
-    reason: Reason
-    is_passing: bool
-
-
-class _Silent:
-    """yt-dlp's logger: what it has to say is in the exception."""
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
 
     def debug(self, message: str) -> None:
         """Drop it."""
 
-    warning = error = debug
+    error = debug
+
+    def warning(self, message: str) -> None:
+        """Keep it."""
+        self.warnings.append(message)
 
 
-def fetch(url: str, name: str, folder: Path, max_height: int) -> Fetched:
-    """Fetch one video to `<folder>/<name>.<ext>`.
+def fetch(url: str, name: str, folder: Path, max_height: int, stall_s: float) -> Fetched | Refusal:
+    """Fetch one video to `<folder>/<name>.<format>.<ext>`, from where an earlier try of that name ended.
 
     Args:
-        url: an address, or a path of this machine where it has no scheme.
-        name: a safe id.
+        url: an address.
+        name: safe as a file name, another one for another address.
         folder: where to put it.
-        max_height: the largest format wanted; H.264 is preferred among those of one size. One format with the
-            picture in it, so that ffmpeg is not needed to join two.
+        max_height: lines of the largest format wanted (the smallest above it where there is none); H.264 is
+            preferred among those of one size. One format with the picture in it, so that nothing is joined.
+        stall_s: seconds without a byte after which the connection is given up.
+
+    Raises:
+        FaceanimError: the disk is full or cannot be written.
     """
-    is_local = "://" not in url
-    source = Path(url)
-    if is_local and not source.is_file():
-        return Fetched(None, Reason.NOT_FOUND, False)
+    listener = _Listener()
     options = _ALWAYS | {
-        "outtmpl": f"{name}.%(ext)s",
+        "outtmpl": f"{name}.%(format_id)s.%(ext)s",
         "paths": {"home": str(folder.resolve())},
-        "format": "bv*/b",
+        "format": "bv*",
         "format_sort": [f"res:{max_height}", "vcodec:h264"],
-        "enable_file_urls": is_local,
-        "continuedl": not is_local,
-        "logger": _Silent(),
+        "socket_timeout": stall_s,
+        "logger": listener,
     }
     try:
-        with yt_dlp.YoutubeDL(options) as downloader:
-            info = downloader.extract_info(source.resolve().as_uri() if is_local else url)
-    except yt_dlp.utils.DownloadError as error:
-        return _failure(error, is_local)
+        with yt_dlp.YoutubeDL(options | access_options()) as downloader:
+            info = downloader.extract_info(url)
+    except MemoryError:
+        raise
+    except Exception as error:  # a site's page can upset its extractor in any way
+        return refusal(error, listener.warnings)
     files: list[dict[str, Any]] = (info or {}).get("requested_downloads") or []
     if len(files) != 1:
-        return Fetched(None, Reason.UNAVAILABLE, False)
-    return Fetched(Path(files[0]["filepath"]), Reason.NONE, False)
-
-
-def _failure(error: Any, is_local: bool) -> Fetched:
-    """Why a fetch failed, by the types of what lies beneath yt-dlp's error."""
-    cause = error.exc_info[1] if error.exc_info else None
-    for found in (cause, getattr(cause, "cause", None)):
-        if isinstance(found, HTTPError):
-            missing = found.status in (404, 410)
-            return Fetched(
-                None, Reason.NOT_FOUND if missing else Reason.HTTP, found.status == 429 or found.status >= 500
-            )
-        if isinstance(found, TransportError):
-            return Fetched(None, Reason.NETWORK, True)
-    return Fetched(None, Reason.INVALID_MEDIA if is_local else Reason.UNAVAILABLE, False)
+        return Refusal(Reason.UNAVAILABLE, False)
+    return Fetched(Path(files[0]["filepath"]), info.get("duration"))

@@ -8,12 +8,11 @@ from faceanim.config import IndexConfig
 from faceanim.data.annotations import read_tree
 from faceanim.data.ids import join_ids, safe_id
 from faceanim.data.split import check_split, close_split, hold_out, overlaps
+from faceanim.data.suffixes import VIDEO_SUFFIXES
 from faceanim.data.voxceleb import index_rows, read_csv
 from faceanim.errors import FaceanimError
 from faceanim.schemas import INDEX
 from faceanim.tables import Row, write_table
-
-EXTENSIONS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v"})
 
 
 def build_index(config: IndexConfig, out: Path) -> dict[str, Any]:
@@ -76,7 +75,7 @@ def _folder_rows(folder: Path) -> tuple[list[Row], dict[str, Any]]:
 
 
 def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
 
 
 def _is_unicode(path: Path) -> bool:

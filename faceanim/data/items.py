@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,7 +61,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def is_current(path: Path, key: str) -> bool:
-    """Whether a fragment has that key, and the files of its columns `path` and `bytes` lie beside it, whole."""
+    """Whether a fragment has that key, and the files it names (`path`, `bytes`) lie beside it, whole."""
     if read_metadata(path).get("key") != key:
         return False
     if "path" not in pq.read_schema(path).names:

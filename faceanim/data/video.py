@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import chain, dropwhile, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,11 @@ MAX_PIXELS = 8192 * 4320
 """Largest frame decoded; a damaged header asks for any size."""
 DECORD_RUN = 256
 """Frames after which decord's reader is opened anew: it keeps what it has read."""
+REORDERED = 17
+"""Frames by which a key frame may be decoded before it is shown, and a bit: one is sought by the former."""
+
+# FFmpeg knows many more. Some only follow a script to other files, or draw what is a text or a picture.
+_CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo"
 
 # In other containers, MPEG program streams say, seeking is a guess, and decord drops and repeats frames.
 _INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
@@ -68,10 +74,23 @@ def _media_errors(path: Path) -> Iterator[None]:
     """Turn what FFmpeg says of a bad file into `MediaError`."""
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, MemoryError):
         raise
-    except (av.FFmpegError, EOFError, UnicodeDecodeError) as error:
+    except (av.FFmpegError, EOFError) as error:
         raise MediaError(Reason.INVALID_MEDIA, f"{path}: {error}") from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """A file's container, and the video stream that counts."""
+    only = {"format_whitelist": _CONTAINERS}
+    with (
+        _media_errors(path),
+        av.open(str(path), container_options=only, metadata_errors="replace") as container,
+    ):
+        stream = _video_stream(container, path)
+        stream.codec_context.thread_count = 1  # the other cores have other videos
+        yield container, stream
 
 
 def probe(path: Path) -> VideoInfo:
@@ -81,14 +100,13 @@ def probe(path: Path) -> VideoInfo:
         MediaError: `no_video_stream`, `too_large`, or `invalid_media` where no frame decodes.
         FileNotFoundError: there is no such file.
     """
-    with _media_errors(path), av.open(str(path)) as container:
-        stream = _video_stream(container, path)
-        stream.codec_context.thread_count = 1
+    with _opened(path) as (container, stream):
         frame = next(container.decode(stream), None)
         rate = stream.average_rate or stream.guessed_rate
         if frame is None or not rate:
             raise MediaError(Reason.INVALID_MEDIA, f"{path} has no frame that decodes")
-        turns = round(frame.rotation / 90) % 4
+        # A matrix of zeros, which some cameras write, has no angle that makes sense.
+        turns = round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 180 else 0
         width, height = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
         frames = stream.frames or _count_packets(path)
         return VideoInfo(
@@ -108,6 +126,8 @@ def _video_stream(container: Any, path: Path) -> Any:
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams:
         raise MediaError(Reason.NO_VIDEO_STREAM, f"{path} has no video stream")
+    if streams[0].codec_context is None:
+        raise MediaError(Reason.INVALID_MEDIA, f"{path} has a video stream that nothing here decodes")
     width, height = streams[0].codec_context.width, streams[0].codec_context.height
     if width * height > MAX_PIXELS:
         raise MediaError(Reason.TOO_LARGE, f"{path} claims frames of {width}x{height}")
@@ -115,8 +135,8 @@ def _video_stream(container: Any, path: Path) -> Any:
 
 
 def _count_packets(path: Path) -> int:
-    with av.open(str(path)) as container:
-        return sum(packet.size > 0 for packet in container.demux(_video_stream(container, path)))
+    with _opened(path) as (container, stream):
+        return sum(packet.size > 0 for packet in container.demux(stream))
 
 
 def frame_range(info: VideoInfo, start_s: float, end_s: float | None) -> tuple[int, int | None]:
@@ -134,59 +154,84 @@ def read_frames(
 
 
 def read_pictures(
-    path: Path, info: VideoInfo, decoder: Decoder, first: int = 0, end: int | None = None
+    path: Path,
+    info: VideoInfo,
+    decoder: Decoder,
+    first: int = 0,
+    end: int | None = None,
+    time: Fraction | None = None,
 ) -> Iterator[Picture]:
     """Decode the frames from number `first` to before `end` (None: to the last), upright, one at a time.
 
-    Both decoders give the same frames; PyAV's come without a conversion. decord is used for the containers
-    that it reads faithfully, PyAV for all others.
+    Both decoders give the same frames; PyAV's come without a conversion. decord is used for the videos that
+    it reads faithfully, PyAV for all others. The first frame is the one due then at the mean rate, or, as the
+    rate may change, the one with the `Picture.time` that an earlier reading told.
 
     Raises:
         MediaError: the file breaks off in a way that the decoder notices, or changes its frame size.
     """
     limit = None if end is None else max(end - first, 0)
-    if decoder == "decord" and info.container in _INDEXED:
-        pictures: Iterator[Picture] = _decord_pictures(path, first, limit)
+    if decoder == "decord" and (count := _decord_count(path, info)):
+        pictures: Iterator[Picture] = _decord_pictures(path, count, first, limit)
     else:
-        pictures = _pyav_pictures(path, info, first, limit)
+        pictures = _pyav_pictures(path, info, first, limit, time)
     for picture in pictures:
         if picture.size != (info.width, info.height):
             raise MediaError(Reason.INVALID_MEDIA, f"{path} changes its frame size")
         yield picture
 
 
-def _decord_pictures(path: Path, first: int, limit: int | None) -> Iterator[Picture]:
-    """decord turns the frames upright by itself."""
+def _decord_count(path: Path, info: VideoInfo) -> int:
+    """How many frames decord reads; none where it does not know the codec, the clock or what is up."""
     import decord
 
+    if info.container not in _INDEXED or info.rotation:
+        return 0
     try:
-        available = max(len(decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)) - first, 0)
-        last = first + (available if limit is None else min(limit, available))
+        return len(decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1))
+    except (decord.DECORDError, RuntimeError, AssertionError):
+        return 0
+
+
+def _decord_pictures(path: Path, count: int, first: int, limit: int | None) -> Iterator[Picture]:
+    import decord
+
+    last = count if limit is None else min(first + limit, count)
+    try:
         for start in range(first, last, DECORD_RUN):
             reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
             if start:
                 reader.seek_accurate(start)
             for _ in range(min(DECORD_RUN, last - start)):
-                yield RgbPicture(reader.next().asnumpy())
+                frame = reader.next().asnumpy()
+                if frame.shape[2] != 3:
+                    raise MediaError(Reason.INVALID_MEDIA, f"{path} is too narrow for decord")
+                yield RgbPicture(frame)
     except (decord.DECORDError, StopIteration) as error:
         raise MediaError(Reason.INVALID_MEDIA, f"{path}: {str(error).splitlines()[:1]}") from None
 
 
-def _pyav_pictures(path: Path, info: VideoInfo, first: int, limit: int | None) -> Iterator[Picture]:
-    with _media_errors(path), av.open(str(path)) as container:
-        stream = _video_stream(container, path)
-        stream.codec_context.thread_count = 1  # the other cores have other videos
-        begin = (stream.start_time or 0) * stream.time_base
+def _pyav_pictures(
+    path: Path, info: VideoInfo, first: int, limit: int | None, time: Fraction | None
+) -> Iterator[Picture]:
+    with _opened(path) as (container, stream):
         decoded = container.decode(stream)
-        if first and info.container in _INDEXED:
-            # Half a frame early: stored times are rounded.
-            wanted = begin + (first - Fraction(1, 2)) / info.fps
-            container.seek(max(math.floor(wanted / stream.time_base), 0), stream=stream)
-            decoded = dropwhile(lambda frame: frame.pts * frame.time_base < wanted, decoded)
+        if first and info.container in _INDEXED and stream.start_time is not None:
+            if time is None:
+                # Half a frame early: stored times are rounded.
+                begin = stream.start_time * stream.time_base
+                time = begin + (first - Fraction(1, 2)) / info.fps
+            earlier = time - REORDERED / info.fps
+            container.seek(max(math.floor(earlier / stream.time_base), 0), stream=stream)
+            decoded = dropwhile(partial(_is_before, time), decoded)
         else:
             decoded = islice(decoded, first, None)
         for frame in islice(decoded, limit):
             yield yuv_picture(frame, info.rotation)
+
+
+def _is_before(time: Fraction, frame: Any) -> bool:
+    return frame.pts is not None and frame.pts * frame.time_base < time
 
 
 def write_video(

@@ -1,27 +1,23 @@
 import hashlib
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
-from faceanim.config import DownloadConfig, IndexConfig
-from faceanim.data.download import download
+from faceanim.config import IndexConfig
 from faceanim.data.index import build_index
-from faceanim.schemas import DOWNLOAD, INDEX
+from faceanim.schemas import INDEX
 from faceanim.shards import process_map
 from faceanim.tables import read_rows, write_table
-from tests.videos import RUN, contents, ignore, inline, moving, write
+from tests.data.downloads import CONFIG, index_addresses, reasons, run, table
+from tests.videos import RUN, contents, moving, write
 
-CONFIG = DownloadConfig(max_height=720, retries=0)
-
-
-def run(config=CONFIG, index="index.parquet", folder="data", map_shards=inline):
-    metrics = download(
-        config, RUN, Path(index), Path(folder) / "videos", Path(folder) / "out.parquet", map_shards, ignore
-    )
-    return metrics, {row["clip_id"]: row for row in read_rows(Path(folder) / "out.parquet", DOWNLOAD)}
+PROJECT = Path(__file__).parents[2]
 
 
 def index_folder():
@@ -55,6 +51,7 @@ def test_every_clip_ends_with_a_status(source):
         assert (rows[clip]["status"], rows[clip]["reason"]) == ("failed", "invalid_media")
         assert rows[clip]["path"] is None
     assert metrics["videos"] == {"invalid_media": 2, "ok": 2}
+    assert metrics["passing"] == {}
     assert len(list((source / "data" / "videos").glob("*.mp4"))) == 2
 
 
@@ -74,101 +71,139 @@ def test_only_what_changed_is_fetched_again(source):
     assert contents(source / "data" / "videos") == contents(source / "fresh" / "videos")
 
 
-def test_a_source_that_is_gone_is_not_found(source):
-    (source / "in" / "bo" / "bad.mkv").unlink()
+def test_a_local_source_that_is_no_good_says_why(source):
+    good = source / "in" / "ann" / "a #1%.mp4"
+    index_addresses(
+        gone="in/bo/none.mp4",
+        cut=str(source / "cut.mp4"),
+        table=str(source / "v.parquet"),
+        folder="in",
+        scheme="ytsearch:cats",
+    )
+    (source / "cut.mp4").write_bytes(good.read_bytes()[:-1])
+    shutil.copy(good, source / "v.parquet")
     _, rows = run()
-    assert (rows["bo--bad"]["status"], rows["bo--bad"]["reason"]) == ("failed", "not_found")
+    assert reasons(rows) == {
+        "gone": "not_found",
+        "cut": "truncated",
+        "table": "invalid_media",
+        "folder": "not_found",
+        "scheme": "not_found",
+    }
 
 
 def test_what_a_killed_run_left_is_cleared(source):
     run()
-    (source / "data" / "videos" / ".x.tmp.parquet").write_bytes(b"half")
-    (source / "data" / "videos" / "ann--x.mp4.part").write_bytes(b"half")
-    fragment = next((source / "data" / "videos").glob("ann--*.parquet"))
-    fragment.unlink()
+    videos = source / "data" / "videos"
+    (videos / ".x.tmp.parquet").write_bytes(b"half")
+    (videos / "ann--x.mp4.part").write_bytes(b"half")
+    (videos / ".partial").mkdir()
+    (videos / ".partial" / "ann--x.0123.mp4").write_bytes(b"half")
+    (videos / ".state-1-of-1").mkdir()
+    (videos / ".state-1-of-1" / "rest").write_text("3600.0")
+    next(videos.glob("ann--*.parquet")).unlink()
+    run()
+    run(folder="fresh")
+    assert contents(videos) == contents(source / "fresh" / "videos")
+    assert sorted(path.name for path in videos.iterdir()) == sorted(contents(videos))
+
+
+def test_a_video_that_lost_its_end_on_the_disk_is_fetched_again(source):
+    run()
+    path = next((source / "data" / "videos").glob("ann--*.mp4"))
+    path.write_bytes(path.read_bytes()[:-1])
     run()
     run(folder="fresh")
     assert contents(source / "data" / "videos") == contents(source / "fresh" / "videos")
 
 
-class Handler(BaseHTTPRequestHandler):
-    content = b""
-    tries = 0
+def test_local_videos_need_no_yt_dlp(source):
+    code = (
+        "import sys; from tests.data.test_download import run; run();"
+        "sys.exit(any(name.startswith('yt_dlp') for name in sys.modules))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+    assert table()
 
-    def do_GET(self):
-        status = {"/gone.mp4": 404, "/forbidden.mp4": 403, "/down.mp4": 503}.get(self.path, 200)
-        if self.path == "/busy.mp4":
-            Handler.tries += 1
-            status = 200 if Handler.tries > 1 else 503
-        self.send_response(status)
-        if status == 200:
-            self.send_header("Content-Type", "video/mp4")
-            self.send_header("Content-Length", str(len(self.content)))
-        self.end_headers()
-        if status == 200:
-            self.wfile.write(self.content)
 
-    do_HEAD = do_GET
+def test_hostile_ids_never_leave_the_folder(site):
+    ids = [
+        "../../etc/x",
+        "a/b",
+        "-rf",
+        "",
+        "x" * 300,
+        "..",
+        "/abs",
+        "~",
+        "a\\b",
+        "%(title)s",
+        "Ünï",
+        "v.parquet",
+    ]
+    lines = [f"{name},0,50,0-0-90-90,25,400,300,{part},p{part}" for name in ids for part in ("train",)]
+    header = "video_id,start,end,bbox,fps,width,height,partition,person_id"
+    other = "known,0,50,0-0-90-90,25,400,300,test,../../q"
+    Path("list.csv").write_text("\n".join([header, *lines, other]) + "\n", encoding="utf-8")
+    config = IndexConfig(source="voxceleb", path="list.csv", test_people=(), test_fraction=0.5)
+    build_index(config, Path("index.parquet"))
+    rows = read_rows(Path("index.parquet"), INDEX)
+    assert len({row["video_id"] for row in rows}) == len(ids) + 1
+    for row in rows:
+        row["url"] = site.url("ok", "v.mp4")
+    write_table(rows, INDEX, Path("index.parquet"))
+    before = contents(Path())
+    _, outcomes = run()
+    assert set(reasons(outcomes).values()) == {"none"}
+    assert len(outcomes) == len(ids) + 1
+    after = {name: content for name, content in contents(Path()).items() if not name.startswith("data/")}
+    assert after == before
+    entries = list(Path("data/videos").iterdir())
+    assert len(entries) == 2 * (len(ids) + 1)
+    assert all(path.is_file() and not path.name.startswith(("-", ".", "~")) for path in entries)
+    assert {Path(row["path"]).parent for row in outcomes.values()} == {Path("data/videos")}
 
-    def log_message(self, *arguments):
-        pass
+
+def stage(*arguments):
+    paths = ("index.parquet", "data/videos", "data/out.parquet", "data/download.json")
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.download", *paths, *arguments],
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "PREFECT_API_URL": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr.splitlines()
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Handler.content = write(tmp_path / "v.mp4", moving(5, (150, 160))).read_bytes()
-    Handler.tries = 0
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+def params(site):
+    """params.yaml of this folder, quick and impatient."""
+    yaml = YAML()
+    values = yaml.load(PROJECT / "profiles" / "sample.yaml")
+    values["download"].update(CONFIG.model_dump() | {"pauses": 0})
+    yaml.dump(values, Path("params.yaml"))
 
 
-def index_addresses(**urls):
-    rows = [
-        {
-            "clip_id": f"{name}{n}",
-            "person_id": "p",
-            "video_id": name,
-            "url": url,
-            "start_s": 0.0,
-            "split": "train",
-        }
-        for name, url in urls.items()
-        for n in range(2)
-    ]
-    write_table(rows, INDEX, Path("index.parquet"))
+def test_the_stage_says_what_failed_and_how_to_have_it_tried_again(site, params):
+    index_addresses(
+        down="http://127.0.0.1:9/v.mp4", gone=site.url("404", "v.mp4"), busy=site.url("503", "v.mp4")
+    )
+    code, lines = stage()
+    assert code == 0
+    assert lines[-1] == (
+        "download: 2 videos failed for reasons that pass (http 1, network 1); "
+        "to try them again: `faceanim retry http network`, then `dvc repro`"
+    )
+    assert json.loads(Path("data/download.json").read_text())["passing"] == {"http": 1, "network": 1}
 
 
-def test_a_server_s_answers_become_reasons(site):
-    names = ("good", "gone", "forbidden", "down")
-    index_addresses(closed="http://127.0.0.1:9/v.mp4", **{name: f"{site}/{name}.mp4" for name in names})
-    metrics, rows = run()
-    assert {clip: row["reason"] for clip, row in rows.items() if clip.endswith("0")} == {
-        "good0": "none",
-        "gone0": "not_found",
-        "forbidden0": "http",
-        "down0": "http",
-        "closed0": "network",
-    }
-    assert rows["good0"]["path"] == rows["good1"]["path"] == "data/videos/good.mp4"
-    assert metrics["clips_ok"] == 2
-
-
-def test_what_may_pass_is_tried_again(site):
-    index_addresses(busy=f"{site}/busy.mp4")
-    _, rows = run(DownloadConfig(max_height=720, retries=2))
-    assert (rows["busy0"]["status"], rows["busy0"]["attempts"]) == ("ok", 2)
-
-
-def test_a_network_that_was_down_is_tried_by_the_next_run(site):
-    index_addresses(v="http://127.0.0.1:9/v.mp4", gone=f"{site}/gone.mp4")
-    run()
-    fragments = [Path("data/videos") / name for name in ("v.parquet", "gone.parquet")]
-    before = [path.stat().st_mtime_ns for path in fragments]
-    time.sleep(0.01)
-    run()
-    after = [path.stat().st_mtime_ns for path in fragments]
-    assert before[0] != after[0]
-    assert before[1] == after[1]
+def test_the_stage_stops_with_one_line(site, params):
+    index_addresses(v=site.url("ok", "v.mp4"), w=site.url("ok", "w.mp4"))
+    site.patience = 2
+    code, lines = stage("--part", "1/1")
+    assert code == 1
+    assert lines[-1].startswith("error: download: the site wants to be left alone")
+    assert "1 of 2 videos are there, 1 remain" in lines[-1]
+    assert reasons(table()) == {"v": "none", "w": "rate_limited"}

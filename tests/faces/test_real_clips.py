@@ -1,4 +1,4 @@
-"""What the cropper makes of real videos: whole faces, nobody else's, no cut, and every frame accounted for."""
+"""What the cropper makes of real videos: whole faces of one person, no cuts, every frame accounted for."""
 
 from fractions import Fraction
 from itertools import islice, pairwise

@@ -1,0 +1,97 @@
+"""How hard a run leans on a site: places for fetches and a rest for all, by files that every worker sees."""
+
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from faceanim.tables import atomic_path
+
+LONGEST_BACKOFF_S = 60.0
+POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Throttle:
+    """The limits of one run, whatever runs its shards: threads, processes or other machines.
+
+    Attributes:
+        folder: a folder of the run's own, that all its workers share.
+        parallel: fetches at a time.
+        sleep_s: mean seconds of rest before each.
+    """
+
+    folder: Path
+    parallel: int
+    sleep_s: float
+
+    @contextmanager
+    def opened(self) -> Iterator["Throttle"]:
+        """The run that these limits are for; what a killed one left is forgotten."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        try:
+            yield self
+        finally:
+            shutil.rmtree(self.folder)
+
+    @contextmanager
+    def slot(self) -> Iterator[bool]:
+        """Wait for one of the places, then for a polite while; yield False if nothing may be fetched at all.
+
+        The place is free again when the block ends, or the worker dies.
+        """
+        if self.is_resting:
+            yield False
+            return
+        lock = self._take()
+        try:
+            time.sleep(self.sleep_s * random.uniform(0.5, 1.5))
+            yield not self.is_resting
+        finally:
+            lock.release()
+
+    def _take(self) -> FileLock:
+        locks = [FileLock(self.folder / f"slot-{number}") for number in range(self.parallel)]
+        while True:
+            for lock in locks:
+                try:
+                    lock.acquire(blocking=False)
+                except Timeout:
+                    continue
+                return lock
+            time.sleep(POLL_S)
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether somebody has asked all for a rest."""
+        return self._rest.exists()
+
+    def ask_rest(self, seconds: float) -> None:
+        """Let nobody begin a fetch until the run has rested that long."""
+        with atomic_path(self._rest) as temporary:
+            temporary.write_text(repr(seconds), encoding="ascii")
+
+    def end_rest(self) -> float | None:
+        """Take the request back and say how long a rest it asked for; None where nobody asked."""
+        if not self.is_resting:
+            return None
+        seconds = float(self._rest.read_text(encoding="ascii"))
+        self._rest.unlink()
+        return seconds
+
+    @property
+    def _rest(self) -> Path:
+        return self.folder / "rest"
+
+
+def backoff(attempt: int, first_s: float, retry_after_s: float | None) -> float:
+    """Seconds to wait after try number `attempt` (from 1): exponential with full jitter, or as asked."""
+    if retry_after_s is not None:
+        return min(retry_after_s, LONGEST_BACKOFF_S)
+    return random.uniform(0, min(first_s * 2 ** (attempt - 1), LONGEST_BACKOFF_S))
