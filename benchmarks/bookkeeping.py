@@ -1,4 +1,4 @@
-"""What index, download and crop cost beside the work itself: VoxCeleb's whole list, with tiny local videos."""
+"""What index, download and crop cost beside the work: VoxCeleb's whole list, with tiny local videos."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""How every benchmark is run: one pinned core, interleaved runs, medians with their spread, one line of JSON."""
+"""How every benchmark is run: one pinned core, interleaved runs, medians and spread, one line of JSON."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def rates(variants: Mapping[str, Callable[[], int]], unit: str, runs: int) -> di
     """Run the variants in turn, `runs` times over, and print and return their median rates.
 
     Args:
-        variants: by name: does the work, and returns how many units it was. Each runs once before, unmeasured.
+        variants: by name: does the work, and returns how many units it was; once before, unmeasured.
         unit: what is counted, in the plural.
         runs: how often each is measured.
     """

@@ -1,4 +1,4 @@
-"""Track and crop two real 720-line videos, from file to file: against only decoding them, and the plain recipe."""
+"""Track and crop real 720-line videos, from file to file: against only decoding them, and a plain recipe."""
 
 import shutil
 import tempfile

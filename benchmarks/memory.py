@@ -27,7 +27,7 @@ def main() -> None:
         return
     source = shared("faces", "clips", CLIP, f"{CLIP}.mp4")
     print(
-        f"Peak memory of tracking and cropping {CLIP} (1280x720, 30 fps), repeated for a minute and for an hour."
+        f"Peak memory of tracking and cropping {CLIP} (1280x720, 30 fps), repeated for a minute and an hour."
     )
     megabytes = {}
     with tempfile.TemporaryDirectory() as folder:

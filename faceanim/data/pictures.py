@@ -5,6 +5,7 @@ Turning whole frames into RGB costs about as much as decoding them, and the trac
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any, Protocol
 
 import av
@@ -22,9 +23,9 @@ Plane = npt.NDArray[np.uint8]
 
 _PLANAR = frozenset({"yuv420p", "yuvj420p"})
 _FULL = int(ColorRange.JPEG)
-# Without it FFmpeg's RGB is two levels too dark, where it resizes. Where it doesn't, the way to RGB that is
-# exact takes twenty times as long as the one that is a level off.
-_EXACT = Interpolation.FULL_CHR_H_INT
+_BT601 = (0.299, 0.114)
+_LUMA_WEIGHTS = {1: (0.2126, 0.0722), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
+"""Of red and blue, by FFmpeg's number of the matrix; all others, and what does not say, are BT.601's."""
 
 
 class Picture(Protocol):
@@ -134,16 +135,26 @@ class YuvPicture:
         frame = av.VideoFrame(*self.size, "yuv420p")
         for plane, values in zip(frame.planes, self.planes, strict=True):
             _fill(plane, values)
-        converted = frame.reformat(
-            width,
-            height,
-            "rgb24",
-            src_colorspace=self.colorspace,
-            src_color_range=self.color_range,
-            interpolation=_EXACT | (Interpolation.AREA if width < self.size[0] else Interpolation.BICUBIC),
-            threads=1,
-        )
-        return np.asarray(converted.to_ndarray(), np.uint8)
+        method = Interpolation.AREA if width < self.size[0] else Interpolation.BICUBIC
+        resized = frame.reformat(width, height, "yuv444p", interpolation=method, threads=1)
+        planes = [_view(plane, width, height) for plane in resized.planes]
+        matrix = _to_rgb(self.colorspace, self.color_range == _FULL)
+        return np.asarray(cv2.transform(cv2.merge(planes), matrix), np.uint8)
+
+
+@cache
+def _to_rgb(colorspace: int, is_full_range: bool) -> npt.NDArray[np.float64]:
+    """The affine map from Y, U, V in [0, 255] to R, G, B, (3, 4), as ITU-T H.273 defines it.
+
+    FFmpeg's own fast conversion is up to two levels too dark, its exact one four times as slow.
+    """
+    red, blue = _LUMA_WEIGHTS.get(colorspace, _BT601)
+    green = 1 - red - blue
+    luma, chroma, black = (1.0, 1.0, 0.0) if is_full_range else (255 / 219, 255 / 224, 16.0)
+    u = np.array([0, -2 * blue * (1 - blue) / green, 2 * (1 - blue)]) * chroma
+    v = np.array([2 * (1 - red), -2 * red * (1 - red) / green, 0]) * chroma
+    linear = np.stack([np.full(3, luma), u, v], axis=1)
+    return np.hstack([linear, -linear @ [[black], [128.0], [128.0]]])
 
 
 def _fill(plane: Any, values: Plane) -> None:
