@@ -88,7 +88,7 @@ def _pool(workers: int, run: RunConfig) -> Iterator[ProcessPool]:
 
 
 def _begin(memory_mb: int) -> None:
-    """Limit a worker's memory, and let it die with its parent: an orphan would write where the next run does."""
+    """Limit a worker's memory, and let it die with its parent: an orphan would write into the next run."""
     limit = memory_mb * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     threading.Thread(target=_follow_parent, daemon=True).start()
@@ -102,7 +102,19 @@ def _follow_parent() -> None:
 
 
 def _schedule(pool: ProcessPool, run: RunConfig, work: Work[Item, Any], shard: Sequence[Item]) -> list[Any]:
-    return [pool.schedule(work.run, args=(item,), timeout=run.item_timeout_s) for item in shard]
+    return [pool.schedule(_attempt, args=(work.run, item), timeout=run.item_timeout_s) for item in shard]
+
+
+def _attempt(do: Callable[[Item], Result], item: Item) -> Result:
+    """Do the work on an item; OpenCV has an error of its own for an exhausted memory."""
+    import cv2
+
+    try:
+        return do(item)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(str(error)) from None
+        raise
 
 
 def _results(work: Work[Item, Result], shard: Sequence[Item], futures: Sequence[Any]) -> list[Result]:

@@ -10,7 +10,7 @@ from stages.common import start, write_metrics
 
 
 def main(crops: Path, folder: Path, out: Path, metrics: Path) -> None:
-    """Find the landmarks of new crops of `folder`; a table for each clip into the folder `out`."""
+    """Find the landmarks of new crops of `folder`; a table for each video into the folder `out`."""
     params = load_params()
     with progress("landmarks") as on_progress:
         counts = drive(

@@ -163,9 +163,10 @@ def read_pictures(
 ) -> Iterator[Picture]:
     """Decode the frames from number `first` to before `end` (None: to the last), upright, one at a time.
 
-    Both decoders give the same frames; PyAV's come without a conversion. decord is used for the videos that
-    it reads faithfully, PyAV for all others. The first frame is the one due then at the mean rate, or, as the
-    rate may change, the one with the `Picture.time` that an earlier reading told.
+    Both decoders give the same frames, PyAV in exact colours, decord a little dark, as FFmpeg's fast
+    conversion is. decord is used for the videos that it reads faithfully, PyAV for all others. The first
+    frame is the one due then at the mean rate, or, as the rate may change, the one with the `Picture.time`
+    that an earlier reading told.
 
     Raises:
         MediaError: the file breaks off in a way that the decoder notices, or changes its frame size.

@@ -7,7 +7,7 @@ from pathlib import Path
 from faceanim.config import CropConfig
 from faceanim.data.clips import write_clip
 from faceanim.data.ids import join_ids
-from faceanim.data.pictures import Frame
+from faceanim.data.pictures import Frame, Picture
 from faceanim.data.video import MediaError, VideoInfo, frame_range, probe, read_pictures
 from faceanim.faces.boxes import Box
 from faceanim.faces.framing import crop_box, cut_out
@@ -123,8 +123,6 @@ class _Cropper:
         frames = self._frames(stretch, box)
         quality = self._config.jpeg_quality
         offsets, lengths = write_clip(self._folder / name, frames, self._info.fps, quality)
-        if len(offsets) != len(stretch.boxes):
-            raise MediaError(Reason.INVALID_MEDIA, f"{self._video} gives other frames when it is read again")
         scale = self._config.size / box.width
         faces = [face.moved(-box.x0, -box.y0).scaled(scale) for face in stretch.boxes]
         return {
@@ -139,12 +137,18 @@ class _Cropper:
     def _frames(self, stretch: Stretch, box: Box) -> Iterator[Frame]:
         """The sequence's frames, cut out: from what was kept, or decoded once more."""
         kept = self._kept.find(stretch.first, stretch.last, box)
-        if kept is not None:
-            return (cut_out(picture, place, self._config.size) for picture, place in kept)
-        first, end = self._first + stretch.first, self._first + stretch.last + 1
+        pictures = self._read_again(stretch, box) if kept is None else kept
+        return (cut_out(picture, place, self._config.size) for picture, place in pictures)
+
+    def _read_again(self, stretch: Stretch, box: Box) -> Iterator[tuple[Picture, Box]]:
+        first, missing = self._first + stretch.first, len(stretch.boxes)
         time = self._kept.time(stretch.first)
-        pictures = read_pictures(self._video, self._info, self._config.decoder, first, end, time)
-        return (cut_out(picture, box, self._config.size) for picture in pictures)
+        pictures = read_pictures(self._video, self._info, self._config.decoder, first, first + missing, time)
+        for picture in pictures:
+            missing -= 1
+            yield picture, box
+        if missing:
+            raise MediaError(Reason.INVALID_MEDIA, f"{self._video} has fewer frames when it is read again")
 
 
 def _hint(clip: Clip, info: VideoInfo) -> Box | None:

@@ -1,6 +1,7 @@
 """The pictures around the face that is being followed, kept until it is known how they are to be cut out."""
 
 from collections import deque
+from fractions import Fraction
 from typing import NamedTuple
 
 from faceanim.data.pictures import Picture
@@ -33,11 +34,12 @@ class KeptPictures:
         self._window = Box(0, 0, 0, 0)
         self._kept: deque[_Kept] = deque()
         self._bytes = 0
+        self._times: dict[int, Fraction | None] = {}
 
     def add(self, number: int, picture: Picture, faces: Box | None) -> None:
-        """Keep what may be needed of a frame; `faces` holds those of its sequence so far (None: no sequence)."""
+        """Keep what may be needed of a frame; `faces` holds its sequence's so far (None: no sequence)."""
         if self._bytes > MAX_BYTES:
-            self.drop(number)
+            self._drop_pictures(number)
         if faces is None:
             self.drop(number)
             self._window = Box(0, 0, 0, 0)
@@ -45,14 +47,23 @@ class KeptPictures:
         crop = self._in_frame(crop_box([faces], self._margin, self._frame_size))
         if not self._window.holds(crop):
             self._window = self._in_frame(_even(crop.grown(ROOM, ROOM, ROOM, ROOM)))
+        self._times[number] = picture.time
         part = picture.window(self._window)
         self._kept.append(_Kept(number, self._window, part))
         self._bytes += part.nbytes
 
     def drop(self, last: int) -> None:
         """Let go of the frames up to number `last`."""
+        self._times = {number: time for number, time in self._times.items() if number > last}
+        self._drop_pictures(last)
+
+    def _drop_pictures(self, last: int) -> None:
         while self._kept and self._kept[0].number <= last:
             self._bytes -= self._kept.popleft().picture.nbytes
+
+    def time(self, number: int) -> Fraction | None:
+        """When a frame of the sequence is shown, kept or not; see `Picture`."""
+        return self._times[number]
 
     def find(self, first: int, last: int, crop: Box) -> list[tuple[Picture, Box]] | None:
         """Pictures of the frames from `first` to `last`, each with the crop's place in it.
