@@ -19,7 +19,7 @@ from faceanim.faces.cropping import Clip, crop_video
 CLIPS = ("nvidia_eyecontact", "liveportrait_s18")
 PLAIN_FRAMES = 40
 """Of each video; the plain recipe takes its time, and the same for each frame."""
-RUNS = 2
+RUNS = 5
 CONFIG = load_params(Path("profiles/voxceleb.yaml")).crop
 
 

@@ -3,7 +3,7 @@
 Turning whole frames into RGB costs about as much as decoding them, and the tracker needs brightness alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import Any, Protocol
@@ -48,7 +48,10 @@ class Picture(Protocol):
         """Its brightness, (H, W)."""
 
     def window(self, box: Box) -> "Picture":
-        """A copy of the part inside a box of even whole pixels that lies in the frame."""
+        """The part inside a box of even whole pixels that lies in the frame; its memory is the frame's."""
+
+    def copy(self) -> "Picture":
+        """The picture in memory of its own."""
 
     def rgb(self, size: tuple[int, int] | None = None) -> Frame:
         """The picture in colour, at a width and height: shrinking averages areas, enlarging is bicubic."""
@@ -79,7 +82,11 @@ class RgbPicture:
     def window(self, box: Box) -> "RgbPicture":
         """See `Picture`."""
         x0, y0, x1, y1 = (int(edge) for edge in box)
-        return RgbPicture(self.frame[y0:y1, x0:x1].copy())
+        return RgbPicture(self.frame[y0:y1, x0:x1])
+
+    def copy(self) -> "RgbPicture":
+        """See `Picture`."""
+        return RgbPicture(self.frame.copy())
 
     def rgb(self, size: tuple[int, int] | None = None) -> Frame:
         """See `Picture`."""
@@ -126,8 +133,12 @@ class YuvPicture:
         x0, y0, x1, y1 = (int(edge) for edge in box)
         y, u, v = self.planes
         half = (slice(y0 // 2, (y1 + 1) // 2), slice(x0 // 2, (x1 + 1) // 2))
-        parts = (y[y0:y1, x0:x1].copy(), u[half].copy(), v[half].copy())
-        return YuvPicture(parts, self.colorspace, self.color_range, self.time)
+        return replace(self, planes=(y[y0:y1, x0:x1], u[half], v[half]))
+
+    def copy(self) -> "YuvPicture":
+        """See `Picture`."""
+        y, u, v = self.planes
+        return replace(self, planes=(y.copy(), u.copy(), v.copy()))
 
     def rgb(self, size: tuple[int, int] | None = None) -> Frame:
         """See `Picture`."""

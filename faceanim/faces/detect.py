@@ -16,7 +16,7 @@ SMALLEST_SHARE = 0.12
 NEIGHBOURS = 5
 """Raw hits that a face needs in a whole-frame search; fewer give false faces, more lose real ones."""
 
-NEAR_SIDE = 80
+NEAR_SIDE = 60
 """A known face is searched at a size at which it measures at most this."""
 NEAR_NEIGHBOURS = 3
 """Raw hits that a face needs near a known one, where a hit is likely a face."""

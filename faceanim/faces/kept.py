@@ -10,7 +10,7 @@ from faceanim.faces.framing import crop_box
 
 MAX_BYTES = 512 * 2**20
 """More is not kept, however large the frames and long the sequence: then the video is read a second time."""
-ROOM = 0.25
+ROOM = 0.2
 """What is kept beyond the crop that the faces so far would give, as a share of its side."""
 
 
@@ -48,7 +48,7 @@ class KeptPictures:
         if not self._window.holds(crop):
             self._window = self._in_frame(_even(crop.grown(ROOM, ROOM, ROOM, ROOM)))
         self._times[number] = picture.time
-        part = picture.window(self._window)
+        part = picture.window(self._window).copy()
         self._kept.append(_Kept(number, self._window, part))
         self._bytes += part.nbytes
 

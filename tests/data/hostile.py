@@ -19,7 +19,7 @@ from tests.data.coded import encode, h264_claiming, mux, packets, picture, sound
 File = tuple[str, bytes]
 """`<kind>/<name>.<ext>`, and what is in it."""
 
-SCRIPTED = "somebody-elses.mp4"
+_SCRIPTED = "somebody-elses.mp4"
 """The file that scripts and playlists tell a player to open."""
 
 # A mark in the file, and how far behind its beginning stands a number on which other things hang.
@@ -45,9 +45,9 @@ def good_files(frames: Sequence[Frame]) -> dict[str, bytes]:
         "fragments.mp4": encode("mp4", frames, g=4, muxer={"movflags": flags["fragments"]}),
         "plain.mkv": encode("matroska", frames),
         "vp9.webm": encode("webm", frames, "libvpx-vp9", deadline="realtime"),
-        "mpeg4.avi": encode("avi", frames, "mpeg4", qscale=2),
-        "jpeg.avi": encode("avi", frames, "mjpeg", "yuvj420p", qscale=2),
-        "program.mpg": encode("mpeg", frames, "mpeg1video", qscale=2),
+        "mpeg4.avi": encode("avi", frames, "mpeg4", qmax=4),
+        "jpeg.avi": encode("avi", frames, "mjpeg", "yuvj420p", qmax=4),
+        "program.mpg": encode("mpeg", frames, "mpeg1video", qmax=4),
         "transport.mpg": encode("mpegts", frames),
     }
 
@@ -178,8 +178,8 @@ def _something_else(frames: Sequence[Frame], good: bytes) -> Iterator[File]:
         "subtitles": b"1\n00:00:01,000 --> 00:00:02,000\nhello\n\n" * 30,
         "program": b"\x7fELF" + bytes(3000),
         "sdp": b"v=0\nc=IN IP4 127.0.0.1\nm=video 49170 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
-        "script": f"ffconcat version 1.0\nfile {SCRIPTED}\n".encode(),
-        "playlist": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{SCRIPTED}\n#EXT-X-ENDLIST\n".encode(),
+        "script": f"ffconcat version 1.0\nfile {_SCRIPTED}\n".encode(),
+        "playlist": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{_SCRIPTED}\n#EXT-X-ENDLIST\n".encode(),
         "planes": b"YUV4MPEG2 W16 H16 F25:1 C420\n" + b"FRAME\n" * 3 + bytes(3 * 384),
     }
     for name, content in others.items():

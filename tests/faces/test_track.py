@@ -7,7 +7,7 @@ from faceanim.config import CropConfig
 from faceanim.data.pictures import RgbPicture
 from faceanim.faces.boxes import Box
 from faceanim.faces.detect import ViolaJones
-from faceanim.faces.track import MAX_MISSED, TRACK_EVERY, Tracker, follow
+from faceanim.faces.track import MAX_MISSED, SEARCH_EVERY, TRACK_EVERY, Tracker, follow
 from faceanim.schemas import EndReason
 from tests.videos import head, moving, noise
 
@@ -22,6 +22,10 @@ CONFIG = CropConfig(
     jpeg_quality=90,
     decoder="pyav",
 )
+
+
+SEEN = list(moving(TRACK_EVERY + 1, (200, 200)))
+"""So many frames that the face is searched in the last one."""
 
 
 def spans(stretches):
@@ -87,19 +91,19 @@ def without_cuts():
 
 
 def test_a_short_gap_is_bridged_and_a_long_one_is_not(without_cuts):
-    bridged = tracked(moving(4, (200, 200)), noise(MAX_MISSED), moving(5, (200, 200)), config=without_cuts)
-    assert spans(bridged) == [(0, MAX_MISSED + 8, True, EndReason.END)]
-    assert bridged[0].seen == [True] * 4 + [False] * MAX_MISSED + [True] * 5
-    lost = tracked(moving(4, (200, 200)), noise(20), moving(10, (200, 200)), config=without_cuts)
-    assert spans(lost)[0] == (0, 3, True, EndReason.LOST)
+    bridged = tracked(SEEN, noise(MAX_MISSED), moving(5, (200, 200)), config=without_cuts)
+    assert spans(bridged) == [(0, len(SEEN) + MAX_MISSED + 4, True, EndReason.END)]
+    assert bridged[0].seen == [True] * len(SEEN) + [False] * MAX_MISSED + [True] * 5
+    lost = tracked(SEEN, noise(20), moving(10, (200, 200)), config=without_cuts)
+    assert spans(lost)[0] == (0, len(SEEN) - 1, True, EndReason.LOST)
     assert [bool(s.boxes) for s in lost] == [True, False, True]
-    assert 24 <= lost[2].first < 29
+    assert 0 <= lost[2].first - len(SEEN) - 20 < SEARCH_EVERY
 
 
 def test_a_video_that_ends_without_the_face(without_cuts):
-    assert spans(tracked(moving(4, (200, 200)), noise(4), config=without_cuts)) == [
-        (0, 3, True, EndReason.END),
-        (4, 7, False, None),
+    assert spans(tracked(SEEN, noise(TRACK_EVERY), config=without_cuts)) == [
+        (0, len(SEEN) - 1, True, EndReason.END),
+        (len(SEEN), len(SEEN) + TRACK_EVERY - 1, False, None),
     ]
     assert spans(tracked(noise(9))) == [(0, 8, False, None)]
     assert tracked(()) == []
@@ -143,10 +147,10 @@ def test_a_face_outside_the_box_that_is_meant_is_not_followed():
 
 def test_who_is_meant_is_not_left_for_another_one(without_cuts):
     alone = head((600, 300), (150, 150), 1.2)
-    frames = [two_heads(150, 470)] * 4 + [alone] * 20
+    frames = [two_heads(150, 470)] * len(SEEN) + [alone] * 20
     (meant, gap) = tracked(frames, config=without_cuts, hint=Box(400, 60, 560, 240))
     assert meant.boxes[-1].x0 > 330
-    assert spans([gap]) == [(4, 23, False, None)]
+    assert spans([gap]) == [(len(SEEN), len(SEEN) + 19, False, None)]
 
 
 def test_another_face_elsewhere_is_not_a_move(without_cuts):
