@@ -21,6 +21,7 @@ from faceanim.faces.detectors import dlib_weights
 from faceanim.faces.framing import cut_out
 from faceanim.faces.landmark_tables import load_landmarks
 from faceanim.faces.landmarks import EYES, landmarks
+from faceanim.faces.track import TRACK_EVERY
 from faceanim.schemas import CROPS, DOWNLOAD, INDEX, Reason
 from faceanim.shards import process_map
 from faceanim.tables import read_rows, write_table
@@ -129,8 +130,9 @@ def test_a_crop_file_holds_the_frames_its_row_tells(source):
     faces = np.array(row["faces"]).reshape(12, 4)
     assert row["seen"] == [True] * 12
     assert ((faces > 0) & (faces < 128)).all()
-    # The head goes 25 pixels to the right of a box that stays; it is searched last two frames before the end.
-    assert faces[9, 0] - faces[0, 0] == pytest.approx(25 * 9 / 11 * 128 / box.width, abs=3)
+    # The head goes 25 pixels to the right of a box that stays; after the last search its box stays too.
+    last = 11 // TRACK_EVERY * TRACK_EVERY
+    assert faces[last, 0] - faces[0, 0] == pytest.approx(25 * last / 11 * 128 / box.width, abs=3)
 
 
 def test_what_was_not_kept_is_read_again(copy, monkeypatch):
