@@ -3,16 +3,18 @@
 Turning whole frames into RGB costs about as much as decoding them, and the tracker needs brightness alone.
 """
 
+import weakref
+from collections import deque
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import ColorRange, Interpolation
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from faceanim.faces.boxes import Box
 
@@ -26,6 +28,49 @@ _FULL = int(ColorRange.JPEG)
 _BT601 = (0.299, 0.114)
 _LUMA_WEIGHTS = {1: (0.2126, 0.0722), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 """Of red and blue, by FFmpeg's number of the matrix; all others, and what does not say, are BT.601's."""
+
+
+_BLOCK = 32 * 2**20
+"""Bytes; the system gives out a block of that size in huge pages."""
+_MOST_SPARE = 8
+"""Blocks without a picture that a process does not give back to the system."""
+
+
+class Memory:
+    """Where pictures are kept, in blocks that are used again when no picture in them is left.
+
+    Fresh memory has to be cleared by the system: that takes longer than to copy a picture into it, and in
+    small pieces, on some machines, a third as long as to decode one.
+    """
+
+    _spare: ClassVar[deque[memoryview]] = deque(
+        maxlen=_MOST_SPARE
+    )  # one for all: the next video wants them too
+
+    def __init__(self) -> None:
+        self._free = np.empty(0, np.uint8)  # what is left of the block in use
+
+    def copy(self, values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The same values in memory of their own."""
+        if self._free.size < values.size:
+            self._free = self._lease(values.size)
+        copied = self._free[: values.size].reshape(values.shape)
+        self._free = self._free[values.size :]
+        copied[...] = values
+        return copied
+
+    def _lease(self, size: int) -> npt.NDArray[np.uint8]:
+        """A block as an array; the block is spare when the last view of that array is gone."""
+        if size > _BLOCK:
+            return np.empty(size, np.uint8)
+        try:
+            block = self._spare.pop()
+        except IndexError:
+            block = np.empty(_BLOCK, np.uint8).data
+        # Views of an array refer to what owns its memory, if that is an array too; so it is a memoryview.
+        lease = np.frombuffer(block, np.uint8)
+        weakref.finalize(lease, self._spare.append, block).atexit = False
+        return lease
 
 
 class Picture(Protocol):
@@ -50,7 +95,7 @@ class Picture(Protocol):
     def window(self, box: Box) -> "Picture":
         """The part inside a box of even whole pixels that lies in the frame; its memory is the frame's."""
 
-    def copy(self) -> "Picture":
+    def copy(self, memory: Memory) -> "Picture":
         """The picture in memory of its own."""
 
     def rgb(self, size: tuple[int, int] | None = None) -> Frame:
@@ -84,9 +129,9 @@ class RgbPicture:
         x0, y0, x1, y1 = (int(edge) for edge in box)
         return RgbPicture(self.frame[y0:y1, x0:x1])
 
-    def copy(self) -> "RgbPicture":
+    def copy(self, memory: Memory) -> "RgbPicture":
         """See `Picture`."""
-        return RgbPicture(self.frame.copy())
+        return RgbPicture(memory.copy(self.frame))
 
     def rgb(self, size: tuple[int, int] | None = None) -> Frame:
         """See `Picture`."""
@@ -106,12 +151,14 @@ class YuvPicture:
         colorspace: FFmpeg's number of the matrix that gives RGB.
         color_range: FFmpeg's number of the range of values.
         time: see `Picture`.
+        reformatter: resizes; it keeps its tables from one picture of a video to the next.
     """
 
     planes: tuple[Plane, Plane, Plane]
     colorspace: int
     color_range: int
     time: Fraction | None
+    reformatter: VideoReformatter
 
     @property
     def size(self) -> tuple[int, int]:
@@ -135,10 +182,10 @@ class YuvPicture:
         half = (slice(y0 // 2, (y1 + 1) // 2), slice(x0 // 2, (x1 + 1) // 2))
         return replace(self, planes=(y[y0:y1, x0:x1], u[half], v[half]))
 
-    def copy(self) -> "YuvPicture":
+    def copy(self, memory: Memory) -> "YuvPicture":
         """See `Picture`."""
         y, u, v = self.planes
-        return replace(self, planes=(y.copy(), u.copy(), v.copy()))
+        return replace(self, planes=(memory.copy(y), memory.copy(u), memory.copy(v)))
 
     def rgb(self, size: tuple[int, int] | None = None) -> Frame:
         """See `Picture`."""
@@ -147,7 +194,7 @@ class YuvPicture:
         for plane, values in zip(frame.planes, self.planes, strict=True):
             _fill(plane, values)
         method = Interpolation.AREA if width < self.size[0] else Interpolation.BICUBIC
-        resized = frame.reformat(width, height, "yuv444p", interpolation=method, threads=1)
+        resized = self.reformatter.reformat(frame, width, height, "yuv444p", interpolation=method, threads=1)
         planes = [_view(plane, width, height) for plane in resized.planes]
         matrix = _to_rgb(self.colorspace, self.color_range == _FULL)
         return np.asarray(cv2.transform(cv2.merge(planes), matrix), np.uint8)
@@ -174,7 +221,7 @@ def _fill(plane: Any, values: Plane) -> None:
     lines[: values.shape[0], : values.shape[1]] = values
 
 
-def yuv_picture(frame: Any, turns: int) -> YuvPicture:
+def yuv_picture(frame: Any, turns: int, reformatter: VideoReformatter) -> YuvPicture:
     """A picture out of PyAV's frame of any pixel format, turned by quarter turns counter-clockwise.
 
     The planes of the usual formats are views of the decoder's memory.
@@ -195,7 +242,7 @@ def yuv_picture(frame: Any, turns: int) -> YuvPicture:
         for plane, width, height in zip(frame.planes, *_sizes(frame.width, frame.height), strict=True)
     )
     time = None if frame.pts is None else frame.pts * frame.time_base
-    return YuvPicture((y, u, v), int(frame.colorspace), color_range, time)
+    return YuvPicture((y, u, v), int(frame.colorspace), color_range, time, reformatter)
 
 
 def _sizes(width: int, height: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

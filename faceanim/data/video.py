@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 from faceanim.data.audio import AudioTrack
 from faceanim.data.pictures import Frame as Frame
@@ -227,8 +227,9 @@ def _pyav_pictures(
             decoded = dropwhile(partial(_is_before, time), decoded)
         else:
             decoded = islice(decoded, first, None)
+        reformatter = VideoReformatter()
         for frame in islice(decoded, limit):
-            yield yuv_picture(frame, info.rotation)
+            yield yuv_picture(frame, info.rotation, reformatter)
 
 
 def _is_before(time: Fraction, frame: Any) -> bool:

@@ -30,7 +30,7 @@ from faceanim.schemas import CROPS, DOWNLOAD, INDEX, Reason, Status
 from faceanim.shards import MapShards, Work
 from faceanim.tables import Row, read_rows, write_arrow
 
-VERSION = "3"
+VERSION = "4"
 """Raise it when the same input would give other crops than before."""
 
 FRAGMENT = "rows.parquet"

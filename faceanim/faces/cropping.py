@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from faceanim.config import CropConfig
@@ -135,16 +136,18 @@ class _Cropper:
         }
 
     def _frames(self, stretch: Stretch, box: Box) -> Iterator[Frame]:
-        """The sequence's frames, cut out: from what was kept, or decoded once more."""
+        """The sequence's frames, cut out: from what was kept; those before that are decoded once more."""
         kept = self._kept.find(stretch.first, stretch.last, box)
-        pictures = self._read_again(stretch, box) if kept is None else kept
+        pictures = chain(self._read_again(stretch.first, len(stretch.boxes) - len(kept), box), kept)
         return (cut_out(picture, place, self._config.size) for picture, place in pictures)
 
-    def _read_again(self, stretch: Stretch, box: Box) -> Iterator[tuple[Picture, Box]]:
-        first, missing = self._first + stretch.first, len(stretch.boxes)
-        time = self._kept.time(stretch.first)
-        pictures = read_pictures(self._video, self._info, self._config.decoder, first, first + missing, time)
-        for picture in pictures:
+    def _read_again(self, first: int, missing: int, box: Box) -> Iterator[tuple[Picture, Box]]:
+        if not missing:
+            return
+        time, begin = self._kept.time(first), self._first + first
+        for picture in read_pictures(
+            self._video, self._info, self._config.decoder, begin, begin + missing, time
+        ):
             missing -= 1
             yield picture, box
         if missing:

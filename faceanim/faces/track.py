@@ -14,7 +14,7 @@ import numpy as np
 from faceanim.config import CropConfig
 from faceanim.data.pictures import Frame, Plane
 from faceanim.faces.boxes import Box, between, union
-from faceanim.faces.detect import ViolaJones
+from faceanim.faces.detect import COARSE_SIDE, SEARCH_SIDE, ViolaJones
 from faceanim.schemas import EndReason
 
 TRACK_EVERY = 4
@@ -82,11 +82,17 @@ class Follower:
 
     def _search(self, luma: Plane) -> list[Box]:
         """The faces in the whole frame that may be the one to follow, the likeliest first."""
-        found = self._detector.detect(luma)
+        for side in (COARSE_SIDE, SEARCH_SIDE):
+            found = self._meant(self._detector.detect(luma, side))
+            if found:
+                return found
+        return []
+
+    def _meant(self, faces: list[Box]) -> list[Box]:
         hint = self._hint
         if hint is None:
-            return found
-        return sorted((face for face in found if hint.holds_centre_of(face)), key=hint.iou, reverse=True)
+            return faces
+        return sorted((face for face in faces if hint.holds_centre_of(face)), key=hint.iou, reverse=True)
 
 
 class Tracker:

@@ -62,11 +62,12 @@ def test_odd_videos_show_every_frame_upright_and_in_its_colours(odd, decoder):
     assert wrong == {}
 
 
-def test_what_is_read_again_is_the_same(odd, tmp_path, monkeypatch):
-    """Long sequences in large frames are not kept; even if the rate changes or there are no times."""
+@pytest.mark.parametrize("max_bytes", [0, 200_000])
+def test_what_is_read_again_is_the_same(odd, tmp_path, monkeypatch, max_bytes):
+    """Of long sequences in large frames not all is kept; even if the rate changes or there are no times."""
     for path in odd:
         crop_video(path, [WHOLE], CONFIG, tmp_path / "kept" / path.name)
-    monkeypatch.setattr(kept, "MAX_BYTES", -1)
+    monkeypatch.setattr(kept, "MAX_BYTES", max_bytes)
     for path in odd:
         crop_video(path, [WHOLE], CONFIG, tmp_path / "again" / path.name)
     crops = contents(tmp_path / "kept")
