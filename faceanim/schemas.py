@@ -42,6 +42,7 @@ class Reason(StrEnum):
     # crop
     PAST_END = "past_end"  # the list names a stretch that the video does not have
     NO_FACE = "no_face"
+    FADE = "fade"  # from one shot to another
     UNSURE = "unsure"  # what was followed is seldom seen as a face
     TOO_SMALL = "too_small"
     TOO_SHORT = "too_short"
@@ -51,7 +52,7 @@ class EndReason(StrEnum):
     """What ended a cropped sequence."""
 
     DRIFT = "drift"
-    CUT = "cut"
+    CUT = "cut"  # or a fade
     LOST = "lost"
     MAX_FRAMES = "max_frames"
     END = "end"

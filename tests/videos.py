@@ -49,6 +49,13 @@ def noise(count: int, size: tuple[int, int] = (400, 300)) -> Iterator[np.ndarray
         yield np.repeat(np.tile(ramp, (size[1], 1))[..., None], 3, axis=2).astype(np.uint8)
 
 
+def faded(before: Sequence[np.ndarray], behind: Sequence[np.ndarray], length: int) -> list[np.ndarray]:
+    """Two shots; over `length` frames the end of one is mixed with more and more of the other's beginning."""
+    pairs = zip(before[-length:], behind[:length], np.arange(1, length + 1) / (length + 1), strict=True)
+    mixed = [cv2.addWeighted(one, 1 - weight, other, weight, 0) for one, other, weight in pairs]
+    return [*before[:-length], *mixed, *behind[length:]]
+
+
 def write(path: Path, frames: Iterator[np.ndarray], fps: Fraction = Fraction(25)) -> Path:
     write_video(path, frames, fps)
     return path

@@ -7,7 +7,7 @@ import weakref
 from collections import deque
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, ClassVar, Protocol
 
 import av
@@ -119,7 +119,7 @@ class RgbPicture:
         """See `Picture`."""
         return self.frame.nbytes
 
-    @property
+    @cached_property
     def luma(self) -> Plane:
         """See `Picture`."""
         return np.asarray(cv2.cvtColor(self.frame, cv2.COLOR_RGB2GRAY), np.uint8)

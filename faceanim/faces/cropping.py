@@ -13,6 +13,7 @@ from faceanim.data.video import MediaError, VideoInfo, frame_range, probe, read_
 from faceanim.faces.boxes import Box
 from faceanim.faces.framing import crop_box, cut_out
 from faceanim.faces.kept import KeptPictures
+from faceanim.faces.shots import shot_changes
 from faceanim.faces.track import Stretch, Tracker
 from faceanim.schemas import Reason, Status
 from faceanim.tables import Row
@@ -89,8 +90,9 @@ class _Cropper:
         tracker = Tracker(self._config, _hint(self._clip, self._info))
         number = -1
         pictures = read_pictures(self._video, self._info, self._config.decoder, self._first, self._end)
-        for number, picture in enumerate(pictures):
-            for stretch in tracker.push(picture.luma):
+        changes = shot_changes(pictures, self._config.cut_threshold)
+        for number, (picture, change) in enumerate(changes):
+            for stretch in tracker.push(picture.luma, change):
                 yield self._row(stretch)
             self._kept.add(number, picture, tracker.faces)
         if number < 0:
@@ -107,7 +109,7 @@ class _Cropper:
             "last_frame": self._first + stretch.last,
             "fps": float(self._info.fps),
             "status": Status.REJECTED,
-            "reason": Reason.NO_FACE,
+            "reason": Reason.FADE if stretch.is_fade else Reason.NO_FACE,
         }
         if stretch.boxes:
             box = crop_box(stretch.boxes, self._config.margin, self._size)

@@ -15,6 +15,7 @@ from faceanim.config import CropConfig
 from faceanim.data.pictures import Frame, Plane
 from faceanim.faces.boxes import Box, between, union
 from faceanim.faces.detect import COARSE_SIDE, SEARCH_SIDE, ViolaJones
+from faceanim.faces.shots import Change
 from faceanim.schemas import EndReason
 
 TRACK_EVERY = 4
@@ -26,13 +27,10 @@ MAX_MISSED = 12
 SAME_FACE_IOU = 0.3
 """A face that overlaps the one before by less has not moved there: it is another one."""
 
-_SIDE = 32
-"""Of the thumbnails that tell a cut."""
-
 
 @dataclass
 class Stretch:
-    """Consecutive frames of a video: a sequence that follows one face, or frames without one.
+    """Consecutive frames of a video: a sequence that follows one face, or a gap (no face, or a fade).
 
     Attributes:
         first: its first frame, counted from where reading began.
@@ -40,6 +38,7 @@ class Stretch:
         boxes: the face in each frame, in the frame's pixels; empty where there is no face.
         seen: whether the detector saw it there or in the searched frames around; else it was bridged.
         end_reason: what ended the sequence; None where there is no face.
+        is_fade: whether the frames lie between two shots.
     """
 
     first: int
@@ -47,6 +46,7 @@ class Stretch:
     boxes: list[Box] = field(default_factory=list)
     seen: list[bool] = field(default_factory=list)
     end_reason: EndReason | None = None
+    is_fade: bool = False
 
 
 class Follower:
@@ -98,35 +98,38 @@ class Follower:
 class Tracker:
     """Cuts a run of frames into stretches, as they come, such that every frame is in exactly one.
 
-    A sequence ends where its face overlaps the first box by less than `config.min_iou` (drift), at a cut,
-    when the face is lost, after `config.max_frames`, or with the video. Its length and size are not judged
-    here.
+    A sequence ends where its face overlaps the first box by less than `config.min_iou` (drift), with its
+    shot, when the face is lost, after `config.max_frames`, or with the video. Its length and size are not
+    judged here.
     """
 
     def __init__(self, config: CropConfig, hint: Box | None = None) -> None:
         """Follow the largest face, or the one in the box `hint`, in the frames' pixels."""
         self._config = config
         self._follower = Follower(hint)
-        self._thumbnail: Plane | None = None
         self._number = -1
         self._sequence: Stretch | None = None  # up to the last frame in which the face was searched and seen
         self._faces: Box | None = None
         self._missed = False  # whether it has been searched in vain since
-        self._gap: int | None = None  # first frame of the stretch without a face
+        self._gap: Stretch | None = None
 
     @property
     def faces(self) -> Box | None:
         """The smallest box around the faces of the sequence so far, where there is one."""
         return self._faces
 
-    def push(self, luma: Plane) -> Iterator[Stretch]:
+    def push(self, luma: Plane, change: Change = Change.NONE) -> Iterator[Stretch]:
         """Take the brightness of the next frame, and give the stretches that it ends."""
         self._number += 1
-        is_cut = self._is_cut(luma)
-        if is_cut:
+        if change is not Change.NONE:
             yield from self._end_sequence(self._number - 1, EndReason.CUT)
-        if self._sequence is None:
-            yield from self._look(luma, at_once=is_cut)
+        is_fade = change is Change.FADE
+        if self._gap is not None and self._gap.is_fade != is_fade:
+            yield from self._end_gap(self._number - 1)
+        if is_fade:
+            self._gap = self._gap or Stretch(self._number, self._number, is_fade=True)
+        elif self._sequence is None:
+            yield from self._look(luma, at_once=change is Change.CUT)
         else:
             yield from self._follow(self._sequence, luma)
 
@@ -135,23 +138,11 @@ class Tracker:
         yield from self._end_sequence(self._number, EndReason.END)
         yield from self._end_gap(self._number)
 
-    def _is_cut(self, luma: Plane) -> bool:
-        """Whether the picture has changed too much since the last frame, other than in exposure."""
-        # Few lines, and whole pixels to each of the thumbnail's: that tells as much, and is fast.
-        dy, dx = max(luma.shape[0] // _SIDE, 1), max(luma.shape[1] // _SIDE, 1)
-        lines = luma[: _SIDE * dy : dy, : _SIDE * dx]
-        small = cv2.resize(lines, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-        before, self._thumbnail = self._thumbnail, np.asarray(small, np.uint8)
-        if before is None:
-            return False
-        change = self._thumbnail.astype(np.int16) - before
-        return bool(np.abs(change - change.mean()).mean() / 255 > self._config.cut_threshold)
-
     def _look(self, luma: Plane, at_once: bool) -> Iterator[Stretch]:
         """Search for a face to begin a sequence with."""
         if self._gap is None:
-            self._gap = self._number
-        if at_once or (self._number - self._gap) % SEARCH_EVERY == 0:
+            self._gap = Stretch(self._number, self._number)
+        if at_once or (self._number - self._gap.first) % SEARCH_EVERY == 0:
             box = self._follower.start(luma)
             if box is not None:
                 yield from self._begin(box)
@@ -209,13 +200,14 @@ class Tracker:
         sequence.last += carried
         sequence.end_reason = reason
         self._sequence, self._faces, self._missed = None, None, False
-        self._gap = sequence.last + 1 if sequence.last < last else None
+        self._gap = Stretch(sequence.last + 1, last) if sequence.last < last else None
         yield sequence
 
     def _end_gap(self, last: int) -> Iterator[Stretch]:
-        if self._gap is not None and self._gap <= last:
-            yield Stretch(self._gap, last)
-        self._gap = None
+        gap, self._gap = self._gap, None
+        if gap is not None and gap.first <= last:
+            gap.last = last
+            yield gap
 
 
 def follow(frames: Iterable[Frame]) -> list[Box]:

@@ -14,6 +14,7 @@ from faceanim.config import load_params
 from faceanim.data.clips import read_clip
 from faceanim.data.video import probe, read_frames, write_video
 from faceanim.faces.cropping import Clip, crop_video
+from tests.videos import faded
 
 CONFIG = load_params(Path(__file__).parents[2] / "profiles/voxceleb.yaml").crop
 SMALLER = CONFIG.model_copy(update={"min_size": 128, "min_frames": 24})
@@ -86,9 +87,29 @@ def test_no_crop_spans_a_cut_between_two_people(shared, tmp_path):
     assert [row for row in accepted if row["first_frame"] // SCENE != row["last_frame"] // SCENE] == []
 
 
-def scene(video):
-    """A second of a clip on a canvas that all share, so that cuts differ in nothing but the picture."""
-    frames = islice(read_frames(video, "pyav"), 10, 10 + SCENE)
+@pytest.mark.parametrize("length", [6, 12])
+def test_no_crop_spans_a_fade_between_two_people(shared, tmp_path, length):
+    """Frames in which a fifth or more of another person is seen are in no crop."""
+    clips = sorted((shared / "faces/clips").glob("*/*"))
+    scenes = [scene(video, 60) for video in clips if probe(video).frames >= 70 and "noface" not in video.name]
+    frames, mixed = scenes[0], []
+    for following in scenes[1:]:
+        mixed += range(len(frames) - length + length // 5, len(frames) - length // 5)
+        frames = faded(frames, following, length)
+    write_video(tmp_path / "fades.mp4", frames, Fraction(25))
+    config = SMALLER.model_copy(update={"min_frames": 2, "min_size": 32})
+    rows = crop_video(tmp_path / "fades.mp4", [Clip("fades", 0.0, None, None, None)], config, tmp_path)
+    accepted = [row for row in rows if row["status"] == "ok"]
+    assert len(scenes) > 15
+    assert len(accepted) > 0.8 * len(scenes)
+    inside = [(row["first_frame"], row["last_frame"]) for row in accepted]
+    assert [number for number in mixed if any(first <= number <= last for first, last in inside)] == []
+    assert sum(row["reason"] == "fade" for row in rows) >= len(scenes) - 1
+
+
+def scene(video, count=SCENE):
+    """A second of a clip, or so many frames, on one canvas for all, so that nothing else tells them apart."""
+    frames = islice(read_frames(video, "pyav"), 10, 10 + count)
     return [cv2.resize(frame[: frame.shape[1]], (320, 320), interpolation=cv2.INTER_AREA) for frame in frames]
 
 

@@ -7,6 +7,7 @@ from faceanim.config import CropConfig
 from faceanim.data.pictures import RgbPicture
 from faceanim.faces.boxes import Box
 from faceanim.faces.detect import ViolaJones
+from faceanim.faces.shots import Change, shot_changes
 from faceanim.faces.track import MAX_MISSED, SEARCH_EVERY, TRACK_EVERY, Tracker, follow
 from faceanim.schemas import EndReason
 from tests.videos import head, moving, noise
@@ -34,7 +35,8 @@ def spans(stretches):
 
 def tracked(*parts, config=CONFIG, hint=None):
     tracker = Tracker(config, hint)
-    stretches = [s for frame in chain(*parts) for s in tracker.push(RgbPicture(frame).luma)]
+    changes = shot_changes(map(RgbPicture, chain(*parts)), config.cut_threshold)
+    stretches = [s for picture, change in changes for s in tracker.push(picture.luma, change)]
     stretches += tracker.finish()
     assert all(len(s.boxes) == len(s.seen) for s in stretches)
     assert all(len(s.boxes) in (0, s.last - s.first + 1) for s in stretches)
@@ -74,6 +76,32 @@ def test_a_cut_ends_a_sequence_though_the_face_stays():
 def test_another_exposure_is_no_cut():
     dark = (np.clip(frame.astype(int) - 20, 0, 255).astype(np.uint8) for frame in moving(8, (200, 202)))
     assert spans(tracked(moving(8, (200, 202)), dark)) == [(0, 15, True, EndReason.END)]
+
+
+def told(*changes):
+    """What becomes of a still face, if the frames have these changes."""
+    tracker, luma = Tracker(CONFIG), RgbPicture(SEEN[0]).luma
+    return spans([s for change in changes for s in tracker.push(luma, change)] + list(tracker.finish()))
+
+
+def test_a_fade_is_in_no_sequence():
+    assert told(*[Change.NONE] * 6, *[Change.FADE] * 4, *[Change.NONE] * 7) == [
+        (0, 5, True, EndReason.CUT),
+        (6, 9, False, None),
+        (10, 16, True, EndReason.END),
+    ]
+    assert told(*[Change.FADE] * 3, Change.CUT, *[Change.NONE] * 2, Change.FADE) == [
+        (0, 2, False, None),
+        (3, 5, True, EndReason.CUT),
+        (6, 6, False, None),
+    ]
+
+
+def test_frames_without_a_face_and_those_of_a_fade_are_told_apart():
+    tracker, blank = Tracker(CONFIG), RgbPicture(next(noise(1))).luma
+    changes = [Change.NONE] * 3 + [Change.FADE] * 2 + [Change.NONE] * 3
+    stretches = [s for change in changes for s in tracker.push(blank, change)] + list(tracker.finish())
+    assert [(s.first, s.last, s.is_fade) for s in stretches] == [(0, 2, False), (3, 4, True), (5, 7, False)]
 
 
 def test_max_frames_ends_a_sequence():

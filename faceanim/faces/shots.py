@@ -1,0 +1,104 @@
+"""Where one shot ends and the next begins: at once, in a cut, or in a fade from one picture to the other."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import islice
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from faceanim.data.pictures import Picture, Plane
+
+HALF_FADES = 4, 8
+"""A fade is looked for in frames so far before and behind its middle. It may be shorter, or as long as the
+picture changes enough in that time: of fades over 25 frames nearly all are seen, of 37 three of four."""
+LONGEST = 2 * max(HALF_FADES)
+"""Frames by which a change may be told late."""
+STRAIGHT = 0.2
+"""In a fade the middle picture is half of both ends, up to this share of the change between them. What moves
+is between its places, and not half in each: on real clips the share is above 0.27, in slow pans 0.25."""
+MAX_BYTES = 192 * 2**20
+"""Frames held at most: of larger ones than 4K some in a fade may pass."""
+
+_FINE, _COARSE = 128, 32
+"""Sides of the thumbnails that are compared. The coarse ones tell how much has changed; in them a slow pan
+looks like a fade, for it moves the picture by less than one of their pixels."""
+
+Thumbnail = npt.NDArray[np.float32]
+
+
+class _Thumbnails(NamedTuple):
+    coarse: Thumbnail
+    """(32, 32)."""
+    fine: Thumbnail
+    """(128, 128)."""
+
+
+class Change(Enum):
+    """What a frame is to its shot."""
+
+    NONE = auto()
+    CUT = auto()
+    """It is the first one of another shot."""
+    FADE = auto()
+    """It is between two shots, or close to that: where exactly a fade begins and ends is not seen."""
+
+
+@dataclass
+class _Held:
+    picture: Picture
+    change: Change
+
+
+def shot_changes(pictures: Iterable[Picture], threshold: float) -> Iterator[tuple[Picture, Change]]:
+    """Give each picture of a video with its change, some frames late.
+
+    Args:
+        pictures: consecutive frames of one size.
+        threshold: mean change of brightness, as a share of its range, that makes a cut from one frame to
+            the next, and a fade over twice `HALF_FADES` frames.
+    """
+    held: deque[_Held] = deque()
+    thumbnails: deque[_Thumbnails] = deque(maxlen=LONGEST + 1)
+    for picture in pictures:
+        thumbnails.append(_thumbnails(picture.luma))
+        held.append(_Held(picture, Change.CUT if _is_cut(thumbnails, threshold) else Change.NONE))
+        for half in HALF_FADES:
+            if _is_fade(thumbnails, half, threshold):
+                for each in islice(reversed(held), 1, 2 * half):
+                    each.change = Change.FADE
+        while len(held) >= LONGEST or len(held) * picture.nbytes > MAX_BYTES:
+            first = held.popleft()
+            yield first.picture, first.change
+    yield from ((each.picture, each.change) for each in held)
+
+
+def _thumbnails(luma: Plane) -> _Thumbnails:
+    """What tells whether the picture changes, other than in exposure: brightness about its mean."""
+    fine = cv2.resize(luma, (_FINE, _FINE), interpolation=cv2.INTER_LINEAR)  # sharp: four pixels make one
+    fine = cv2.subtract(fine, cv2.mean(fine), dtype=cv2.CV_32F)
+    coarse = cv2.resize(fine, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA)
+    return _Thumbnails(np.asarray(coarse), np.asarray(fine))
+
+
+def _change(one: Thumbnail, other: Thumbnail) -> float:
+    return float(cv2.norm(one, other, cv2.NORM_L1) / (255 * one.size))
+
+
+def _is_cut(thumbnails: deque[_Thumbnails], threshold: float) -> bool:
+    return len(thumbnails) > 1 and _change(thumbnails[-2].coarse, thumbnails[-1].coarse) > threshold
+
+
+def _is_fade(thumbnails: deque[_Thumbnails], half: int, threshold: float) -> bool:
+    """Whether the frame that many before the last one lies in a fade."""
+    if len(thumbnails) <= 2 * half:
+        return False
+    before, middle, behind = thumbnails[-1 - 2 * half], thumbnails[-1 - half], thumbnails[-1]
+    if _change(before.coarse, behind.coarse) <= threshold:
+        return False
+    mixture = np.asarray(cv2.addWeighted(before.fine, 0.5, behind.fine, 0.5, 0))
+    return _change(middle.fine, mixture) < STRAIGHT * _change(before.fine, behind.fine)

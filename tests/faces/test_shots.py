@@ -1,0 +1,105 @@
+"""Cuts and fades between pictures, and what is none though much moves."""
+
+from itertools import islice
+
+import cv2
+import numpy as np
+import pytest
+
+from faceanim.data.pictures import RgbPicture
+from faceanim.data.video import probe, read_frames, read_pictures
+from faceanim.faces import shots
+from faceanim.faces.shots import LONGEST, Change, shot_changes
+from tests.videos import faded, moving, noise
+
+THRESHOLD = 0.04
+COUNT = 60
+"""Frames of each shot, before they are joined."""
+
+
+def changes(frames):
+    return [change for _, change in shot_changes(map(RgbPicture, frames), THRESHOLD)]
+
+
+def shot(x, flip=False):
+    return [np.ascontiguousarray(frame[::-1] if flip else frame) for frame in moving(COUNT, x)]
+
+
+def test_every_picture_is_given_in_order_with_its_change():
+    frames = [*shot((200, 210)), *noise(COUNT)]
+    given = list(shot_changes(map(RgbPicture, frames), THRESHOLD))
+    assert all(picture.frame is frame for (picture, _), frame in zip(given, frames, strict=True))
+    assert [number for number, (_, change) in enumerate(given) if change is Change.CUT] == [COUNT]
+    assert Change.FADE not in changes(frames)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, LONGEST, LONGEST + 1])
+def test_short_videos_lose_nothing(count):
+    assert changes(list(noise(count))) == [Change.NONE] * count
+
+
+@pytest.mark.parametrize("length", [5, 8, 12, 25])
+def test_what_is_mixed_of_two_shots_is_a_fade(length):
+    found = changes(faded(shot((195, 210)), shot((230, 210), flip=True), length))
+    begin, end = COUNT - length, COUNT
+    assert set(found[begin + 2 : end - 2]) == {Change.FADE}
+    assert Change.FADE not in found[: begin - LONGEST] + found[end + LONGEST :]
+    assert Change.CUT not in found
+
+
+def test_another_exposure_is_no_change():
+    frames = shot((200, 205))
+    dark = [np.clip(frame.astype(int) - 20, 0, 255).astype(np.uint8) for frame in frames]
+    assert set(changes(frames + dark)) == {Change.NONE}
+
+
+def test_what_moves_is_no_fade():
+    assert set(changes(shot((60, 340)))) == {Change.NONE}
+
+
+def test_of_huge_frames_few_are_held(monkeypatch):
+    frames = faded(shot((195, 210)), shot((230, 210), flip=True), 12)
+    monkeypatch.setattr(shots, "MAX_BYTES", 3 * frames[0].nbytes)
+    ahead = 0
+
+    def read():
+        nonlocal ahead
+        for frame in frames:
+            ahead += 1
+            yield RgbPicture(frame)
+
+    for number, _ in enumerate(shot_changes(read(), THRESHOLD), start=1):
+        assert ahead - number <= 3
+    assert number == len(frames)
+
+
+def test_real_talkers_move_and_do_not_fade(shared):
+    for video in sorted((shared / "faces/clips").glob("*/*")):
+        pictures = islice(read_pictures(video, probe(video), "pyav"), 400)
+        found = [change for _, change in shot_changes(pictures, THRESHOLD)]
+        assert set(found) == {Change.NONE}, video.name
+
+
+@pytest.mark.parametrize("length", [6, 12, 25])
+def test_fades_between_real_talkers_are_seen(shared, length):
+    clips = sorted((shared / "faces/clips").glob("*/*"))
+    scenes = [talk(video) for video in clips if probe(video).frames > COUNT]
+    pairs = list(zip(scenes, scenes[1:] + scenes[:1], strict=True))
+    missed = [
+        number for number, pair in enumerate(pairs) if not is_seen(changes(faded(*pair, length)), length)
+    ]
+    assert len(pairs) > 15
+    assert missed == []
+
+
+def talk(video):
+    return [
+        cv2.resize(frame[: frame.shape[1]], (160, 160)) for frame in islice(read_frames(video, "pyav"), COUNT)
+    ]
+
+
+def is_seen(found, length):
+    """Whether no frame that shows a fifth or more of either shot is left in one."""
+    shares = np.arange(1, length + 1) / (length + 1)
+    mixed = [number for number, share in enumerate(shares, start=COUNT - length) if 0.2 < share < 0.8]
+    return all(found[number] is Change.FADE for number in mixed)
