@@ -89,7 +89,7 @@ class CropConfig(Section):
     """Room added on each side of the smallest box that holds all the boxes, as a share of its side."""
     cut_threshold: Fraction
     """A cut is where two neighbouring frames, small and grey, differ by more in the mean (0 to 1); a fade,
-    where frames half a second apart do, and those between are mixtures of both."""
+    where frames some way apart do, and those between are mixtures of both."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)]
     decoder: Literal["pyav", "decord"]
     """decord gives the same frames at half the speed, and has no wheels beyond x86-64 Linux and Windows."""

@@ -29,7 +29,6 @@ _BT601 = (0.299, 0.114)
 _LUMA_WEIGHTS = {1: (0.2126, 0.0722), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 """Of red and blue, by FFmpeg's number of the matrix; all others, and what does not say, are BT.601's."""
 
-
 _BLOCK = 32 * 2**20
 """Bytes; the system gives out a block of that size in huge pages."""
 _MOST_SPARE = 8
@@ -43,9 +42,8 @@ class Memory:
     small pieces, on some machines, a third as long as to decode one.
     """
 
-    _spare: ClassVar[deque[memoryview]] = deque(
-        maxlen=_MOST_SPARE
-    )  # one for all: the next video wants them too
+    # One for all of a process: the next video wants them too.
+    _spare: ClassVar[deque[memoryview]] = deque(maxlen=_MOST_SPARE)
 
     def __init__(self) -> None:
         self._free = np.empty(0, np.uint8)  # what is left of the block in use

@@ -147,9 +147,8 @@ class _Cropper:
         if not missing:
             return
         time, begin = self._kept.time(first), self._first + first
-        for picture in read_pictures(
-            self._video, self._info, self._config.decoder, begin, begin + missing, time
-        ):
+        decoder = self._config.decoder
+        for picture in read_pictures(self._video, self._info, decoder, begin, begin + missing, time):
             missing -= 1
             yield picture, box
         if missing:
