@@ -79,7 +79,7 @@ def read_frame(path: Path, offset: int, length: int) -> Frame:
         FaceanimError: the file is gone, or has no JPEG there.
     """
     with _opened(path) as file:
-        return _frame(file, offset, length)
+        return _decoded(file, offset, length)
 
 
 def stream_clip(
@@ -87,8 +87,9 @@ def stream_clip(
 ) -> Iterator[Frame | Plane]:
     """The frames whose JPEGs lie there, one at a time: RGB, or only their brightness; see `read_clip`."""
     with _opened(path) as file:
+        mode = cv2.IMREAD_GRAYSCALE if luma else cv2.IMREAD_COLOR_RGB
         for place in zip(offsets, lengths, strict=True):
-            yield _decoded(file, *place, cv2.IMREAD_GRAYSCALE) if luma else _frame(file, *place)
+            yield _decoded(file, *place, mode)
 
 
 def read_clip(path: Path, offsets: Sequence[int], lengths: Sequence[int]) -> Frame:
@@ -98,7 +99,7 @@ def read_clip(path: Path, offsets: Sequence[int], lengths: Sequence[int]) -> Fra
         FaceanimError: the file is gone, or has no JPEG at one of the places.
     """
     with _opened(path) as file:
-        return np.stack([_frame(file, *place) for place in zip(offsets, lengths, strict=True)])
+        return np.stack([_decoded(file, *place) for place in zip(offsets, lengths, strict=True)])
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -108,12 +109,7 @@ def _opened(path: Path) -> BinaryIO:
         raise FaceanimError(f"{path} is missing; run the stage that writes it (`dvc repro crop`)") from None
 
 
-def _frame(file: BinaryIO, offset: int, length: int) -> Frame:
-    bgr = _decoded(file, offset, length, cv2.IMREAD_COLOR)
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def _decoded(file: BinaryIO, offset: int, length: int, mode: int) -> Frame | Plane:
+def _decoded(file: BinaryIO, offset: int, length: int, mode: int = cv2.IMREAD_COLOR_RGB) -> Frame | Plane:
     file.seek(offset)
     jpeg = file.read(length)
     image = None
