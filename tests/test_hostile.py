@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
-import cv2
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from faceanim.config import RunConfig
 from faceanim.data.clips import read_clip
 from faceanim.data.ids import join_ids, safe_id
 from faceanim.data.pictures import RgbPicture
@@ -24,7 +22,6 @@ from faceanim.faces.crop import FRAGMENT
 from faceanim.faces.framing import cut_out
 from faceanim.faces.landmark_tables import load_landmarks
 from faceanim.schemas import CROPS, DOWNLOAD, INDEX, Reason, Status
-from faceanim.shards import Work, process_map
 from faceanim.tables import read_rows, write_table
 from tests.conftest import SHARED
 from tests.data.hostile import good_files, hostile_files
@@ -285,18 +282,3 @@ def test_a_decoder_that_crashes_costs_its_own_file_only(ran, tmp_path):
     reasons = {row["reason"] for row in made}
     assert Reason.CRASHED in reasons <= set(Reason)
     assert spans_of_good(made) == [(0, 11, "none")] * 9
-
-
-def stretch(side):
-    """A picture of that side, in pixels."""
-    return cv2.resize(np.zeros((8, 8), np.uint8), (side, side)).shape[0]
-
-
-def give_up(side, reason):
-    return reason
-
-
-def test_opencv_without_memory_is_a_reason_like_any_other():
-    run = RunConfig(workers=1, shard_size=1, item_timeout_s=60, worker_memory_mb=MEMORY_MB)
-    made = list(process_map(run)(Work("stretch", stretch, give_up), [[16], [40_000], [32]]))
-    assert made == [[16], [Reason.OUT_OF_MEMORY], [32]]

@@ -4,6 +4,8 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import psutil
 import pytest
 
@@ -81,3 +83,14 @@ def test_a_broken_set_up_ends_the_run():
     work = Work("test", behave, give_up)
     with pytest.raises(OSError, match="disk is full"):
         list(process_map(RUN)(work, [["a", "raise"]]))
+
+
+def stretch(side):
+    """A picture of that side, in pixels."""
+    return cv2.resize(np.zeros((8, 8), np.uint8), (side, side)).shape[0]
+
+
+def test_opencv_without_memory_is_a_reason_like_any_other():
+    run = RUN.model_copy(update={"workers": 1, "item_timeout_s": 60})
+    made = list(process_map(run)(Work("stretch", stretch, give_up), [[16], [40_000], [32]]))
+    assert made == [[16], [Reason.OUT_OF_MEMORY], [32]]

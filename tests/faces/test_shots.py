@@ -5,6 +5,7 @@ from itertools import islice
 import cv2
 import numpy as np
 import pytest
+from skimage.data import astronaut
 
 from faceanim.data.pictures import RgbPicture
 from faceanim.data.video import probe, read_frames, read_pictures
@@ -55,6 +56,15 @@ def test_another_exposure_is_no_change():
 
 def test_what_moves_is_no_fade():
     assert set(changes(shot((60, 340)))) == {Change.NONE}
+
+
+@pytest.mark.parametrize("share", [0.0005, 0.001, 0.002, 0.004])
+def test_a_slow_pan_is_no_fade(share):
+    """It goes on for long, and each thing in it moves by little: in small thumbnails that looks mixed."""
+    portrait = astronaut()
+    places = [np.float32([[1, 0, -number * share * 512], [0, 1, 0]]) for number in range(COUNT)]
+    frames = [cv2.warpAffine(portrait, place, (400, 400)) for place in places]
+    assert set(changes(frames)) == {Change.NONE}
 
 
 def test_of_huge_frames_few_are_held(monkeypatch):
