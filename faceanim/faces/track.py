@@ -1,8 +1,8 @@
 """Following a face through a video, and where one sequence ends and the next begins (paper, section 4).
 
 A box is found in a sequence's first frame and the face followed until it has moved too far from there; then
-the same again from that frame on, to the video's end. One pass, one frame in memory. Viola-Jones looks at
-every fourth frame, near the last box, and the boxes between are interpolated: it is most of the work.
+the same again from that frame on, to the video's end. One pass, one frame in memory. Viola-Jones, which is
+slow, looks at every fourth frame, near the last box, and the boxes between are interpolated.
 """
 
 from collections.abc import Iterable, Iterator
