@@ -22,7 +22,7 @@ STRAIGHT = 0.2
 """In a fade the middle picture is half of both ends, up to this share of the change between them. What moves
 is between its places, and not half in each: on real clips the share is above 0.27, in slow pans 0.25."""
 MAX_BYTES = 192 * 2**20
-"""Of the frames held: where frames are larger than 4K fewer are held, and the first ones of a fade may pass."""
+"""Of the frames held: of larger ones than 4K fewer are held, and the first ones of a fade may pass."""
 
 _FINE, _COARSE = 128, 32
 """Sides of the thumbnails that are compared. The coarse ones tell how much has changed; in them a slow pan
