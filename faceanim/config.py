@@ -14,6 +14,9 @@ from ruamel.yaml.error import YAMLError
 
 from faceanim.errors import FaceanimError
 
+GUIDED_KEYPOINTS = 10
+"""Keypoints that the landmarks can guide; `faceanim.faces.guides` says by which."""
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -114,6 +117,8 @@ class AnimationModelConfig(Section):
     size: Positive
     """Side of the frames, in pixels."""
     keypoints: Positive
+    jacobians: bool
+    """Each keypoint moves its surroundings by an affine motion (Siarohin et al., 2019), not a translation."""
     motion_size: Positive
     """Side of the frames on which keypoints and dense motion are found, in pixels."""
     encoder: Literal["resnet18", "resnet34", "resnet50"]
@@ -142,12 +147,20 @@ class LossWeights(Section):
 
     perceptual: NonNegative
     """Eq. 3, on VGG-19; needs its weights."""
+    perceptual_scales: Annotated[int, Field(ge=1, le=4)]
+    """Images of the pyramid over which eq. 3 is summed; 1 is the paper's."""
     pixel: NonNegative
     """L1 on an image pyramid: what stands in where VGG-19's weights can't be had."""
     adversarial: NonNegative
     """Eq. 5."""
+    feature_matching: NonNegative
+    """The discriminator's features of the prediction are those of the driving frame; needs `adversarial`."""
     equivariance: NonNegative
     """Keypoints follow a known warp (Siarohin et al., 2019, eq. 9)."""
+    jacobian: NonNegative
+    """Their jacobians do too (eq. 11); needs `model.jacobians` and `equivariance`."""
+    landmarks: NonNegative
+    """Ten keypoints lie on the cached landmarks of eyes, mouth, nose, chin and jaw."""
 
 
 class OptimizerConfig(Section):
@@ -164,6 +177,23 @@ class OptimizerConfig(Section):
     """Largest rate the SGD phase may learn."""
 
 
+class AugmentConfig(Section):
+    """How training pairs are varied, both frames alike; 0 and false leave them as they are."""
+
+    mirror: bool
+    """Left and right change in half of the pairs."""
+    rotation: NonNegative
+    """Largest turn, in degrees."""
+    scale: NonNegative
+    """Largest growth, and its inverse the largest shrinkage: 0.1 is 10 %."""
+    stretch: NonNegative
+    """The same of the width alone."""
+    shift: Fraction
+    """Largest shift, as a share of the side."""
+    colour: Fraction
+    """Changes of light and skin: gamma, gain and offset."""
+
+
 class TrainAnimationConfig(Section):
     """Training of keypoint detector, dense motion, generator and discriminator."""
 
@@ -171,12 +201,26 @@ class TrainAnimationConfig(Section):
     steps: Positive
     batch_size: Positive
     encoder_weights: Literal["imagenet", "none"]
+    pair_candidates: Positive
+    """Driving frames drawn for a pair, of which the one farthest from the source is taken; 1 is the paper."""
+    augment: AugmentConfig
     losses: LossWeights
     optimizer: OptimizerConfig
     discriminator_channels: Positive
     log_every: Positive
     checkpoint_every: Positive
     model: AnimationModelConfig
+
+    @model_validator(mode="after")
+    def _losses_have_what_they_need(self) -> "TrainAnimationConfig":
+        losses = self.losses
+        if losses.jacobian > 0 and not (self.model.jacobians and losses.equivariance > 0):
+            raise ValueError("losses.jacobian needs model.jacobians and losses.equivariance")
+        if losses.feature_matching > 0 and losses.adversarial == 0:
+            raise ValueError("losses.feature_matching needs losses.adversarial")
+        if losses.landmarks > 0 and self.model.keypoints < GUIDED_KEYPOINTS:
+            raise ValueError(f"losses.landmarks needs model.keypoints to be {GUIDED_KEYPOINTS} or more")
+        return self
 
 
 class SuperResolutionModelConfig(Section):

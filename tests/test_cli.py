@@ -44,7 +44,7 @@ def faceanim(folder, *arguments, **environment):
         (("animate", "face.png", "text.mp4", "out.mp4", "--model", "nowhere"), "nowhere"),
         (("animate", "face.png", "text.mp4", "out.mp4"), "params.yaml is missing"),
         (("models",), "params.yaml is missing"),
-        (("profile", "paper"), "no profile is called 'paper'"),
+        (("profile", "none"), "no profile is called 'none'"),
     ],
 )
 def test_a_mistake_is_one_line_and_a_non_zero_exit(folder, arguments, says):

@@ -11,7 +11,7 @@ PROJECT = Path(__file__).parents[1]
 PROFILES = PROJECT / "profiles"
 
 
-@pytest.mark.parametrize("name", ["sample", "voxceleb"])
+@pytest.mark.parametrize("name", ["paper", "sample", "voxceleb"])
 def test_shipped_profiles_are_valid(name):
     load_params(PROFILES / f"{name}.yaml")
 

@@ -4,13 +4,22 @@ from pathlib import Path
 
 import torch
 
-from faceanim.config import AnimationModelConfig, SuperResolutionModelConfig
+from faceanim.config import (
+    AnimationModelConfig,
+    AugmentConfig,
+    LossWeights,
+    OptimizerConfig,
+    SuperResolutionModelConfig,
+    TrainAnimationConfig,
+)
+from faceanim.data.pairs import PairBatch
 from faceanim.models.build import build_animation, build_super_resolution
 from faceanim.models.storage import save_animation, save_super_resolution
 
 ANIMATION = AnimationModelConfig(
     size=64,
     keypoints=4,
+    jacobians=False,
     motion_size=64,
     encoder="resnet18",
     decoder_channels=(16, 8, 8, 8, 8),
@@ -22,7 +31,41 @@ ANIMATION = AnimationModelConfig(
     generator_downs=1,
     generator_blocks=1,
 )
+NO_LOSSES = LossWeights(
+    perceptual=0.0,
+    perceptual_scales=1,
+    pixel=0.0,
+    adversarial=0.0,
+    feature_matching=0.0,
+    equivariance=0.0,
+    jacobian=0.0,
+    landmarks=0.0,
+)
+UNCHANGED = AugmentConfig(mirror=False, rotation=0.0, scale=0.0, stretch=0.0, shift=0.0, colour=0.0)
+AUGMENT = AugmentConfig(mirror=True, rotation=10.0, scale=0.1, stretch=0.05, shift=0.05, colour=0.2)
+TRAINING = TrainAnimationConfig(
+    seed=0,
+    steps=6,
+    batch_size=2,
+    encoder_weights="none",
+    pair_candidates=1,
+    augment=AUGMENT,
+    losses=NO_LOSSES.model_copy(update={"pixel": 10.0, "adversarial": 0.1, "equivariance": 1.0}),
+    # The tolerance lets SWATS switch as soon as its mean is formed: in the middle of the run.
+    optimizer=OptimizerConfig(name="swats", lr=1e-3, beta1=0.9, beta2=0.75, swats_eps=1e9, sgd_lr_cap=0.01),
+    discriminator_channels=4,
+    log_every=2,
+    checkpoint_every=2,
+    model=ANIMATION.model_copy(update={"motion_size": 32}),
+)
 SUPER_RESOLUTION = SuperResolutionModelConfig(factor=2, channels=4)
+
+
+def random_batch(batch: int = 2, size: int = 64, guides: int = 0) -> PairBatch:
+    """Pairs of noise, and places for their guided keypoints."""
+    frames = torch.rand(2, batch, 3, size, size)
+    places = torch.rand(2, batch, guides, 2) * 2 - 1
+    return PairBatch(*frames, *places)
 
 
 def save_models(folder: Path, seed: int = 0) -> Path:

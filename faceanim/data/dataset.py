@@ -1,5 +1,6 @@
-"""Pairs of frames for training, with their landmarks, read straight from the crops' files."""
+"""Frames for training, with their landmarks, read straight from the crops' files."""
 
+from functools import partial
 from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -96,12 +97,24 @@ class CropFrames:
         self._cache: dict[int, Frame] = {}
         self._cached_bytes = 0
 
-    def pair(self, rng: np.random.Generator) -> Pair:
-        """Two different frames of one crop."""
+    def pair(self, rng: np.random.Generator, candidates: int = 1) -> Pair:
+        """Two different frames of one crop.
+
+        Args:
+            rng: what decides.
+            candidates: driving frames drawn, of which the one whose landmarks are farthest from the source's
+                is taken: pairs far apart in pose and expression. Landmarks are needed where it is above 1.
+        """
         crop = self.crops[rng.integers(len(self.crops))]
-        source, driving = (int(number) for number in rng.choice(crop.frames, size=2, replace=False))
+        count = min(1 + candidates, len(crop.frames))
+        source, *others = (int(number) for number in rng.choice(crop.frames, size=count, replace=False))
+        driving = others[0] if len(others) == 1 else max(others, key=partial(self._distance, source))
         frames = self.frame(crop, source), self.frame(crop, driving)
         return Pair(*frames, self.points(source), self.points(driving))
+
+    def _distance(self, first: int, second: int) -> float:
+        assert self._points is not None, "landmarks are needed to tell which frames are far apart"
+        return float(np.abs(self._points[first] - self._points[second]).mean())
 
     def single(self, rng: np.random.Generator) -> Frame:
         """One frame: (H, W, 3), RGB in [0, 255]."""
@@ -182,25 +195,6 @@ def read_points(
     return detected, points
 
 
-class PairBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Batches of source and driving frames; the one at a step depends on (seed, step) alone.
-
-    So a run that resumes needs no sampler's state, and workers may fetch steps in any order.
-    """
-
-    def __init__(self, frames: CropFrames, batch_size: int, seed: int) -> None:
-        self.frames = frames
-        self.batch_size = batch_size
-        self.seed = seed
-
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Source and driving, (B, 3, H, W) each, RGB in [0, 1], augmented alike."""
-        rng = np.random.default_rng((self.seed, step))
-        pairs = [augment(*self.frames.pair(rng)[:2], rng) for _ in range(self.batch_size)]
-        source, driving = zip(*pairs, strict=True)
-        return to_tensor(np.stack(source)), to_tensor(np.stack(driving))
-
-
 class FrameBatches(Dataset[Tensor]):
     """Batches of single frames; the one at a step depends on (seed, step) alone."""
 
@@ -216,47 +210,9 @@ class FrameBatches(Dataset[Tensor]):
         return to_tensor(np.stack([mirror(frame) if rng.random() < 0.5 else frame for frame in frames]))
 
 
-def augment(source: Frame, driving: Frame, rng: np.random.Generator) -> tuple[Frame, Frame]:
-    """Mirror, move and tint a pair; both frames in the same way, for the motion between them must stay."""
-    if rng.random() < 0.5:
-        source, driving = mirror(source), mirror(driving)
-    matrix = random_similarity(source.shape[0], rng)
-    tint = random_tint(rng)
-    return tinted(moved(source, matrix), *tint), tinted(moved(driving, matrix), *tint)
-
-
 def mirror(frame: Frame) -> Frame:
     """Left and right changed."""
     return np.asarray(cv2.flip(frame, 1), np.uint8)
-
-
-def random_similarity(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A turn of up to 10 degrees, a scale of up to 10 % and a shift of up to 5 %: a (2, 3) matrix."""
-    centre = (size - 1) / 2
-    matrix = cv2.getRotationMatrix2D((centre, centre), rng.uniform(-10, 10), rng.uniform(0.9, 1.1))
-    matrix[:, 2] += rng.uniform(-0.05, 0.05, size=2) * size
-    return np.asarray(matrix, np.float64)
-
-
-def moved(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
-    """The frame under an affine matrix, its border repeated."""
-    height, width = frame.shape[:2]
-    return np.asarray(
-        cv2.warpAffine(frame, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
-
-
-def random_tint(rng: np.random.Generator) -> tuple[NDArray[np.float64], float]:
-    """A gain for each channel and an offset, of 255: mild changes of light and skin."""
-    gain = rng.uniform(0.8, 1.2) * rng.uniform(0.9, 1.1, size=3)
-    return gain, rng.uniform(-20, 20)
-
-
-def tinted(frame: Frame, gain: NDArray[np.float64], offset: float) -> Frame:
-    """Each channel times its gain, plus the offset, about mid-grey."""
-    values = np.arange(256)[:, None]
-    table = np.clip((values - 127.5) * gain + 127.5 + offset, 0, 255).astype(np.uint8)
-    return np.asarray(cv2.LUT(frame, table[None]), np.uint8)
 
 
 def to_tensor(frames: Frame) -> Tensor:

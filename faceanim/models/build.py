@@ -12,11 +12,12 @@ from faceanim.models.super_resolution import SuperResolution
 
 def build_animation(config: AnimationModelConfig) -> AnimationModel:
     """The animation model with random weights, in training mode."""
-    unet = keypoint_unet(config.encoder, config.decoder_channels, config.keypoints)
+    maps = config.keypoints * (5 if config.jacobians else 1)
+    unet = keypoint_unet(config.encoder, config.decoder_channels, maps)
     motion = Hourglass(4 * (config.keypoints + 1), config.motion_channels, config.motion_blocks)
     painter = Hourglass(5, config.generator_channels, config.generator_downs, config.generator_blocks)
     return AnimationModel(
-        keypoint_detector=KeypointDetector(unet, config.temperature),
+        keypoint_detector=KeypointDetector(unet, config.keypoints, config.temperature),
         dense_motion=DenseMotion(motion, config.keypoints, config.kp_variance),
         generator=Generator(painter),
         motion_size=config.motion_size,

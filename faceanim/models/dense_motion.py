@@ -1,7 +1,8 @@
 """Dense motion (figure 2): from the source and two sets of keypoints to one motion per pixel, F_n.
 
-After Siarohin et al. (2019), section 3.2, of zero order: each keypoint moves its neighbourhood by a
-translation, and a network decides which keypoint, or the still background, each pixel follows.
+After Siarohin et al. (2019), section 3.2: each keypoint moves its neighbourhood by a translation, or where it
+has a jacobian by an affine motion, and a network decides which keypoint, or the still background, each pixel
+follows.
 """
 
 import torch
@@ -54,9 +55,14 @@ class DenseMotion(nn.Module):
 
 def sparse_motions(kp_source: Keypoints, kp_driving: Keypoints, height: int, width: int) -> Tensor:
     """The motion that each keypoint stands for, the still background first: (B, K + 1, height, width, 2)."""
-    shift = kp_source.value - kp_driving.value
-    shift = torch.cat((torch.zeros_like(shift[:, :1]), shift), dim=1)
-    return identity_grid(height, width, like=shift) + shift[:, :, None, None, :]
+    grid = identity_grid(height, width, like=kp_source.value)
+    from_keypoint = grid - kp_driving.value[:, :, None, None, :]
+    if kp_source.jacobian is not None and kp_driving.jacobian is not None:
+        # Their eq. 4: J_source J_driving^-1 (z - driving) + source.
+        affine = kp_source.jacobian @ torch.linalg.inv(kp_driving.jacobian)
+        from_keypoint = from_keypoint @ affine.transpose(-1, -2)[:, :, None]
+    motions = from_keypoint + kp_source.value[:, :, None, None, :]
+    return torch.cat((grid.expand(len(motions), 1, -1, -1, -1), motions), dim=1)
 
 
 def gaussians(keypoints: Keypoints, height: int, width: int, variance: float) -> Tensor:

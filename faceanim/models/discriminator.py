@@ -1,9 +1,22 @@
 """Discriminator of eq. 4 and 5: a score for each patch (PatchGAN, Isola et al., 2017)."""
 
 from itertools import pairwise
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+
+
+class Judgement(NamedTuple):
+    """What the discriminator makes of a batch of frames.
+
+    Attributes:
+        score: (B, 1, H / 8, W / 8), towards 1 where they look real.
+        features: after each of the three layers, (B, C, H / 2, W / 2) and smaller.
+    """
+
+    score: Tensor
+    features: tuple[Tensor, ...]
 
 
 class Discriminator(nn.Module):
@@ -15,12 +28,19 @@ class Discriminator(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise((3, channels, 2 * channels, 4 * channels)):
-            layers += [spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(4 * channels, 1, 3, padding=1)))
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)
+            )
+            for inputs, outputs in pairwise((3, channels, 2 * channels, 4 * channels))
+        )
+        self.last = spectral_norm(nn.Conv2d(4 * channels, 1, 3, padding=1))
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Score frames (B, 3, H, W) in [0, 1]: (B, 1, H / 8, W / 8), towards 1 where they look real."""
-        score: Tensor = self.layers(2 * image - 1)
-        return score
+    def forward(self, image: Tensor) -> Judgement:
+        """Judge frames (B, 3, H, W) in [0, 1]."""
+        features = []
+        out = 2 * image - 1
+        for layer in self.layers:
+            out = layer(out)
+            features.append(out)
+        return Judgement(self.last(out), tuple(features))

@@ -5,12 +5,11 @@ from torch import Tensor, nn
 
 from faceanim.models.layers import Hourglass
 
-MASK_BIAS = 2.0
-"""Where the occlusion map starts, before its sigmoid: 0.88, near the warp, with gradient left for R."""
-
 
 class Generator(nn.Module):
     """From the warped source and the deformation to R_n and the occlusion map M_n.
+
+    R_n is what the network adds to the warped source, so that what is seen need not be painted again.
 
     Args:
         hourglass: takes 5 channels: E_n and F_n.
@@ -22,8 +21,7 @@ class Generator(nn.Module):
         self.last = nn.Conv2d(hourglass.outputs, 4, 7, padding=3)
         # Training starts at the copy-the-source baseline instead of 12 dB below it.
         nn.init.zeros_(self.last.weight)
-        with torch.no_grad():
-            self.last.bias.copy_(torch.tensor([0.0, 0.0, 0.0, MASK_BIAS]))  # type: ignore[union-attr]
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(self, warped: Tensor, deformation: Tensor) -> tuple[Tensor, Tensor]:
         """Generate.
@@ -33,8 +31,8 @@ class Generator(nn.Module):
             deformation: F_n, (B, H, W, 2) in [-1, 1].
 
         Returns:
-            R_n (B, 3, H, W) and M_n (B, 1, H, W), both in [0, 1].
+            R_n (B, 3, H, W), about [0, 1] but not clamped, and M_n (B, 1, H, W) in [0, 1].
         """
         features = self.hourglass(torch.cat((warped, deformation.permute(0, 3, 1, 2)), dim=1))
-        out = self.last(features).sigmoid()
-        return out[:, :3], out[:, 3:]
+        out = self.last(features)
+        return warped + out[:, :3], out[:, 3:].sigmoid()

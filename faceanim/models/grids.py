@@ -41,3 +41,11 @@ def resize_grid(grid: Tensor, height: int, width: int) -> Tensor:
 def shrink(image: Tensor, size: int) -> Tensor:
     """Resize square images by averaging areas: (B, C, H, H) to (B, C, size, size)."""
     return image if image.shape[-1] == size else F.interpolate(image, (size, size), mode="area")
+
+
+def pyramid(image: Tensor, levels: int) -> list[Tensor]:
+    """The image (B, C, H, W) and its averages, each half the side of the one before."""
+    images = [image]
+    while len(images) < levels:
+        images.append(F.avg_pool2d(images[-1], 2))
+    return images

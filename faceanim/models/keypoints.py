@@ -37,16 +37,18 @@ class KeypointDetector(nn.Module):
     """Finds K keypoints, each the centre of mass of its own heatmap.
 
     Args:
-        unet: (B, 3, h, w) to (B, K, h, w), unnormalised.
+        unet: (B, 3, h, w) to (B, K, h, w), unnormalised; to (B, 5 * K, h, w) where it also gives jacobians.
+        keypoints: K.
         temperature: of the softmax; smaller is sharper.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, unet: nn.Module, temperature: float) -> None:
+    def __init__(self, unet: nn.Module, keypoints: int, temperature: float) -> None:
         super().__init__()
         self.unet = unet
+        self.keypoints = keypoints
         self.temperature = temperature
         # ImageNet's statistics, which pretrained encoders expect.
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
@@ -54,9 +56,12 @@ class KeypointDetector(nn.Module):
 
     def forward(self, image: Tensor) -> Keypoints:
         """Find the keypoints of frames (B, 3, h, w), RGB in [0, 1], h and w multiples of 32."""
-        logits = self.unet((image - self.mean) / self.std)
-        heatmap = spatial_softmax2d(logits, temperature=self.temperature)
-        return Keypoints(soft_argmax(heatmap))
+        maps = self.unet((image - self.mean) / self.std)
+        logits, affine = maps[:, : self.keypoints], maps[:, self.keypoints :]
+        # In float32 also under autocast: eight bits of mantissa are two pixels of 512.
+        heatmap = spatial_softmax2d(logits.float().contiguous(), temperature=self.temperature)
+        jacobian = local_jacobian(heatmap, affine.float()) if affine.shape[1] else None
+        return Keypoints(soft_argmax(heatmap), jacobian)
 
 
 def soft_argmax(heatmap: Tensor) -> Tensor:
@@ -65,13 +70,29 @@ def soft_argmax(heatmap: Tensor) -> Tensor:
     return position
 
 
-def keypoint_unet(encoder: str, decoder_channels: Sequence[int], keypoints: int) -> nn.Module:
+def local_jacobian(heatmap: Tensor, affine: Tensor) -> Tensor:
+    """The affine motion near each keypoint (Siarohin et al., 2019, section 3.1): I plus a map's mean.
+
+    Args:
+        heatmap: (B, K, h, w), which sums to 1 over space.
+        affine: (B, 4 * K, h, w): how the motion at each pixel differs from the identity.
+
+    Returns:
+        (B, K, 2, 2).
+    """
+    batch, count, height, width = heatmap.shape
+    maps = affine.view(batch, count, 2, 2, height, width)
+    mean = (heatmap[:, :, None, None] * maps).sum(dim=(-2, -1))
+    return mean + torch.eye(2, device=mean.device)
+
+
+def keypoint_unet(encoder: str, decoder_channels: Sequence[int], maps: int) -> nn.Module:
     """The detector's U-Net with random weights; see `load_encoder_weights` for ImageNet's."""
     unet: nn.Module = smp.Unet(
         encoder_name=encoder,
         encoder_weights=None,
         decoder_channels=tuple(decoder_channels),
-        classes=keypoints,
+        classes=maps,
     )
     return unet
 

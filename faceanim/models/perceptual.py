@@ -1,4 +1,4 @@
-"""Perceptual loss, eq. 3: distance of VGG-19 features."""
+"""Perceptual loss, eq. 3: distance of VGG-19 features, on one scale or on several."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers  # type: ignore[import-untyped]
 
 from faceanim.errors import FaceanimError
+from faceanim.models.grids import pyramid
 from faceanim.models.pretrained import first_line, load_state
 
 LAYERS = (1, 6, 11, 20, 29)
@@ -19,23 +20,28 @@ class PerceptualLoss(nn.Module):
 
     Args:
         features: VGG-19's convolutional part, up to the last layer used.
+        scales: images of the pyramid over which it is summed, each half the side of the one before; 1: as in
+            the paper, 4: as Siarohin et al. (2019).
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, features: nn.Sequential) -> None:
+    def __init__(self, features: nn.Sequential, scales: int) -> None:
         super().__init__()
         self.features = features.eval().requires_grad_(False)
+        self.scales = scales
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, prediction: Tensor, driving: Tensor) -> Tensor:
-        """Compare two batches of frames (B, 3, H, W) in [0, 1]; a scalar."""
-        with torch.no_grad():
-            wanted = self._layers(driving)
-        made = self._layers(prediction)
-        return torch.stack([F.l1_loss(a, b) for a, b in zip(made, wanted, strict=True)]).sum()
+        """Compare two batches, (B, 3, H, W) in [0, 1], H and W at least 8 * 2 ** scales: a scalar."""
+        losses = []
+        for made, wanted in zip(pyramid(prediction, self.scales), pyramid(driving, self.scales), strict=True):
+            with torch.no_grad():
+                targets = self._layers(wanted)
+            losses += [F.l1_loss(a, b) for a, b in zip(self._layers(made), targets, strict=True)]
+        return torch.stack(losses).sum()
 
     def _layers(self, image: Tensor) -> list[Tensor]:
         features, kept = (image - self.mean) / self.std, []
@@ -46,8 +52,12 @@ class PerceptualLoss(nn.Module):
         return kept
 
 
-def load_perceptual(path: Path) -> PerceptualLoss:
+def load_perceptual(path: Path, scales: int) -> PerceptualLoss:
     """Build the loss from torchvision's VGG-19 state dictionary, without its classifier.
+
+    Args:
+        path: the dictionary's file.
+        scales: see `PerceptualLoss`.
 
     Raises:
         FaceanimError: the file can't be read or holds another network.
@@ -65,4 +75,4 @@ def load_perceptual(path: Path) -> PerceptualLoss:
         features.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise FaceanimError(f"{path} does not hold VGG-19's weights: {first_line(error)}") from None
-    return PerceptualLoss(features[: LAYERS[-1] + 1])
+    return PerceptualLoss(features[: LAYERS[-1] + 1], scales)

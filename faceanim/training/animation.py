@@ -8,7 +8,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from faceanim.config import TrainAnimationConfig
-from faceanim.data.dataset import CropFrames, PairBatches
+from faceanim.data.dataset import CropFrames
+from faceanim.data.pairs import PairBatch, PairBatches
 from faceanim.data.weights import weights_file
 from faceanim.models.build import build_animation, build_discriminator
 from faceanim.models.keypoints import load_encoder_weights
@@ -16,7 +17,12 @@ from faceanim.models.perceptual import load_perceptual
 from faceanim.models.storage import save_animation
 from faceanim.training.checkpoint import checkpoint_for
 from faceanim.training.loop import OnStep, fit
-from faceanim.training.losses import discriminator_loss, generator_loss, require_finite
+from faceanim.training.losses import (
+    discriminator_loss,
+    feature_matching_loss,
+    generator_loss,
+    require_finite,
+)
 from faceanim.training.objective import Objective
 from faceanim.training.optim import Swats, build_optimizer
 from faceanim.training.seed import deterministic, seed_step
@@ -50,7 +56,7 @@ def train_animation(
     """
     deterministic()
     frames = CropFrames(crops, "train", config.model.size, landmarks)
-    batches = PairBatches(frames, config.batch_size, config.seed)
+    batches = PairBatches(frames, config)
     tables = [crops, *sorted(landmarks.glob("*.parquet"))]
     checkpoint = checkpoint_for(checkpoints, "animation", config, tables)
     trainer = AnimationTrainer(config)
@@ -82,17 +88,19 @@ class AnimationTrainer:
         )
 
     def _perceptual(self) -> nn.Module | None:
-        return load_perceptual(weights_file("vgg19")) if self.weights.perceptual > 0 else None
+        weights = self.weights
+        if weights.perceptual == 0:
+            return None
+        return load_perceptual(weights_file("vgg19"), weights.perceptual_scales)
 
-    def step(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """Train on source and driving frames, (B, 3, H, W) each, RGB in [0, 1]; give the losses."""
-        source, driving = self.fabric.to_device(batch)
+    def step(self, batch: PairBatch) -> dict[str, Tensor]:
+        """Train on a batch and give the losses."""
+        batch = self.fabric.to_device(batch)
+        driving = batch.driving
         losses: dict[str, Tensor]
-        prediction, losses = self.objective(source, driving)
+        prediction, losses = self.objective(batch)
         if self.weights.adversarial > 0:
-            self.discriminator.requires_grad_(False)
-            losses["adversarial"] = generator_loss(self.judge(prediction))
-            self.discriminator.requires_grad_(True)
+            losses |= self._adversarial(prediction, driving)
         total = torch.stack([getattr(self.weights, name) * loss for name, loss in losses.items()]).sum()
         require_finite(losses)
         self.fabric_optimizer.zero_grad()
@@ -102,8 +110,17 @@ class AnimationTrainer:
             losses["discriminator"] = self._train_discriminator(prediction.detach(), driving)
         return losses | {"total": total}
 
+    def _adversarial(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
+        self.discriminator.requires_grad_(False)
+        judged = self.judge(fake)
+        losses = {"adversarial": generator_loss(judged.score)}
+        if self.weights.feature_matching > 0:
+            losses["feature_matching"] = feature_matching_loss(judged.features, self.judge(real).features)
+        self.discriminator.requires_grad_(True)
+        return losses
+
     def _train_discriminator(self, fake: Tensor, real: Tensor) -> Tensor:
-        loss = discriminator_loss(self.judge(real), self.judge(fake))
+        loss = discriminator_loss(self.judge(real).score, self.judge(fake).score)
         require_finite({"discriminator": loss})
         self.fabric_judge_optimizer.zero_grad()
         self.fabric.backward(loss)

@@ -1,13 +1,14 @@
 """The losses of section 3 (eq. 4-6) and two from the field; eq. 3 is in `faceanim.models.perceptual`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from kornia.geometry.transform import get_tps_transform, warp_image_tps, warp_points_tps
 from torch import Tensor
 
+from faceanim.models.grids import pyramid
 from faceanim.models.keypoints import Keypoints
 
 PYRAMID_LEVELS = 4
@@ -33,12 +34,28 @@ def pyramid_l1(prediction: Tensor, driving: Tensor, levels: int = PYRAMID_LEVELS
         driving: the same shape.
         levels: images in the pyramid, each half the size of the one before.
     """
-    losses = []
-    for level in range(levels):
-        if level:
-            prediction, driving = F.avg_pool2d(prediction, 2), F.avg_pool2d(driving, 2)
-        losses.append(F.l1_loss(prediction, driving))
-    return torch.stack(losses).mean()
+    pairs = zip(pyramid(prediction, levels), pyramid(driving, levels), strict=True)
+    return torch.stack([F.l1_loss(made, wanted) for made, wanted in pairs]).mean()
+
+
+def feature_matching_loss(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
+    """Mean absolute difference of the discriminator's features, summed over layers (pix2pixHD, eq. 4).
+
+    Args:
+        fake: each layer's features of the prediction.
+        real: likewise of the driving frames; no gradient goes there.
+    """
+    return torch.stack([F.l1_loss(a, b.detach()) for a, b in zip(fake, real, strict=True)]).sum()
+
+
+def landmark_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """Mean absolute distance of the first keypoints from the landmarks that guide them.
+
+    Args:
+        found: (B, K, 2) in [-1, 1].
+        wanted: (B, G, 2), G <= K; the other keypoints are free.
+    """
+    return F.l1_loss(found[:, : wanted.shape[1]], wanted)
 
 
 class NonFiniteLossError(Exception):
@@ -92,14 +109,35 @@ class RandomWarp:
         moved: Tensor = warp_points_tps(points, self.centers, self.kernel, self.linear)
         return moved
 
+    def jacobian(self, points: Tensor) -> Tensor:
+        """How `points` changes near points (B, N, 2): (B, N, 2, 2), rows x then y of where they go."""
+        # Each point's place depends on that point alone, so the gradient of a sum has all of them.
+        points = points if points.requires_grad else points.detach().requires_grad_()
+        with torch.enable_grad():
+            moved = self.points(points)
+            rows = [torch.autograd.grad(moved[..., i].sum(), points, create_graph=True)[0] for i in (0, 1)]
+        return torch.stack(rows, dim=-2)
 
-def equivariance_loss(detect: Callable[[Tensor], Keypoints], frames: Tensor, keypoints: Keypoints) -> Tensor:
-    """Keypoints follow a known warp (Siarohin et al., 2019, eq. 9): the mean absolute difference.
+
+def equivariance_losses(
+    detect: Callable[[Tensor], Keypoints], frames: Tensor, keypoints: Keypoints
+) -> dict[str, Tensor]:
+    """Keypoints, and their jacobians, follow a known warp (Siarohin et al., 2019, eq. 9 and 11).
 
     Args:
         detect: the keypoint detector.
         frames: (B, 3, H, W).
         keypoints: those that `detect` found on them.
+
+    Returns:
+        `equivariance`, the mean absolute difference of places, and where there are jacobians `jacobian`, that
+        of J_frames^-1 J_warp J_warped from the identity.
     """
     warp = RandomWarp(len(frames), like=frames)
-    return F.l1_loss(warp.points(detect(warp.image(frames)).value), keypoints.value)
+    found = detect(warp.image(frames))
+    losses = {"equivariance": F.l1_loss(warp.points(found.value), keypoints.value)}
+    if found.jacobian is not None and keypoints.jacobian is not None:
+        expected = warp.jacobian(found.value) @ found.jacobian
+        product = torch.linalg.inv(keypoints.jacobian) @ expected
+        losses["jacobian"] = F.l1_loss(product, torch.eye(2, device=product.device).expand_as(product))
+    return losses

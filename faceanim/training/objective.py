@@ -3,8 +3,9 @@
 from torch import Tensor, nn
 
 from faceanim.config import LossWeights
+from faceanim.data.pairs import PairBatch
 from faceanim.models.animation import AnimationModel
-from faceanim.training.losses import equivariance_loss, pyramid_l1
+from faceanim.training.losses import equivariance_losses, landmark_loss, pyramid_l1
 
 
 class Objective(nn.Module):
@@ -22,22 +23,23 @@ class Objective(nn.Module):
         self.perceptual = perceptual
         self.weights = weights
 
-    def forward(self, source: Tensor, driving: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: PairBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Animate and compare.
-
-        Args:
-            source: (B, 3, H, W), RGB in [0, 1].
-            driving: the same shape.
 
         Returns:
             The prediction (B, 3, H, W) and the unweighted losses by their names in the configuration.
         """
-        animation = self.model(source, driving)
+        driving = batch.driving
+        animation = self.model(batch.source, driving)
         losses: dict[str, Tensor] = {}
         if self.perceptual is not None:
             losses["perceptual"] = self.perceptual(animation.prediction, driving)
         if self.weights.pixel > 0:
             losses["pixel"] = pyramid_l1(animation.prediction, driving)
+        if self.weights.landmarks > 0:
+            of_source = landmark_loss(animation.kp_source.value, batch.source_guides)
+            of_driving = landmark_loss(animation.kp_driving.value, batch.driving_guides)
+            losses["landmarks"] = (of_source + of_driving) / 2
         if self.weights.equivariance > 0:
-            losses["equivariance"] = equivariance_loss(self.model.detect, driving, animation.kp_driving)
+            losses |= equivariance_losses(self.model.detect, driving, animation.kp_driving)
         return animation.prediction, losses

@@ -9,9 +9,11 @@ from numpy.testing import assert_allclose
 from skimage.data import astronaut
 from torch.utils.data import DataLoader
 
-from faceanim.data.dataset import CropFrames, FrameBatches, PairBatches, augment, mirror, tinted
+from faceanim.data.dataset import CropFrames, FrameBatches, mirror
+from faceanim.data.pairs import PairBatches
 from faceanim.errors import FaceanimError
 from tests.crops import POINTS, SIZE, write_crops
+from tests.tiny import TRAINING
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,7 @@ def test_a_crop_that_is_gone_is_named(tmp_path):
 
 def test_workers_give_the_batches_of_the_process_itself(tmp_path):
     crops, landmarks = write_crops(tmp_path)
-    batches = PairBatches(CropFrames(crops, "train", 64, landmarks), batch_size=2, seed=3)
+    batches = PairBatches(CropFrames(crops, "train", 64, landmarks), TRAINING)
     loader = DataLoader(batches, batch_size=None, sampler=range(1, 5), num_workers=2)
     for step, given in enumerate(loader, start=1):
         assert all(map(torch.equal, given, batches[step]))
@@ -103,17 +105,33 @@ def test_workers_give_the_batches_of_the_process_itself(tmp_path):
 
 
 def test_a_batch_depends_on_seed_and_step_alone(crops):
-    batches = PairBatches(CropFrames(crops, "train", 64), batch_size=4, seed=1)
-    source, driving = batches[7]
+    config = TRAINING.model_copy(update={"batch_size": 4, "seed": 1})
+    batches = PairBatches(CropFrames(crops, "train", 64), config)
+    source, driving, *guides = batches[7]
+    assert [tuple(points.shape) for points in guides] == [(4, 0, 2), (4, 0, 2)]
     assert source.shape == driving.shape == (4, 3, 64, 64)
     assert 0 <= source.min() <= source.max() <= 1
     for other in range(3):
         batches[other]
-    again = PairBatches(CropFrames(crops, "train", 64), batch_size=4, seed=1)[7]
+    again = PairBatches(CropFrames(crops, "train", 64), config)[7]
     assert torch.equal(source, again[0])
     assert torch.equal(driving, again[1])
     assert not torch.equal(source, batches[8][0])
-    assert not torch.equal(source, PairBatches(batches.frames, batch_size=4, seed=2)[7][0])
+    other_seed = config.model_copy(update={"seed": 2})
+    assert not torch.equal(source, PairBatches(batches.frames, other_seed)[7].source)
+
+
+def test_of_several_candidates_the_farthest_drives(tmp_path):
+    crops, landmarks = write_crops(tmp_path, clips=2, frames=6)
+    frames = CropFrames(crops, "train", landmarks=landmarks)
+    rng = np.random.default_rng(0)
+    far = [abs(float((pair.source_points - pair.driving_points)[0, 0])) for pair in (
+        frames.pair(rng, candidates=5) for _ in range(20)
+    )]  # fmt: skip
+    # The face moves a pixel a frame: of all five other frames, the first or the last is farthest.
+    assert min(far) >= 3
+    near = [frames.pair(rng) for _ in range(40)]
+    assert min(abs(float((p.source_points - p.driving_points)[0, 0])) for p in near) == 1
 
 
 def test_a_pair_is_two_frames_of_one_crop(crops):
@@ -133,28 +151,6 @@ def test_a_pair_is_two_frames_of_one_crop(crops):
         assert homes[0] == homes[1]
         assert not np.array_equal(first, second)
         assert points == [None, None]
-
-
-def test_both_frames_are_augmented_alike():
-    frame = np.ascontiguousarray(astronaut()[:SIZE, 170 : 170 + SIZE])
-    mirrored = 0
-    for seed in range(20):
-        source, driving = augment(frame, frame, np.random.default_rng(seed))
-        assert np.array_equal(source, driving)
-        assert not np.array_equal(source, frame)
-        mirrored += (
-            np.corrcoef(source.ravel(), frame.ravel())[0, 1]
-            < np.corrcoef(source.ravel(), mirror(frame).ravel())[0, 1]
-        )
-    assert 4 <= mirrored <= 16
-
-
-def test_a_tint_is_a_gain_and_an_offset_about_mid_grey():
-    every = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
-    red, green, blue = (tinted(every, np.array([0.8, 1, 1.3]), 10)[..., c].ravel() for c in range(3))
-    assert (red[0], red[255]) == (35, 239)  # 127.5 * 0.8 is 102
-    assert green.tolist() == [min(value + 10, 255) for value in range(256)]
-    assert (blue[0], blue[128], blue[255]) == (0, 138, 255)
 
 
 def test_single_frames_are_as_stored_or_mirrored(crops):

@@ -37,10 +37,11 @@ def test_equal_keypoints_leave_the_source_as_it_is(motion_size):
     assert torch.allclose(animation.warped, source, atol=1e-5)
 
 
-def test_training_starts_near_copying_the_warp(model):
+def test_training_starts_at_the_warp(model):
     animation = model(torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64))
-    assert torch.allclose(animation.generated, torch.full_like(animation.generated, 0.5))
-    assert (animation.occlusion_map > 0.85).all()
+    assert torch.equal(animation.generated, animation.warped)
+    assert torch.allclose(animation.prediction, animation.warped, atol=1e-6)
+    assert (animation.occlusion_map == 0.5).all()  # both R and M have gradient
 
 
 def test_prediction_is_equation_2(model):
@@ -52,7 +53,9 @@ def test_prediction_is_equation_2(model):
     assert torch.allclose(made.prediction, mask * made.warped + (1 - mask) * made.generated)
 
 
-def test_gradients_reach_every_parameter(model):
+@pytest.mark.parametrize("jacobians", [False, True])
+def test_gradients_reach_every_parameter(jacobians):
+    model = build_animation(ANIMATION.model_copy(update={"jacobians": jacobians}))
     with torch.no_grad():  # a last layer of zeros lets no gradient through in its first step
         model.generator.last.weight.normal_(std=0.1)
     animation = model(torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64))
@@ -67,6 +70,19 @@ def test_a_keypoint_moves_its_surroundings_with_it():
     assert motions.shape == (1, 2, 5, 5, 2)
     assert motions[0, 0, 2, 2].tolist() == [0, 0]  # the background stays
     assert motions[0, 1, 1, 2].tolist() == [0.5, 0.0]  # the driving keypoint shows the source's
+
+
+def test_an_affine_motion_turns_about_its_keypoint():
+    quarter = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+    source = Keypoints(torch.tensor([[[0.5, 0.0]]]), quarter.view(1, 1, 2, 2))
+    driving = Keypoints(torch.tensor([[[0.0, 0.0]]]), torch.eye(2).view(1, 1, 2, 2))
+    motions = sparse_motions(source, driving, 5, 5)[0, 1]
+    assert motions[2, 2].tolist() == [0.5, 0.0]
+    # Half a unit to the right of the driving keypoint is half a unit below the source's.
+    assert torch.allclose(motions[2, 3], torch.tensor([0.5, 0.5]))
+    # The same turn of both is none.
+    both = Keypoints(source.value, source.jacobian)
+    assert torch.allclose(sparse_motions(both, both, 5, 5)[0, 1], sparse_motions(both, both, 5, 5)[0, 0])
 
 
 def test_gaussians_have_their_height_place_and_variance():

@@ -8,12 +8,13 @@ from faceanim.models.keypoints import (
     Keypoints,
     keypoint_unet,
     load_encoder_weights,
+    local_jacobian,
     soft_argmax,
 )
 
 
 def detector():
-    return KeypointDetector(keypoint_unet("resnet18", (16, 8, 8, 8, 8), 10), temperature=0.1)
+    return KeypointDetector(keypoint_unet("resnet18", (16, 8, 8, 8, 8), 10), 10, temperature=0.1)
 
 
 def test_soft_argmax_of_a_delta_is_its_place():
@@ -33,7 +34,7 @@ def test_soft_argmax_of_two_halves_is_the_middle():
 def test_detector_is_a_soft_argmax_over_the_networks_maps():
     logits = torch.zeros(1, 1, 2, 2)
     logits[0, 0, 1, 0] = 0.1  # over the temperature: 1
-    found = KeypointDetector(lambda image: logits, temperature=0.1)(torch.rand(1, 3, 2, 2)).value
+    found = KeypointDetector(lambda image: logits, 1, temperature=0.1)(torch.rand(1, 3, 2, 2)).value
     weight = torch.tensor([1.0, 1, torch.e, 1])
     weight /= weight.sum()
     x = -weight[0] + weight[1] - weight[2] + weight[3]
@@ -46,6 +47,25 @@ def test_shapes():
     assert keypoints.value.shape == (2, 10, 2)
     assert keypoints.value.abs().max() <= 1
     assert keypoints.jacobian is None
+
+
+def test_a_jacobian_is_the_identity_and_the_mean_under_the_heatmap():
+    heatmap = torch.zeros(1, 2, 3, 3)
+    heatmap[0, 0, 1, 1] = 1
+    heatmap[0, 1, 0, 0] = heatmap[0, 1, 0, 2] = 0.5
+    affine = torch.zeros(1, 8, 3, 3)
+    affine[0, 1, 1, 1] = 0.3  # of the first keypoint, row x, column y
+    affine[0, 4:, 0, 2] = torch.tensor([0.2, 0.0, 0.0, -0.4])
+    found = local_jacobian(heatmap, affine)[0]
+    assert torch.allclose(found[0], torch.tensor([[1.0, 0.3], [0.0, 1.0]]))
+    assert torch.allclose(found[1], torch.tensor([[1.1, 0.0], [0.0, 0.8]]))
+
+
+def test_a_detector_with_jacobians_has_one_for_each_keypoint():
+    unet = keypoint_unet("resnet18", (16, 8, 8, 8, 8), 50)
+    keypoints = KeypointDetector(unet, 10, temperature=0.1)(torch.rand(2, 3, 64, 64))
+    assert keypoints.value.shape == (2, 10, 2)
+    assert keypoints.jacobian.shape == (2, 10, 2, 2)
 
 
 def test_split_cuts_the_batch():

@@ -5,8 +5,10 @@ from faceanim.models.keypoints import Keypoints
 from faceanim.training.losses import (
     RandomWarp,
     discriminator_loss,
-    equivariance_loss,
+    equivariance_losses,
+    feature_matching_loss,
     generator_loss,
+    landmark_loss,
     pyramid_l1,
 )
 
@@ -26,6 +28,33 @@ def test_pyramid_by_hand():
     assert pyramid_l1(board, 1 - board, levels=1).item() == 1
     assert pyramid_l1(board, 1 - board, levels=4).item() == 0.25
     assert pyramid_l1(board, board + 0.1).item() == pytest.approx(0.1)
+
+
+def test_feature_matching_by_hand():
+    fake = (torch.tensor([1.0, 2.0]), torch.tensor([0.0]))
+    real = (torch.tensor([1.5, 2.0]), torch.tensor([2.0], requires_grad=True))
+    loss = feature_matching_loss(fake, real)
+    assert loss.item() == pytest.approx(0.25 + 2)
+    assert not loss.requires_grad  # what is real is not moved
+
+
+def test_landmarks_guide_the_first_keypoints_only():
+    found = torch.tensor([[[0.0, 0.0], [0.5, 0.5], [9.0, 9.0]]])
+    wanted = torch.tensor([[[0.1, 0.0], [0.5, 0.2]]])
+    assert landmark_loss(found, wanted).item() == pytest.approx((0.1 + 0.3) / 4)
+
+
+def test_the_jacobian_of_a_warp_is_that_of_finite_differences():
+    torch.manual_seed(0)
+    warp = RandomWarp(1, like=torch.zeros(1))
+    point, step = torch.tensor([[[0.3, -0.4]]]), 1e-2
+    across = (warp.points(point + torch.tensor([step, 0])) - warp.points(point - torch.tensor([step, 0])))[
+        0, 0
+    ]
+    down = (warp.points(point + torch.tensor([0, step])) - warp.points(point - torch.tensor([0, step])))[0, 0]
+    expected = torch.stack((across, down), dim=-1) / (2 * step)
+    assert torch.allclose(warp.jacobian(point)[0, 0], expected, atol=2e-3)
+    assert (expected - torch.eye(2)).abs().max() > 0.01
 
 
 def test_a_warp_moves_the_image_and_its_points_alike():
@@ -56,5 +85,17 @@ def test_equivariance_is_zero_for_a_detector_that_follows_and_positive_for_one_t
         return Keypoints(torch.zeros(2, 1, 2))
 
     torch.manual_seed(0)
-    assert equivariance_loss(centre_of_mass, blob, centre_of_mass(blob)) < 0.003
-    assert equivariance_loss(stubborn, blob, stubborn(blob)) > 0.01
+    assert equivariance_losses(centre_of_mass, blob, centre_of_mass(blob))["equivariance"] < 0.003
+    assert equivariance_losses(stubborn, blob, stubborn(blob))["equivariance"] > 0.01
+
+
+def test_a_jacobian_that_does_not_follow_the_warp_is_seen():
+    found = Keypoints(torch.zeros(2, 1, 2), torch.eye(2).expand(2, 1, 2, 2))
+    frames = torch.rand(2, 3, 32, 32)
+    torch.manual_seed(0)
+    losses = equivariance_losses(lambda image: found, frames, found)
+    # What is lost is the warp's own distance from the identity.
+    torch.manual_seed(0)
+    expected = (RandomWarp(2, like=torch.zeros(1)).jacobian(found.value) - torch.eye(2)).abs().mean()
+    assert losses["jacobian"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert expected > 0.01

@@ -4,27 +4,12 @@ import pytest
 import torch
 from torchvision.models.vgg import cfgs, make_layers
 
-from faceanim.config import LossWeights, OptimizerConfig, TrainAnimationConfig
 from faceanim.errors import FaceanimError
 from faceanim.models.storage import load_animation
 from faceanim.training import animation
 from faceanim.training.animation import AnimationTrainer, train_animation
 from tests.crops import write_crops
-from tests.tiny import ANIMATION
-
-CONFIG = TrainAnimationConfig(
-    seed=0,
-    steps=6,
-    batch_size=2,
-    encoder_weights="none",
-    losses=LossWeights(perceptual=0.0, pixel=10.0, adversarial=0.1, equivariance=1.0),
-    # The tolerance lets SWATS switch as soon as its mean is formed: in the middle of the run.
-    optimizer=OptimizerConfig(name="swats", lr=1e-3, beta1=0.9, beta2=0.75, swats_eps=1e9, sgd_lr_cap=0.01),
-    discriminator_channels=4,
-    log_every=2,
-    checkpoint_every=2,
-    model=ANIMATION.model_copy(update={"motion_size": 32}),
-)
+from tests.tiny import NO_LOSSES, TRAINING, random_batch
 
 
 class Killed(Exception):
@@ -36,7 +21,7 @@ def data(tmp_path_factory):
     return write_crops(tmp_path_factory.mktemp("crops"))
 
 
-def train(data, folder, config=CONFIG, kill_at=None):
+def train(data, folder, config=TRAINING, kill_at=None):
     seen = []
 
     def on_step(step, losses):
@@ -93,7 +78,7 @@ def test_a_killed_run_goes_on_bit_for_bit(undisturbed, data, tmp_path, kill_at):
 def test_another_configuration_starts_afresh(data, tmp_path):
     with pytest.raises(Killed):
         train(data, tmp_path, kill_at=3)
-    other = CONFIG.model_copy(update={"seed": 1})
+    other = TRAINING.model_copy(update={"seed": 1})
     with pytest.raises(Killed):
         train(data, tmp_path, other, kill_at=3)
     assert len(list((tmp_path / "checkpoints").glob("animation-*.pt"))) == 2
@@ -103,16 +88,16 @@ def test_another_configuration_starts_afresh(data, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(data, tmp_path):
-    optimizer = CONFIG.optimizer.model_copy(update={"name": "adam", "lr": 1e20})
+    optimizer = TRAINING.optimizer.model_copy(update={"name": "adam", "lr": 1e20})
     with pytest.raises(FaceanimError, match=r"step \d: the loss .* is not finite"):
-        train(data, tmp_path, CONFIG.model_copy(update={"optimizer": optimizer}))
+        train(data, tmp_path, TRAINING.model_copy(update={"optimizer": optimizer}))
 
 
 def test_terms_of_weight_zero_are_off(data):
-    losses = LossWeights(perceptual=0.0, pixel=1.0, adversarial=0.0, equivariance=0.0)
-    trainer = AnimationTrainer(CONFIG.model_copy(update={"losses": losses}))
+    losses = NO_LOSSES.model_copy(update={"pixel": 1.0})
+    trainer = AnimationTrainer(TRAINING.model_copy(update={"losses": losses}))
     before = [p.clone() for p in trainer.discriminator.parameters()]
-    assert set(trainer.step((torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)))) == {"pixel", "total"}
+    assert set(trainer.step(random_batch())) == {"pixel", "total"}
     assert all(map(torch.equal, before, trainer.discriminator.parameters()))
 
 
@@ -121,14 +106,43 @@ def test_perceptual_loss_trains_the_model_and_not_itself(tmp_path, monkeypatch):
     torch.save(state, tmp_path / "vgg19.pth")
     # The published file can't be had here; one with random weights takes its place.
     monkeypatch.setattr(animation, "weights_file", lambda name: tmp_path / f"{name}.pth")
-    losses = LossWeights(perceptual=1.0, pixel=0.0, adversarial=0.0, equivariance=0.0)
-    trainer = AnimationTrainer(CONFIG.model_copy(update={"losses": losses}))
-    assert set(trainer.step((torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)))) == {"perceptual", "total"}
+    losses = NO_LOSSES.model_copy(update={"perceptual": 1.0})
+    trainer = AnimationTrainer(TRAINING.model_copy(update={"losses": losses}))
+    assert set(trainer.step(random_batch())) == {"perceptual", "total"}
     assert not any("perceptual" in name for name in trainer.state()["model"])
+
+
+def test_every_term_is_logged_and_trained_on(data):
+    losses = NO_LOSSES.model_copy(
+        update=dict.fromkeys(
+            ("pixel", "adversarial", "feature_matching", "equivariance", "jacobian", "landmarks"), 1.0
+        )
+    )
+    model = TRAINING.model.model_copy(update={"keypoints": 10, "jacobians": True})
+    trainer = AnimationTrainer(TRAINING.model_copy(update={"losses": losses, "model": model}))
+    made = trainer.step(random_batch(guides=10))
+    terms = {name: float(value) for name, value in made.items() if name not in ("discriminator", "total")}
+    assert set(terms) == {
+        "pixel", "adversarial", "feature_matching", "equivariance", "jacobian", "landmarks"
+    }  # fmt: skip
+    assert min(terms.values()) > 0
+    assert float(made["total"]) == pytest.approx(sum(terms.values()), rel=1e-5)
+
+
+def test_landmarks_pull_the_keypoints_to_their_places():
+    losses = NO_LOSSES.model_copy(update={"landmarks": 1.0})
+    model = TRAINING.model.model_copy(update={"keypoints": 10})
+    optimizer = TRAINING.optimizer.model_copy(update={"name": "adam"})
+    update = {"losses": losses, "model": model, "optimizer": optimizer}
+    trainer = AnimationTrainer(TRAINING.model_copy(update=update))
+    torch.manual_seed(0)
+    batch = random_batch(guides=10)
+    distances = [float(trainer.step(batch)["landmarks"]) for _ in range(30)]
+    assert distances[-1] < 0.7 * distances[0]
 
 
 def test_missing_pretrained_weights_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("FACEANIM_WEIGHTS", str(tmp_path))
     (tmp_path / "resnet18-f37072fd.pth").write_bytes(b"not what was published")
     with pytest.raises(FaceanimError, match="resnet18"):
-        AnimationTrainer(CONFIG.model_copy(update={"encoder_weights": "imagenet"}))
+        AnimationTrainer(TRAINING.model_copy(update={"encoder_weights": "imagenet"}))
