@@ -1,4 +1,4 @@
-"""How every benchmark is run: one pinned core, interleaved runs, medians and spread, one line of JSON."""
+"""How every benchmark is run: pinned cores, interleaved runs, medians and spread, one line of JSON."""
 
 import json
 import os
@@ -16,6 +16,14 @@ SHARED = Path(__file__).parents[1] / "../shared"
 def pin() -> None:
     """Keep this process, and those that it starts, on one core."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    cv2.setNumThreads(1)
+
+
+def use_threads(count: int) -> None:
+    """Let torch compute on that many threads, and OpenCV, beside it, on one."""
+    import torch  # here, because most benchmarks do without
+
+    torch.set_num_threads(count)
     cv2.setNumThreads(1)
 
 
@@ -44,9 +52,10 @@ def rates(variants: Mapping[str, Callable[[], int]], unit: str, runs: int) -> di
             count = variant()
             measured[name].append(count / (time.perf_counter() - began))
     width = max(map(len, measured))
+    digits = 1 if min(map(min, measured.values())) >= 10 else 3
     for name, values in measured.items():
-        spread = f"{min(values):,.1f} to {max(values):,.1f}"
-        print(f"{name:{width}}  {statistics.median(values):10,.1f} {unit}/s  ({spread}, {runs} runs)")
+        spread = f"{min(values):,.{digits}f} to {max(values):,.{digits}f}"
+        print(f"{name:{width}}  {statistics.median(values):10,.{digits}f} {unit}/s  ({spread}, {runs} runs)")
     return {name: statistics.median(values) for name, values in measured.items()}
 
 
