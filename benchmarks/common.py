@@ -6,6 +6,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from math import isnan
 from pathlib import Path
 
 import cv2
@@ -19,10 +20,11 @@ def pin() -> None:
     cv2.setNumThreads(1)
 
 
-def use_threads(count: int) -> None:
-    """Let torch compute on that many threads, and OpenCV, beside it, on one."""
+def cpu_threads(count: int) -> None:
+    """Let torch compute on that many threads and on no GPU, and OpenCV, beside it, on one."""
     import torch  # here, because most benchmarks do without
 
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch.set_num_threads(count)
     cv2.setNumThreads(1)
 
@@ -60,5 +62,5 @@ def rates(variants: Mapping[str, Callable[[], int]], unit: str, runs: int) -> di
 
 
 def finish(ratios: Mapping[str, float]) -> None:
-    """Print the ratios as the last line; greater is better for us."""
-    print(json.dumps({name: round(value, 3) for name, value in ratios.items()}))
+    """Print the ratios as the last line, null where there is none; greater is better for us."""
+    print(json.dumps({name: None if isnan(value) else round(value, 3) for name, value in ratios.items()}))

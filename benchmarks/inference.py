@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.common import finish, rates, use_threads
+from benchmarks.common import cpu_threads, finish, rates
 from benchmarks.peer import PeerPortrait, build_peer, load_config
 from faceanim.config import load_params
 from faceanim.inference import Animator
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=10, help="in each run")
     parser.add_argument("--runs", type=int, default=7)
     given = parser.parse_args()
-    use_threads(THREADS)
+    cpu_threads(THREADS)
     torch.manual_seed(0)
     source = torch.rand(1, 3, SIZE, SIZE)
     video = torch.rand(given.frames, 3, SIZE, SIZE)

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common import finish, rates, use_threads
+from benchmarks.common import cpu_threads, finish, rates
 from benchmarks.peer import build_peer, full_models, load_config, random_vgg
 from faceanim.config import LossWeights, TrainAnimationConfig, load_params
 from faceanim.data.weights import FOLDER_VARIABLE, WEIGHTS
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1, help="in each run")
     parser.add_argument("--runs", type=int, default=7)
     given = parser.parse_args()
-    use_threads(THREADS)
+    cpu_threads(THREADS)
     torch.manual_seed(0)
     batch = torch.rand(2, given.batch_size, 3, SIZE, SIZE).unbind()
     vgg = random_vgg()
