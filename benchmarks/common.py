@@ -1,4 +1,4 @@
-"""How every benchmark is run: one pinned core, interleaved runs, medians and spread, one line of JSON."""
+"""How every benchmark is run: pinned cores, interleaved runs, medians and spread, one line of JSON."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from math import isnan
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,15 @@ SHARED = Path(__file__).parents[1] / "../shared"
 def pin() -> None:
     """Keep this process, and those that it starts, on one core."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    cv2.setNumThreads(1)
+
+
+def cpu_threads(count: int) -> None:
+    """Let torch compute on that many threads and on no GPU, and OpenCV, beside it, on one."""
+    import torch  # here, because most benchmarks do without
+
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    torch.set_num_threads(count)
     cv2.setNumThreads(1)
 
 
@@ -44,12 +54,13 @@ def rates(variants: Mapping[str, Callable[[], int]], unit: str, runs: int) -> di
             count = variant()
             measured[name].append(count / (time.perf_counter() - began))
     width = max(map(len, measured))
+    digits = 1 if min(map(min, measured.values())) >= 10 else 3
     for name, values in measured.items():
-        spread = f"{min(values):,.1f} to {max(values):,.1f}"
-        print(f"{name:{width}}  {statistics.median(values):10,.1f} {unit}/s  ({spread}, {runs} runs)")
+        spread = f"{min(values):,.{digits}f} to {max(values):,.{digits}f}"
+        print(f"{name:{width}}  {statistics.median(values):10,.{digits}f} {unit}/s  ({spread}, {runs} runs)")
     return {name: statistics.median(values) for name, values in measured.items()}
 
 
 def finish(ratios: Mapping[str, float]) -> None:
-    """Print the ratios as the last line; greater is better for us."""
-    print(json.dumps({name: round(value, 3) for name, value in ratios.items()}))
+    """Print the ratios as the last line, null where there is none; greater is better for us."""
+    print(json.dumps({name: None if isnan(value) else round(value, 3) for name, value in ratios.items()}))

@@ -1,4 +1,4 @@
-"""Crops of real clips for the benchmarks of what comes after them."""
+"""Crops of real clips, and their landmarks, for the benchmarks of what comes after them."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -6,24 +6,37 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import shared
-from faceanim.config import IndexConfig, Params, load_params
+from faceanim.config import Params, load_params
 from faceanim.data.download import download
 from faceanim.data.index import build_index
 from faceanim.faces.crop import crop
+from faceanim.faces.landmarks import landmarks
 
 PARAMS: Params = load_params(Path("profiles/voxceleb.yaml"))
 
 
-def make_crops(names: Sequence[str], folder: Path) -> None:
-    """Index, fetch and crop real clips at VoxCeleb's settings: `crops.parquet` and `crops` in a folder."""
+def make_crops(names: Sequence[str], folder: Path, params: Params = PARAMS) -> None:
+    """Index, fetch and crop real clips: `crops.parquet` and `crops` in a folder.
+
+    Args:
+        names: of the clips beside the checkout, each of which is a person.
+        folder: empty.
+        params: by default VoxCeleb's. Who is held out is up to their index's own rule.
+    """
     for name in names:
         shutil.copytree(shared("faces", "clips", name), folder / "clips" / name)
-    config = IndexConfig(source="folder", path=str(folder / "clips"), test_people=(), test_fraction=0.5)
+    source = {"source": "folder", "path": str(folder / "clips"), "test_people": ()}
     index, fetched = folder / "index.parquet", folder / "download.parquet"
-    build_index(config, index)
-    download(PARAMS.download, PARAMS.run, index, folder / "videos", fetched, inline, ignore)
+    build_index(params.index.model_copy(update=source), index)
+    download(params.download, params.run, index, folder / "videos", fetched, inline, ignore)
     out = folder / "crops.parquet"
-    crop(PARAMS.crop, PARAMS.run, index, fetched, folder / "crops", out, inline, ignore)
+    crop(params.crop, params.run, index, fetched, folder / "crops", out, inline, ignore)
+
+
+def make_landmarks(folder: Path, params: Params) -> None:
+    """Find the landmarks of the crops in a folder: `landmarks` in it."""
+    tables = (folder / "crops.parquet", folder / "crops", folder / "landmarks")
+    landmarks(params.landmarks, params.run, *tables, inline, ignore)
 
 
 def inline(work: Any, shards: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
