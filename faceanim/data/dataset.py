@@ -3,7 +3,7 @@
 from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ CACHE_BYTES = 1 << 30
 """Resized frames kept in memory; beyond that they are read again each time."""
 
 Points = NDArray[np.float32]
+Batch = TypeVar("Batch", covariant=True, bound=tuple[Tensor, ...])
 
 
 class Crop(NamedTuple):
@@ -33,11 +34,13 @@ class Crop(NamedTuple):
     Attributes:
         crop_id: its name.
         path: its file.
-        frames: (N,) numbers of the frames that may be trained on, counted over all crops of the split.
+        first: number of its first frame, counted over all crops of the split.
+        frames: (N,) numbers of the frames that may be trained on, counted likewise.
     """
 
     crop_id: str
     path: Path
+    first: int
     frames: NDArray[np.int64]
 
 
@@ -98,15 +101,19 @@ class CropFrames:
 
     def pair(self, rng: np.random.Generator) -> Pair:
         """Two different frames of one crop."""
-        crop = self.crops[rng.integers(len(self.crops))]
-        source, driving = (int(number) for number in rng.choice(crop.frames, size=2, replace=False))
+        crop, (source, driving) = self.choose(rng, 2)
         frames = self.frame(crop, source), self.frame(crop, driving)
         return Pair(*frames, self.points(source), self.points(driving))
 
     def single(self, rng: np.random.Generator) -> Frame:
         """One frame: (H, W, 3), RGB in [0, 255]."""
+        crop, (number,) = self.choose(rng, 1)
+        return self.frame(crop, number)
+
+    def choose(self, rng: np.random.Generator, count: int) -> tuple[Crop, list[int]]:
+        """A crop, and the numbers of that many different frames of it."""
         crop = self.crops[rng.integers(len(self.crops))]
-        return self.frame(crop, int(rng.choice(crop.frames)))
+        return crop, [int(number) for number in rng.choice(crop.frames, size=count, replace=False)]
 
     def frame(self, crop: Crop, number: int) -> Frame:
         """One of a crop's frames, resized: (H, W, 3), RGB in [0, 255]."""
@@ -148,7 +155,7 @@ def usable_crops(table: pa.Table, bounds: NDArray[np.int64], usable: NDArray[np.
     """
     names = zip(table["crop_id"].to_pylist(), table["path"].to_pylist(), pairwise(bounds), strict=True)
     crops = (
-        Crop(crop_id, Path(path), first + np.flatnonzero(usable[first:end]))
+        Crop(crop_id, Path(path), int(first), first + np.flatnonzero(usable[first:end]))
         for crop_id, path, (first, end) in names
     )
     return [crop for crop in crops if len(crop.frames) >= 2]
@@ -182,38 +189,61 @@ def read_points(
     return detected, points
 
 
-class PairBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Batches of source and driving frames; the one at a step depends on (seed, step) alone.
+class Batches(Dataset[Batch]):
+    """The batches of a split; sample `i` of the one at a step depends on (seed, step, i) alone.
 
-    So a run that resumes needs no sampler's state, and workers may fetch steps in any order.
+    So a run that resumes needs no sampler's state, workers may fetch steps in any order, and several
+    processes see together what one would see.
+
+    Args:
+        frames: where they are taken from.
+        batch_size: of all processes together.
+        seed: of what is drawn.
+        rank: the number of this process; its share begins with the sample of that number.
+        processes: how many there are.
     """
 
-    def __init__(self, frames: CropFrames, batch_size: int, seed: int) -> None:
+    frames_each: int
+    """How many frames a sample is made of."""
+
+    def __init__(
+        self, frames: CropFrames, batch_size: int, seed: int, rank: int = 0, processes: int = 1
+    ) -> None:
         self.frames = frames
-        self.batch_size = batch_size
+        self.samples = range(batch_size)[rank::processes]
         self.seed = seed
+
+    def generators(self, step: int) -> list[np.random.Generator]:
+        """What this process's samples of a step are drawn with."""
+        return [np.random.default_rng((self.seed, step, sample)) for sample in self.samples]
+
+    def names(self, step: int) -> list[str]:
+        """The crop and the frames, counted from its first, of each of this process's samples of a step."""
+        chosen = (self.frames.choose(rng, self.frames_each) for rng in self.generators(step))
+        return [f"{crop.crop_id}{[number - crop.first for number in numbers]}" for crop, numbers in chosen]
+
+
+class PairBatches(Batches[tuple[Tensor, Tensor]]):
+    """Batches of source and driving frames."""
+
+    frames_each = 2
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         """Source and driving, (B, 3, H, W) each, RGB in [0, 1], augmented alike."""
-        rng = np.random.default_rng((self.seed, step))
-        pairs = [augment(*self.frames.pair(rng)[:2], rng) for _ in range(self.batch_size)]
+        pairs = [augment(*self.frames.pair(rng)[:2], rng) for rng in self.generators(step)]
         source, driving = zip(*pairs, strict=True)
         return to_tensor(np.stack(source)), to_tensor(np.stack(driving))
 
 
-class FrameBatches(Dataset[Tensor]):
-    """Batches of single frames; the one at a step depends on (seed, step) alone."""
+class FrameBatches(Batches[tuple[Tensor]]):
+    """Batches of single frames."""
 
-    def __init__(self, frames: CropFrames, batch_size: int, seed: int) -> None:
-        self.frames = frames
-        self.batch_size = batch_size
-        self.seed = seed
+    frames_each = 1
 
-    def __getitem__(self, step: int) -> Tensor:
+    def __getitem__(self, step: int) -> tuple[Tensor]:
         """Frames, (B, 3, H, W), RGB in [0, 1], some of them mirrored."""
-        rng = np.random.default_rng((self.seed, step))
-        frames = [self.frames.single(rng) for _ in range(self.batch_size)]
-        return to_tensor(np.stack([mirror(frame) if rng.random() < 0.5 else frame for frame in frames]))
+        frames = [mirror_half(self.frames.single(rng), rng) for rng in self.generators(step)]
+        return (to_tensor(np.stack(frames)),)
 
 
 def augment(source: Frame, driving: Frame, rng: np.random.Generator) -> tuple[Frame, Frame]:
@@ -228,6 +258,11 @@ def augment(source: Frame, driving: Frame, rng: np.random.Generator) -> tuple[Fr
 def mirror(frame: Frame) -> Frame:
     """Left and right changed."""
     return np.asarray(cv2.flip(frame, 1), np.uint8)
+
+
+def mirror_half(frame: Frame, rng: np.random.Generator) -> Frame:
+    """The frame or, as often, its mirror image."""
+    return mirror(frame) if rng.random() < 0.5 else frame
 
 
 def random_similarity(size: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -1,4 +1,5 @@
 import math
+import re
 import shutil
 
 import cv2
@@ -116,6 +117,26 @@ def test_a_batch_depends_on_seed_and_step_alone(crops):
     assert not torch.equal(source, PairBatches(batches.frames, batch_size=4, seed=2)[7][0])
 
 
+def test_two_processes_share_what_one_would_see(crops):
+    frames = CropFrames(crops, "train", 64)
+    whole = PairBatches(frames, batch_size=6, seed=1)
+    shares = [PairBatches(frames, batch_size=6, seed=1, rank=rank, processes=2) for rank in range(2)]
+    for rank, share in enumerate(shares):
+        assert torch.equal(share[7][0], whole[7][0][rank::2])
+        assert share.names(7) == whole.names(7)[rank::2]
+
+
+def test_the_samples_of_a_step_have_names(crops):
+    frames = CropFrames(crops, "train")
+    batches = FrameBatches(frames, batch_size=3, seed=0)
+    for name, picture in zip(batches.names(5), batches[5][0], strict=True):
+        crop_id, number = re.fullmatch(r"(\w+)\[(\d)\]", name).groups()
+        (crop,) = [crop for crop in frames.crops if crop.crop_id == crop_id]
+        stored = frames.frame(crop, crop.first + int(number))
+        given = (picture * 255).round().byte().permute(1, 2, 0).numpy()
+        assert np.array_equal(given, stored) or np.array_equal(given, mirror(stored))
+
+
 def test_a_pair_is_two_frames_of_one_crop(crops):
     frames = CropFrames(crops, "train")
     rng = np.random.default_rng(0)
@@ -159,9 +180,9 @@ def test_a_tint_is_a_gain_and_an_offset_about_mid_grey():
 
 def test_single_frames_are_as_stored_or_mirrored(crops):
     frames = CropFrames(crops, "train")
-    batch = FrameBatches(frames, batch_size=8, seed=0)[1]
+    (batch,) = FrameBatches(frames, batch_size=8, seed=0)[1]
     assert batch.shape == (8, 3, SIZE, SIZE)
-    assert torch.equal(batch, FrameBatches(frames, batch_size=8, seed=0)[1])
+    assert torch.equal(batch, FrameBatches(frames, batch_size=8, seed=0)[1][0])
     stored = [frames.frame(crop, n) for crop in frames.crops for n in crop.frames]
     both = {picture.tobytes() for frame in stored for picture in (frame, mirror(frame))}
     given = (batch * 255).round().byte().permute(0, 2, 3, 1).numpy()
