@@ -62,21 +62,21 @@ def model_folder(model: str, params: Path) -> Path:
     from faceanim.registry import fetch_model
 
     # Outside the project the address in the environment is enough.
-    return fetch_model(
-        model, os.environ.get("MLFLOW_TRACKING_URI") or load_params(params).register_.tracking_uri
-    )
+    return fetch_model(model, os.environ.get("MLFLOW_TRACKING_URI") or load_params(params).run.tracking_uri)
 
 
 @app.command()
 def models(params: ParamsFile = Path("params.yaml")) -> None:
     """List the registered versions, their figures and which one is the champion."""
     from faceanim.registry import versions
+    from faceanim.tracking import tracking_uri
 
-    config = load_params(params).register_
+    loaded = load_params(params)
+    config = loaded.register_
     table = Table(title=config.model_name)
     for column in ("version", "alias", "PSNR, dB", "git revision", "verdict"):
         table.add_column(column)
-    for version, aliases in versions(config):
+    for version, aliases in versions(config, tracking_uri(loaded.run)):
         tags = version.tags
         table.add_row(
             str(version.version),
@@ -92,8 +92,10 @@ def models(params: ParamsFile = Path("params.yaml")) -> None:
 def promote(version: int, params: ParamsFile = Path("params.yaml")) -> None:
     """Make a registered VERSION the champion by hand."""
     from faceanim.registry import promote as promote_version
+    from faceanim.tracking import tracking_uri
 
-    promote_version(load_params(params).register_, version)
+    loaded = load_params(params)
+    promote_version(loaded.register_, tracking_uri(loaded.run), version)
     print(f"version {version} is the champion")
 
 

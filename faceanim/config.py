@@ -32,13 +32,15 @@ class RunConfig(Section):
     """How the work is spread over this machine; nothing here may change what is written."""
 
     workers: Positive
-    """Worker processes for download, crop and landmarks."""
+    """Worker processes for download, crop and landmarks; in training, those that read the batches."""
     shard_size: Positive
     """Videos in a shard, the unit that is scheduled, shown and retried."""
     item_timeout_s: Positive
     """Seconds after which a video that hangs its decoder is given up, with a reason."""
     worker_memory_mb: Positive
     """Megabytes a worker may hold; a video that asks for more is given up, with a reason."""
+    tracking_uri: str
+    """MLflow's address; the environment's MLFLOW_TRACKING_URI wins."""
 
 
 class IndexConfig(Section):
@@ -260,8 +262,6 @@ class RegisterConfig(Section):
     """Where the model goes and what makes one better."""
 
     model_name: str
-    tracking_uri: str
-    """MLflow's address; the environment's MLFLOW_TRACKING_URI wins."""
     min_gain_db: NonNegative
     """PSNR by which a version must beat the champion on the same test set."""
 

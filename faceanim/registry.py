@@ -1,10 +1,11 @@
-"""MLflow: the runs, the registered model and its aliases. Only this file and `pyfunc` import mlflow."""
+"""The registered model and its aliases, in MLflow. Only this file, `tracking` and `pyfunc` import mlflow."""
 
+# First, for it sets the environment that mlflow reads when it is imported.
+from faceanim.tracking import connect, experiment_id
+
+# isort: split
 import json
-import logging
 import os
-import re
-import sqlite3
 import subprocess
 import sys
 import warnings
@@ -12,9 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
-
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
 
 import mlflow
 import numpy as np
@@ -23,7 +21,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
-from sqlalchemy.exc import SQLAlchemyError
 
 from faceanim import __version__
 from faceanim.config import RegisterConfig
@@ -67,68 +64,17 @@ class Registered:
     reason: str
 
 
-def tracking_uri(config: RegisterConfig) -> str:
-    """MLflow's address: the environment's, or the one in params.yaml."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or config.tracking_uri
-
-
-def connect(uri: str) -> MlflowClient:
-    """Point MLflow at a tracking server or database and see that it answers.
-
-    Raises:
-        FaceanimError: it does not.
-    """
-    # MLflow's own defaults keep a user waiting for minutes on an address where nothing listens.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    # Its own bars and table migrations are noise in a stage's output.
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    try:
-        if database := sqlite_path(uri):
-            database.parent.mkdir(parents=True, exist_ok=True)
-            # MLflow tries a file that cannot be opened again for minutes.
-            sqlite3.connect(database).execute("pragma user_version").connection.close()
-        mlflow.set_tracking_uri(uri)
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        client.search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ModuleNotFoundError) as error:
-        first_line = str(error).strip().splitlines()[0][:200]
-        text = f"the MLflow tracking address {uri} does not answer: {first_line}"
-        raise FaceanimError(re.sub(r"//[^/@\s]*@", "//***@", text)) from None  # names and passwords stay out
-    return client
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """The database file of a `sqlite:///` address; None for any other address."""
-    parsed = urlparse(uri)
-    return Path(unquote(parsed.path[1:])) if parsed.scheme == "sqlite" else None
-
-
-def experiment_id(client: MlflowClient, name: str, uri: str) -> str:
-    """The experiment of that name, made where there is none.
-
-    With a database file its artifacts lie beside it, by absolute path: MLflow's own default depends on the
-    folder a process was started in.
-    """
-    experiment = client.get_experiment_by_name(name)
-    if experiment is not None:
-        found: str = experiment.experiment_id
-        return found
-    database = sqlite_path(uri)
-    location = (database.resolve().parent / "artifacts").as_uri() if database else None
-    made: str = client.create_experiment(name, artifact_location=location)
-    return made
-
-
-def register(config: RegisterConfig, evaluated: Evaluated) -> Registered:
+def register(config: RegisterConfig, uri: str, evaluated: Evaluated) -> Registered:
     """Log the run, register the model as a version, and let it take `champion` if it is better.
+
+    Args:
+        config: the model's name, and what makes one better.
+        uri: MLflow's address.
+        evaluated: what is handed over.
 
     Raises:
         FaceanimError: MLflow does not answer, or the version does not load and predict in a clean process.
     """
-    uri = tracking_uri(config)
     client = connect(uri)
     with mlflow.start_run(experiment_id=experiment_id(client, config.model_name, uri)):
         mlflow.log_params(dict(evaluated.params))
@@ -238,9 +184,9 @@ def champion_version(client: MlflowClient, name: str) -> ModelVersion | None:
     return None if holder is None else client.get_model_version(name, holder)
 
 
-def versions(config: RegisterConfig) -> list[tuple[ModelVersion, list[str]]]:
+def versions(config: RegisterConfig, uri: str) -> list[tuple[ModelVersion, list[str]]]:
     """All registered versions, the newest first, each with its aliases."""
-    client = connect(tracking_uri(config))
+    client = connect(uri)
     try:
         aliases = client.get_registered_model(config.model_name).aliases
     except MlflowException:
@@ -252,13 +198,12 @@ def versions(config: RegisterConfig) -> list[tuple[ModelVersion, list[str]]]:
     ]
 
 
-def promote(config: RegisterConfig, version: int) -> None:
+def promote(config: RegisterConfig, uri: str, version: int) -> None:
     """Give a version the alias `champion` by hand, once it loads and predicts.
 
     Raises:
         FaceanimError: there is no such version, or it does not load.
     """
-    uri = tracking_uri(config)
     client = connect(uri)
     try:
         client.get_model_version(config.model_name, str(version))

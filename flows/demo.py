@@ -45,7 +45,7 @@ def summary(params: Params, video: Path) -> Table:
     ours = figures["reconstruction"]
     copied = ours["copy_source"]
     name = params.register_.model_name
-    uri = params.register_.tracking_uri
+    uri = params.run.tracking_uri
     binaries = Path(sys.executable).parent
     table = Table(title="faceanim", show_header=False, title_justify="left")
     table.add_row("held out", f"{ours['clips']} clips, {ours['frames']} frames")

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from faceanim.config import load_params
 from faceanim.registry import Evaluated, flatten, register
+from faceanim.tracking import tracking_uri
 from stages.common import start, write_metrics
 
 
@@ -59,6 +60,7 @@ def main(
         tags["dvc_lock_sha256"] = lock_hash(YAML(typ="safe", pure=True).load(lock))
     registered = register(
         params.register_,
+        tracking_uri(params.run),
         Evaluated(
             folder=models,
             metrics=json.loads(metrics.read_text(encoding="utf-8")),

@@ -25,6 +25,7 @@ PLUMBING = {
     "faceanim/schemas.py",
     "faceanim/shards.py",
     "faceanim/tables.py",
+    "faceanim/tracking.py",
     "flows/shards.py",
     "stages/common.py",
 }

@@ -17,7 +17,7 @@ from flows.pipeline import run_pipeline, run_with_prefect, stage_names
 from flows.shards import drive
 
 PROJECT = Path(__file__).parents[1]
-RUN = RunConfig(workers=2, shard_size=2, item_timeout_s=30, worker_memory_mb=1024)
+RUN = RunConfig(workers=2, shard_size=2, item_timeout_s=30, worker_memory_mb=1024, tracking_uri="")
 
 
 def double(item):

@@ -7,12 +7,13 @@ import sys
 
 import pytest
 
-from faceanim import registry
 from faceanim.config import RegisterConfig
 from faceanim.errors import FaceanimError
 from faceanim.registry import Evaluated, fetch_model, flatten, promote, register, versions
+from faceanim.tracking import connect, tracking_uri
 from stages.register import lock_hash
 from tests.tiny import save_models
+from tests.videos import RUN
 
 USE_OUTSIDE = """
 import mlflow, numpy as np
@@ -28,12 +29,13 @@ def models(tmp_path_factory):
     return save_models(tmp_path_factory.mktemp("models"))
 
 
+CONFIG = RegisterConfig(model_name="faceanim", min_gain_db=0.0)
+
+
 @pytest.fixture
-def config(tmp_path, monkeypatch):
+def uri(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return RegisterConfig(
-        model_name="faceanim", tracking_uri=f"sqlite:///{tmp_path}/mlruns/mlflow.db", min_gain_db=0.0
-    )
+    return f"sqlite:///{tmp_path}/mlruns/mlflow.db"
 
 
 def evaluated(folder, psnr, test_set="a"):
@@ -48,26 +50,26 @@ def evaluated(folder, psnr, test_set="a"):
     )
 
 
-def champion(config):
-    (holder,) = [version.version for version, aliases in versions(config) if "champion" in aliases]
+def champion(uri):
+    (holder,) = [version.version for version, aliases in versions(CONFIG, uri) if "champion" in aliases]
     return int(holder)
 
 
-def test_champion_moves_to_a_better_version_only(config, models, tmp_path):
-    first = register(config, evaluated(models, 24.0))
-    tied = register(config, evaluated(models, 24.0))
-    elsewhere = register(config, evaluated(models, 40.0, test_set="b"))
-    better = register(config, evaluated(models, 24.5))
+def test_champion_moves_to_a_better_version_only(uri, models, tmp_path):
+    first = register(CONFIG, uri, evaluated(models, 24.0))
+    tied = register(CONFIG, uri, evaluated(models, 24.0))
+    elsewhere = register(CONFIG, uri, evaluated(models, 40.0, test_set="b"))
+    better = register(CONFIG, uri, evaluated(models, 24.5))
     assert [item.champion for item in (first, tied, elsewhere, better)] == [True, False, False, True]
     assert "another test set" in elsewhere.reason
-    assert champion(config) == better.version
+    assert champion(uri) == better.version
 
-    promote(config, elsewhere.version)
-    assert champion(config) == elsewhere.version
+    promote(CONFIG, uri, elsewhere.version)
+    assert champion(uri) == elsewhere.version
     with pytest.raises(FaceanimError, match="no version 99"):
-        promote(config, 99)
+        promote(CONFIG, uri, 99)
 
-    folder = fetch_model("models:/faceanim@champion", config.tracking_uri)
+    folder = fetch_model("models:/faceanim@champion", uri)
     assert (folder / "animation" / "weights.safetensors").read_bytes() == (
         models / "animation" / "weights.safetensors"
     ).read_bytes()
@@ -77,7 +79,7 @@ def test_champion_moves_to_a_better_version_only(config, models, tmp_path):
     outside.mkdir()
     environment = {
         **os.environ,
-        "MLFLOW_TRACKING_URI": config.tracking_uri,
+        "MLFLOW_TRACKING_URI": uri,
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }
     done = subprocess.run(
@@ -94,42 +96,41 @@ def test_champion_moves_to_a_better_version_only(config, models, tmp_path):
     ]
 
 
-def test_a_version_that_does_not_load_takes_no_champion(config, models, tmp_path):
-    register(config, evaluated(models, 24.0))
+def test_a_version_that_does_not_load_takes_no_champion(uri, models, tmp_path):
+    register(CONFIG, uri, evaluated(models, 24.0))
     broken = save_models(tmp_path / "broken")
     weights = broken / "animation" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(FaceanimError):
-        register(config, evaluated(broken, 30.0))
-    assert champion(config) == 1
+        register(CONFIG, uri, evaluated(broken, 30.0))
+    assert champion(uri) == 1
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:{port}", "sqlite:////proc/mlflow.db", "foo://x"])
-def test_an_address_that_does_not_answer_is_one_line(config, models, address):
+def test_an_address_that_does_not_answer_is_one_line(models, address):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    unreachable = config.model_copy(update={"tracking_uri": address.format(port=port)})
     with pytest.raises(FaceanimError, match="does not answer") as caught:
-        register(unreachable, evaluated(models, 24.0))
+        register(CONFIG, address.format(port=port), evaluated(models, 24.0))
     assert "\n" not in str(caught.value)
 
 
 def test_a_password_in_an_address_is_not_shown():
     with pytest.raises(FaceanimError) as caught:
-        registry.connect("postgresql://me:secret@127.0.0.1:9/mlflow")
+        connect("postgresql://me:secret@127.0.0.1:9/mlflow")
     assert "secret" not in str(caught.value)
 
 
-def test_the_environment_names_the_address(config, monkeypatch):
+def test_the_environment_names_the_address(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    assert registry.tracking_uri(config) == "http://127.0.0.1:1"
+    assert tracking_uri(RUN) == "http://127.0.0.1:1"
 
 
-def test_no_such_model(config):
+def test_no_such_model(uri):
     with pytest.raises(FaceanimError, match="no model at"):
-        fetch_model("models:/faceanim@champion", config.tracking_uri)
-    assert versions(config) == []
+        fetch_model("models:/faceanim@champion", uri)
+    assert versions(CONFIG, uri) == []
 
 
 def test_flatten_and_lock_hash():

@@ -13,7 +13,7 @@ from faceanim.config import RunConfig
 from faceanim.schemas import Reason
 from faceanim.shards import Work, cut, process_map
 
-RUN = RunConfig(workers=2, shard_size=2, item_timeout_s=2, worker_memory_mb=1024)
+RUN = RunConfig(workers=2, shard_size=2, item_timeout_s=2, worker_memory_mb=1024, tracking_uri="")
 
 
 def behave(item):

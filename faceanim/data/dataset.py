@@ -1,10 +1,11 @@
 """Frames for training, with their landmarks, read straight from the crops' files."""
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -26,6 +27,7 @@ CACHE_BYTES = 1 << 30
 """Resized frames kept in memory; beyond that they are read again each time."""
 
 Points = NDArray[np.float32]
+Batch = TypeVar("Batch", covariant=True, bound=tuple[Tensor, ...])
 
 
 class Crop(NamedTuple):
@@ -34,11 +36,13 @@ class Crop(NamedTuple):
     Attributes:
         crop_id: its name.
         path: its file.
-        frames: (N,) numbers of the frames that may be trained on, counted over all crops of the split.
+        first: number of its first frame, counted over all crops of the split.
+        frames: (N,) numbers of the frames that may be trained on, counted likewise.
     """
 
     crop_id: str
     path: Path
+    first: int
     frames: NDArray[np.int64]
 
 
@@ -97,29 +101,33 @@ class CropFrames:
         self._cache: dict[int, Frame] = {}
         self._cached_bytes = 0
 
-    def pair(self, rng: np.random.Generator, candidates: int = 1) -> Pair:
-        """Two different frames of one crop.
+    def choose(self, rng: np.random.Generator, count: int) -> tuple[Crop, list[int]]:
+        """A crop, and the numbers of that many different frames of it, or of all that it has."""
+        crop = self.crops[rng.integers(len(self.crops))]
+        count = min(count, len(crop.frames))
+        return crop, [int(number) for number in rng.choice(crop.frames, size=count, replace=False)]
+
+    def choose_pair(self, rng: np.random.Generator, candidates: int = 1) -> tuple[Crop, list[int]]:
+        """A crop, and the numbers of a source and a driving frame of it.
 
         Args:
             rng: what decides.
             candidates: driving frames drawn, of which the one whose landmarks are farthest from the source's
                 is taken: pairs far apart in pose and expression. Landmarks are needed where it is above 1.
         """
-        crop = self.crops[rng.integers(len(self.crops))]
-        count = min(1 + candidates, len(crop.frames))
-        source, *others = (int(number) for number in rng.choice(crop.frames, size=count, replace=False))
+        crop, (source, *others) = self.choose(rng, 1 + candidates)
         driving = others[0] if len(others) == 1 else max(others, key=partial(self._distance, source))
+        return crop, [source, driving]
+
+    def pair(self, crop: Crop, numbers: Sequence[int]) -> Pair:
+        """Two frames of a crop, by their numbers: `frames.pair(*frames.choose_pair(rng))`."""
+        source, driving = numbers
         frames = self.frame(crop, source), self.frame(crop, driving)
         return Pair(*frames, self.points(source), self.points(driving))
 
     def _distance(self, first: int, second: int) -> float:
         assert self._points is not None, "landmarks are needed to tell which frames are far apart"
         return float(np.abs(self._points[first] - self._points[second]).mean())
-
-    def single(self, rng: np.random.Generator) -> Frame:
-        """One frame: (H, W, 3), RGB in [0, 255]."""
-        crop = self.crops[rng.integers(len(self.crops))]
-        return self.frame(crop, int(rng.choice(crop.frames)))
 
     def frame(self, crop: Crop, number: int) -> Frame:
         """One of a crop's frames, resized: (H, W, 3), RGB in [0, 255]."""
@@ -161,7 +169,7 @@ def usable_crops(table: pa.Table, bounds: NDArray[np.int64], usable: NDArray[np.
     """
     names = zip(table["crop_id"].to_pylist(), table["path"].to_pylist(), pairwise(bounds), strict=True)
     crops = (
-        Crop(crop_id, Path(path), first + np.flatnonzero(usable[first:end]))
+        Crop(crop_id, Path(path), int(first), first + np.flatnonzero(usable[first:end]))
         for crop_id, path, (first, end) in names
     )
     return [crop for crop in crops if len(crop.frames) >= 2]
@@ -195,19 +203,57 @@ def read_points(
     return detected, points
 
 
-class FrameBatches(Dataset[Tensor]):
-    """Batches of single frames; the one at a step depends on (seed, step) alone."""
+class Batches(Dataset[Batch]):
+    """The batches of a split; sample `i` of the one at a step depends on (seed, step, i) alone.
 
-    def __init__(self, frames: CropFrames, batch_size: int, seed: int) -> None:
+    So a run that resumes needs no sampler's state, workers may fetch steps in any order, and several
+    processes see together what one would see.
+
+    Args:
+        frames: where they are taken from.
+        batch_size: of all processes together.
+        seed: of what is drawn.
+        rank: the number of this process; its share begins with the sample of that number.
+        processes: how many there are.
+    """
+
+    def __init__(
+        self, frames: CropFrames, batch_size: int, seed: int, rank: int = 0, processes: int = 1
+    ) -> None:
         self.frames = frames
-        self.batch_size = batch_size
+        self.samples = range(batch_size)[rank::processes]
         self.seed = seed
 
-    def __getitem__(self, step: int) -> Tensor:
+    def draw(self, rng: np.random.Generator) -> tuple[Crop, list[int]]:
+        """Choose a sample: a crop, and the numbers of the frames of it that the sample is made of."""
+        raise NotImplementedError
+
+    def generators(self, step: int) -> list[np.random.Generator]:
+        """What this process's samples of a step are drawn with."""
+        return [np.random.default_rng((self.seed, step, sample)) for sample in self.samples]
+
+    def names(self, step: int) -> list[str]:
+        """The crop and the frames, counted from its first, of each of this process's samples of a step."""
+        drawn = (self.draw(rng) for rng in self.generators(step))
+        return [f"{crop.crop_id}{[number - crop.first for number in numbers]}" for crop, numbers in drawn]
+
+
+class FrameBatches(Batches[tuple[Tensor]]):
+    """Batches of single frames."""
+
+    def draw(self, rng: np.random.Generator) -> tuple[Crop, list[int]]:
+        """Choose a sample: a crop and a frame of it."""
+        return self.frames.choose(rng, 1)
+
+    def __getitem__(self, step: int) -> tuple[Tensor]:
         """Frames, (B, 3, H, W), RGB in [0, 1], some of them mirrored."""
-        rng = np.random.default_rng((self.seed, step))
-        frames = [self.frames.single(rng) for _ in range(self.batch_size)]
-        return to_tensor(np.stack([mirror(frame) if rng.random() < 0.5 else frame for frame in frames]))
+        frames = [self._frame(rng) for rng in self.generators(step)]
+        return (to_tensor(np.stack(frames)),)
+
+    def _frame(self, rng: np.random.Generator) -> Frame:
+        crop, (number,) = self.draw(rng)
+        frame = self.frames.frame(crop, number)
+        return mirror(frame) if rng.random() < 0.5 else frame
 
 
 def mirror(frame: Frame) -> Frame:

@@ -66,9 +66,9 @@ class SuperResolutionTrainer:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr)
         self.enlarge, self.fabric_optimizer = self.fabric.setup(self.model, self.optimizer)
 
-    def step(self, batch: Tensor) -> dict[str, Tensor]:
+    def step(self, batch: tuple[Tensor]) -> dict[str, Tensor]:
         """Train on frames (B, 3, H, W), RGB in [0, 1], degraded here; give the loss, eq. 7."""
-        wanted = self.fabric.to_device(batch)
+        (wanted,) = self.fabric.to_device(batch)
         loss = F.l1_loss(self.enlarge(degrade(wanted, self.config)), wanted)
         require_finite({"l1": loss})
         self.fabric_optimizer.zero_grad()

@@ -1,4 +1,5 @@
 import math
+import re
 import shutil
 
 import cv2
@@ -64,7 +65,7 @@ def test_a_pair_has_the_landmarks_of_its_frames(tmp_path, size):
     }
     rng = np.random.default_rng(0)
     for _ in range(20):
-        pair = frames.pair(rng)
+        pair = frames.pair(*frames.choose_pair(rng))
         for frame, points in ((pair.source, pair.source_points), (pair.driving, pair.driving_points)):
             clip, n = places[frame.tobytes()]
             in_crop = np.subtract(POINTS, (n, clip))
@@ -90,7 +91,7 @@ def test_a_crop_that_is_gone_is_named(tmp_path):
     for crop in frames.crops:
         crop.path.unlink()
     with pytest.raises(FaceanimError, match=r"clip[01]\.avi is missing"):
-        frames.pair(np.random.default_rng(0))
+        frames.pair(*frames.choose_pair(np.random.default_rng(0)))
     with pytest.raises(FaceanimError, match=r"clip0\.avi is missing"):
         CropFrames(crops, "train", size=48)
 
@@ -126,19 +127,40 @@ def test_of_several_candidates_the_farthest_drives(tmp_path):
     frames = CropFrames(crops, "train", landmarks=landmarks)
     rng = np.random.default_rng(0)
     far = [abs(float((pair.source_points - pair.driving_points)[0, 0])) for pair in (
-        frames.pair(rng, candidates=5) for _ in range(20)
+        frames.pair(*frames.choose_pair(rng, candidates=5)) for _ in range(20)
     )]  # fmt: skip
     # The face moves a pixel a frame: of all five other frames, the first or the last is farthest.
     assert min(far) >= 3
-    near = [frames.pair(rng) for _ in range(40)]
+    near = [frames.pair(*frames.choose_pair(rng)) for _ in range(40)]
     assert min(abs(float((p.source_points - p.driving_points)[0, 0])) for p in near) == 1
+
+
+def test_two_processes_share_what_one_would_see(crops):
+    frames = CropFrames(crops, "train", 64)
+    config = TRAINING.model_copy(update={"batch_size": 6})
+    whole = PairBatches(frames, config)
+    shares = [PairBatches(frames, config, rank, processes=2) for rank in range(2)]
+    for rank, share in enumerate(shares):
+        assert torch.equal(share[7][0], whole[7][0][rank::2])
+        assert share.names(7) == whole.names(7)[rank::2]
+
+
+def test_the_samples_of_a_step_have_names(crops):
+    frames = CropFrames(crops, "train")
+    batches = FrameBatches(frames, batch_size=3, seed=0)
+    for name, picture in zip(batches.names(5), batches[5][0], strict=True):
+        crop_id, number = re.fullmatch(r"(\w+)\[(\d)\]", name).groups()
+        (crop,) = [crop for crop in frames.crops if crop.crop_id == crop_id]
+        stored = frames.frame(crop, crop.first + int(number))
+        given = (picture * 255).round().byte().permute(1, 2, 0).numpy()
+        assert np.array_equal(given, stored) or np.array_equal(given, mirror(stored))
 
 
 def test_a_pair_is_two_frames_of_one_crop(crops):
     frames = CropFrames(crops, "train")
     rng = np.random.default_rng(0)
     for _ in range(20):
-        first, second, *points = frames.pair(rng)
+        first, second, *points = frames.pair(*frames.choose_pair(rng))
         homes = [
             {
                 crop.crop_id
@@ -155,9 +177,9 @@ def test_a_pair_is_two_frames_of_one_crop(crops):
 
 def test_single_frames_are_as_stored_or_mirrored(crops):
     frames = CropFrames(crops, "train")
-    batch = FrameBatches(frames, batch_size=8, seed=0)[1]
+    (batch,) = FrameBatches(frames, batch_size=8, seed=0)[1]
     assert batch.shape == (8, 3, SIZE, SIZE)
-    assert torch.equal(batch, FrameBatches(frames, batch_size=8, seed=0)[1])
+    assert torch.equal(batch, FrameBatches(frames, batch_size=8, seed=0)[1][0])
     stored = [frames.frame(crop, n) for crop in frames.crops for n in crop.frames]
     both = {picture.tobytes() for frame in stored for picture in (frame, mirror(frame))}
     given = (batch * 255).round().byte().permute(0, 2, 3, 1).numpy()

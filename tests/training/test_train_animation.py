@@ -121,7 +121,7 @@ def test_every_term_is_logged_and_trained_on(data):
     model = TRAINING.model.model_copy(update={"keypoints": 10, "jacobians": True})
     trainer = AnimationTrainer(TRAINING.model_copy(update={"losses": losses, "model": model}))
     made = trainer.step(random_batch(guides=10))
-    terms = {name: float(value) for name, value in made.items() if name not in ("discriminator", "total")}
+    terms = {name: float(value.detach()) for name, value in made.items() if name not in ("discriminator", "total")}
     assert set(terms) == {
         "pixel", "adversarial", "feature_matching", "equivariance", "jacobian", "landmarks"
     }  # fmt: skip

@@ -64,7 +64,7 @@ def test_it_learns_to_beat_bicubic(crops, tmp_path):
     changes = {"steps": 80, "lr": 3e-3, "blur_sigma": 0.0, "noise": 0.0, "model": shape}
     config = CONFIG.model_copy(update=changes)
     train(crops, tmp_path, config)
-    wanted = FrameBatches(CropFrames(crops, "test"), batch_size=8, seed=0)[0]
+    (wanted,) = FrameBatches(CropFrames(crops, "test"), batch_size=8, seed=0)[0]
     small = degrade(wanted, config)
     with torch.no_grad():
         made = load_super_resolution(tmp_path / "model")(small)
