@@ -69,5 +69,5 @@ class PairBatches(Batches[PairBatch]):
 
 
 def to_grid(points: Points, size: int) -> Tensor:
-    """Points (B, G, 2) in pixels of a frame of that side, in [-1, 1]: the ends are centres of outer pixels."""
+    """Points (B, G, 2) in pixels of a frame of that side in [-1, 1]: the ends are centres of outer pixels."""
     return torch.from_numpy(points) * (2 / (size - 1)) - 1
