@@ -4,21 +4,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from faceanim.config import TrainAnimationConfig
 from faceanim.data.dataset import CropFrames, PairBatches
+from faceanim.data.pictures import Frame
 from faceanim.data.weights import weights_file
 from faceanim.models.build import build_animation, build_discriminator
 from faceanim.models.keypoints import load_encoder_weights
 from faceanim.models.perceptual import load_perceptual
 from faceanim.models.storage import save_animation
-from faceanim.training.checkpoint import checkpoint_for
-from faceanim.training.loop import OnStep, fit
+from faceanim.training.checkpoint import checkpoints_for
+from faceanim.training.ema import WeightAverage
+from faceanim.training.engine import Engine
+from faceanim.training.loop import fit
 from faceanim.training.losses import discriminator_loss, generator_loss, require_finite
 from faceanim.training.objective import Objective
 from faceanim.training.optim import Swats, build_optimizer
+from faceanim.training.pictures import animation_rows
+from faceanim.training.report import Surroundings
 from faceanim.training.seed import deterministic, seed_step
 
 
@@ -29,7 +33,7 @@ def train_animation(
     out: Path,
     history: Path,
     checkpoints: Path,
-    on_step: OnStep,
+    around: Surroundings,
 ) -> dict[str, float]:
     """Train on the crops of the `train` split, going on from a checkpoint of the same run if there is one.
 
@@ -40,23 +44,26 @@ def train_animation(
         out: folder to write the model to.
         history: CSV to write the curves to.
         checkpoints: folder for the state of an unfinished run.
-        on_step: called after each step with its number, from 1, and its losses.
+        around: who reads the batches, and who is told.
 
     Returns:
         The last row of the curves.
 
     Raises:
-        FaceanimError: no usable crops, missing pretrained weights, or a loss that is no longer finite.
+        FaceanimError: no usable crops, missing pretrained weights, a batch that can't be divided, or one of
+            `fit`'s.
     """
     deterministic()
-    frames = CropFrames(crops, "train", config.model.size, landmarks)
-    batches = PairBatches(frames, config.batch_size, config.seed)
-    tables = [crops, *sorted(landmarks.glob("*.parquet"))]
-    checkpoint = checkpoint_for(checkpoints, "animation", config, tables)
     trainer = AnimationTrainer(config)
-    last = fit(trainer, batches, config, checkpoint, history, on_step)
-    save_animation(trainer.model, config.model, out)
-    checkpoint.remove()
+    engine = trainer.engine
+    frames = CropFrames(crops, "train", config.model.size, landmarks)
+    batches = PairBatches(frames, config.batch_size, config.seed, engine.rank, engine.processes)
+    tables = [crops, *sorted(landmarks.glob("*.parquet"))]
+    saved = checkpoints_for(checkpoints, "animation", config, tables)
+    last = fit(trainer, batches, config, saved, history, around)
+    if engine.main:
+        save_animation(trainer.average.result, config.model, out)
+        saved.remove()
     return last
 
 
@@ -65,7 +72,7 @@ class AnimationTrainer:
 
     def __init__(self, config: TrainAnimationConfig) -> None:
         self.weights = config.losses
-        self.fabric = Fabric(accelerator="auto", devices=1)
+        self.engine = Engine(config.engine, config.batch_size)
         seed_step(config.seed, 0)
         self.model = build_animation(config.model)
         if config.encoder_weights == "imagenet":
@@ -76,17 +83,25 @@ class AnimationTrainer:
             self.discriminator.parameters(), lr=config.optimizer.lr, betas=(0.5, 0.999)
         )
         objective = Objective(self.model, self._perceptual(), config.losses)
-        self.objective, self.fabric_optimizer = self.fabric.setup(objective, self.optimizer)
-        self.judge, self.fabric_judge_optimizer = self.fabric.setup(
+        self.objective, self.fabric_optimizer = self.engine.setup(objective, self.optimizer)
+        self.judge, self.fabric_judge_optimizer = self.engine.setup(
             self.discriminator, self.discriminator_optimizer
         )
+        self.average = WeightAverage(self.model, config.engine.ema_decay)
 
     def _perceptual(self) -> nn.Module | None:
         return load_perceptual(weights_file("vgg19")) if self.weights.perceptual > 0 else None
 
     def step(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """Train on source and driving frames, (B, 3, H, W) each, RGB in [0, 1]; give the losses."""
-        source, driving = self.fabric.to_device(batch)
+        losses = self.engine.accumulate(batch, (self.objective, self.judge), self._gradients)
+        self.engine.update(self.model, self.fabric_optimizer)
+        if self.weights.adversarial > 0:
+            self.engine.update(self.discriminator, self.fabric_judge_optimizer)
+        self.average.update()
+        return losses
+
+    def _gradients(self, source: Tensor, driving: Tensor) -> dict[str, Tensor]:
         losses: dict[str, Tensor]
         prediction, losses = self.objective(source, driving)
         if self.weights.adversarial > 0:
@@ -94,21 +109,21 @@ class AnimationTrainer:
             losses["adversarial"] = generator_loss(self.judge(prediction))
             self.discriminator.requires_grad_(True)
         total = torch.stack([getattr(self.weights, name) * loss for name, loss in losses.items()]).sum()
-        require_finite(losses)
-        self.fabric_optimizer.zero_grad()
-        self.fabric.backward(total)
-        self.fabric_optimizer.step()
+        require_finite(self.engine.mean(losses))
+        self.engine.backward(total)
         if self.weights.adversarial > 0:
-            losses["discriminator"] = self._train_discriminator(prediction.detach(), driving)
+            losses["discriminator"] = self._judge_gradients(prediction.detach(), driving)
         return losses | {"total": total}
 
-    def _train_discriminator(self, fake: Tensor, real: Tensor) -> Tensor:
+    def _judge_gradients(self, fake: Tensor, real: Tensor) -> Tensor:
         loss = discriminator_loss(self.judge(real), self.judge(fake))
-        require_finite({"discriminator": loss})
-        self.fabric_judge_optimizer.zero_grad()
-        self.fabric.backward(loss)
-        self.fabric_judge_optimizer.step()
+        require_finite(self.engine.mean({"discriminator": loss}))
+        self.engine.backward(loss)
         return loss
+
+    def picture(self, batch: tuple[Tensor, Tensor]) -> Frame:
+        """Source, driving, warped, occlusion map, generated and prediction, for a few samples of a batch."""
+        return animation_rows(self.average.result, *self.engine.fabric.to_device(batch))
 
     def rates(self) -> dict[str, float | str]:
         """The phase of SWATS and the rate in use, for the curves."""
@@ -122,6 +137,7 @@ class AnimationTrainer:
             "optimizer": self.optimizer,
             "discriminator": self.discriminator,
             "discriminator_optimizer": self.discriminator_optimizer,
+            "average": self.average,
         }
 
     def state(self) -> dict[str, Any]:

@@ -4,27 +4,14 @@ import pytest
 import torch
 from torchvision.models.vgg import cfgs, make_layers
 
-from faceanim.config import LossWeights, OptimizerConfig, TrainAnimationConfig
+from faceanim.config import LossWeights
 from faceanim.errors import FaceanimError
 from faceanim.models.storage import load_animation
 from faceanim.training import animation
-from faceanim.training.animation import AnimationTrainer, train_animation
+from faceanim.training.animation import AnimationTrainer
 from tests.crops import write_crops
-from tests.tiny import ANIMATION
-
-CONFIG = TrainAnimationConfig(
-    seed=0,
-    steps=6,
-    batch_size=2,
-    encoder_weights="none",
-    losses=LossWeights(perceptual=0.0, pixel=10.0, adversarial=0.1, equivariance=1.0),
-    # The tolerance lets SWATS switch as soon as its mean is formed: in the middle of the run.
-    optimizer=OptimizerConfig(name="swats", lr=1e-3, beta1=0.9, beta2=0.75, swats_eps=1e9, sgd_lr_cap=0.01),
-    discriminator_channels=4,
-    log_every=2,
-    checkpoint_every=2,
-    model=ANIMATION.model_copy(update={"motion_size": 32}),
-)
+from tests.training.runs import ANIMATION_RUN as CONFIG
+from tests.training.runs import train, written
 
 
 class Killed(Exception):
@@ -36,24 +23,21 @@ def data(tmp_path_factory):
     return write_crops(tmp_path_factory.mktemp("crops"))
 
 
-def train(data, folder, config=CONFIG, kill_at=None):
+def run(data, folder, config=CONFIG, kill_at=None):
     seen = []
 
-    def on_step(step, losses):
-        seen.append((step, losses))
-        if step == kill_at:
+    def on_step(report):
+        seen.append((report.step, report.losses))
+        if report.step == kill_at:
             raise Killed
 
-    out = train_animation(
-        config, *data, folder / "model", folder / "history.csv", folder / "checkpoints", on_step
-    )
-    return out, seen
+    return train(config, data, folder, on_step=on_step), seen
 
 
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, *train(data, folder)
+    return folder, *run(data, folder)
 
 
 def test_a_run_leaves_a_model_and_its_curves(undisturbed):
@@ -82,30 +66,29 @@ def test_the_total_is_equation_6(undisturbed):
 @pytest.mark.parametrize("kill_at", [1, 3, 6])  # before a checkpoint, in Adam's phase, in SGD's
 def test_a_killed_run_goes_on_bit_for_bit(undisturbed, data, tmp_path, kill_at):
     with pytest.raises(Killed):
-        train(data, tmp_path, kill_at=kill_at)
+        run(data, tmp_path, kill_at=kill_at)
     assert not (tmp_path / "model").exists()
-    _, seen = train(data, tmp_path)
+    _, seen = run(data, tmp_path)
     assert seen[0][0] == (kill_at - 1) // 2 * 2 + 1
-    for file in ("model/weights.safetensors", "model/config.json", "history.csv"):
-        assert (tmp_path / file).read_bytes() == (undisturbed[0] / file).read_bytes()
+    assert written(tmp_path) == written(undisturbed[0])
 
 
 def test_another_configuration_starts_afresh(data, tmp_path):
     with pytest.raises(Killed):
-        train(data, tmp_path, kill_at=3)
+        run(data, tmp_path, kill_at=3)
     other = CONFIG.model_copy(update={"seed": 1})
     with pytest.raises(Killed):
-        train(data, tmp_path, other, kill_at=3)
-    assert len(list((tmp_path / "checkpoints").glob("animation-*.pt"))) == 2
+        run(data, tmp_path, other, kill_at=3)
+    assert len(list((tmp_path / "checkpoints").glob("animation/*.pt"))) == 2
     # The run that ends takes those that were abandoned along.
-    train(data, tmp_path)
+    run(data, tmp_path)
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(data, tmp_path):
     optimizer = CONFIG.optimizer.model_copy(update={"name": "adam", "lr": 1e20})
     with pytest.raises(FaceanimError, match=r"step \d: the loss .* is not finite"):
-        train(data, tmp_path, CONFIG.model_copy(update={"optimizer": optimizer}))
+        run(data, tmp_path, CONFIG.model_copy(update={"optimizer": optimizer}))
 
 
 def test_terms_of_weight_zero_are_off(data):
