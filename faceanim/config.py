@@ -196,12 +196,35 @@ class AugmentConfig(Section):
     """Changes of light and skin: gamma, gain and offset."""
 
 
+class EngineConfig(Section):
+    """How a network is trained, whatever it is."""
+
+    precision: Literal["fp32", "bf16"]
+    """`bf16`: weights and losses stay in float32, what lies between is computed in bfloat16."""
+    compile: bool
+    """Let torch compile the networks: minutes at the start, faster steps on a GPU."""
+    accumulate: Positive
+    """Parts into which each process cuts its share of a batch, one after the other, to save memory."""
+    clip_norm: NonNegative
+    """Largest norm of a network's gradient; 0: any."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    """The result is the average of the weights over about 1 / (1 - ema_decay) steps; 0: the last weights."""
+    log_every: Positive
+    """Steps averaged in a row of the curves."""
+    pictures_every: Positive
+    """Steps between the pictures that go to MLflow."""
+    checkpoint_every: Positive
+    keep_checkpoints: Positive
+    """Checkpoints kept of a run that is under way; the older ones stand in for a damaged one."""
+
+
 class TrainAnimationConfig(Section):
     """Training of keypoint detector, dense motion, generator and discriminator."""
 
     seed: Annotated[int, Field(ge=0)]
     steps: Positive
     batch_size: Positive
+    """Samples of a step, of all processes together."""
     encoder_weights: Literal["imagenet", "none"]
     pair_candidates: Positive
     """Driving frames drawn for a pair, of which the one farthest from the source is taken; 1 is the paper."""
@@ -209,8 +232,7 @@ class TrainAnimationConfig(Section):
     losses: LossWeights
     optimizer: OptimizerConfig
     discriminator_channels: Positive
-    log_every: Positive
-    checkpoint_every: Positive
+    engine: EngineConfig
     model: AnimationModelConfig
 
     @model_validator(mode="after")
@@ -240,13 +262,13 @@ class TrainSuperResolutionConfig(Section):
     seed: Annotated[int, Field(ge=0)]
     steps: Positive
     batch_size: Positive
+    """Samples of a step, of all processes together."""
     lr: Annotated[float, Field(gt=0)]
     blur_sigma: NonNegative
     """Largest standard deviation of the Gaussian blur on the low-resolution input, in its pixels."""
     noise: NonNegative
     """Largest standard deviation of the noise on the low-resolution input, of 1."""
-    log_every: Positive
-    checkpoint_every: Positive
+    engine: EngineConfig
     model: SuperResolutionModelConfig
 
 

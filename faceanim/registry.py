@@ -1,7 +1,7 @@
 """The registered model and its aliases, in MLflow. Only this file, `tracking` and `pyfunc` import mlflow."""
 
 # First, for it sets the environment that mlflow reads when it is imported.
-from faceanim.tracking import connect, experiment_id
+from faceanim.tracking import connect, experiment_id, flatten
 
 # isort: split
 import json
@@ -233,11 +233,3 @@ def fetch_model(model_uri: str, uri: str) -> Path:
 def psnr(metrics: Mapping[str, Any]) -> float:
     """The figure that champions are chosen by."""
     return float(metrics["reconstruction"]["psnr"])
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat

@@ -1,21 +1,36 @@
-"""MLflow's address. Only this file, `registry` and `pyfunc` import mlflow."""
+"""MLflow: its address, and the runs of trainings. Only this file, `registry` and `pyfunc` import mlflow."""
 
 import logging
 import os
 import re
 import sqlite3
+import sys
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
 
 import mlflow
+import numpy as np
+from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
 from faceanim.config import RunConfig
 from faceanim.errors import FaceanimError
+from faceanim.training.logger import NullLogger, RunLogger, Status
+
+EXPERIMENT = "faceanim-training"
+"""The runs of trainings; those of the registered versions are in the experiment of the model's name."""
+REST_S = 600.0
+"""Seconds for which an address that does not answer is left alone: to ask it may take most of a minute."""
+MOST_METRICS = 1000
+"""In one request, as MLflow allows."""
 
 
 def tracking_uri(config: RunConfig) -> str:
@@ -71,3 +86,103 @@ def experiment_id(client: MlflowClient, name: str, uri: str) -> str:
     location = (database.resolve().parent / "artifacts").as_uri() if database else None
     made: str = client.create_experiment(name, artifact_location=location)
     return made
+
+
+def open_run(run: RunConfig, name: str, tags: Mapping[str, str], run_id: str | None) -> RunLogger:
+    """A new run, or the one of an id, to log a training to; where MLflow does not answer, a line says so.
+
+    Args:
+        run: names MLflow's address.
+        name: of a new run.
+        tags: of a new run.
+        run_id: of the run to go on with, if it is still there.
+    """
+    uri = tracking_uri(run)
+    try:
+        client = connect(uri)
+        if run_id is not None and (found := known_run(client, run_id)):
+            return found
+        experiment = experiment_id(client, EXPERIMENT, uri)
+        made = client.create_run(experiment, run_name=name, tags=dict(tags))
+    except (FaceanimError, MlflowException, OSError) as error:
+        print(f"{error}; the curves are in the CSV only", file=sys.stderr)
+        return NullLogger()
+    return MlflowLogger(client, made.info.run_id, known=False)
+
+
+def known_run(client: MlflowClient, run_id: str) -> "MlflowLogger | None":
+    """The logger of a run that goes on; None where this address has no such run."""
+    try:
+        client.update_run(run_id, status="RUNNING")
+    except MlflowException:
+        return None
+    return MlflowLogger(client, run_id, known=True)
+
+
+class MlflowLogger:
+    """A training's run in MLflow. An address that goes away costs a warning, never the training.
+
+    Figures that could not be sent wait until it is back.
+
+    Args:
+        client: connected.
+        run_id: of the run.
+        known: whether it goes on; then its parameters stand there already.
+    """
+
+    def __init__(self, client: MlflowClient, run_id: str, known: bool) -> None:
+        self.run_id: str | None = run_id
+        self._client = client
+        self._known = known
+        self._waiting: list[Metric] = []
+        self._rests_until = 0.0
+        self._warned = False
+
+    def params(self, values: dict[str, Any]) -> None:
+        """Log the parameters of a new run."""
+        if self._known:
+            return
+        params = [Param(name, str(value)) for name, value in flatten(values).items()]
+        self._try(lambda: self._client.log_batch(self.run_id, params=params))
+
+    def metrics(self, step: int, values: dict[str, float]) -> None:
+        """Log figures of a step, with those that wait."""
+        now = int(time.time() * 1000)
+        self._waiting += [Metric(name, value, now, step) for name, value in values.items()]
+        self._try(self._send)
+
+    def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+        """Log a picture (H, W, 3) of a step."""
+        file = f"{name}/{step:09}.png"
+        self._try(lambda: self._client.log_image(self.run_id, picture, file))
+
+    def close(self, status: Status) -> None:
+        """Send what waits and end the run."""
+        self._rests_until = 0.0
+        self._try(self._send)
+        self._try(lambda: self._client.set_terminated(self.run_id, status))
+
+    def _send(self) -> None:
+        while self._waiting:
+            self._client.log_batch(self.run_id, metrics=self._waiting[:MOST_METRICS])
+            del self._waiting[:MOST_METRICS]
+
+    def _try(self, send: Callable[[], None]) -> None:
+        if time.monotonic() < self._rests_until:
+            return
+        try:
+            send()
+        except Exception as error:  # a server, a database or a store of artifacts, each with its own errors
+            self._rests_until = time.monotonic() + REST_S
+            if not self._warned:
+                self._warned = True
+                line = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+                print(f"MLflow does not answer, the training goes on without it: {line}", file=sys.stderr)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat

@@ -1,6 +1,7 @@
 """What every stage script shares: how it is started, and how it writes metrics."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,17 @@ def start(main: Callable[..., None]) -> None:
     except FaceanimError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def git_revision() -> str:
+    """The commit of the working tree, with `+changes` when tracked files differ from it."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or "none"
 
 
 def write_metrics(metrics: dict[str, Any], path: Path) -> None:

@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,20 +12,9 @@ import typer
 from ruamel.yaml import YAML
 
 from faceanim.config import load_params
-from faceanim.registry import Evaluated, flatten, register
-from faceanim.tracking import tracking_uri
-from stages.common import start, write_metrics
-
-
-def git_revision() -> str:
-    """The commit of the working tree, with `+changes` when tracked files differ from it."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return described.stdout.strip() or "none"
+from faceanim.registry import Evaluated, register
+from faceanim.tracking import flatten, tracking_uri
+from stages.common import git_revision, start, write_metrics
 
 
 def lock_hash(lock: Mapping[str, Any]) -> str:

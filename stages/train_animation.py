@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+
 from faceanim.config import load_params
-from faceanim.progress import progress
 from faceanim.training.animation import train_animation
 from stages.common import start, write_metrics
+from stages.training import surroundings
 
 
 def main(
@@ -17,20 +19,11 @@ def main(
     checkpoints: Path = Path(".faceanim"),
 ) -> None:
     """Train, or go on from the last checkpoint of a run that was stopped."""
-    config = load_params().train_animation
-    with progress("train_animation") as on_progress:
-        last = train_animation(
-            config,
-            crops,
-            landmarks,
-            out,
-            history,
-            checkpoints,
-            lambda step, losses: on_progress(
-                step, config.steps, " ".join(f"{name} {value:.4g}" for name, value in losses.items())
-            ),
-        )
-    write_metrics(last, metrics)
+    params = load_params()
+    config = params.train_animation
+    with surroundings("train_animation", params.run, config) as around:
+        last = train_animation(config, crops, landmarks, out, history, checkpoints, around)
+    rank_zero_only(write_metrics)(last, metrics)
 
 
 if __name__ == "__main__":

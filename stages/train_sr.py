@@ -2,25 +2,21 @@
 
 from pathlib import Path
 
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+
 from faceanim.config import load_params
-from faceanim.progress import progress
 from faceanim.training.super_resolution import train_super_resolution
 from stages.common import start, write_metrics
+from stages.training import surroundings
 
 
 def main(crops: Path, out: Path, history: Path, metrics: Path, checkpoints: Path = Path(".faceanim")) -> None:
     """Train, or go on from the last checkpoint of a run that was stopped."""
-    config = load_params().train_sr
-    with progress("train_sr") as on_progress:
-        last = train_super_resolution(
-            config,
-            crops,
-            out,
-            history,
-            checkpoints,
-            lambda step, losses: on_progress(step, config.steps, f"L1 {losses['l1']:.4f}"),
-        )
-    write_metrics(last, metrics)
+    params = load_params()
+    config = params.train_sr
+    with surroundings("train_sr", params.run, config) as around:
+        last = train_super_resolution(config, crops, out, history, checkpoints, around)
+    rank_zero_only(write_metrics)(last, metrics)
 
 
 if __name__ == "__main__":

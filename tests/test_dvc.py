@@ -26,8 +26,14 @@ PLUMBING = {
     "faceanim/shards.py",
     "faceanim/tables.py",
     "faceanim/tracking.py",
+    "faceanim/training/interrupt.py",
+    "faceanim/training/logger.py",
+    "faceanim/training/pictures.py",
+    "faceanim/training/report.py",
+    "faceanim/training/throughput.py",
     "flows/shards.py",
     "stages/common.py",
+    "stages/training.py",
 }
 # Code that is run by its path rather than imported.
 RUN_BY_PATH = {"faceanim/registry.py": {"faceanim/pyfunc.py"}}

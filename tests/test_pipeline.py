@@ -15,10 +15,20 @@ from faceanim.data.video import probe
 from faceanim.sample import make_sample, videos
 
 PROJECT = Path(__file__).parents[1]
+ENGINE = {
+    "precision": "fp32",
+    "compile": False,
+    "accumulate": 1,
+    "clip_norm": 0.0,
+    "ema_decay": 0.0,
+    "log_every": 2,
+    "pictures_every": 2,
+    "keep_checkpoints": 2,
+}
 CHANGES = {
     "index": {"path": "videos", "test_people": ["p02"]},
-    "train_animation": {"steps": 6, "batch_size": 2, "log_every": 2, "checkpoint_every": 3},
-    "train_sr": {"steps": 4, "batch_size": 2, "log_every": 2, "checkpoint_every": 2},
+    "train_animation": {"steps": 6, "batch_size": 2, "engine": ENGINE | {"checkpoint_every": 3}},
+    "train_sr": {"steps": 4, "batch_size": 2, "engine": ENGINE | {"checkpoint_every": 2}},
     "evaluate": {"pictures": 1},
 }
 GOOD = [video.key for video in videos() if video.kind == "good"]

@@ -9,8 +9,8 @@ import pytest
 
 from faceanim.config import RegisterConfig
 from faceanim.errors import FaceanimError
-from faceanim.registry import Evaluated, fetch_model, flatten, promote, register, versions
-from faceanim.tracking import connect, tracking_uri
+from faceanim.registry import Evaluated, fetch_model, promote, register, versions
+from faceanim.tracking import connect, flatten, tracking_uri
 from stages.register import lock_hash
 from tests.tiny import save_models
 from tests.videos import RUN

@@ -8,9 +8,7 @@ from faceanim.config import (
     AnimationModelConfig,
     AugmentConfig,
     LossWeights,
-    OptimizerConfig,
     SuperResolutionModelConfig,
-    TrainAnimationConfig,
 )
 from faceanim.data.pairs import PairBatch
 from faceanim.models.build import build_animation, build_super_resolution
@@ -43,21 +41,6 @@ NO_LOSSES = LossWeights(
 )
 UNCHANGED = AugmentConfig(mirror=False, rotation=0.0, scale=0.0, stretch=0.0, shift=0.0, colour=0.0)
 AUGMENT = AugmentConfig(mirror=True, rotation=10.0, scale=0.1, stretch=0.05, shift=0.05, colour=0.2)
-TRAINING = TrainAnimationConfig(
-    seed=0,
-    steps=6,
-    batch_size=2,
-    encoder_weights="none",
-    pair_candidates=1,
-    augment=AUGMENT,
-    losses=NO_LOSSES.model_copy(update={"pixel": 10.0, "adversarial": 0.1, "equivariance": 1.0}),
-    # The tolerance lets SWATS switch as soon as its mean is formed: in the middle of the run.
-    optimizer=OptimizerConfig(name="swats", lr=1e-3, beta1=0.9, beta2=0.75, swats_eps=1e9, sgd_lr_cap=0.01),
-    discriminator_channels=4,
-    log_every=2,
-    checkpoint_every=2,
-    model=ANIMATION.model_copy(update={"motion_size": 32}),
-)
 SUPER_RESOLUTION = SuperResolutionModelConfig(factor=2, channels=4)
 
 

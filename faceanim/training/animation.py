@@ -4,19 +4,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from faceanim.config import TrainAnimationConfig
 from faceanim.data.dataset import CropFrames
 from faceanim.data.pairs import PairBatch, PairBatches
+from faceanim.data.pictures import Frame
 from faceanim.data.weights import weights_file
 from faceanim.models.build import build_animation, build_discriminator
 from faceanim.models.keypoints import load_encoder_weights
 from faceanim.models.perceptual import load_perceptual
 from faceanim.models.storage import save_animation
-from faceanim.training.checkpoint import checkpoint_for
-from faceanim.training.loop import OnStep, fit
+from faceanim.training.checkpoint import checkpoints_for
+from faceanim.training.ema import WeightAverage
+from faceanim.training.engine import Engine
+from faceanim.training.loop import fit
 from faceanim.training.losses import (
     discriminator_loss,
     feature_matching_loss,
@@ -25,6 +27,8 @@ from faceanim.training.losses import (
 )
 from faceanim.training.objective import Objective
 from faceanim.training.optim import Swats, build_optimizer
+from faceanim.training.pictures import animation_rows
+from faceanim.training.report import Surroundings
 from faceanim.training.seed import deterministic, seed_step
 
 
@@ -35,7 +39,7 @@ def train_animation(
     out: Path,
     history: Path,
     checkpoints: Path,
-    on_step: OnStep,
+    around: Surroundings,
 ) -> dict[str, float]:
     """Train on the crops of the `train` split, going on from a checkpoint of the same run if there is one.
 
@@ -46,23 +50,26 @@ def train_animation(
         out: folder to write the model to.
         history: CSV to write the curves to.
         checkpoints: folder for the state of an unfinished run.
-        on_step: called after each step with its number, from 1, and its losses.
+        around: who reads the batches, and who is told.
 
     Returns:
         The last row of the curves.
 
     Raises:
-        FaceanimError: no usable crops, missing pretrained weights, or a loss that is no longer finite.
+        FaceanimError: no usable crops, missing pretrained weights, a batch that can't be divided, or one of
+            `fit`'s.
     """
     deterministic()
-    frames = CropFrames(crops, "train", config.model.size, landmarks)
-    batches = PairBatches(frames, config)
-    tables = [crops, *sorted(landmarks.glob("*.parquet"))]
-    checkpoint = checkpoint_for(checkpoints, "animation", config, tables)
     trainer = AnimationTrainer(config)
-    last = fit(trainer, batches, config, checkpoint, history, on_step)
-    save_animation(trainer.model, config.model, out)
-    checkpoint.remove()
+    engine = trainer.engine
+    frames = CropFrames(crops, "train", config.model.size, landmarks)
+    batches = PairBatches(frames, config, engine.rank, engine.processes)
+    tables = [crops, *sorted(landmarks.glob("*.parquet"))]
+    saved = checkpoints_for(checkpoints, "animation", config, tables)
+    last = fit(trainer, batches, config, saved, history, around)
+    if engine.main:
+        save_animation(trainer.average.result, config.model, out)
+        saved.remove()
     return last
 
 
@@ -71,7 +78,7 @@ class AnimationTrainer:
 
     def __init__(self, config: TrainAnimationConfig) -> None:
         self.weights = config.losses
-        self.fabric = Fabric(accelerator="auto", devices=1)
+        self.engine = Engine(config.engine, config.batch_size)
         seed_step(config.seed, 0)
         self.model = build_animation(config.model)
         if config.encoder_weights == "imagenet":
@@ -82,10 +89,11 @@ class AnimationTrainer:
             self.discriminator.parameters(), lr=config.optimizer.lr, betas=(0.5, 0.999)
         )
         objective = Objective(self.model, self._perceptual(), config.losses)
-        self.objective, self.fabric_optimizer = self.fabric.setup(objective, self.optimizer)
-        self.judge, self.fabric_judge_optimizer = self.fabric.setup(
+        self.objective, self.fabric_optimizer = self.engine.setup(objective, self.optimizer)
+        self.judge, self.fabric_judge_optimizer = self.engine.setup(
             self.discriminator, self.discriminator_optimizer
         )
+        self.average = WeightAverage(self.model, config.engine.ema_decay)
 
     def _perceptual(self) -> nn.Module | None:
         weights = self.weights
@@ -95,19 +103,24 @@ class AnimationTrainer:
 
     def step(self, batch: PairBatch) -> dict[str, Tensor]:
         """Train on a batch and give the losses."""
-        batch = self.fabric.to_device(batch)
-        driving = batch.driving
+        losses = self.engine.accumulate(batch, (self.objective, self.judge), self._gradients)
+        self.engine.update(self.model, self.fabric_optimizer)
+        if self.weights.adversarial > 0:
+            self.engine.update(self.discriminator, self.fabric_judge_optimizer)
+        self.average.update()
+        return losses
+
+    def _gradients(self, *part: Tensor) -> dict[str, Tensor]:
+        batch = PairBatch(*part)
         losses: dict[str, Tensor]
         prediction, losses = self.objective(batch)
         if self.weights.adversarial > 0:
-            losses |= self._adversarial(prediction, driving)
+            losses |= self._adversarial(prediction, batch.driving)
         total = torch.stack([getattr(self.weights, name) * loss for name, loss in losses.items()]).sum()
-        require_finite(losses)
-        self.fabric_optimizer.zero_grad()
-        self.fabric.backward(total)
-        self.fabric_optimizer.step()
+        require_finite(self.engine.mean(losses))
+        self.engine.backward(total)
         if self.weights.adversarial > 0:
-            losses["discriminator"] = self._train_discriminator(prediction.detach(), driving)
+            losses["discriminator"] = self._judge_gradients(prediction.detach(), batch.driving)
         return losses | {"total": total}
 
     def _adversarial(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
@@ -119,13 +132,16 @@ class AnimationTrainer:
         self.discriminator.requires_grad_(True)
         return losses
 
-    def _train_discriminator(self, fake: Tensor, real: Tensor) -> Tensor:
+    def _judge_gradients(self, fake: Tensor, real: Tensor) -> Tensor:
         loss = discriminator_loss(self.judge(real).score, self.judge(fake).score)
-        require_finite({"discriminator": loss})
-        self.fabric_judge_optimizer.zero_grad()
-        self.fabric.backward(loss)
-        self.fabric_judge_optimizer.step()
+        require_finite(self.engine.mean({"discriminator": loss}))
+        self.engine.backward(loss)
         return loss
+
+    def picture(self, batch: PairBatch) -> Frame:
+        """Source, driving, warped, occlusion map, generated and prediction, for a few samples of a batch."""
+        source, driving = self.engine.fabric.to_device((batch.source, batch.driving))
+        return animation_rows(self.average.result, source, driving)
 
     def rates(self) -> dict[str, float | str]:
         """The phase of SWATS and the rate in use, for the curves."""
@@ -139,6 +155,7 @@ class AnimationTrainer:
             "optimizer": self.optimizer,
             "discriminator": self.discriminator,
             "discriminator_optimizer": self.discriminator_optimizer,
+            "average": self.average,
         }
 
     def state(self) -> dict[str, Any]:

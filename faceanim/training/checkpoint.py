@@ -4,6 +4,8 @@ They lie outside the stage's outputs, which DVC deletes before it runs the stage
 """
 
 import hashlib
+import shutil
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,42 +13,79 @@ from typing import Any
 
 import torch
 
-from faceanim.config import Section
-from faceanim.models.pretrained import load_state
+from faceanim.config import TrainAnimationConfig, TrainSuperResolutionConfig
+from faceanim.errors import FaceanimError
+from faceanim.models.pretrained import first_line, load_state
 from faceanim.tables import atomic_path
 
-VERSION = 1
+VERSION = 2
 """Part of the key: raise it when a checkpoint's content changes its meaning."""
+
+UNCHANGING = {"engine": {"pictures_every", "checkpoint_every", "keep_checkpoints"}}
+"""What may be changed in the middle of a run."""
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoints:
     """Where a run's state is kept while it trains.
 
     Attributes:
-        path: the file; its name is a hash of the configuration and the data.
+        folder: of this kind of training.
+        key: a hash of the configuration and the data.
+        keep: how many are kept.
     """
 
-    path: Path
+    folder: Path
+    key: str
+    keep: int
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Write the state (tensors and plain values), atomically."""
-        with atomic_path(self.path) as temporary:
-            torch.save(state, temporary)
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write the state after a step (tensors and plain values), atomically, and drop what is too old.
+
+        Raises:
+            FaceanimError: it can't be written.
+        """
+        try:
+            with atomic_path(self.folder / f"{self.key}-{step:09}.pt") as temporary:
+                torch.save(state, temporary)
+        except (OSError, RuntimeError) as error:  # a full disk is the one or the other
+            raise FaceanimError(
+                f"the checkpoint of step {step} can't be written to {self.folder}: {first_line(error)}"
+            ) from None
+        for path in self._saved()[: -self.keep]:
+            path.unlink()
 
     def load(self) -> dict[str, Any] | None:
-        """The state last saved, or None."""
-        return load_state(self.path) if self.path.is_file() else None
+        """The last state that can be read, or None; says which ones can't."""
+        for path in self.folder.glob(".*.tmp.pt"):  # half-written when the run was killed
+            path.unlink()
+        for path in reversed(self._saved()):
+            try:
+                return load_state(path)
+            except FaceanimError as error:
+                print(f"{error}; going on from the one before", file=sys.stderr)
+        return None
+
+    def newest(self) -> int | None:
+        """The step of the last one."""
+        saved = self._saved()
+        return int(saved[-1].stem.rpartition("-")[2]) if saved else None
 
     def remove(self) -> None:
         """Forget the run, which is complete, and the abandoned ones of its kind."""
-        kind = self.path.stem.rpartition("-")[0]
-        for path in self.path.parent.glob(f"{kind}-*.pt"):
-            path.unlink()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _saved(self) -> list[Path]:
+        return sorted(self.folder.glob(f"{self.key}-*.pt"))
 
 
-def checkpoint_for(folder: Path, kind: str, config: Section, tables: Iterable[Path]) -> Checkpoint:
-    """The checkpoint of a run.
+def checkpoints_for(
+    folder: Path,
+    kind: str,
+    config: TrainAnimationConfig | TrainSuperResolutionConfig,
+    tables: Iterable[Path],
+) -> Checkpoints:
+    """The checkpoints of a run.
 
     Args:
         folder: where checkpoints are kept.
@@ -54,7 +93,8 @@ def checkpoint_for(folder: Path, kind: str, config: Section, tables: Iterable[Pa
         config: the run's configuration.
         tables: the data's tables; they hold the length of every frame, so other frames make another key.
     """
-    digest = hashlib.sha256(f"{VERSION} {torch.__version__} {kind} {config.model_dump_json()}".encode())
+    decisive = config.model_dump_json(exclude=UNCHANGING)
+    digest = hashlib.sha256(f"{VERSION} {torch.__version__} {kind} {decisive}".encode())
     for table in tables:
         digest.update(hashlib.sha256(table.read_bytes()).digest())
-    return Checkpoint(folder / f"{kind}-{digest.hexdigest()[:16]}.pt")
+    return Checkpoints(folder / kind, digest.hexdigest()[:16], config.engine.keep_checkpoints)

@@ -1,32 +1,47 @@
 """The loop that both trainings share: steps, curves, checkpoints."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from faceanim.config import TrainAnimationConfig, TrainSuperResolutionConfig
+from faceanim.data.dataset import Batches
+from faceanim.data.pictures import Frame
 from faceanim.errors import FaceanimError
-from faceanim.training.checkpoint import Checkpoint
+from faceanim.training.checkpoint import Checkpoints
+from faceanim.training.engine import Engine
 from faceanim.training.history import History
+from faceanim.training.interrupt import interruptible
+from faceanim.training.loader import load, worker_count
+from faceanim.training.logger import NullLogger, RunLogger
 from faceanim.training.losses import NonFiniteLossError
+from faceanim.training.report import Reporter, StoppedError, Surroundings, closing, say
 from faceanim.training.seed import seed_step
+from faceanim.training.throughput import Meter
 
-Batch_contra = TypeVar("Batch_contra", contravariant=True)
-Batch = TypeVar("Batch")
-OnStep = Callable[[int, dict[str, float]], None]
+Batch = TypeVar("Batch", bound=tuple[Tensor, ...])
+Batch_contra = TypeVar("Batch_contra", contravariant=True, bound=tuple[Tensor, ...])
+PICTURES_STEP = 0
+"""The batch that pictures are drawn of; no step trains on it."""
 
 
 class Trainer(Protocol[Batch_contra]):
     """Networks and their optimisers."""
+
+    engine: Engine
 
     def step(self, batch: Batch_contra) -> dict[str, Tensor]:
         """Train on a batch and give the losses; raises NonFiniteLossError."""
 
     def rates(self) -> dict[str, float | str]:
         """What the optimiser is doing, for the curves."""
+
+    def picture(self, batch: Batch_contra) -> Frame:
+        """What the networks make of a few samples of a batch, (H, W, 3)."""
 
     def state(self) -> dict[str, Any]:
         """Everything that a step changes; what is random depends on the step's number alone."""
@@ -37,44 +52,107 @@ class Trainer(Protocol[Batch_contra]):
 
 def fit(
     trainer: Trainer[Batch],
-    batches: Dataset[Batch],
+    batches: Batches[Batch],
     config: TrainAnimationConfig | TrainSuperResolutionConfig,
-    checkpoint: Checkpoint,
+    checkpoints: Checkpoints,
     history: Path,
-    on_step: OnStep,
+    around: Surroundings,
 ) -> dict[str, float]:
-    """Train for `config.steps` steps, going on from the checkpoint if there is one; write the curves.
+    """Train for `config.steps` steps, going on from the last checkpoint if there is one; write the curves.
 
-    The checkpoint is left for the caller to remove, once the model is written.
+    The checkpoints are left for the caller to remove, once the model is written.
 
     Args:
         trainer: trained in place.
         batches: the batch of each step, counted from 1.
         config: names the seed, the steps and how often to log and to save.
-        checkpoint: where the state of an unfinished run is kept.
+        checkpoints: where the state of an unfinished run is kept.
         history: CSV to write the curves to.
-        on_step: called after each step with its number and its losses.
+        around: who reads the batches, and who is told.
 
     Returns:
         The last row of the curves.
 
     Raises:
-        FaceanimError: a loss is no longer finite.
+        FaceanimError: a loss is no longer finite, the memory is too small, or the run was stopped.
     """
-    curves = History(config.log_every)
-    first = 1
-    if saved := checkpoint.load():
-        trainer.load_state(saved["trainer"])
-        curves.restore(saved["history"])
-        first = saved["step"] + 1
-    for step in range(first, config.steps + 1):
-        seed_step(config.seed, step)
-        try:
-            losses = trainer.step(batches[step])
-        except NonFiniteLossError as error:
-            raise FaceanimError(f"step {step}: {error}; lower the learning rate or sgd_lr_cap") from None
-        on_step(step, curves.add(step, losses, **trainer.rates()))
-        if step % config.checkpoint_every == 0:
-            checkpoint.save({"step": step, "trainer": trainer.state(), "history": curves.state()})
-    curves.write(history)
+    engine, settings = trainer.engine, config.engine
+    curves = History(settings.log_every)
+    done, run_id = resume(trainer, curves, checkpoints)
+    logger: RunLogger = around.open_logger(run_id) if engine.main else NullLogger()
+    meter = Meter(config.batch_size)
+    reporter = Reporter(
+        curves, meter, logger, around.on_step if engine.main else lambda _: None, config.steps
+    )
+    steps = range(done + 1, config.steps + 1)
+    with closing(logger), interruptible() as interrupted:
+        workers = worker_count(around.workers, engine.local_processes)
+        feed = meter.watch(load(batches, steps, workers, pin=engine.on_gpu))
+        for step in steps:
+            seed_step(config.seed, step, engine.rank)
+            with explained(step, batches, checkpoints):
+                losses = trainer.step(next(feed))
+            reporter.step(step, losses, trainer.rates())
+            stop = engine.any(interrupted())
+            if engine.main and step % settings.pictures_every == 0:
+                logger.picture(step, "samples", trainer.picture(batches[PICTURES_STEP]))
+            if engine.main and (stop or step % settings.checkpoint_every == 0):
+                state = {"trainer": trainer.state(), "history": curves.state(), "run_id": logger.run_id}
+                checkpoints.save(step, {"step": step} | state)
+            if stop:
+                raise StoppedError(
+                    f"stopped at step {step}; the checkpoint is saved, run the same command to go on"
+                )
+        if engine.main:
+            curves.write(history)
     return curves.last()
+
+
+def resume(trainer: Trainer[Batch], curves: History, checkpoints: Checkpoints) -> tuple[int, str | None]:
+    """Go on from the last checkpoint that can be read.
+
+    Returns:
+        The steps that are done, and the id of the logger's run.
+    """
+    engine = trainer.engine
+    # The main process reads, for the others may have other disks.
+    saved = engine.fabric.broadcast(checkpoints.load() if engine.main else None)
+    if saved is None:
+        return 0, None
+    trainer.load_state(saved["trainer"])
+    curves.restore(saved["history"])
+    if engine.main:
+        say(f"going on from step {saved['step']}")
+    return saved["step"], saved["run_id"]
+
+
+@contextmanager
+def explained(step: int, batches: Batches[Batch], checkpoints: Checkpoints) -> Iterator[None]:
+    """Say in one line what ended a step that the user can mend."""
+    try:
+        yield
+    except NonFiniteLossError as error:
+        samples = ", ".join(batches.names(step))
+        raise FaceanimError(f"step {step}: {error}, on {samples}; lower the learning rate") from None
+    except (RuntimeError, MemoryError) as error:
+        newest = checkpoints.newest()
+        kept = "no checkpoint was saved yet" if newest is None else f"the checkpoint of step {newest} is kept"
+        if out_of_memory(error):
+            raise FaceanimError(
+                f"step {step}: out of memory; lower batch_size or the model's sizes, raise engine.accumulate "
+                f"or set engine.precision to bf16; {kept}"
+            ) from None
+        if "DataLoader worker" in str(error):
+            raise FaceanimError(
+                f"step {step}: a process that reads batches was killed, perhaps for its memory; lower "
+                f"run.workers; {kept}"
+            ) from None
+        raise
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether the GPU's memory or the machine's did not suffice."""
+    texts = ("can't allocate memory", "not enough memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        text in str(error) for text in texts
+    )

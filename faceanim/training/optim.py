@@ -69,11 +69,11 @@ class Swats(torch.optim.Adam):
 
     def _learn_rate(self, moves: Sequence[Tensor], grads: Sequence[Tensor], group: dict[str, Any]) -> None:
         """Average gamma = p.p / -p.g, where p is the step just made and g its gradient; perhaps switch."""
-        along = -inner(moves, grads)
+        along, length = agreed(torch.stack((inner(moves, grads), inner(moves, moves))))
         group["steps"] += 1
         if along == 0:
             return
-        gamma = inner(moves, moves) / along
+        gamma = length / -along
         beta2 = group["betas"][1]
         group["mean_rate"] = beta2 * group["mean_rate"] + (1 - beta2) * gamma
         mean = group["mean_rate"] / (1 - beta2 ** group["steps"])
@@ -93,9 +93,20 @@ class Swats(torch.optim.Adam):
             p.add_(momentum, alpha=-group["lr"])
 
 
-def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
+def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     """Inner product of two lists of tensors, each taken as one long vector."""
-    return float(torch.stack([torch.dot(x.flatten(), y.flatten()) for x, y in zip(a, b, strict=True)]).sum())
+    return torch.stack([torch.dot(x.flatten(), y.flatten()) for x, y in zip(a, b, strict=True)]).sum()
+
+
+def agreed(values: Tensor) -> list[float]:
+    """The first process's values, so that all of them switch at the same step, to the same rate.
+
+    Their gradients are the same already, but not every device adds up a sum in the same order.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.broadcast(values, src=0)
+    numbers: list[float] = values.tolist()
+    return numbers
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""Everything random at a step depends on the seed and the step alone, so that a resumed run repeats it."""
+"""Everything random at a step depends on seed, step and rank alone, so that a resumed run repeats it."""
 
 import numpy as np
 import torch
@@ -12,6 +12,13 @@ def deterministic() -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def seed_step(seed: int, step: int) -> None:
-    """Seed torch, on every device, for one step; step 0 also stands for the building of the networks."""
-    torch.manual_seed(int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]) >> 1)
+def seed_step(seed: int, step: int, rank: int = 0) -> None:
+    """Seed torch, on every device, for one step; step 0 also stands for the building of the networks.
+
+    Args:
+        seed: of the run.
+        step: its number.
+        rank: of the process; each draws what is random for its own share of the batch.
+    """
+    sequence = np.random.SeedSequence((seed, step, rank))
+    torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]) >> 1)

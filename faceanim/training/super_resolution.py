@@ -6,16 +6,20 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from faceanim.config import TrainSuperResolutionConfig
 from faceanim.data.dataset import CropFrames, FrameBatches
+from faceanim.data.pictures import Frame
 from faceanim.models.build import build_super_resolution
 from faceanim.models.storage import save_super_resolution
-from faceanim.training.checkpoint import checkpoint_for
-from faceanim.training.loop import OnStep, fit
+from faceanim.training.checkpoint import checkpoints_for
+from faceanim.training.ema import WeightAverage
+from faceanim.training.engine import Engine
+from faceanim.training.loop import fit
 from faceanim.training.losses import require_finite
+from faceanim.training.pictures import super_resolution_rows
+from faceanim.training.report import Surroundings
 from faceanim.training.seed import deterministic, seed_step
 
 
@@ -25,7 +29,7 @@ def train_super_resolution(
     out: Path,
     history: Path,
     checkpoints: Path,
-    on_step: OnStep,
+    around: Surroundings,
 ) -> dict[str, float]:
     """Train on the crops of the `train` split, going on from a checkpoint of the same run if there is one.
 
@@ -37,21 +41,24 @@ def train_super_resolution(
         out: folder to write the model to.
         history: CSV to write the curves to.
         checkpoints: folder for the state of an unfinished run.
-        on_step: called after each step with its number, from 1, and its losses.
+        around: who reads the batches, and who is told.
 
     Returns:
         The last row of the curves.
 
     Raises:
-        FaceanimError: no usable crops, or a loss that is no longer finite.
+        FaceanimError: no usable crops, a batch that can't be divided, or one of `fit`'s.
     """
     deterministic()
-    batches = FrameBatches(CropFrames(crops, "train"), config.batch_size, config.seed)
-    checkpoint = checkpoint_for(checkpoints, "super-resolution", config, [crops])
     trainer = SuperResolutionTrainer(config)
-    last = fit(trainer, batches, config, checkpoint, history, on_step)
-    save_super_resolution(trainer.model, config.model, out)
-    checkpoint.remove()
+    engine = trainer.engine
+    frames = CropFrames(crops, "train")
+    batches = FrameBatches(frames, config.batch_size, config.seed, engine.rank, engine.processes)
+    saved = checkpoints_for(checkpoints, "super-resolution", config, [crops])
+    last = fit(trainer, batches, config, saved, history, around)
+    if engine.main:
+        save_super_resolution(trainer.average.result, config.model, out)
+        saved.remove()
     return last
 
 
@@ -60,34 +67,46 @@ class SuperResolutionTrainer:
 
     def __init__(self, config: TrainSuperResolutionConfig) -> None:
         self.config = config
-        self.fabric = Fabric(accelerator="auto", devices=1)
+        self.engine = Engine(config.engine, config.batch_size)
         seed_step(config.seed, 0)
         self.model = build_super_resolution(config.model)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr)
-        self.enlarge, self.fabric_optimizer = self.fabric.setup(self.model, self.optimizer)
+        self.enlarge, self.fabric_optimizer = self.engine.setup(self.model, self.optimizer)
+        self.average = WeightAverage(self.model, config.engine.ema_decay)
 
     def step(self, batch: tuple[Tensor]) -> dict[str, Tensor]:
         """Train on frames (B, 3, H, W), RGB in [0, 1], degraded here; give the loss, eq. 7."""
-        (wanted,) = self.fabric.to_device(batch)
-        loss = F.l1_loss(self.enlarge(degrade(wanted, self.config)), wanted)
-        require_finite({"l1": loss})
-        self.fabric_optimizer.zero_grad()
-        self.fabric.backward(loss)
-        self.fabric_optimizer.step()
-        return {"l1": loss}
+        losses = self.engine.accumulate(batch, (self.enlarge,), self._gradients)
+        self.engine.update(self.model, self.fabric_optimizer)
+        self.average.update()
+        return losses
+
+    def _gradients(self, wanted: Tensor) -> dict[str, Tensor]:
+        losses = {"l1": F.l1_loss(self.enlarge(degrade(wanted, self.config)), wanted)}
+        require_finite(self.engine.mean(losses))
+        self.engine.backward(losses["l1"])
+        return losses
+
+    def picture(self, batch: tuple[Tensor]) -> Frame:
+        """The enlarged input, the output and what was wanted, for a few samples of a batch."""
+        (wanted,) = self.engine.fabric.to_device(batch)
+        return super_resolution_rows(self.average.result, degrade(wanted, self.config), wanted)
 
     def rates(self) -> dict[str, float | str]:
         """The rate in use, for the curves."""
         return {"lr": self.config.lr}
 
+    def _parts(self) -> dict[str, Any]:
+        return {"model": self.model, "optimizer": self.optimizer, "average": self.average}
+
     def state(self) -> dict[str, Any]:
         """Everything that a step changes, for a checkpoint."""
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
 
 
 def degrade(image: Tensor, config: TrainSuperResolutionConfig) -> Tensor:

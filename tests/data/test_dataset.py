@@ -14,7 +14,7 @@ from faceanim.data.dataset import CropFrames, FrameBatches, mirror
 from faceanim.data.pairs import PairBatches
 from faceanim.errors import FaceanimError
 from tests.crops import POINTS, SIZE, write_crops
-from tests.tiny import TRAINING
+from tests.training.runs import ANIMATION_RUN as TRAINING
 
 
 @pytest.fixture(scope="module")

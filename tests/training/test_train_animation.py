@@ -7,9 +7,11 @@ from torchvision.models.vgg import cfgs, make_layers
 from faceanim.errors import FaceanimError
 from faceanim.models.storage import load_animation
 from faceanim.training import animation
-from faceanim.training.animation import AnimationTrainer, train_animation
+from faceanim.training.animation import AnimationTrainer
 from tests.crops import write_crops
-from tests.tiny import NO_LOSSES, TRAINING, random_batch
+from tests.tiny import NO_LOSSES, random_batch
+from tests.training.runs import ANIMATION_RUN as CONFIG
+from tests.training.runs import train, written
 
 
 class Killed(Exception):
@@ -21,24 +23,21 @@ def data(tmp_path_factory):
     return write_crops(tmp_path_factory.mktemp("crops"))
 
 
-def train(data, folder, config=TRAINING, kill_at=None):
+def run(data, folder, config=CONFIG, kill_at=None):
     seen = []
 
-    def on_step(step, losses):
-        seen.append((step, losses))
-        if step == kill_at:
+    def on_step(report):
+        seen.append((report.step, report.losses))
+        if report.step == kill_at:
             raise Killed
 
-    out = train_animation(
-        config, *data, folder / "model", folder / "history.csv", folder / "checkpoints", on_step
-    )
-    return out, seen
+    return train(config, data, folder, on_step=on_step), seen
 
 
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, *train(data, folder)
+    return folder, *run(data, folder)
 
 
 def test_a_run_leaves_a_model_and_its_curves(undisturbed):
@@ -67,35 +66,34 @@ def test_the_total_is_equation_6(undisturbed):
 @pytest.mark.parametrize("kill_at", [1, 3, 6])  # before a checkpoint, in Adam's phase, in SGD's
 def test_a_killed_run_goes_on_bit_for_bit(undisturbed, data, tmp_path, kill_at):
     with pytest.raises(Killed):
-        train(data, tmp_path, kill_at=kill_at)
+        run(data, tmp_path, kill_at=kill_at)
     assert not (tmp_path / "model").exists()
-    _, seen = train(data, tmp_path)
+    _, seen = run(data, tmp_path)
     assert seen[0][0] == (kill_at - 1) // 2 * 2 + 1
-    for file in ("model/weights.safetensors", "model/config.json", "history.csv"):
-        assert (tmp_path / file).read_bytes() == (undisturbed[0] / file).read_bytes()
+    assert written(tmp_path) == written(undisturbed[0])
 
 
 def test_another_configuration_starts_afresh(data, tmp_path):
     with pytest.raises(Killed):
-        train(data, tmp_path, kill_at=3)
-    other = TRAINING.model_copy(update={"seed": 1})
+        run(data, tmp_path, kill_at=3)
+    other = CONFIG.model_copy(update={"seed": 1})
     with pytest.raises(Killed):
-        train(data, tmp_path, other, kill_at=3)
-    assert len(list((tmp_path / "checkpoints").glob("animation-*.pt"))) == 2
+        run(data, tmp_path, other, kill_at=3)
+    assert len(list((tmp_path / "checkpoints").glob("animation/*.pt"))) == 2
     # The run that ends takes those that were abandoned along.
-    train(data, tmp_path)
+    run(data, tmp_path)
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(data, tmp_path):
-    optimizer = TRAINING.optimizer.model_copy(update={"name": "adam", "lr": 1e20})
+    optimizer = CONFIG.optimizer.model_copy(update={"name": "adam", "lr": 1e20})
     with pytest.raises(FaceanimError, match=r"step \d: the loss .* is not finite"):
-        train(data, tmp_path, TRAINING.model_copy(update={"optimizer": optimizer}))
+        run(data, tmp_path, CONFIG.model_copy(update={"optimizer": optimizer}))
 
 
 def test_terms_of_weight_zero_are_off(data):
     losses = NO_LOSSES.model_copy(update={"pixel": 1.0})
-    trainer = AnimationTrainer(TRAINING.model_copy(update={"losses": losses}))
+    trainer = AnimationTrainer(CONFIG.model_copy(update={"losses": losses}))
     before = [p.clone() for p in trainer.discriminator.parameters()]
     assert set(trainer.step(random_batch())) == {"pixel", "total"}
     assert all(map(torch.equal, before, trainer.discriminator.parameters()))
@@ -107,7 +105,7 @@ def test_perceptual_loss_trains_the_model_and_not_itself(tmp_path, monkeypatch):
     # The published file can't be had here; one with random weights takes its place.
     monkeypatch.setattr(animation, "weights_file", lambda name: tmp_path / f"{name}.pth")
     losses = NO_LOSSES.model_copy(update={"perceptual": 1.0})
-    trainer = AnimationTrainer(TRAINING.model_copy(update={"losses": losses}))
+    trainer = AnimationTrainer(CONFIG.model_copy(update={"losses": losses}))
     assert set(trainer.step(random_batch())) == {"perceptual", "total"}
     assert not any("perceptual" in name for name in trainer.state()["model"])
 
@@ -118,8 +116,8 @@ def test_every_term_is_logged_and_trained_on(data):
             ("pixel", "adversarial", "feature_matching", "equivariance", "jacobian", "landmarks"), 1.0
         )
     )
-    model = TRAINING.model.model_copy(update={"keypoints": 10, "jacobians": True})
-    trainer = AnimationTrainer(TRAINING.model_copy(update={"losses": losses, "model": model}))
+    model = CONFIG.model.model_copy(update={"keypoints": 10, "jacobians": True})
+    trainer = AnimationTrainer(CONFIG.model_copy(update={"losses": losses, "model": model}))
     made = trainer.step(random_batch(guides=10))
     terms = {name: float(loss.detach()) for name, loss in made.items()}
     total, _ = terms.pop("total"), terms.pop("discriminator")
@@ -132,10 +130,10 @@ def test_every_term_is_logged_and_trained_on(data):
 
 def test_landmarks_pull_the_keypoints_to_their_places():
     losses = NO_LOSSES.model_copy(update={"landmarks": 1.0})
-    model = TRAINING.model.model_copy(update={"keypoints": 10})
-    optimizer = TRAINING.optimizer.model_copy(update={"name": "adam"})
+    model = CONFIG.model.model_copy(update={"keypoints": 10})
+    optimizer = CONFIG.optimizer.model_copy(update={"name": "adam"})
     update = {"losses": losses, "model": model, "optimizer": optimizer}
-    trainer = AnimationTrainer(TRAINING.model_copy(update=update))
+    trainer = AnimationTrainer(CONFIG.model_copy(update=update))
     torch.manual_seed(0)
     batch = random_batch(guides=10)
     distances = [float(trainer.step(batch)["landmarks"]) for _ in range(30)]
@@ -146,4 +144,4 @@ def test_missing_pretrained_weights_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("FACEANIM_WEIGHTS", str(tmp_path))
     (tmp_path / "resnet18-f37072fd.pth").write_bytes(b"not what was published")
     with pytest.raises(FaceanimError, match="resnet18"):
-        AnimationTrainer(TRAINING.model_copy(update={"encoder_weights": "imagenet"}))
+        AnimationTrainer(CONFIG.model_copy(update={"encoder_weights": "imagenet"}))

@@ -1,25 +1,15 @@
 import pytest
 import torch
 
-from faceanim.config import TrainSuperResolutionConfig
 from faceanim.data.dataset import CropFrames, FrameBatches
 from faceanim.models.storage import load_super_resolution
 from faceanim.models.super_resolution import enlarge
-from faceanim.training.super_resolution import degrade, train_super_resolution
+from faceanim.training.super_resolution import degrade
 from tests.crops import write_crops
 from tests.tiny import SUPER_RESOLUTION
+from tests.training.runs import SUPER_RESOLUTION_RUN, engine, train, written
 
-CONFIG = TrainSuperResolutionConfig(
-    seed=0,
-    steps=6,
-    batch_size=2,
-    lr=1e-3,
-    blur_sigma=0.8,
-    noise=0.01,
-    log_every=3,
-    checkpoint_every=2,
-    model=SUPER_RESOLUTION,
-)
+CONFIG = engine(SUPER_RESOLUTION_RUN, log_every=3)
 
 
 class Killed(Exception):
@@ -27,44 +17,40 @@ class Killed(Exception):
 
 
 @pytest.fixture(scope="module")
-def crops(tmp_path_factory):
-    return write_crops(tmp_path_factory.mktemp("crops"))[0]
+def data(tmp_path_factory):
+    return write_crops(tmp_path_factory.mktemp("crops"))
 
 
-def train(crops, folder, config=CONFIG, kill_at=None):
+def run(data, folder, config=CONFIG, kill_at=None):
     losses = []
 
-    def on_step(step, values):
-        losses.append(values["l1"])
-        if step == kill_at:
+    def on_step(report):
+        losses.append(report.losses["l1"])
+        if report.step == kill_at:
             raise Killed
 
-    last = train_super_resolution(
-        config, crops, folder / "model", folder / "history.csv", folder / "checkpoints", on_step
-    )
-    return last, losses
+    return train(config, data, folder, on_step=on_step), losses
 
 
-def test_a_run_leaves_a_model_that_a_killed_run_repeats(crops, tmp_path):
-    last, losses = train(crops, tmp_path / "whole")
+def test_a_run_leaves_a_model_that_a_killed_run_repeats(data, tmp_path):
+    last, losses = run(data, tmp_path / "whole")
     assert last["step"] == 6
     assert last["l1"] == pytest.approx(sum(losses[3:]) / 3)
     image = torch.rand(1, 3, 24, 24)
     assert load_super_resolution(tmp_path / "whole" / "model")(image).shape == (1, 3, 48, 48)
     with pytest.raises(Killed):
-        train(crops, tmp_path / "killed", kill_at=5)
-    assert len(train(crops, tmp_path / "killed")[1]) == 2
-    for file in ("model/weights.safetensors", "history.csv"):
-        assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+        run(data, tmp_path / "killed", kill_at=5)
+    assert len(run(data, tmp_path / "killed")[1]) == 2
+    assert written(tmp_path / "killed") == written(tmp_path / "whole")
     assert list((tmp_path / "killed" / "checkpoints").glob("*")) == []
 
 
-def test_it_learns_to_beat_bicubic(crops, tmp_path):
+def test_it_learns_to_beat_bicubic(data, tmp_path):
     shape = SUPER_RESOLUTION.model_copy(update={"channels": 8})
     changes = {"steps": 80, "lr": 3e-3, "blur_sigma": 0.0, "noise": 0.0, "model": shape}
     config = CONFIG.model_copy(update=changes)
-    train(crops, tmp_path, config)
-    (wanted,) = FrameBatches(CropFrames(crops, "test"), batch_size=8, seed=0)[0]
+    run(data, tmp_path, config)
+    (wanted,) = FrameBatches(CropFrames(data[0], "test"), batch_size=8, seed=0)[0]
     small = degrade(wanted, config)
     with torch.no_grad():
         made = load_super_resolution(tmp_path / "model")(small)

@@ -1,0 +1,140 @@
+"""How a step is computed, whatever is trained: processes, devices, precision, the parts of a batch."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import TorchElasticEnvironment
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from faceanim.config import EngineConfig
+from faceanim.errors import FaceanimError
+from faceanim.training.losses import NonFiniteLossError
+
+PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+class Engine:
+    """Lightning Fabric as both trainings use it: one process, or those that torchrun has started.
+
+    Args:
+        config: precision, compilation, accumulation and clipping.
+        batch_size: samples of a step, of all processes together.
+
+    Raises:
+        FaceanimError: the batch can't be divided among the processes and their parts.
+    """
+
+    def __init__(self, config: EngineConfig, batch_size: int) -> None:
+        self.config = config
+        nodes, self.local_processes = torchrun_processes()
+        processes = nodes * self.local_processes
+        self.fabric = Fabric(
+            accelerator="auto",
+            strategy="ddp" if processes > 1 else "auto",
+            num_nodes=nodes,
+            devices=self.local_processes,
+            precision=PRECISION[config.precision],
+        )
+        self.fabric.launch()
+        self.rank: int = self.fabric.global_rank
+        self.processes: int = self.fabric.world_size
+        if batch_size % (self.processes * config.accumulate):
+            raise FaceanimError(
+                f"batch_size is {batch_size}, which {self.processes} processes that cut their shares into "
+                f"{config.accumulate} parts (engine.accumulate) can't divide evenly"
+            )
+        # On a CPU the animation networks take a quarter longer so.
+        self.on_gpu = self.fabric.device.type == "cuda"
+        self.layout = torch.channels_last if self.on_gpu else torch.contiguous_format
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that writes and tells."""
+        return self.rank == 0
+
+    def setup(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> Any:
+        """What to call in the place of `module` and of `optimizer`; both stay what they are, and are trained.
+
+        Their own state dictionaries so have plain names, whatever is wrapped around them.
+        """
+        module = module.to(memory_format=self.layout)
+        if self.processes > 1 and self.on_gpu:
+            # A share of a batch is too small for statistics of its own.
+            module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+        if self.config.compile:
+            module.compile()
+        return self.fabric.setup(module, optimizer)
+
+    def accumulate(
+        self,
+        batch: tuple[Tensor, ...],
+        modules: Sequence[nn.Module],
+        gradients: Callable[..., dict[str, Tensor]],
+    ) -> dict[str, Tensor]:
+        """Add up the gradients of this process's share of a batch, part by part.
+
+        Args:
+            batch: tensors of as many samples each.
+            modules: what `setup` gave; processes exchange gradients at the last part only.
+            gradients: takes the tensors of a part, calls `backward` and gives the losses.
+
+        Returns:
+            The losses, averaged over parts and processes.
+        """
+        count = self.config.accumulate
+        ready = (self._laid_out(tensor) for tensor in self.fabric.to_device(batch))
+        losses = []
+        for number, part in enumerate(zip(*(tensor.chunk(count) for tensor in ready), strict=True), 1):
+            with ExitStack() as stack:
+                for module in modules:
+                    stack.enter_context(self.fabric.no_backward_sync(module, enabled=number < count))
+                losses.append(gradients(*part))
+        means = {name: torch.stack([part[name].detach() for part in losses]).mean() for name in losses[0]}
+        return self.mean(means)
+
+    def _laid_out(self, tensor: Tensor) -> Tensor:
+        """Images as the networks want them; what is no image has no such layout."""
+        return tensor.contiguous(memory_format=self.layout) if tensor.dim() == 4 else tensor
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a part's loss."""
+        self.fabric.backward(loss / self.config.accumulate)
+
+    def update(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Step along the gradients, clipped if that is asked for, and forget them.
+
+        Raises:
+            NonFiniteLossError: they are not finite; the weights are as before.
+        """
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        norm = get_total_norm(gradients)
+        if not norm.isfinite():
+            raise NonFiniteLossError(f"the gradient of the {type(module).__name__} is not finite")
+        if self.config.clip_norm > 0:
+            clip_grads_with_norm_(module.parameters(), self.config.clip_norm, norm)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def mean(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Losses averaged over the processes, so that what is not finite in one ends all."""
+        values = self.fabric.all_reduce(torch.stack([loss.detach() for loss in losses.values()]))
+        return dict(zip(losses, values, strict=True))
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        if self.processes == 1:
+            return flag
+        flags = torch.tensor(float(flag), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(flags, reduce_op="max"))
+
+
+def torchrun_processes() -> tuple[int, int]:
+    """The nodes, and the processes on each, that torchrun has started; (1, 1) without it."""
+    if not TorchElasticEnvironment.detect():
+        return 1, 1
+    return int(os.environ["GROUP_WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])

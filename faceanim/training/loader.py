@@ -1,0 +1,62 @@
+"""Batches made ahead of the steps that need them, by other processes."""
+
+import os
+from collections.abc import Iterator
+from typing import TypeVar
+
+import cv2
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from faceanim.errors import FaceanimError
+from faceanim.training.interrupt import ignore_interrupts
+
+AHEAD = 4
+"""Batches that each worker has ready."""
+
+Batch = TypeVar("Batch")
+
+
+def load(batches: Dataset[Batch], steps: range, workers: int, pin: bool) -> Iterator[Batch]:
+    """The batches of some steps, in their order; who makes them changes nothing in them.
+
+    Args:
+        batches: the batch of each step.
+        steps: those to give; the workers live as long as it takes.
+        workers: processes that make them; 0: the one that asks.
+        pin: for a GPU, which copies from pinned memory while it computes.
+
+    Raises:
+        FaceanimError: a file is missing or damaged.
+    """
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        prefetch_factor=AHEAD if workers else None,
+        pin_memory=pin,
+        worker_init_fn=start_worker,
+        generator=torch.Generator(),  # or it would draw from the one that the steps draw from
+    )
+    try:
+        yield from loader
+    except FaceanimError as error:  # from a worker it comes with the worker's traceback as its text
+        raise FaceanimError(str(error).strip().splitlines()[-1].rpartition("FaceanimError: ")[2]) from None
+
+
+def start_worker(number: int) -> None:
+    """Keep to one core, and live on when a signal goes to all: the training will see to its workers."""
+    cv2.setNumThreads(0)
+    ignore_interrupts()
+
+
+def worker_count(wanted: int, processes: int) -> int:
+    """Workers for each of several trainings on this machine: no more than the cores that these leave.
+
+    Args:
+        wanted: workers on the whole machine.
+        processes: trainings on it.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(0, min(wanted, cores - processes) // processes)
