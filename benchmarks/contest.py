@@ -121,7 +121,7 @@ def table(results: Results, seeds: Sequence[int]) -> Iterator[str]:
         for seed, each in zip(seeds, figures, strict=True):
             yield line(name, str(seed), each)
         if len(figures) > 1:
-            means = {key: np.mean([of(each, key) for each in figures]) for key, _ in COLUMNS.values()}
+            means = {key: float(np.mean([of(each, key) for each in figures])) for key, _ in COLUMNS.values()}
             yield line(name, "mean", means)
 
 

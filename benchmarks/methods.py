@@ -98,7 +98,7 @@ class Reference:
         its_config = scaled(load_config(checkout, "vox-256"), scale_factor)
         seed_step(config.seed, 0)
         self.peer: Peer = build_peer(checkout, halved(its_config) if half else its_config)
-        self.networks = self.peer.networks()
+        self.networks: nn.Module = self.peer.networks()
         self.config = config
         self.batches = batches
         off = {"perceptual": [0] * 5, "feature_matching": [0] * 4, "generator_gan": 0, "discriminator_gan": 0}
