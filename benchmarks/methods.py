@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from benchmarks.peer import Peer, PeerPortrait, build_peer, full_models, halved, load_config, scaled
 from faceanim.config import Params, TrainAnimationConfig
-from faceanim.data.dataset import PairBatches
+from faceanim.data.pairs import PairBatches
 from faceanim.inference import Animator
 from faceanim.models.build import build_super_resolution
 from faceanim.models.storage import save_animation
@@ -52,10 +52,11 @@ class Ours:
         self.config = config
         self.batches = batches
         self.trainer = AnimationTrainer(config)
-        self.networks: nn.Module = self.trainer.model
+        self.result = self.trainer.average.result
+        self.networks: nn.Module = self.result
         # The facade enlarges too, which is not asked of it here.
         super_resolution = build_super_resolution(params.train_sr.model)
-        self.animator = Animator(self.trainer.model, super_resolution, config.model.size)
+        self.animator = Animator(self.result, super_resolution, config.model.size)
         self.networks.train()
 
     def step(self, number: int) -> None:
@@ -75,7 +76,7 @@ class Ours:
 
     def save(self, folder: Path) -> None:
         """See `Method`."""
-        save_animation(self.trainer.model, self.config.model, folder)
+        save_animation(self.result, self.config.model, folder)
 
 
 class Reference:

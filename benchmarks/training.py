@@ -11,11 +11,12 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.common import cpu_threads, finish, rates
 from benchmarks.peer import build_peer, full_models, load_config, random_vgg
-from faceanim.config import LossWeights, TrainAnimationConfig, load_params
+from faceanim.config import TrainAnimationConfig, load_params
+from faceanim.data.pairs import PairBatch
 from faceanim.data.weights import FOLDER_VARIABLE, WEIGHTS
 from faceanim.training.animation import AnimationTrainer
 from faceanim.training.seed import deterministic
@@ -32,8 +33,7 @@ TERMS = {
 }
 """The reference's weights of the terms that both may have, under our names."""
 
-Batch = tuple[Tensor, Tensor]
-Step = Callable[[Batch], object]
+Step = Callable[[PairBatch], object]
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
     cpu_threads(THREADS)
     torch.manual_seed(0)
     source, driving = torch.rand(2, given.batch_size, 3, SIZE, SIZE)
-    batch = (source, driving)
+    batch = PairBatch(source, driving, *torch.zeros(2, given.batch_size, 0, 2))
     vgg = random_vgg()
     weights = shared_terms()
     step, scales = ours(weights, vgg, batch)
@@ -70,14 +70,11 @@ def main() -> None:
 
 
 def shared_terms() -> dict[str, float]:
-    """The weights of the terms that our losses know; the jacobian's only where the profile switches it on."""
-    terms = {name: weight if name in LossWeights.model_fields else 0.0 for name, weight in TERMS.items()}
-    if not getattr(PROFILE.losses, "jacobian", 0.0):
-        terms["jacobian"] = 0.0
-    return terms
+    """The weights of the terms; the jacobian's only where the profile switches it on."""
+    return TERMS | ({} if PROFILE.losses.jacobian else {"jacobian": 0.0})
 
 
-def ours(weights: dict[str, float], vgg: nn.Module, batch: Batch) -> tuple[Step, list[float]]:
+def ours(weights: dict[str, float], vgg: nn.Module, batch: PairBatch) -> tuple[Step, list[float]]:
     """Our trainer's step on the profile's model, and the scales at which it was seen to use VGG-19."""
     off = {name: 0.0 for name, value in PROFILE.losses.model_dump().items() if isinstance(value, float)}
     known = {name: weight for name, weight in weights.items() if name in off}
@@ -89,14 +86,14 @@ def ours(weights: dict[str, float], vgg: nn.Module, batch: Batch) -> tuple[Step,
         with patch.dict(WEIGHTS, vgg19=published), patch.dict(os.environ, {FOLDER_VARIABLE: folder}):
             trainer = AnimationTrainer(config)
 
-    def step(batch: Batch) -> None:
+    def step(batch: PairBatch) -> None:
         deterministic()  # as our trainings ask for, and the reference's do not
         trainer.step(batch)
 
     return step, seen_scales(trainer, batch)
 
 
-def seen_scales(trainer: AnimationTrainer, batch: Batch) -> list[float]:
+def seen_scales(trainer: AnimationTrainer, batch: PairBatch) -> list[float]:
     """The sizes of the images that VGG-19 is shown in one step, as shares of the batch's, largest first."""
     seen: set[int] = set()
     first = next(layer for layer in trainer.objective.perceptual.modules() if isinstance(layer, nn.Conv2d))
@@ -125,10 +122,9 @@ def reference(checkout: Path, weights: dict[str, float], vgg: nn.Module, scales:
         torch.optim.Adam(each.parameters(), lr=rate, betas=(0.5, 0.999)) for each in networks
     )
 
-    def step(batch: Batch) -> None:
+    def step(batch: PairBatch) -> None:
         torch.use_deterministic_algorithms(False)
-        source, driving = batch
-        frames: dict[str, Any] = {"source": source, "driving": driving}
+        frames: dict[str, Any] = {"source": batch.source, "driving": batch.driving}
         losses, generated = full(frames)
         sum(losses.values()).backward()
         for optimizer in optimizers:

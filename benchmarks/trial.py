@@ -31,8 +31,9 @@ from benchmarks.scoring import (
     score,
     thinned,
 )
-from faceanim.config import Section, TrainAnimationConfig, load_params
-from faceanim.data.dataset import CropFrames, PairBatches
+from faceanim.config import AugmentConfig, Section, TrainAnimationConfig, load_params
+from faceanim.data.dataset import CropFrames
+from faceanim.data.pairs import PairBatches
 from faceanim.evaluation.keypoints import PosedFrames, landmark_error
 from faceanim.evaluation.pictures import enlarge
 from faceanim.faces.landmarks import EYES
@@ -42,6 +43,8 @@ THREADS = 2
 POINTS_OF_CURVE = 4
 EVERY = 10
 """Of the held-out driving frames, one in so many is in the curve."""
+ITS_AUGMENTATION = AugmentConfig(mirror=True, rotation=0.0, scale=0.0, stretch=0.0, shift=0.0, colour=0.1)
+"""What the reference's configuration asks for, near enough: flips, and changes of colour by 0.1."""
 PEOPLE, CELL = 6, 128
 """Rows of the picture grid, and the side of its pictures."""
 
@@ -80,7 +83,7 @@ def main() -> None:
     cpu_threads(THREADS)
     data, size = Path(job.data), job.config.model.size
     frames = CropFrames(data / "crops.parquet", "train", size, data / "landmarks")
-    method = build(job, PairBatches(frames, job.config.batch_size, job.config.seed))
+    method = build(job, frames)
     clips = list(read_clips(data, "test", size))
     few = [thinned(clip, EVERY) for clip in clips]
     animate = animated_by(method)
@@ -103,12 +106,13 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def build(job: Job, batches: PairBatches) -> Method:
+def build(job: Job, frames: CropFrames) -> Method:
     """The method of a job."""
     if job.reference is None:
-        return Ours(job.config, load_params(Path("profiles/sample.yaml")), batches)
+        return Ours(job.config, load_params(Path("profiles/sample.yaml")), PairBatches(frames, job.config))
+    config = job.config.model_copy(update={"augment": ITS_AUGMENTATION, "pair_candidates": 1})
     its = job.reference
-    return Reference(Path(its.checkout), its.half, its.scale_factor, job.config, batches)
+    return Reference(Path(its.checkout), its.half, its.scale_factor, config, PairBatches(frames, config))
 
 
 def train(method: Method, seconds: float, report: Callable[[float, int], None]) -> int:
