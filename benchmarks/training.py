@@ -79,7 +79,8 @@ def ours(weights: dict[str, float], vgg: nn.Module, batch: PairBatch) -> tuple[S
     off = {name: 0.0 for name, value in PROFILE.losses.model_dump().items() if isinstance(value, float)}
     known = {name: weight for name, weight in weights.items() if name in off}
     losses = PROFILE.losses.model_copy(update=off | known)
-    config = PROFILE.model_copy(update={"encoder_weights": "none", "losses": losses})
+    engine = PROFILE.engine.model_copy(update={"precision": "fp32"})
+    config = PROFILE.model_copy(update={"encoder_weights": "none", "losses": losses, "engine": engine})
     with tempfile.TemporaryDirectory() as folder:
         published = replace(WEIGHTS["vgg19"], sha256="")  # any file will do
         torch.save(vgg.state_dict(prefix="features."), Path(folder, published.file_name))
