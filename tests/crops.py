@@ -11,9 +11,11 @@ from faceanim.tables import write_table
 SIZE = 96
 POINTS = ((30, 20), (50, 40))
 """x and y of what stands for landmarks in the first frame; they move with the picture, to the left."""
+MANY_POINTS = tuple((20 + n % 40, 30 + n // 2) for n in range(68))
+"""As many as dlib finds."""
 
 
-def write_crops(folder, clips=3, frames=6, missed=(), per_video=1, **changes):
+def write_crops(folder, clips=3, frames=6, missed=(), per_video=1, points=POINTS, **changes):
     """Crops of the astronaut that moves to the left, a video a person; the last person is held out."""
     rows, found = [], {}
     for clip in range(clips):
@@ -48,11 +50,11 @@ def write_crops(folder, clips=3, frames=6, missed=(), per_video=1, **changes):
                 "crop_id": f"clip{clip}",
                 "frame": n,
                 "detected": n not in missed,
-                "points": None if n in missed else [edge for x, y in POINTS for edge in (x - n, y - clip)],
+                "points": None if n in missed else [edge for x, y in points for edge in (x - n, y - clip)],
             }
             for n in range(frames)
         )
     for video_id, landmarks in found.items():
-        write_table(landmarks, landmarks_schema(2), folder / "landmarks" / f"{video_id}.parquet")
+        write_table(landmarks, landmarks_schema(len(points)), folder / "landmarks" / f"{video_id}.parquet")
     write_table(rows, CROPS, folder / "crops.parquet")
     return folder / "crops.parquet", folder / "landmarks"

@@ -1,15 +1,10 @@
-from pathlib import Path
-
 import pytest
 import torch
 
-from faceanim.config import load_params
 from faceanim.models.build import build_animation
 from faceanim.models.dense_motion import gaussians, sparse_motions
 from faceanim.models.keypoints import Keypoints
 from tests.tiny import ANIMATION
-
-PROFILES = sorted((Path(__file__).parents[2] / "profiles").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -89,12 +84,3 @@ def test_gaussians_have_their_height_place_and_variance():
     drawn = gaussians(Keypoints(torch.tensor([[[0.5, -0.5]]])), 5, 5, variance=0.125)[0, 0]
     assert drawn[1, 3] == 1
     assert torch.isclose(drawn[1, 2], torch.exp(torch.tensor(-1.0)))  # at a distance of 0.5
-
-
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
-def test_every_shipped_configuration_builds_and_runs(profile):
-    config = load_params(profile).train_animation.model
-    model = build_animation(config).eval()
-    frames = torch.rand(1, 3, config.size, config.size)
-    with torch.no_grad():
-        assert model(frames, frames).prediction.shape == frames.shape
