@@ -121,10 +121,14 @@ class AnimationModelConfig(Section):
     keypoints: Positive
     jacobians: bool
     """Each keypoint moves its surroundings by an affine motion (Siarohin et al., 2019), not a translation."""
+    keypoint_size: Positive
+    """Side of the frames on which keypoints are found, in pixels."""
     motion_size: Positive
-    """Side of the frames on which keypoints and dense motion are found, in pixels."""
-    encoder: Literal["resnet18", "resnet34", "resnet50"]
+    """Side of those on which dense motion is found."""
+    encoder: Literal["resnet18", "resnet34", "resnet50", "plain"]
+    """Of the keypoint detector; `plain` has the decoder's channels, and learns faster without ImageNet."""
     decoder_channels: tuple[Positive, Positive, Positive, Positive, Positive]
+    """Of the keypoint detector's levels on the way up, the smallest first."""
     temperature: Annotated[float, Field(gt=0)]
     """Softmax temperature of the keypoint heatmaps."""
     kp_variance: Annotated[float, Field(gt=0)]
@@ -137,10 +141,17 @@ class AnimationModelConfig(Section):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "AnimationModelConfig":
-        if self.size % self.motion_size:
-            raise ValueError("size must be a multiple of motion_size")
-        if self.motion_size % 32:
-            raise ValueError("motion_size must be a multiple of 32 (the encoder halves it five times)")
+        halvings = {
+            "keypoint_size": 4 if self.encoder == "plain" else 5,
+            "motion_size": self.motion_blocks,
+            "size": self.generator_downs,
+        }
+        for name, times in halvings.items():
+            side = getattr(self, name)
+            if side % 2**times:
+                raise ValueError(f"{name} must be a multiple of {2**times}: it is halved {times} times")
+            if self.size % side:
+                raise ValueError(f"size must be a multiple of {name}")
         return self
 
 
@@ -242,6 +253,8 @@ class TrainAnimationConfig(Section):
             raise ValueError("losses.jacobian needs model.jacobians and losses.equivariance")
         if losses.feature_matching > 0 and losses.adversarial == 0:
             raise ValueError("losses.feature_matching needs losses.adversarial")
+        if self.encoder_weights == "imagenet" and self.model.encoder == "plain":
+            raise ValueError("encoder_weights: ImageNet has none for the plain encoder")
         if losses.landmarks > 0 and self.model.keypoints < GUIDED_KEYPOINTS:
             raise ValueError(f"losses.landmarks needs model.keypoints to be {GUIDED_KEYPOINTS} or more")
         return self

@@ -18,6 +18,7 @@ ANIMATION = AnimationModelConfig(
     size=64,
     keypoints=4,
     jacobians=False,
+    keypoint_size=64,
     motion_size=64,
     encoder="resnet18",
     decoder_channels=(16, 8, 8, 8, 8),

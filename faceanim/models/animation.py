@@ -38,10 +38,11 @@ class AnimationModel(nn.Module):
     """Moves a source face as a driving face does. All frames are RGB, float, in [0, 1], square.
 
     Args:
-        keypoint_detector: finds keypoints on frames of side `motion_size`.
-        dense_motion: turns them into a deformation of that size.
+        keypoint_detector: finds keypoints on frames of side `keypoint_size`.
+        dense_motion: turns them into a deformation of side `motion_size`.
         generator: refines the warped source at full size.
-        motion_size: side on which motion is found.
+        keypoint_size: see there.
+        motion_size: see there.
     """
 
     def __init__(
@@ -49,17 +50,19 @@ class AnimationModel(nn.Module):
         keypoint_detector: KeypointDetector,
         dense_motion: DenseMotion,
         generator: Generator,
+        keypoint_size: int,
         motion_size: int,
     ) -> None:
         super().__init__()
         self.keypoint_detector = keypoint_detector
         self.dense_motion = dense_motion
         self.generator = generator
+        self.keypoint_size = keypoint_size
         self.motion_size = motion_size
 
     def detect(self, image: Tensor) -> Keypoints:
-        """Find the keypoints of frames (B, 3, H, W) of any size that is at least `motion_size`."""
-        keypoints: Keypoints = self.keypoint_detector(shrink(image, self.motion_size))
+        """Find the keypoints of frames (B, 3, H, W) of any size that is at least `keypoint_size`."""
+        keypoints: Keypoints = self.keypoint_detector(shrink(image, self.keypoint_size))
         return keypoints
 
     def animate(self, source: Tensor, kp_source: Keypoints, kp_driving: Keypoints) -> Animation:

@@ -9,19 +9,29 @@ from faceanim.models.keypoints import KeypointDetector, keypoint_unet
 from faceanim.models.layers import Hourglass
 from faceanim.models.super_resolution import SuperResolution
 
+MOST_CHANNELS = 512
+
 
 def build_animation(config: AnimationModelConfig) -> AnimationModel:
     """The animation model with random weights, in training mode."""
     maps = config.keypoints * (5 if config.jacobians else 1)
     unet = keypoint_unet(config.encoder, config.decoder_channels, maps)
-    motion = Hourglass(4 * (config.keypoints + 1), config.motion_channels, config.motion_blocks)
-    painter = Hourglass(5, config.generator_channels, config.generator_downs, config.generator_blocks)
+    motion = Hourglass(4 * (config.keypoints + 1), doubling(config.motion_channels, config.motion_blocks))
+    painter = Hourglass(
+        5, doubling(config.generator_channels, config.generator_downs), config.generator_blocks
+    )
     return AnimationModel(
         keypoint_detector=KeypointDetector(unet, config.keypoints, config.temperature),
         dense_motion=DenseMotion(motion, config.keypoints, config.kp_variance),
         generator=Generator(painter),
+        keypoint_size=config.keypoint_size,
         motion_size=config.motion_size,
     )
+
+
+def doubling(channels: int, downs: int) -> list[int]:
+    """Channels of the levels of an hourglass: twice as many at each halving, up to `MOST_CHANNELS`."""
+    return [min(MOST_CHANNELS, channels * 2**level) for level in range(downs + 1)]
 
 
 def build_super_resolution(config: SuperResolutionModelConfig) -> SuperResolution:

@@ -11,7 +11,11 @@ from kornia.geometry.subpix import spatial_expectation2d, spatial_softmax2d
 from torch import Tensor, nn
 
 from faceanim.errors import FaceanimError
+from faceanim.models.layers import Hourglass
 from faceanim.models.pretrained import first_line, load_state
+
+PLAIN_BLOCKS = 2
+"""Residual blocks at the smallest level of the plain encoder."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,16 @@ def local_jacobian(heatmap: Tensor, affine: Tensor) -> Tensor:
 
 
 def keypoint_unet(encoder: str, decoder_channels: Sequence[int], maps: int) -> nn.Module:
-    """The detector's U-Net with random weights; see `load_encoder_weights` for ImageNet's."""
+    """The detector's U-Net with random weights; see `load_encoder_weights` for ImageNet's.
+
+    Args:
+        encoder: a ResNet, or `plain`: as many channels on the way down as on the way up.
+        decoder_channels: of the levels on the way up, the smallest first.
+        maps: channels out, at full size.
+    """
+    if encoder == "plain":
+        hourglass = Hourglass(3, decoder_channels[::-1], PLAIN_BLOCKS)
+        return nn.Sequential(hourglass, nn.Conv2d(hourglass.outputs, maps, 1))
     unet: nn.Module = smp.Unet(
         encoder_name=encoder,
         encoder_weights=None,

@@ -1,4 +1,7 @@
-"""The blocks that the dense motion network and the generator are made of."""
+"""The blocks that the networks are made of."""
+
+from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -35,26 +38,23 @@ class ResidualBlock(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """A U-Net: `downs` halvings, as many doublings, the features of each level concatenated on the way up.
+    """A U-Net: halvings, as many doublings, the features of each level concatenated on the way up.
 
     Args:
         inputs: channels in.
-        channels: channels of the first level; doubled at each halving, up to `max_channels`.
-        downs: halvings; the input's sides must be multiples of 2 ** downs.
-        blocks: residual blocks at the narrowest level.
-        max_channels: ceiling of the doubling.
+        widths: channels of each level, the full size first; the input's sides must be multiples of
+            2 ** (levels - 1).
+        blocks: residual blocks at the smallest level.
     """
 
-    def __init__(
-        self, inputs: int, channels: int, downs: int, blocks: int = 0, max_channels: int = 512
-    ) -> None:
+    def __init__(self, inputs: int, widths: Sequence[int], blocks: int = 0) -> None:
         super().__init__()
-        widths = [min(max_channels, channels * 2**level) for level in range(downs + 1)]
+        levels = list(pairwise(widths))
         self.first = conv_norm_relu(inputs, widths[0], kernel=7)
-        self.down = nn.ModuleList(conv_norm_relu(widths[i], widths[i + 1]) for i in range(downs))
+        self.down = nn.ModuleList(conv_norm_relu(larger, smaller) for larger, smaller in levels)
         self.middle = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(blocks)))
         self.up = nn.ModuleList(
-            conv_norm_relu(widths[i + 1] + widths[i], widths[i]) for i in reversed(range(downs))
+            conv_norm_relu(smaller + larger, larger) for larger, smaller in reversed(levels)
         )
         self.outputs = widths[0]
 

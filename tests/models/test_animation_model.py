@@ -48,9 +48,9 @@ def test_prediction_is_equation_2(model):
     assert torch.allclose(made.prediction, mask * made.warped + (1 - mask) * made.generated)
 
 
-@pytest.mark.parametrize("jacobians", [False, True])
-def test_gradients_reach_every_parameter(jacobians):
-    model = build_animation(ANIMATION.model_copy(update={"jacobians": jacobians}))
+@pytest.mark.parametrize(("encoder", "jacobians"), [("resnet18", False), ("plain", True)])
+def test_gradients_reach_every_parameter(encoder, jacobians):
+    model = build_animation(ANIMATION.model_copy(update={"encoder": encoder, "jacobians": jacobians}))
     with torch.no_grad():  # a last layer of zeros lets no gradient through in its first step
         model.generator.last.weight.normal_(std=0.1)
     animation = model(torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64))

@@ -42,8 +42,10 @@ def test_detector_is_a_soft_argmax_over_the_networks_maps():
     assert torch.allclose(found[0, 0], torch.stack((x, y)), atol=1e-6)
 
 
-def test_shapes():
-    keypoints = detector()(torch.rand(2, 3, 64, 64))
+@pytest.mark.parametrize("encoder", ["resnet18", "plain"])
+def test_shapes(encoder):
+    unet = keypoint_unet(encoder, (16, 8, 8, 8, 8), 10)
+    keypoints = KeypointDetector(unet, 10, temperature=0.1)(torch.rand(2, 3, 64, 64))
     assert keypoints.value.shape == (2, 10, 2)
     assert keypoints.value.abs().max() <= 1
     assert keypoints.jacobian is None

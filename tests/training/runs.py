@@ -35,7 +35,7 @@ ANIMATION_RUN = TrainAnimationConfig(
     optimizer=OptimizerConfig(name="swats", lr=1e-3, beta1=0.9, beta2=0.75, swats_eps=1e9, sgd_lr_cap=0.01),
     discriminator_channels=4,
     engine=ENGINE,
-    model=ANIMATION.model_copy(update={"motion_size": 32}),
+    model=ANIMATION.model_copy(update={"keypoint_size": 32, "motion_size": 32}),
 )
 SUPER_RESOLUTION_RUN = TrainSuperResolutionConfig(
     seed=0,
