@@ -54,7 +54,8 @@ class KeypointDetector(nn.Module):
 
     def forward(self, image: Tensor) -> Keypoints:
         """Find the keypoints of frames (B, 3, h, w), RGB in [0, 1], h and w multiples of 32."""
-        logits = self.unet((image - self.mean) / self.std)
+        # Under autocast the network's output is bfloat16, which tells 128 positions a side apart.
+        logits = self.unet((image - self.mean) / self.std).to(image.dtype)
         heatmap = spatial_softmax2d(logits, temperature=self.temperature)
         return Keypoints(soft_argmax(heatmap))
 

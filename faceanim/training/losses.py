@@ -101,5 +101,10 @@ def equivariance_loss(detect: Callable[[Tensor], Keypoints], frames: Tensor, key
         frames: (B, 3, H, W).
         keypoints: those that `detect` found on them.
     """
-    warp = RandomWarp(len(frames), like=frames)
-    return F.l1_loss(warp.points(detect(warp.image(frames)).value), keypoints.value)
+    # Only the network's own layers may be computed in bfloat16, not where the pixels go.
+    with torch.autocast(frames.device.type, enabled=False):
+        warp = RandomWarp(len(frames), like=frames)
+        warped = warp.image(frames)
+    found = detect(warped).value
+    with torch.autocast(frames.device.type, enabled=False):
+        return F.l1_loss(warp.points(found), keypoints.value)
