@@ -60,11 +60,11 @@ class KeypointDetector(nn.Module):
 
     def forward(self, image: Tensor) -> Keypoints:
         """Find the keypoints of frames (B, 3, h, w), RGB in [0, 1], h and w multiples of 32."""
-        maps = self.unet((image - self.mean) / self.std)
+        # Under autocast the network's output is bfloat16, which tells 128 positions a side apart.
+        maps = self.unet((image - self.mean) / self.std).to(image.dtype)
         logits, affine = maps[:, : self.keypoints], maps[:, self.keypoints :]
-        # In float32 also under autocast: eight bits of mantissa are two pixels of 512.
-        heatmap = spatial_softmax2d(logits.float().contiguous(), temperature=self.temperature)
-        jacobian = local_jacobian(heatmap, affine.float()) if affine.shape[1] else None
+        heatmap = spatial_softmax2d(logits.contiguous(), temperature=self.temperature)
+        jacobian = local_jacobian(heatmap, affine) if affine.shape[1] else None
         return Keypoints(soft_argmax(heatmap), jacobian)
 
 

@@ -6,6 +6,7 @@ They lie outside the stage's outputs, which DVC deletes before it runs the stage
 import hashlib
 import shutil
 import sys
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +62,10 @@ class Checkpoints:
             path.unlink()
         for path in reversed(self._saved()):
             try:
+                check(path)
                 return load_state(path)
             except FaceanimError as error:
-                print(f"{error}; going on from the one before", file=sys.stderr)
+                print(f"{error}; it is passed over", file=sys.stderr)
         return None
 
     def newest(self) -> int | None:
@@ -77,6 +79,21 @@ class Checkpoints:
 
     def _saved(self) -> list[Path]:
         return sorted(self.folder.glob(f"{self.key}-*.pt"))
+
+
+def check(path: Path) -> None:
+    """See that a file written by `torch.save` is as it was written, which `torch.load` does not.
+
+    Raises:
+        FaceanimError: it is not.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+    except (OSError, zipfile.BadZipFile) as error:
+        damaged = str(error)
+    if damaged:
+        raise FaceanimError(f"the checkpoint {path} is damaged ({damaged})")
 
 
 def checkpoints_for(

@@ -133,11 +133,15 @@ def equivariance_losses(
         `equivariance`, the mean absolute difference of places, and where there are jacobians `jacobian`, that
         of J_frames^-1 J_warp J_warped from the identity.
     """
-    warp = RandomWarp(len(frames), like=frames)
-    found = detect(warp.image(frames))
-    losses = {"equivariance": F.l1_loss(warp.points(found.value), keypoints.value)}
-    if found.jacobian is not None and keypoints.jacobian is not None:
-        expected = warp.jacobian(found.value) @ found.jacobian
-        product = torch.linalg.inv(keypoints.jacobian) @ expected
-        losses["jacobian"] = F.l1_loss(product, torch.eye(2, device=product.device).expand_as(product))
+    # Only the network's own layers may be computed in bfloat16, not where the pixels go.
+    with torch.autocast(frames.device.type, enabled=False):
+        warp = RandomWarp(len(frames), like=frames)
+        warped = warp.image(frames)
+    found = detect(warped)
+    with torch.autocast(frames.device.type, enabled=False):
+        losses = {"equivariance": F.l1_loss(warp.points(found.value), keypoints.value)}
+        if found.jacobian is not None and keypoints.jacobian is not None:
+            expected = warp.jacobian(found.value) @ found.jacobian
+            product = torch.linalg.inv(keypoints.jacobian) @ expected
+            losses["jacobian"] = F.l1_loss(product, torch.eye(2, device=product.device).expand_as(product))
     return losses

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from faceanim.errors import FaceanimError
+from faceanim.training.checkpoint import Checkpoints, checkpoints_for
+from tests.training.runs import SUPER_RESOLUTION_RUN, engine
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    return Checkpoints(tmp_path / "animation", "key", keep=2)
+
+
+def steps(checkpoints):
+    return sorted(int(path.stem[-9:]) for path in checkpoints.folder.iterdir())
+
+
+def test_the_newest_are_kept(checkpoints):
+    assert (checkpoints.load(), checkpoints.newest()) == (None, None)
+    for step in (100, 200, 1000):
+        checkpoints.save(step, {"step": step, "weights": torch.full((2,), step)})
+    assert steps(checkpoints) == [200, 1000]
+    assert checkpoints.newest() == 1000
+    assert checkpoints.load()["weights"].tolist() == [1000, 1000]
+
+
+def test_what_a_killed_process_was_writing_is_cleared_away(checkpoints):
+    checkpoints.save(1, {"step": 1})
+    (checkpoints.folder / ".abc.tmp.pt").write_bytes(b"half")
+    checkpoints.load()
+    assert steps(checkpoints) == [1]
+
+
+def test_nothing_is_unpickled_but_tensors_and_plain_values(checkpoints, capsys):
+    checkpoints.save(1, {"step": 1})
+    checkpoints.save(2, {"step": Path("a")})
+    assert checkpoints.load() == {"step": 1}
+    assert "000000002.pt holds no weights that can be read" in capsys.readouterr().err
+
+
+def test_a_disk_that_takes_nothing_is_one_line(checkpoints):
+    checkpoints.folder.write_bytes(b"a file in its place")
+    with pytest.raises(FaceanimError, match=r"the checkpoint of step 7 can't be written to .*animation"):
+        checkpoints.save(7, {})
+
+
+def test_the_key_is_of_what_decides_the_result(tmp_path):
+    table = tmp_path / "crops.parquet"
+    table.write_bytes(b"crops")
+
+    def key(config):
+        return checkpoints_for(tmp_path, "super-resolution", config, [table]).key
+
+    first = key(SUPER_RESOLUTION_RUN)
+    assert key(engine(SUPER_RESOLUTION_RUN, checkpoint_every=7, keep_checkpoints=9)) == first
+    assert key(engine(SUPER_RESOLUTION_RUN, ema_decay=0.9)) != first
+    assert key(SUPER_RESOLUTION_RUN.model_copy(update={"lr": 0.1})) != first
+    table.write_bytes(b"others")
+    assert key(SUPER_RESOLUTION_RUN) != first

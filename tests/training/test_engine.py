@@ -1,0 +1,211 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+
+from faceanim.data.dataset import CropFrames, FrameBatches
+from faceanim.data.pairs import PairBatches
+from faceanim.errors import FaceanimError
+from faceanim.training.animation import AnimationTrainer
+from faceanim.training.checkpoint import checkpoints_for
+from faceanim.training.ema import WeightAverage
+from faceanim.training.engine import Engine
+from faceanim.training.loop import fit
+from faceanim.training.losses import NonFiniteLossError
+from faceanim.training.super_resolution import SuperResolutionTrainer
+from tests.crops import write_crops
+from tests.tiny import ANIMATION
+from tests.training.processes import in_processes
+from tests.training.runs import ANIMATION_RUN, ENGINE, SUPER_RESOLUTION_RUN, around, engine, train, written
+
+# Nothing is drawn in these steps, so that how the batch is divided may change nothing.
+DRAWLESS_ANIMATION = ANIMATION_RUN.model_copy(
+    update={
+        "batch_size": 4,
+        "steps": 10,
+        "losses": ANIMATION_RUN.losses.model_copy(update={"equivariance": 0.0}),
+    }
+)
+DRAWLESS_SUPER_RESOLUTION = SUPER_RESOLUTION_RUN.model_copy(
+    update={"batch_size": 4, "steps": 10, "noise": 0.0, "blur_sigma": 0.0}
+)
+# What rounding does to a step of Adam's grows with each of the next; this rate keeps it small.
+SLOW_ANIMATION = ANIMATION_RUN.model_copy(
+    update={
+        "batch_size": 4,
+        "steps": 10,
+        "optimizer": ANIMATION_RUN.optimizer.model_copy(update={"name": "adam", "lr": 1e-5}),
+        "model": ANIMATION,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_crops(tmp_path_factory.mktemp("crops"))
+
+
+def freeze_statistics(trainer):
+    """Let nothing depend on how a batch is cut up.
+
+    Batch normalisation keeps to its running statistics, for a part's are not the batch's; spectral
+    normalisation stops refining its estimate, which it does at each part.
+    """
+    for network in {"model", "discriminator"} & set(vars(trainer)):
+        for module in getattr(trainer, network).modules():
+            if isinstance(module, nn.BatchNorm2d | _SpectralNorm):
+                module.eval()
+
+
+class InDouble:
+    """Batches in double precision."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __getitem__(self, step):
+        return tuple(tensor.double() for tensor in self.batches[step])
+
+
+@pytest.fixture
+def double():
+    """Adam makes whole steps of gradients that are nothing but rounding, which must be next to nothing."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def fit_frozen(config, data, folder):
+    """Train with frozen batch statistics; what is left is written for each process."""
+    animation = hasattr(config, "losses")
+    trainer = (AnimationTrainer if animation else SuperResolutionTrainer)(config)
+    freeze_statistics(trainer)
+    frames = CropFrames(data[0], "train", config.model.size if animation else None)
+    share = trainer.engine.rank, trainer.engine.processes
+    if animation:
+        batches = PairBatches(frames, config, *share)
+    else:
+        batches = FrameBatches(frames, config.batch_size, config.seed, *share)
+    saved = checkpoints_for(folder / "checkpoints", "test", config, [])
+    fit(trainer, InDouble(batches), config, saved, folder / "history.csv", around())
+    torch.save(trainer.state() | {"rates": trainer.rates()}, folder / f"{trainer.engine.rank}.pt")
+
+
+def fitted(config, data, folder, processes=1):
+    """What each of some processes has at the end."""
+    folder.mkdir()
+    if processes == 1:
+        fit_frozen(config, data, folder)
+    else:
+        in_processes(processes, fit_frozen, config, data, folder)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(processes)]
+
+
+def largest_difference(a, b):
+    return max((a[name].double() - b[name].double()).abs().max().item() for name in a)
+
+
+@pytest.mark.parametrize("config", [DRAWLESS_ANIMATION, DRAWLESS_SUPER_RESOLUTION])
+@pytest.mark.usefixtures("double")
+def test_two_processes_with_two_parts_each_do_what_one_does(data, tmp_path, config):
+    (alone,) = fitted(config, data, tmp_path / "one")
+    first, second = fitted(engine(config, accumulate=2), data, tmp_path / "two", processes=2)
+    assert first["rates"] == second["rates"]
+    for network in {"model", "discriminator"} & set(alone):
+        assert largest_difference(first[network], second[network]) == 0
+        assert largest_difference(alone[network], first[network]) < 1e-9
+    one, two = ((tmp_path / name / "history.csv").read_text().splitlines() for name in ("one", "two"))
+    assert one[0] == two[0]
+    for line in zip(one[1:], two[1:], strict=True):
+        numbers = [[float(word) for word in row.split(",") if word not in ("adam", "sgd")] for row in line]
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-9)
+
+
+def test_processes_switch_together_and_draw_for_themselves(data, tmp_path):
+    def run():
+        train(ANIMATION_RUN.model_copy(update={"batch_size": 4}), data, tmp_path)
+
+    in_processes(2, run)
+    assert set(written(tmp_path))
+    assert "sgd" in (tmp_path / "history.csv").read_text()
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_a_batch_that_can_not_be_divided_is_refused():
+    with pytest.raises(FaceanimError, match=r"batch_size is 3, .* 1 processes .* 2 parts"):
+        Engine(ENGINE.model_copy(update={"accumulate": 2}), batch_size=3)
+
+
+def test_bf16_tracks_fp32(data, tmp_path):
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        seen = losses[precision] = []
+        config = engine(SLOW_ANIMATION, precision=precision)
+        train(config, data, tmp_path, on_step=lambda report, seen=seen: seen.append(report.losses["pixel"]))
+    assert losses["bf16"] != losses["fp32"]
+    apart = np.abs(np.divide(losses["bf16"], losses["fp32"]) - 1)
+    assert apart.mean() < 0.03
+    assert apart.max() < 0.1
+
+
+def test_the_average_by_hand():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2))
+    average = WeightAverage(model, decay=0.75)
+    wanted = None
+    for step in range(4):
+        with torch.no_grad():
+            model[0].weight.fill_(step)
+        model(torch.rand(4, 2))
+        average.update()
+        wanted = step if wanted is None else 0.75 * wanted + 0.25 * step
+        assert average.result[0].weight.flatten().tolist() == pytest.approx([wanted] * 4)
+        assert torch.equal(average.result[1].running_mean, model[1].running_mean)
+    copied = WeightAverage(copy.deepcopy(model), decay=0.75)
+    copied.load_state_dict(average.state_dict())
+    assert torch.equal(copied.result[0].weight, average.result[0].weight)
+    assert WeightAverage(model, decay=0.0).result is model
+
+
+def test_the_average_is_what_is_written(data, tmp_path):
+    plain, averaged = SUPER_RESOLUTION_RUN, engine(SUPER_RESOLUTION_RUN, ema_decay=0.5)
+    for name, config in (("plain", plain), ("averaged", averaged)):
+        train(config, data, tmp_path / name)
+    first, second = (written(tmp_path / name) for name in ("plain", "averaged"))
+    assert first["history.csv"] == second["history.csv"]
+    assert first["model/weights.safetensors"] != second["model/weights.safetensors"]
+
+
+@pytest.mark.parametrize(("clip_norm", "moved"), [(0.0, 10.0), (1.0, 1.0), (100.0, 10.0)])
+def test_clipping_bounds_the_norm(clip_norm, moved):
+    model = nn.Linear(2, 1, bias=False)
+    made = Engine(ENGINE.model_copy(update={"clip_norm": clip_norm}), batch_size=1)
+    wrapped, optimizer = made.setup(model, torch.optim.SGD(model.parameters(), lr=1.0))
+    before = model.weight.detach().clone()
+    made.backward(wrapped(torch.tensor([[6.0, 8.0]])).sum())
+    made.update(model, optimizer)
+    assert (model.weight - before).norm().item() == pytest.approx(moved, rel=1e-4)
+    assert model.weight.grad is None
+
+
+def test_a_gradient_that_is_not_finite_changes_no_weight():
+    model = nn.Linear(2, 1)
+    made = Engine(ENGINE, batch_size=1)
+    wrapped, optimizer = made.setup(model, torch.optim.SGD(model.parameters(), lr=1.0))
+    before = model.weight.detach().clone()
+    made.backward(wrapped(torch.tensor([[torch.inf, 0.0]])).sum())
+    with pytest.raises(NonFiniteLossError, match="the gradient of the Linear is not finite"):
+        made.update(model, optimizer)
+    assert torch.equal(model.weight, before)
+
+
+def test_a_compiled_network_has_plain_names_and_the_same_results(data, tmp_path, monkeypatch):
+    compiled = nn.Module.compile
+    # The real one would ask a C++ compiler for half a minute.
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compiled(self, backend="eager"))
+    for name, asked in (("plain", False), ("compiled", True)):
+        train(engine(SUPER_RESOLUTION_RUN, compile=asked, ema_decay=0.5), data, tmp_path / name)
+    assert written(tmp_path / "plain") == written(tmp_path / "compiled")
