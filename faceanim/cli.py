@@ -100,7 +100,7 @@ def promote(version: int, params: ParamsFile = Path("params.yaml")) -> None:
 
 
 @app.command()
-def profile(name: Annotated[str, typer.Argument(help="`sample` or `voxceleb`.")]) -> None:
+def profile(name: Annotated[str, typer.Argument(help="`sample`, `paper` or `voxceleb`.")]) -> None:
     """Write the parameters of a shipped profile to params.yaml."""
     use_profile(name)
     print(f"params.yaml is now the profile {name}; `dvc repro` runs what it changes")
