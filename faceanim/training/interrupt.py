@@ -28,7 +28,11 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def ignore_interrupts() -> None:
-    """Leave stopping to the process that this one works for."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+def ignore_interrupt() -> None:
+    """Leave stopping to the process that this one works for, whose own SIGTERM may be the second here."""
+
+    def ignore_once(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, ignore_once)

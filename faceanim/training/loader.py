@@ -1,7 +1,7 @@
 """Batches made ahead of the steps that need them, by other processes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TypeVar
 
 import cv2
@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from faceanim.errors import FaceanimError
-from faceanim.training.interrupt import ignore_interrupts
+from faceanim.training.interrupt import ignore_interrupt
 
 AHEAD = 4
 """Batches that each worker has ready."""
@@ -17,7 +17,7 @@ AHEAD = 4
 Batch = TypeVar("Batch")
 
 
-def load(batches: Dataset[Batch], steps: range, workers: int, pin: bool) -> Iterator[Batch]:
+def load(batches: Dataset[Batch], steps: range, workers: int, pin: bool) -> Generator[Batch]:
     """The batches of some steps, in their order; who makes them changes nothing in them.
 
     Args:
@@ -39,16 +39,21 @@ def load(batches: Dataset[Batch], steps: range, workers: int, pin: bool) -> Iter
         worker_init_fn=start_worker,
         generator=torch.Generator(),  # or it would draw from the one that the steps draw from
     )
+    batches_ahead = iter(loader)
     try:
-        yield from loader
+        yield from batches_ahead
     except FaceanimError as error:  # from a worker it comes with the worker's traceback as its text
         raise FaceanimError(str(error).strip().splitlines()[-1].rpartition("FaceanimError: ")[2]) from None
+    finally:
+        if workers:
+            # While a traceback refers to them they would live on, and hold up the exit.
+            batches_ahead._shutdown_workers()  # type: ignore[attr-defined]
 
 
 def start_worker(number: int) -> None:
     """Keep to one core, and live on when a signal goes to all: the training will see to its workers."""
     cv2.setNumThreads(0)
-    ignore_interrupts()
+    ignore_interrupt()
 
 
 def worker_count(wanted: int, processes: int) -> int:

@@ -1,7 +1,7 @@
 """The loop that both trainings share: steps, curves, checkpoints."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -19,7 +19,7 @@ from faceanim.training.interrupt import interruptible
 from faceanim.training.loader import load, worker_count
 from faceanim.training.logger import NullLogger, RunLogger
 from faceanim.training.losses import NonFiniteLossError
-from faceanim.training.report import Reporter, StoppedError, Surroundings, closing, say
+from faceanim.training.report import Reporter, StoppedError, Surroundings, concluding, say
 from faceanim.training.seed import seed_step
 from faceanim.training.throughput import Meter
 
@@ -85,9 +85,10 @@ def fit(
         curves, meter, logger, around.on_step if engine.main else lambda _: None, config.steps
     )
     steps = range(done + 1, config.steps + 1)
-    with closing(logger), interruptible() as interrupted:
-        workers = worker_count(around.workers, engine.local_processes)
-        feed = meter.watch(load(batches, steps, workers, pin=engine.on_gpu))
+    workers = worker_count(around.workers, engine.local_processes)
+    ready = load(batches, steps, workers, pin=engine.on_gpu)
+    with concluding(logger), interruptible() as interrupted, closing(ready):
+        feed = meter.watch(ready)
         for step in steps:
             seed_step(config.seed, step, engine.rank)
             with explained(step, batches, checkpoints):

@@ -110,7 +110,7 @@ class StoppedError(FaceanimError):
 
 
 @contextmanager
-def closing(logger: RunLogger) -> Iterator[None]:
+def concluding(logger: RunLogger) -> Iterator[None]:
     """Close the logger when the block ends, and say how it ended."""
     try:
         yield

@@ -6,6 +6,7 @@ import socket
 import traceback
 
 from faceanim.errors import FaceanimError
+from faceanim.training import loop
 from tests.training.runs import train
 
 FORK = multiprocessing.get_context("fork")
@@ -15,7 +16,8 @@ PATIENCE_S = 120
 class Stepwise:
     """A training that waits after each step for leave to go on."""
 
-    def __init__(self, config, data, folder):
+    def __init__(self, config, data, folder, workers=0):
+        self.workers = workers
         self.pipe, theirs = FORK.Pipe()
         self.process = FORK.Process(target=self._run, args=(theirs, config, data, folder))
         self.process.start()
@@ -26,8 +28,9 @@ class Stepwise:
             pipe.send(report.step)
             pipe.recv()
 
+        loop.worker_count = lambda wanted, processes: wanted  # whatever the cores
         try:
-            train(config, data, folder, on_step=on_step)
+            train(config, data, folder, on_step=on_step, workers=self.workers)
         except FaceanimError as error:
             pipe.send(str(error))
             raise SystemExit(1) from None

@@ -1,9 +1,11 @@
 """A training that is killed, stopped or damaged goes on as if nothing had happened."""
 
+import os
 import random
 import signal
 import time
 
+import psutil
 import pytest
 
 from tests.crops import write_crops
@@ -53,15 +55,19 @@ def test_a_process_killed_at_three_moments_ends_as_an_undisturbed_one(undisturbe
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_the_step_end_and_saves(undisturbed, data, tmp_path, number):
-    stopped = Stepwise(CONFIGS["super_resolution"], data, tmp_path)
+def test_a_signal_to_all_lets_the_step_end_and_saves(undisturbed, data, tmp_path, number):
+    stopped = Stepwise(CONFIGS["super_resolution"], data, tmp_path, workers=2)
     for step in (1, 2, 3):
         assert stopped.told() == step
         if step == 3:  # between two checkpoints
-            stopped.signal(number)
+            workers = psutil.Process(stopped.process.pid).children()
+            for process in (*workers, stopped.process):
+                os.kill(process.pid, number)
         stopped.go_on()
     assert stopped.told() == ("stopped at step 3; the checkpoint is saved, run the same command to go on")
     assert stopped.end() == 1
+    assert len(workers) == 2
+    assert not any(worker.is_running() for worker in workers)
     first = []
     train(CONFIGS["super_resolution"], data, tmp_path, on_step=lambda report: first.append(report.step))
     assert first[0] == 4

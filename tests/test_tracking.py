@@ -1,0 +1,132 @@
+"""Trainings in a real MLflow store."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+from ruamel.yaml import YAML
+
+from faceanim.tracking import EXPERIMENT, MlflowLogger, connect, open_run
+from faceanim.training.logger import NullLogger
+from tests.crops import write_crops
+from tests.videos import RUN
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return RUN.model_copy(update={"tracking_uri": f"sqlite:///{tmp_path}/mlruns/mlflow.db"})
+
+
+@pytest.fixture
+def nowhere():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{closed.getsockname()[1]}"
+
+
+def history(client, run_id, name):
+    return {metric.step: metric.value for metric in client.get_metric_history(run_id, name)}
+
+
+def test_a_run_goes_on_where_it_was(run, tmp_path):
+    first = open_run(run, "train_sr", {"git_revision": "abc"}, None)
+    first.params({"lr": 0.1, "engine": {"log_every": 2}})
+    first.metrics(2, {"l1": 0.5})
+    first.picture(2, "samples", np.full((4, 6, 3), 200, np.uint8))
+    first.close("KILLED")
+    second = open_run(run, "train_sr", {}, first.run_id)
+    second.params({"lr": 0.2})  # would be refused, were it sent
+    second.metrics(4, {"l1": 0.25})
+    second.close("FINISHED")
+    client = connect(run.tracking_uri)
+    (experiment,) = client.search_experiments(filter_string=f"name = '{EXPERIMENT}'")
+    (found,) = client.search_runs([experiment.experiment_id])
+    assert found.info.run_id == first.run_id == second.run_id
+    assert (found.info.run_name, found.info.status) == ("train_sr", "FINISHED")
+    assert found.data.params == {"lr": "0.1", "engine.log_every": "2"}
+    assert found.data.tags["git_revision"] == "abc"
+    assert history(client, first.run_id, "l1") == {2: 0.5, 4: 0.25}
+    assert [file.path for file in client.list_artifacts(first.run_id, "samples")] == ["samples/000000002.png"]
+
+
+def test_a_run_that_is_gone_is_begun_anew(run):
+    assert open_run(run, "train_sr", {}, "0" * 32).run_id not in (None, "0" * 32)
+
+
+def test_an_address_that_does_not_answer_costs_a_line(run, nowhere, capsys):
+    logger = open_run(run.model_copy(update={"tracking_uri": nowhere}), "train_sr", {}, None)
+    assert isinstance(logger, NullLogger)
+    told = capsys.readouterr().err
+    assert f"the MLflow tracking address {nowhere} does not answer: " in told
+    assert told.endswith("; the curves are in the CSV only\n")
+    assert told.count("\n") == 1
+
+
+def test_a_server_that_goes_away_costs_a_line_and_no_figure(run, nowhere, capsys):
+    logger = open_run(run, "train_sr", {}, None)
+    there = logger._client
+    logger._client = MlflowClient(nowhere)
+    for step in (1, 2, 3):
+        logger.metrics(step, {"l1": float(step)})
+    told = capsys.readouterr().err
+    assert told.startswith("MLflow does not answer, the training goes on without it: ")
+    assert told.count("\n") == 1
+    logger._client = there
+    logger.close("FINISHED")
+    assert isinstance(logger, MlflowLogger)
+    assert history(there, logger.run_id, "l1") == {1: 1.0, 2: 2.0, 3: 3.0}
+
+
+def test_a_stage_that_is_stopped_twice_is_one_run(run, tmp_path, monkeypatch):
+    yaml = YAML()
+    params = yaml.load(PROJECT / "profiles/sample.yaml")
+    params["run"]["tracking_uri"] = run.tracking_uri
+    params["train_sr"].update(steps=1_000_000, batch_size=1)
+    params["train_sr"]["model"]["channels"] = 4
+    params["train_sr"]["engine"].update(log_every=1, checkpoint_every=1_000_000)
+    yaml.dump(params, tmp_path / "params.yaml")
+    write_crops(tmp_path / "data")
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    stopped = []
+    for _ in range(2):
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "stages.train_sr"),
+                *("data/crops.parquet", "model", "history.csv", "metrics.json"),
+            ],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        lines = iter(process.stderr.readline, "")
+        told = []
+        for line in lines:
+            told.append(line)
+            if line.startswith("train_sr: "):
+                process.send_signal(signal.SIGTERM)
+                break
+        told += lines
+        assert process.wait() == 1
+        assert not any("Traceback" in line for line in told)
+        words = told[-1].split()
+        assert told[-1] == (
+            f"error: stopped at step {words[4][:-1]}; the checkpoint is saved, "
+            "run the same command to go on\n"
+        )
+        if stopped:
+            assert f"going on from step {stopped[-1]}\n" in told
+        stopped.append(int(words[4][:-1]))
+    client = connect(run.tracking_uri)
+    (experiment,) = client.search_experiments(filter_string=f"name = '{EXPERIMENT}'")
+    (found,) = client.search_runs([experiment.experiment_id])
+    assert (found.info.run_name, found.info.status) == ("train_sr", "KILLED")
+    assert found.data.params["engine.log_every"] == "1"
+    assert sorted(history(client, found.info.run_id, "l1")) == list(range(1, stopped[-1] + 1))

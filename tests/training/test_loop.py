@@ -1,0 +1,167 @@
+"""What the loop tells, and how it ends."""
+
+import time
+
+import pytest
+import torch
+
+from faceanim.data.dataset import CropFrames, FrameBatches
+from faceanim.errors import FaceanimError
+from faceanim.training import loop, throughput
+from faceanim.training.loader import load, worker_count
+from faceanim.training.logger import NullLogger
+from faceanim.training.super_resolution import SuperResolutionTrainer
+from faceanim.training.throughput import Meter
+from tests.crops import write_crops
+from tests.training.runs import ANIMATION_RUN, SUPER_RESOLUTION_RUN, engine, train, written
+
+
+class Recorder(NullLogger):
+    """Keeps what it is told."""
+
+    run_id = "1"
+
+    def __init__(self):
+        self.rows, self.pictures, self.status = {}, {}, None
+
+    def metrics(self, step, values):
+        self.rows[step] = values
+
+    def picture(self, step, name, picture):
+        self.pictures[step] = picture
+
+    def close(self, status):
+        self.status = status
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_crops(tmp_path_factory.mktemp("crops"))
+
+
+def fail_at(monkeypatch, step, error):
+    """Let a step of the super-resolution end in an error."""
+    made, steps = SuperResolutionTrainer.step, []
+
+    def fails(trainer, batch):
+        steps.append(batch)
+        if len(steps) == step:
+            raise error
+        return made(trainer, batch)
+
+    monkeypatch.setattr(SuperResolutionTrainer, "step", fails)
+
+
+@pytest.mark.parametrize(("config", "columns"), [(ANIMATION_RUN, 6), (SUPER_RESOLUTION_RUN, 3)])
+def test_a_logger_gets_curves_and_pictures_and_changes_nothing(data, tmp_path, capsys, config, columns):
+    recorder = Recorder()
+    train(config, data, tmp_path / "plain")
+    capsys.readouterr()
+    train(engine(config, pictures_every=3), data, tmp_path / "told", open_logger=lambda run_id: recorder)
+    assert written(tmp_path / "told") == written(tmp_path / "plain")
+    assert list(recorder.rows) == [2, 4, 6]
+    assert {"lr", "samples_per_s", "waiting_for_data"} < set(recorder.rows[6])
+    side = 64 if columns == 6 else 96
+    assert {step: picture.shape for step, picture in recorder.pictures.items()} == dict.fromkeys(
+        (3, 6), (2 * side, columns * side, 3)
+    )
+    assert recorder.status == "FINISHED"
+    switched = "SWATS has switched to sgd at step 4, at the learned rate 0.01\n"
+    assert capsys.readouterr().err == (switched if columns == 6 else "")
+
+
+def test_a_resumed_run_goes_on_in_the_logger_s_run(data, tmp_path, monkeypatch):
+    recorder, asked = Recorder(), []
+
+    def open_logger(run_id):
+        asked.append(run_id)
+        return recorder
+
+    with monkeypatch.context() as patch:
+        fail_at(patch, 5, FaceanimError("gone"))
+        with pytest.raises(FaceanimError, match="gone"):
+            train(SUPER_RESOLUTION_RUN, data, tmp_path, open_logger=open_logger)
+    assert recorder.status == "FAILED"
+    train(SUPER_RESOLUTION_RUN, data, tmp_path, open_logger=open_logger)
+    assert (asked, recorder.status) == ([None, "1"], "FINISHED")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory_says_what_to_lower(data, tmp_path, monkeypatch, error):
+    fail_at(monkeypatch, 4, error)
+    with pytest.raises(FaceanimError) as caught:
+        train(SUPER_RESOLUTION_RUN, data, tmp_path)
+    assert str(caught.value) == (
+        "step 4: out of memory; lower batch_size or the model's sizes, raise engine.accumulate or set "
+        "engine.precision to bf16; the checkpoint of step 2 is kept"
+    )
+
+
+def test_other_errors_stay_what_they_are(data, tmp_path, monkeypatch):
+    fail_at(monkeypatch, 1, RuntimeError("shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        train(SUPER_RESOLUTION_RUN, data, tmp_path)
+
+
+def test_a_worker_that_is_killed_is_one_line(data, tmp_path, monkeypatch):
+    fail_at(monkeypatch, 1, RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."))
+    with pytest.raises(FaceanimError, match=r"lower run\.workers; no checkpoint was saved yet"):
+        train(SUPER_RESOLUTION_RUN, data, tmp_path)
+
+
+def test_workers_change_nothing(data, tmp_path, monkeypatch):
+    train(SUPER_RESOLUTION_RUN, data, tmp_path / "none")
+    monkeypatch.setattr(loop, "worker_count", lambda wanted, processes: wanted)
+    train(SUPER_RESOLUTION_RUN, data, tmp_path / "two", workers=2)
+    assert written(tmp_path / "none") == written(tmp_path / "two")
+
+
+def test_a_crop_that_is_gone_is_one_line_from_a_worker_too(tmp_path):
+    frames = CropFrames(write_crops(tmp_path)[0], "train")
+    for crop in frames.crops:
+        crop.path.unlink()
+    for workers in (0, 1):
+        with pytest.raises(FaceanimError, match=r"^\S+clip\d\.avi is missing.*$"):
+            next(load(FrameBatches(frames, 1, 0), range(1, 3), workers, pin=False))
+
+
+@pytest.mark.parametrize(
+    ("cores", "wanted", "processes", "workers"),
+    [(1, 8, 1, 0), (2, 2, 1, 1), (16, 8, 1, 8), (16, 8, 4, 2), (16, 64, 4, 3), (8, 2, 4, 0)],
+)
+def test_workers_leave_the_trainings_their_cores(monkeypatch, cores, wanted, processes, workers):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(cores)))
+    assert worker_count(wanted, processes) == workers
+
+
+def test_the_meter_tells_waiting_from_work(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def slow():
+        while True:
+            now[0] += 1.0
+            yield "batch"
+
+    meter = Meter(samples=8)
+    assert (meter.samples_per_s, meter.waiting) == (0.0, 0.0)
+    watched = meter.watch(slow())
+    for _ in range(throughput.WINDOW):
+        next(watched)
+        assert not meter.starved
+        now[0] += 3.0
+    next(watched)
+    assert (meter.samples_per_s, meter.waiting, meter.starved) == (2.0, 0.25, True)
+
+
+def test_waiting_is_told_once(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Meter, "starved", property(lambda meter: True))
+    train(SUPER_RESOLUTION_RUN, data, tmp_path)
+    assert capsys.readouterr().err == ("over 20% of the time goes into waiting for data: raise run.workers\n")
