@@ -29,12 +29,13 @@ class Source:
     Attributes:
         image: (1, 3, S, S) in [0, 1] at the animation size.
         keypoints: the source's, a batch of one.
-        shift: (1, K, 2), added to the driving keypoints: 0 where they are taken as they are (absolute).
+        start: the driving face's keypoints where it is posed as the source is; the source's then move as
+            they do (relative); None: the source's become the driving ones (absolute).
     """
 
     image: Tensor
     keypoints: Keypoints
-    shift: Tensor
+    start: Keypoints | None
 
 
 class Animator:
@@ -88,9 +89,7 @@ class Animator:
         """
         image = resize(source.to(self.device), self.size)
         keypoints = self.animation.detect(image)
-        if start is None:
-            return Source(image, keypoints, torch.zeros_like(keypoints.value))
-        return Source(image, keypoints, keypoints.value - self.detect(start).value)
+        return Source(image, keypoints, None if start is None else self.detect(start))
 
     def detect(self, frames: Tensor) -> Keypoints:
         """The keypoints of frames (B, 3, H, W) in [0, 1], square, of any size."""
@@ -101,13 +100,10 @@ class Animator:
         """Animate a batch of driving frames (B, 3, H, W), square, with all that led to the prediction."""
         count = len(driving)
         kp_driving = self.detect(driving)
-        moved = Keypoints(kp_driving.value + source.shift, kp_driving.jacobian)
-        value, jacobian = source.keypoints.value, source.keypoints.jacobian
-        kp_source = Keypoints(
-            value.expand(count, -1, -1), None if jacobian is None else jacobian.expand(count, -1, -1, -1)
-        )
+        if source.start is not None:
+            kp_driving = source.keypoints.moved(source.start, kp_driving)
         image = source.image.expand(count, -1, -1, -1)
-        return self.animation.animate(image, kp_source, moved)
+        return self.animation.animate(image, source.keypoints.expand(count), kp_driving)
 
     def frames(self, source: Source, driving: Tensor) -> Tensor:
         """Animate a batch of driving frames (B, 3, H, W), square: (B, 3, size, size) in [0, 1]."""

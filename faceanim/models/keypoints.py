@@ -36,6 +36,18 @@ class Keypoints:
         jacobians = [None] * len(sizes) if self.jacobian is None else torch.split(self.jacobian, list(sizes))
         return tuple(Keypoints(v, j) for v, j in zip(values, jacobians, strict=True))
 
+    def expand(self, count: int) -> "Keypoints":
+        """Those of one frame, for a batch of that many."""
+        jacobian = None if self.jacobian is None else self.jacobian.expand(count, -1, -1, -1)
+        return Keypoints(self.value.expand(count, -1, -1), jacobian)
+
+    def moved(self, start: "Keypoints", end: "Keypoints") -> "Keypoints":
+        """Where these go if they move as others do from `start` to `end` (Siarohin et al., 2019, section 3.3)."""
+        jacobian = self.jacobian
+        if jacobian is not None and start.jacobian is not None and end.jacobian is not None:
+            jacobian = end.jacobian @ torch.linalg.inv(start.jacobian) @ jacobian
+        return Keypoints(self.value + end.value - start.value, jacobian)
+
 
 class KeypointDetector(nn.Module):
     """Finds K keypoints, each the centre of mass of its own heatmap.
