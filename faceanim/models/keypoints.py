@@ -42,7 +42,7 @@ class Keypoints:
         return Keypoints(self.value.expand(count, -1, -1), jacobian)
 
     def moved(self, start: "Keypoints", end: "Keypoints") -> "Keypoints":
-        """Where these go if they move as others do from `start` to `end` (Siarohin et al., 2019, section 3.3)."""
+        """Where these go if they move as from `start` to `end` (Siarohin et al., 2019, section 3.3)."""
         jacobian = self.jacobian
         if jacobian is not None and start.jacobian is not None and end.jacobian is not None:
             jacobian = end.jacobian @ torch.linalg.inv(start.jacobian) @ jacobian
