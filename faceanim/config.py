@@ -17,6 +17,7 @@ from faceanim.errors import FaceanimError
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]
+ConstantRateFactor = Annotated[int, Field(ge=0, le=51)]
 
 
 class Section(BaseModel):
@@ -186,6 +187,27 @@ class SuperResolutionModelConfig(Section):
     """Output side over input side."""
     channels: Positive
     """Channels of the first of the five levels."""
+
+
+class DegradeConfig(Section):
+    """What a crop loses before it is to be restored: of each, a random degree up to the one given here."""
+
+    blur_sigma: NonNegative
+    """Largest standard deviation of the Gaussian blur, in the crop's pixels."""
+    kernels: Annotated[tuple[Literal["area", "bicubic", "bilinear"], ...], Field(min_length=1)]
+    """Ways to shrink, one of them at random; without effect where super-resolution's factor is 1."""
+    noise: NonNegative
+    """Largest standard deviation of the noise on the shrunk crop, of 1."""
+    h264_share: Fraction
+    """Share of the crops that are coded as H.264."""
+    h264_crf: tuple[ConstantRateFactor, ConstantRateFactor]
+    """Lowest and highest constant rate factor; x264's own is 23."""
+
+    @model_validator(mode="after")
+    def _crf_in_order(self) -> "DegradeConfig":
+        if self.h264_crf[0] > self.h264_crf[1]:
+            raise ValueError("h264_crf must be the lowest, then the highest")
+        return self
 
 
 class TrainSuperResolutionConfig(Section):
