@@ -187,6 +187,9 @@ class SuperResolutionModelConfig(Section):
     """Output side over input side."""
     channels: Positive
     """Channels of the first of the five levels."""
+    generated_strength: Fraction
+    """Share of its change to a generated frame that is made, outside training: it fits the people trained on
+    better than others, and half of it keeps most of the gain."""
 
 
 class DegradeConfig(Section):
@@ -211,16 +214,20 @@ class DegradeConfig(Section):
 
 
 class TrainSuperResolutionConfig(Section):
-    """Training of the super-resolution network on degraded crops (eq. 7)."""
+    """Training of the super-resolution network on degraded crops and on the generator's frames (eq. 7)."""
 
     seed: Annotated[int, Field(ge=0)]
     steps: Positive
     batch_size: Positive
     lr: Annotated[float, Field(gt=0)]
-    blur_sigma: NonNegative
-    """Largest standard deviation of the Gaussian blur on the low-resolution input, in its pixels."""
-    noise: NonNegative
-    """Largest standard deviation of the noise on the low-resolution input, of 1."""
+    """The highest rate, reached after a tenth of the steps; from there it falls along half a cosine."""
+    generated_share: Fraction
+    """Share of the frames that are restored from what the animation model makes of another frame of the
+    crop; the others are restored from degraded crops."""
+    keypoint_noise: NonNegative
+    """Largest standard deviation of the noise on those frames' driving keypoints, in units of [-1, 1]: on
+    people that it was not trained on, the animation model errs more."""
+    degrade: DegradeConfig
     log_every: Positive
     checkpoint_every: Positive
     model: SuperResolutionModelConfig

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import torch
 
-from faceanim.config import AnimationModelConfig, SuperResolutionModelConfig
+from faceanim.config import (
+    AnimationModelConfig,
+    DegradeConfig,
+    SuperResolutionModelConfig,
+    TrainSuperResolutionConfig,
+)
 from faceanim.models.build import build_animation, build_super_resolution
 from faceanim.models.storage import save_animation, save_super_resolution
 
@@ -22,7 +27,25 @@ ANIMATION = AnimationModelConfig(
     generator_downs=1,
     generator_blocks=1,
 )
-SUPER_RESOLUTION = SuperResolutionModelConfig(factor=2, channels=4)
+SUPER_RESOLUTION = SuperResolutionModelConfig(factor=2, channels=4, generated_strength=0.5)
+TRAIN_SUPER_RESOLUTION = TrainSuperResolutionConfig(
+    seed=0,
+    steps=6,
+    batch_size=2,
+    lr=1e-3,
+    generated_share=0.5,
+    keypoint_noise=0.02,
+    degrade=DegradeConfig(
+        blur_sigma=0.8,
+        kernels=("area", "bicubic", "bilinear"),
+        noise=0.01,
+        h264_share=0.5,
+        h264_crf=(18, 34),
+    ),
+    log_every=3,
+    checkpoint_every=2,
+    model=SUPER_RESOLUTION,
+)
 
 
 def save_models(folder: Path, seed: int = 0) -> Path:

@@ -103,11 +103,6 @@ class CropFrames:
         frames = self.frame(crop, source), self.frame(crop, driving)
         return Pair(*frames, self.points(source), self.points(driving))
 
-    def single(self, rng: np.random.Generator) -> Frame:
-        """One frame: (H, W, 3), RGB in [0, 255]."""
-        crop = self.crops[rng.integers(len(self.crops))]
-        return self.frame(crop, int(rng.choice(crop.frames)))
-
     def frame(self, crop: Crop, number: int) -> Frame:
         """One of a crop's frames, resized: (H, W, 3), RGB in [0, 255]."""
         if number in self._cache:
@@ -199,21 +194,6 @@ class PairBatches(Dataset[tuple[Tensor, Tensor]]):
         pairs = [augment(*self.frames.pair(rng)[:2], rng) for _ in range(self.batch_size)]
         source, driving = zip(*pairs, strict=True)
         return to_tensor(np.stack(source)), to_tensor(np.stack(driving))
-
-
-class FrameBatches(Dataset[Tensor]):
-    """Batches of single frames; the one at a step depends on (seed, step) alone."""
-
-    def __init__(self, frames: CropFrames, batch_size: int, seed: int) -> None:
-        self.frames = frames
-        self.batch_size = batch_size
-        self.seed = seed
-
-    def __getitem__(self, step: int) -> Tensor:
-        """Frames, (B, 3, H, W), RGB in [0, 1], some of them mirrored."""
-        rng = np.random.default_rng((self.seed, step))
-        frames = [self.frames.single(rng) for _ in range(self.batch_size)]
-        return to_tensor(np.stack([mirror(frame) if rng.random() < 0.5 else frame for frame in frames]))
 
 
 def augment(source: Frame, driving: Frame, rng: np.random.Generator) -> tuple[Frame, Frame]:

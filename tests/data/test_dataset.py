@@ -1,4 +1,3 @@
-import math
 import shutil
 
 import cv2
@@ -9,7 +8,7 @@ from numpy.testing import assert_allclose
 from skimage.data import astronaut
 from torch.utils.data import DataLoader
 
-from faceanim.data.dataset import CropFrames, FrameBatches, PairBatches, augment, mirror, tinted
+from faceanim.data.dataset import CropFrames, PairBatches, augment, mirror, tinted
 from faceanim.errors import FaceanimError
 from tests.crops import POINTS, SIZE, write_crops
 
@@ -155,15 +154,3 @@ def test_a_tint_is_a_gain_and_an_offset_about_mid_grey():
     assert (red[0], red[255]) == (35, 239)  # 127.5 * 0.8 is 102
     assert green.tolist() == [min(value + 10, 255) for value in range(256)]
     assert (blue[0], blue[128], blue[255]) == (0, 138, 255)
-
-
-def test_single_frames_are_as_stored_or_mirrored(crops):
-    frames = CropFrames(crops, "train")
-    batch = FrameBatches(frames, batch_size=8, seed=0)[1]
-    assert batch.shape == (8, 3, SIZE, SIZE)
-    assert torch.equal(batch, FrameBatches(frames, batch_size=8, seed=0)[1])
-    stored = [frames.frame(crop, n) for crop in frames.crops for n in crop.frames]
-    both = {picture.tobytes() for frame in stored for picture in (frame, mirror(frame))}
-    given = (batch * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    assert {picture.tobytes() for picture in given} <= both
-    assert math.isclose(float(batch[0].max() * 255) % 1, 0, abs_tol=1e-3)
