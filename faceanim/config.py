@@ -20,6 +20,7 @@ GUIDED_KEYPOINTS = 10
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]
+ConstantRateFactor = Annotated[int, Field(ge=0, le=51)]
 
 
 class Section(BaseModel):
@@ -267,22 +268,59 @@ class SuperResolutionModelConfig(Section):
     """Output side over input side."""
     channels: Positive
     """Channels of the first of the five levels."""
+    generated_strength: Fraction | None
+    """Generated frames have a last layer of their own, and this share of what it adds is added outside
+    training: it fits the people trained on better than others, and half of it keeps most of the gain. null:
+    they are restored as crops are, the paper's way."""
+
+
+class DegradeConfig(Section):
+    """What a crop loses before it is to be restored: of each, a random degree up to the one given here."""
+
+    blur_sigma: NonNegative
+    """Largest standard deviation of the Gaussian blur, in the crop's pixels."""
+    kernels: Annotated[tuple[Literal["area", "bicubic", "bilinear"], ...], Field(min_length=1)]
+    """Ways to shrink, one of them at random; without effect where super-resolution's factor is 1."""
+    noise: NonNegative
+    """Largest standard deviation of the noise on the shrunk crop, of 1."""
+    h264_share: Fraction
+    """Share of the crops that are coded as H.264."""
+    h264_crf: tuple[ConstantRateFactor, ConstantRateFactor]
+    """Lowest and highest constant rate factor; x264's own is 23."""
+
+    @model_validator(mode="after")
+    def _crf_in_order(self) -> "DegradeConfig":
+        if self.h264_crf[0] > self.h264_crf[1]:
+            raise ValueError("h264_crf must be the lowest, then the highest")
+        return self
 
 
 class TrainSuperResolutionConfig(Section):
-    """Training of the super-resolution network on degraded crops (eq. 7)."""
+    """Training of the super-resolution network on degraded crops and on the generator's frames (eq. 7)."""
 
     seed: Annotated[int, Field(ge=0)]
     steps: Positive
     batch_size: Positive
     """Samples of a step, of all processes together."""
     lr: Annotated[float, Field(gt=0)]
-    blur_sigma: NonNegative
-    """Largest standard deviation of the Gaussian blur on the low-resolution input, in its pixels."""
-    noise: NonNegative
-    """Largest standard deviation of the noise on the low-resolution input, of 1."""
+    """The highest rate, reached after a tenth of the steps; from there it falls along half a cosine."""
+    colour: Fraction
+    """Changes of light and skin, as in `AugmentConfig`."""
+    generated_share: Fraction
+    """Share of the frames that are restored from what the animation model makes of another frame of the
+    crop; the others are restored from degraded crops."""
+    keypoint_noise: NonNegative
+    """Largest standard deviation of the noise on those frames' driving keypoints, in units of [-1, 1]: on
+    people that it was not trained on, the animation model errs more."""
+    degrade: DegradeConfig
     engine: EngineConfig
     model: SuperResolutionModelConfig
+
+    @model_validator(mode="after")
+    def _generated_frames_are_learnt_from(self) -> "TrainSuperResolutionConfig":
+        if self.model.generated_strength is not None and self.generated_share == 0:
+            raise ValueError("model.generated_strength needs a generated_share above 0, or is null")
+        return self
 
 
 class EvaluateConfig(Section):

@@ -111,8 +111,9 @@ class Animator:
 
     @torch.inference_mode()
     def enlarge(self, frames: Tensor) -> Tensor:
-        """Super-resolve frames (B, 3, size, size): (B, 3, output_size, output_size) in [0, 1]."""
-        enlarged: Tensor = self.super_resolution(frames.to(self.device))
+        """Super-resolve generated frames (B, 3, size, size): (B, 3, output_size, output_size) in [0, 1]."""
+        generated = torch.ones(len(frames), dtype=torch.bool, device=self.device)
+        enlarged: Tensor = self.super_resolution(frames.to(self.device), generated)
         return enlarged.clamp(0, 1)
 
 

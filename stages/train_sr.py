@@ -1,4 +1,4 @@
-"""Stage `train_sr`: the super-resolution network, on degraded crops."""
+"""Stage `train_sr`: the super-resolution network, on degraded crops and on the animation model's frames."""
 
 from pathlib import Path
 
@@ -10,12 +10,19 @@ from stages.common import start, write_metrics
 from stages.training import surroundings
 
 
-def main(crops: Path, out: Path, history: Path, metrics: Path, checkpoints: Path = Path(".faceanim")) -> None:
+def main(
+    crops: Path,
+    animation: Path,
+    out: Path,
+    history: Path,
+    metrics: Path,
+    checkpoints: Path = Path(".faceanim"),
+) -> None:
     """Train, or go on from the last checkpoint of a run that was stopped."""
     params = load_params()
     config = params.train_sr
     with surroundings("train_sr", params.run, config) as around:
-        last = train_super_resolution(config, crops, out, history, checkpoints, around)
+        last = train_super_resolution(config, crops, animation, out, history, checkpoints, around)
     rank_zero_only(write_metrics)(last, metrics)
 
 

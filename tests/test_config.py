@@ -72,9 +72,9 @@ def test_a_missing_file_and_broken_yaml_say_what_to_do(tmp_path):
 
 
 def test_exponents_without_a_dot_are_numbers(tmp_path):
-    text = (PROFILES / "sample.yaml").read_text().replace("lr: 0.001", "lr: 1e-3")
+    text = (PROFILES / "sample.yaml").read_text().replace("lr: 0.003", "lr: 3e-3")
     (tmp_path / "params.yaml").write_text(text)
-    assert load_params(tmp_path / "params.yaml").train_sr.lr == pytest.approx(0.001)
+    assert load_params(tmp_path / "params.yaml").train_sr.lr == pytest.approx(0.003)
 
 
 def test_a_profile_is_chosen_by_name(tmp_path):

@@ -42,7 +42,7 @@ NO_LOSSES = LossWeights(
 )
 UNCHANGED = AugmentConfig(mirror=False, rotation=0.0, scale=0.0, stretch=0.0, shift=0.0, colour=0.0)
 AUGMENT = AugmentConfig(mirror=True, rotation=10.0, scale=0.1, stretch=0.05, shift=0.05, colour=0.2)
-SUPER_RESOLUTION = SuperResolutionModelConfig(factor=2, channels=4)
+SUPER_RESOLUTION = SuperResolutionModelConfig(factor=2, channels=4, generated_strength=0.5)
 
 
 def random_batch(batch: int = 2, size: int = 64, guides: int = 0) -> PairBatch:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceanim.config import AugmentConfig
-from faceanim.data.dataset import mirror
+from faceanim.data.dataset import mirror, random_tint
 from faceanim.data.pictures import Frame
 from faceanim.faces.guides import MIRRORED
 
@@ -37,7 +37,7 @@ def augment(pair: GuidedPair, config: AugmentConfig, rng: np.random.Generator) -
     if config.mirror and rng.random() < 0.5:
         pair = mirrored(pair)
     matrix = random_affine(size, config, rng)
-    table = random_tint(config, rng)
+    table = random_tint(config.colour, rng)
     source, driving = (cv2.LUT(moved(frame, matrix), table) for frame in pair.frames)
     source_guides, driving_guides = (moved_points(points, matrix) for points in pair.guides)
     return GuidedPair((source, driving), (source_guides, driving_guides))
@@ -77,13 +77,3 @@ def moved(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
 def moved_points(points: Points, matrix: NDArray[np.float64]) -> Points:
     """Where points (G, 2) of a frame lie once `moved` has moved it."""
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
-
-
-def random_tint(config: AugmentConfig, rng: np.random.Generator) -> Frame:
-    """A change of light and skin as a table (1, 256, 3): gamma, gain and offset about grey."""
-    gamma = np.exp(rng.uniform(-1, 1) * 2 * config.colour)
-    gain = (1 + config.colour * rng.uniform(-1, 1)) * (1 + config.colour / 2 * rng.uniform(-1, 1, size=3))
-    offset = 100 * config.colour * rng.uniform(-1, 1)
-    levels = 255 * (np.arange(256) / 255) ** gamma
-    values = (levels[:, None] - 127.5) * gain + 127.5 + offset
-    return np.asarray(np.clip(np.rint(values), 0, 255)[None], np.uint8)

@@ -238,27 +238,24 @@ class Batches(Dataset[Batch]):
         return [f"{crop.crop_id}{[number - crop.first for number in numbers]}" for crop, numbers in drawn]
 
 
-class FrameBatches(Batches[tuple[Tensor]]):
-    """Batches of single frames."""
-
-    def draw(self, rng: np.random.Generator) -> tuple[Crop, list[int]]:
-        """Choose a sample: a crop and a frame of it."""
-        return self.frames.choose(rng, 1)
-
-    def __getitem__(self, step: int) -> tuple[Tensor]:
-        """Frames, (B, 3, H, W), RGB in [0, 1], some of them mirrored."""
-        frames = [self._frame(rng) for rng in self.generators(step)]
-        return (to_tensor(np.stack(frames)),)
-
-    def _frame(self, rng: np.random.Generator) -> Frame:
-        crop, (number,) = self.draw(rng)
-        frame = self.frames.frame(crop, number)
-        return mirror(frame) if rng.random() < 0.5 else frame
-
-
 def mirror(frame: Frame) -> Frame:
     """Left and right changed."""
     return np.asarray(cv2.flip(frame, 1), np.uint8)
+
+
+def random_tint(colour: float, rng: np.random.Generator) -> Frame:
+    """A change of light and skin as a table, (1, 256, 3): gamma, gain and offset about grey, in each channel.
+
+    Args:
+        colour: how large; see `AugmentConfig.colour`.
+        rng: what decides.
+    """
+    gamma = np.exp(rng.uniform(-1, 1) * 2 * colour)
+    gain = (1 + colour * rng.uniform(-1, 1)) * (1 + colour / 2 * rng.uniform(-1, 1, size=3))
+    offset = 100 * colour * rng.uniform(-1, 1)
+    levels = 255 * (np.arange(256) / 255) ** gamma
+    values = (levels[:, None] - 127.5) * gain + 127.5 + offset
+    return np.asarray(np.clip(np.rint(values), 0, 255)[None], np.uint8)
 
 
 def to_tensor(frames: Frame) -> Tensor:

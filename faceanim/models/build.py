@@ -36,7 +36,7 @@ def doubling(channels: int, downs: int) -> list[int]:
 
 def build_super_resolution(config: SuperResolutionModelConfig) -> SuperResolution:
     """The super-resolution network with random weights, in training mode."""
-    return SuperResolution(config.factor, config.channels)
+    return SuperResolution(config.factor, config.channels, config.generated_strength)
 
 
 def build_discriminator(channels: int) -> Discriminator:

@@ -1,4 +1,13 @@
-"""Super-resolution (section 3.2, figure 3): five levels down, five up, joined by concatenating skips."""
+"""Super-resolution (section 3.2, figure 3): five levels down, five up, joined by concatenating skips.
+
+The levels run at the size of the input, a quarter of the work where that is to be doubled, and the last
+convolution gives all the output pixels that an input pixel becomes (sub-pixel convolution, Shi et al., 2016).
+
+That last convolution exists twice. In a crop of a photograph, edges are where they should be and want to be
+sharp. In a generated frame they lie a little beside the true ones, where sharp edges cost more than soft, and
+the network hardly learns to tell the two kinds apart by looking. So the caller says which it is; all else is
+shared. (The paper has one; so has `generated_strength` None.)
+"""
 
 from itertools import pairwise
 
@@ -34,42 +43,58 @@ class UpBlock(nn.Module):
 
 
 class SuperResolution(nn.Module):
-    """What bicubic enlargement lacks, learnt as a residual on it.
+    """What bicubic enlargement lacks, learnt as a residual on it, which is all that there is before training.
 
     Args:
         factor: output side over input side.
         channels: of the first level; doubled at each of the next, up to eight times.
+        generated_strength: share of the residual of a generated frame that is added outside training, which
+            keeps most of its gain and much less of its harm on people unlike those trained on; None: such
+            frames are taken for crops.
     """
 
-    def __init__(self, factor: int, channels: int) -> None:
+    def __init__(self, factor: int, channels: int, generated_strength: float | None) -> None:
         super().__init__()
         self.factor = factor
+        self.generated_strength = generated_strength
         widths = [channels * min(2**level, 8) for level in range(LEVELS + 1)]
         self.first = nn.Conv2d(3, widths[0], 3, padding=1)
         self.down = nn.ModuleList(conv_block(a, b) for a, b in pairwise(widths))
         self.up = nn.ModuleList(UpBlock(b, a, a) for a, b in reversed(list(pairwise(widths))))
-        self.last = nn.Conv2d(widths[0], 3, 3, padding=1)
         for layer in self.modules():
             # torch's default shrinks what passes; over this depth little would arrive.
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(layer.weight, a=0.1)
-        # Training starts at bicubic enlargement.
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        self.of_crops = last_layer(widths[0], factor)
+        self.of_generated = None if generated_strength is None else last_layer(widths[0], factor)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Enlarge frames of any size: (B, 3, h, w) in [0, 1] to (B, 3, factor * h, factor * w).
+    def forward(self, image: Tensor, generated: Tensor) -> Tensor:
+        """Enlarge frames of any size.
 
-        Clamped to [0, 1] except in training, where a clamp would stop the gradient.
+        Args:
+            image: (B, 3, h, w), RGB in [0, 1].
+            generated: (B,) bool, whether the animation model made the frame; if not, it is a photograph's.
+
+        Returns:
+            (B, 3, factor * h, factor * w). Clamped to [0, 1] except in training, where a clamp would stop the
+            gradient.
         """
-        enlarged = enlarge(image, self.factor)
-        out: Tensor = enlarged + self._residual(enlarged)
+        features = self._features(image)
+        residual = self.of_crops(features)
+        if self.of_generated is not None:
+            strength = 1.0 if self.training else self.generated_strength
+            which = generated[:, None, None, None]
+            residual = torch.where(which, strength * self.of_generated(features), residual)
+        height, width = image.shape[-2:]
+        residual = F.pixel_shuffle(residual[..., :height, :width], self.factor)
+        out: Tensor = enlarge(image, self.factor) + residual
         return out if self.training else out.clamp(0, 1)
 
-    def _residual(self, image: Tensor) -> Tensor:
+    def _features(self, image: Tensor) -> Tensor:
+        """Figure 3: (B, 3, h, w) to (B, channels, h, w), both sides raised to multiples of 32."""
         height, width = image.shape[-2:]
         step = 2**LEVELS
-        features = F.pad(image, (0, -width % step, 0, -height % step), mode="replicate")
+        features = F.pad(2 * image - 1, (0, -width % step, 0, -height % step), mode="replicate")
         features = F.leaky_relu(self.first(features), 0.1)
         skips = []
         for down in self.down:
@@ -77,8 +102,15 @@ class SuperResolution(nn.Module):
             features = down(features)
         for up, skip in zip(self.up, reversed(skips), strict=True):
             features = up(features, skip)
-        residual: Tensor = self.last(features)[..., :height, :width]
-        return residual
+        return features
+
+
+def last_layer(channels: int, factor: int) -> nn.Conv2d:
+    """Features to the colours of factor x factor pixels each; zeros, so that training starts at bicubic."""
+    layer = nn.Conv2d(channels, 3 * factor**2, 3, padding=1)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
 
 
 def enlarge(image: Tensor, factor: int) -> Tensor:

@@ -39,17 +39,18 @@ def animation_rows(model: AnimationModel, source: Tensor, driving: Tensor) -> Fr
     return sheet(columns)
 
 
-def super_resolution_rows(model: SuperResolution, small: Tensor, wanted: Tensor) -> Frame:
+def super_resolution_rows(model: SuperResolution, small: Tensor, generated: Tensor, wanted: Tensor) -> Frame:
     """A row for each of a few samples: the input, enlarged, the output, and what was wanted.
 
     Args:
         model: left in training mode.
         small: (B, 3, h, w), RGB in [0, 1], on the model's device.
+        generated: (B,), see there.
         wanted: (B, 3, H, W).
     """
-    small, wanted = small[:SAMPLES], wanted[:SAMPLES]
+    small, generated, wanted = small[:SAMPLES], generated[:SAMPLES], wanted[:SAMPLES]
     with evaluating(model):
-        made = model(small)
+        made = model(small, generated)
     return sheet([frames(images) for images in (F.interpolate(small, wanted.shape[-2:]), made, wanted)])
 
 

@@ -203,7 +203,7 @@ def test_crops_of_another_size(data, tmp_path):
     from faceanim.models.storage import save_super_resolution
 
     shutil.copytree(data / "models" / "animation", tmp_path / "models" / "animation")
-    config = SuperResolutionModelConfig(factor=4, channels=4)
+    config = SuperResolutionModelConfig(factor=4, channels=4, generated_strength=0.5)
     save_super_resolution(build_super_resolution(config), config, tmp_path / "models" / "super_resolution")
     with pytest.raises(FaceanimError, match="128 pixels wide and the model makes 256"):
         evaluate(

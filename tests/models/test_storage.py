@@ -39,10 +39,11 @@ def test_equal_weights_give_equal_bytes(model, tmp_path):
 def test_super_resolution_round_trip(tmp_path):
     model = build_super_resolution(SUPER_RESOLUTION)
     with torch.no_grad():
-        model.last.weight.normal_()
+        model.of_generated.weight.normal_()
     save_super_resolution(model, SUPER_RESOLUTION, tmp_path)
     image = torch.rand(1, 3, 20, 20)
-    assert torch.equal(load_super_resolution(tmp_path)(image), model.eval()(image))
+    generated = torch.tensor([True])
+    assert torch.equal(load_super_resolution(tmp_path)(image, generated), model.eval()(image, generated))
 
 
 def test_what_does_not_fit_is_refused(model, tmp_path):

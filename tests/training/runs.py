@@ -1,6 +1,7 @@
 """Trainings small enough to run in a moment."""
 
 from faceanim.config import (
+    DegradeConfig,
     EngineConfig,
     OptimizerConfig,
     TrainAnimationConfig,
@@ -42,10 +43,18 @@ SUPER_RESOLUTION_RUN = TrainSuperResolutionConfig(
     steps=6,
     batch_size=2,
     lr=1e-3,
-    blur_sigma=0.8,
-    noise=0.01,
+    colour=0.1,
+    generated_share=0.0,
+    keypoint_noise=0.02,
+    degrade=DegradeConfig(
+        blur_sigma=0.8,
+        kernels=("area", "bicubic", "bilinear"),
+        noise=0.01,
+        h264_share=0.5,
+        h264_crf=(18, 34),
+    ),
     engine=ENGINE,
-    model=SUPER_RESOLUTION,
+    model=SUPER_RESOLUTION.model_copy(update={"generated_strength": None}),
 )
 WRITTEN = ("model/weights.safetensors", "model/config.json", "history.csv")
 
@@ -60,12 +69,15 @@ def around(on_step=lambda report: None, open_logger=lambda run_id: NullLogger(),
     return Surroundings(workers, open_logger, on_step)
 
 
-def train(config, data, folder, **surroundings):
-    """Train whatever the configuration is of, with the crops and landmarks of `data`, into a folder."""
+def train(config, data, folder, animation=None, **surroundings):
+    """Train whatever the configuration is of, with the crops and landmarks of `data`, into a folder.
+
+    `animation` is the model whose frames super-resolution learns from too, where it is asked to.
+    """
     paths = folder / "model", folder / "history.csv", folder / "checkpoints"
     if isinstance(config, TrainAnimationConfig):
         return train_animation(config, *data, *paths, around(**surroundings))
-    return train_super_resolution(config, data[0], *paths, around(**surroundings))
+    return train_super_resolution(config, data[0], animation, *paths, around(**surroundings))
 
 
 def written(folder):

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 
-from faceanim.data.dataset import CropFrames, FrameBatches
+from faceanim.data.dataset import CropFrames
 from faceanim.data.pairs import PairBatches
+from faceanim.data.restoration import RestorationBatches
 from faceanim.errors import FaceanimError
 from faceanim.training.animation import AnimationTrainer
 from faceanim.training.checkpoint import checkpoints_for
@@ -29,9 +30,7 @@ DRAWLESS_ANIMATION = ANIMATION_RUN.model_copy(
         "losses": ANIMATION_RUN.losses.model_copy(update={"equivariance": 0.0}),
     }
 )
-DRAWLESS_SUPER_RESOLUTION = SUPER_RESOLUTION_RUN.model_copy(
-    update={"batch_size": 4, "steps": 10, "noise": 0.0, "blur_sigma": 0.0}
-)
+DRAWLESS_SUPER_RESOLUTION = SUPER_RESOLUTION_RUN.model_copy(update={"batch_size": 4, "steps": 10})
 # What rounding does to a step of Adam's grows with each of the next; this rate keeps it small.
 SLOW_ANIMATION = ANIMATION_RUN.model_copy(
     update={
@@ -67,7 +66,8 @@ class InDouble:
         self.batches = batches
 
     def __getitem__(self, step):
-        return tuple(tensor.double() for tensor in self.batches[step])
+        batch = self.batches[step]
+        return type(batch)(*(each.double() if each.is_floating_point() else each for each in batch))
 
 
 @pytest.fixture
@@ -81,14 +81,11 @@ def double():
 def fit_frozen(config, data, folder):
     """Train with frozen batch statistics; what is left is written for each process."""
     animation = hasattr(config, "losses")
-    trainer = (AnimationTrainer if animation else SuperResolutionTrainer)(config)
+    trainer = AnimationTrainer(config) if animation else SuperResolutionTrainer(config, None)
     freeze_statistics(trainer)
     frames = CropFrames(data[0], "train", config.model.size if animation else None)
     share = trainer.engine.rank, trainer.engine.processes
-    if animation:
-        batches = PairBatches(frames, config, *share)
-    else:
-        batches = FrameBatches(frames, config.batch_size, config.seed, *share)
+    batches = (PairBatches if animation else RestorationBatches)(frames, config, *share)
     saved = checkpoints_for(folder / "checkpoints", "test", config, [])
     fit(trainer, InDouble(batches), config, saved, folder / "history.csv", around())
     torch.save(trainer.state() | {"rates": trainer.rates()}, folder / f"{trainer.engine.rank}.pt")

@@ -5,7 +5,8 @@ import time
 import pytest
 import torch
 
-from faceanim.data.dataset import CropFrames, FrameBatches
+from faceanim.data.dataset import CropFrames
+from faceanim.data.restoration import RestorationBatches
 from faceanim.errors import FaceanimError
 from faceanim.training import loop, throughput
 from faceanim.training.loader import load, worker_count
@@ -129,7 +130,7 @@ def test_a_crop_that_is_gone_is_one_line_from_a_worker_too(tmp_path):
         crop.path.unlink()
     for workers in (0, 1):
         with pytest.raises(FaceanimError, match=r"^\S+clip\d\.avi is missing.*$"):
-            next(load(FrameBatches(frames, 1, 0), range(1, 3), workers, pin=False))
+            next(load(RestorationBatches(frames, SUPER_RESOLUTION_RUN), range(1, 3), workers, pin=False))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from torchvision.models.vgg import cfgs, make_layers
 from faceanim.config import load_params
 from faceanim.data.weights import WEIGHTS
 from tests.crops import MANY_POINTS, write_crops
+from tests.tiny import save_models
 from tests.training.runs import engine, train, written
 
 PROFILES = sorted((Path(__file__).parents[2] / "profiles").glob("*.yaml"))
@@ -47,12 +48,13 @@ def test_two_steps_and_a_stop_between_them(profile, section, weights, tmp_path):
         smaller = config.model.model_copy(update={"size": min(config.model.size, SIDE)})
         config = config.model_copy(update={"model": smaller})
     data = write_crops(tmp_path, clips=2, frames=3, points=MANY_POINTS)
-    train(config, data, tmp_path / "undisturbed")
+    animation = save_models(tmp_path) / "animation"
+    train(config, data, tmp_path / "undisturbed", animation)
 
     def stop(report):
         raise Stopped
 
     with pytest.raises(Stopped):
-        train(config, data, tmp_path / "stopped", on_step=stop)
-    train(config, data, tmp_path / "stopped")
+        train(config, data, tmp_path / "stopped", animation, on_step=stop)
+    train(config, data, tmp_path / "stopped", animation)
     assert written(tmp_path / "stopped") == written(tmp_path / "undisturbed")

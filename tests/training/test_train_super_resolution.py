@@ -1,15 +1,23 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
-from faceanim.data.dataset import CropFrames, FrameBatches
-from faceanim.models.storage import load_super_resolution
+from faceanim.data.dataset import CropFrames
+from faceanim.data.restoration import RestorationBatches
+from faceanim.errors import FaceanimError
+from faceanim.models.storage import load_animation, load_super_resolution
 from faceanim.models.super_resolution import enlarge
-from faceanim.training.super_resolution import degrade
+from faceanim.training.super_resolution import SuperResolutionTrainer, recoloured
 from tests.crops import write_crops
-from tests.tiny import SUPER_RESOLUTION
+from tests.tiny import SUPER_RESOLUTION, save_models
 from tests.training.runs import SUPER_RESOLUTION_RUN, engine, train, written
 
-CONFIG = engine(SUPER_RESOLUTION_RUN, log_every=3)
+CONFIG = engine(
+    SUPER_RESOLUTION_RUN.model_copy(update={"generated_share": 0.5, "model": SUPER_RESOLUTION}), log_every=3
+)
+NO_LOSS = CONFIG.degrade.model_copy(
+    update={"blur_sigma": 0.0, "kernels": ("area",), "noise": 0.0, "h264_share": 0.0}
+)
 
 
 class Killed(Exception):
@@ -21,7 +29,12 @@ def data(tmp_path_factory):
     return write_crops(tmp_path_factory.mktemp("crops"))
 
 
-def run(data, folder, config=CONFIG, kill_at=None):
+@pytest.fixture(scope="module")
+def animation(tmp_path_factory):
+    return save_models(tmp_path_factory.mktemp("models")) / "animation"
+
+
+def run(data, animation, folder, config=CONFIG, kill_at=None):
     losses = []
 
     def on_step(report):
@@ -29,48 +42,77 @@ def run(data, folder, config=CONFIG, kill_at=None):
         if report.step == kill_at:
             raise Killed
 
-    return train(config, data, folder, on_step=on_step), losses
+    return train(config, data, folder, animation, on_step=on_step), losses
 
 
-def test_a_run_leaves_a_model_that_a_killed_run_repeats(data, tmp_path):
-    last, losses = run(data, tmp_path / "whole")
+def test_a_run_leaves_a_model_that_a_killed_run_repeats(data, animation, tmp_path):
+    last, losses = run(data, animation, tmp_path / "whole")
     assert last["step"] == 6
     assert last["l1"] == pytest.approx(sum(losses[3:]) / 3)
     image = torch.rand(1, 3, 24, 24)
-    assert load_super_resolution(tmp_path / "whole" / "model")(image).shape == (1, 3, 48, 48)
+    model = load_super_resolution(tmp_path / "whole" / "model")
+    assert model(image, torch.tensor([True])).shape == (1, 3, 48, 48)
     with pytest.raises(Killed):
-        run(data, tmp_path / "killed", kill_at=5)
-    assert len(run(data, tmp_path / "killed")[1]) == 2
+        run(data, animation, tmp_path / "killed", kill_at=5)
+    assert len(run(data, animation, tmp_path / "killed")[1]) == 2
     assert written(tmp_path / "killed") == written(tmp_path / "whole")
     assert list((tmp_path / "killed" / "checkpoints").glob("*")) == []
 
 
+def test_another_animation_model_begins_anew(data, animation, tmp_path):
+    with pytest.raises(Killed):
+        run(data, animation, tmp_path, kill_at=5)
+    other = save_models(tmp_path / "other", seed=1) / "animation"
+    assert len(run(data, other, tmp_path)[1]) == 6
+
+
+def test_the_animation_model_is_read_only_where_its_frames_are_asked_for(data, tmp_path):
+    nowhere = tmp_path / "nowhere"
+    run(data, nowhere, tmp_path, SUPER_RESOLUTION_RUN)
+    with pytest.raises(FaceanimError, match="is missing"):
+        run(data, nowhere, tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_each_kind_of_frame_trains_its_own_last_layer(data, animation, share):
+    config = CONFIG.model_copy(update={"generated_share": share})
+    trainer = SuperResolutionTrainer(config, load_animation(animation))
+    trainer.step(RestorationBatches(CropFrames(data[0], "train"), config)[1])
+    assert bool(trainer.model.of_generated.weight.any()) == (share == 1)
+    assert bool(trainer.model.of_crops.weight.any()) == (share == 0)
+
+
+def test_noise_on_the_keypoints_moves_the_generators_frames(data, animation):
+    config = CONFIG.model_copy(update={"generated_share": 0.5, "batch_size": 4})
+    batch = RestorationBatches(CropFrames(data[0], "train"), config)[1]
+    small, source = (F.interpolate(frames, 64) for frames in (batch.small, batch.source))
+    batch = batch._replace(small=small, source=source)
+    assert set(batch.generated.tolist()) == {True, False}
+    made = []
+    for noise in (0.0, 0.0, 0.2):
+        trainer = SuperResolutionTrainer(
+            config.model_copy(update={"keypoint_noise": noise}), load_animation(animation)
+        )
+        made.append(trainer.given(batch))
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
+    crops = ~batch.generated
+    assert torch.equal(made[2][crops], batch.small[crops])
+
+
 def test_it_learns_to_beat_bicubic(data, tmp_path):
-    shape = SUPER_RESOLUTION.model_copy(update={"channels": 8})
-    changes = {"steps": 80, "lr": 3e-3, "blur_sigma": 0.0, "noise": 0.0, "model": shape}
-    config = CONFIG.model_copy(update=changes)
-    run(data, tmp_path, config)
-    (wanted,) = FrameBatches(CropFrames(data[0], "test"), batch_size=8, seed=0)[0]
-    small = degrade(wanted, config)
+    shape = SUPER_RESOLUTION_RUN.model.model_copy(update={"channels": 16})
+    changes = {"steps": 80, "lr": 3e-3, "degrade": NO_LOSS, "model": shape}
+    config = SUPER_RESOLUTION_RUN.model_copy(update=changes)
+    run(data, None, tmp_path, config)
+    batch = RestorationBatches(CropFrames(data[0], "test"), config.model_copy(update={"batch_size": 8}))[0]
     with torch.no_grad():
-        made = load_super_resolution(tmp_path / "model")(small)
-    assert (made - wanted).abs().mean() < 0.99 * (enlarge(small, 2) - wanted).abs().mean()
+        made = load_super_resolution(tmp_path / "model")(batch.small, batch.generated)
+    bicubic = (enlarge(batch.small, 2) - batch.wanted).abs().mean()
+    assert (made - batch.wanted).abs().mean() < 0.985 * bicubic
 
 
-def test_degrade_without_blur_and_noise_is_the_mean_of_areas():
-    config = CONFIG.model_copy(update={"blur_sigma": 0.0, "noise": 0.0})
-    image = torch.rand(2, 3, 8, 8)
-    wanted = image.view(2, 3, 4, 2, 4, 2).mean(dim=(3, 5))
-    assert torch.allclose(degrade(image, config), wanted, atol=1e-6)
-
-
-def test_degrade_blurs_and_adds_noise_to_a_random_degree():
-    torch.manual_seed(0)
-    edge = torch.zeros(8, 3, 32, 32)
-    edge[..., 16:] = 1
-    blurred = degrade(edge, CONFIG.model_copy(update={"noise": 0.0, "blur_sigma": 2.0}))
-    assert blurred.shape == (8, 3, 16, 16)
-    assert blurred[:, 0, 8, 8].std() > 0.01  # each to another degree
-    noisy = degrade(torch.full((8, 3, 32, 32), 0.5), CONFIG.model_copy(update={"noise": 0.1}))
-    assert 0.001 < noisy.std() < 0.1
-    assert 0 <= noisy.min() <= noisy.max() <= 1
+def test_colours_are_put_in_another_order():
+    frames = torch.arange(3.0).view(1, 3, 1, 1).expand(2, 3, 2, 2)
+    order = torch.tensor([[2, 0, 1], [0, 1, 2]])
+    assert recoloured(frames, order)[:, :, 0, 0].tolist() == [[2, 0, 1], [0, 1, 2]]
