@@ -19,7 +19,10 @@ STAGES = DVC["stages"]
 # How values are checked, tables written and work spread: no part of it decides what a stage writes, and a
 # comment there must not cost a month's training.
 PLUMBING = {
-    "faceanim/config.py",
+    "faceanim/config/base.py",
+    "faceanim/config/data.py",
+    "faceanim/config/params.py",
+    "faceanim/config/training.py",
     "faceanim/errors.py",
     "faceanim/progress.py",
     "faceanim/schemas.py",

@@ -1,117 +1,15 @@
-"""Typed parameters: one pydantic model per section of params.yaml.
+"""Parameters of the networks and of their trainings."""
 
-Unknown keys and wrong types are refused by name. Nothing is read on import, and no field has a default:
-params.yaml is the only place where a value stands.
-"""
+from typing import Annotated, Literal
 
-import json
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from pydantic import Field, model_validator
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from faceanim.errors import FaceanimError
+from faceanim.config.base import Fraction, NonNegative, Positive, Section
 
 GUIDED_KEYPOINTS = 10
 """Keypoints that the landmarks can guide; `faceanim.faces.guides` says by which."""
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
-NonNegative = Annotated[float, Field(ge=0)]
 ConstantRateFactor = Annotated[int, Field(ge=0, le=51)]
-
-
-class Section(BaseModel):
-    """What every section shares: no unknown keys, no coercion, no change after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class RunConfig(Section):
-    """How the work is spread over this machine; nothing here may change what is written."""
-
-    workers: Positive
-    """Worker processes for download, crop and landmarks; in training, those that read the batches."""
-    shard_size: Positive
-    """Videos in a shard, the unit that is scheduled, shown and retried."""
-    item_timeout_s: Positive
-    """Seconds after which a video that hangs its decoder is given up, with a reason."""
-    worker_memory_mb: Positive
-    """Megabytes a worker may hold; a video that asks for more is given up, with a reason."""
-    tracking_uri: str
-    """MLflow's address; the environment's MLFLOW_TRACKING_URI wins."""
-
-
-class IndexConfig(Section):
-    """Where the videos come from, and who is held out."""
-
-    source: Literal["folder", "voxceleb"]
-    """`folder`: `<person>/<name>.<ext>` below `path`; `voxceleb`: `path` is the metadata CSV, or the folder
-    of VoxCeleb's annotation files, `txt/<person>/<video>/<utterance>.txt`."""
-    path: str
-    test_people: tuple[str, ...]
-    """Held-out people by name; empty: a list's own test people, and of a folder those that a hash of the name
-    chooses, so that adding one moves nobody else."""
-    test_fraction: Fraction
-    """Share of a folder's people to hold out when `test_people` is empty."""
-
-
-class DownloadConfig(Section):
-    """How videos are fetched, and how politely; only `max_height` decides what is written."""
-
-    max_height: Positive
-    """Lines of the largest format asked for."""
-    parallel: Positive
-    """Fetches at a time in the whole run, however many workers there are."""
-    sleep_s: NonNegative
-    """Mean seconds of rest before each fetch."""
-    retries: Annotated[int, Field(ge=0)]
-    """More tries of a video whose fetch fails in a way that may pass."""
-    backoff_s: NonNegative
-    """Longest wait before the first retry, in seconds; it doubles with each, up to a minute."""
-    stall_s: Annotated[float, Field(gt=0)]
-    """Seconds without a byte after which a connection is given up."""
-    pause_s: NonNegative
-    """Seconds for which everything rests after a bot check or a rate limit."""
-    pauses: Annotated[int, Field(ge=0)]
-    """Pauses in a row after which the run stops, to be resumed later."""
-
-
-class CropConfig(Section):
-    """The paper's section 4: track, cut and resize the faces."""
-
-    size: Positive
-    """Side of the square crops written, in pixels."""
-    min_size: Positive
-    """Smallest side of a crop in the source video, in pixels; smaller ones are rejected."""
-    min_frames: Positive
-    max_frames: Positive
-    """Longest sequence, in frames; a longer one is split."""
-    min_iou: Fraction
-    """A sequence ends where the face's box overlaps the first one by less (intersection over union)."""
-    margin: NonNegative
-    """Room added on each side of the smallest box that holds all the boxes, as a share of its side."""
-    cut_threshold: Fraction
-    """A cut is where two neighbouring frames, small and grey, differ by more in the mean (0 to 1); a fade,
-    where frames some way apart do, and those between are mixtures of both."""
-    jpeg_quality: Annotated[int, Field(ge=1, le=100)]
-    decoder: Literal["pyav", "decord"]
-    """decord gives the same frames at half the speed, and has no wheels beyond x86-64 Linux and Windows."""
-
-    @model_validator(mode="after")
-    def _frames_in_order(self) -> "CropConfig":
-        if self.min_frames > self.max_frames:
-            raise ValueError("min_frames exceeds max_frames")
-        return self
-
-
-class LandmarksConfig(Section):
-    """Which detector finds the facial landmarks."""
-
-    detector: Literal["dlib", "mediapipe"]
-    """`dlib`: 68 points, offline, non-commercial weights; `mediapipe`: 478 points, weights fetched once."""
 
 
 class AnimationModelConfig(Section):
@@ -321,70 +219,3 @@ class TrainSuperResolutionConfig(Section):
         if self.model.generated_strength is not None and self.generated_share == 0:
             raise ValueError("model.generated_strength needs a generated_share above 0, or is null")
         return self
-
-
-class EvaluateConfig(Section):
-    """The pinned protocol leaves little to choose."""
-
-    batch_size: Positive
-    pictures: Positive
-    """Rows of the picture grid."""
-
-
-class RegisterConfig(Section):
-    """Where the model goes and what makes one better."""
-
-    model_name: str
-    min_gain_db: NonNegative
-    """PSNR by which a version must beat the champion on the same test set."""
-
-
-class Params(Section):
-    """The whole of params.yaml."""
-
-    run: RunConfig
-    index: IndexConfig
-    download: DownloadConfig
-    crop: CropConfig
-    landmarks: LandmarksConfig
-    train_animation: TrainAnimationConfig
-    train_sr: TrainSuperResolutionConfig
-    evaluate: EvaluateConfig
-    register_: RegisterConfig = Field(alias="register")
-
-    @model_validator(mode="after")
-    def _sizes_chain(self) -> "Params":
-        made = self.train_animation.model.size * self.train_sr.model.factor
-        if self.crop.size != made:
-            raise ValueError(
-                f"crop.size is {self.crop.size}, but train_animation.model.size times train_sr.model.factor "
-                f"is {made}: super-resolved frames are scored against the crops"
-            )
-        return self
-
-
-def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml.
-
-    Raises:
-        FaceanimError: the file is missing, is no YAML mapping, or has an unknown key, a wrong type or a value
-            out of range; the text names the key.
-    """
-    try:
-        data: Any = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FaceanimError(f"{path} is missing; `faceanim profile sample` writes one") from None
-    except YAMLError as error:
-        raise FaceanimError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    try:
-        # As JSON, a list may become a tuple while `strict` still refuses "3" for 3.
-        return Params.model_validate_json(json.dumps(data), strict=True)
-    except ValidationError as error:
-        raise FaceanimError(f"{path}: {describe(error)}") from None
-
-
-def describe(error: ValidationError) -> str:
-    """All of a validation error's complaints in one line, each with the key's dotted name."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'params'}: {item['msg']}" for item in error.errors()
-    )

@@ -1,0 +1,74 @@
+"""The whole of params.yaml, and reading it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from faceanim.config.base import NonNegative, Positive, Section, describe
+from faceanim.config.data import CropConfig, DownloadConfig, IndexConfig, LandmarksConfig, RunConfig
+from faceanim.config.training import TrainAnimationConfig, TrainSuperResolutionConfig
+from faceanim.errors import FaceanimError
+
+
+class EvaluateConfig(Section):
+    """The pinned protocol leaves little to choose."""
+
+    batch_size: Positive
+    pictures: Positive
+    """Rows of the picture grid."""
+
+
+class RegisterConfig(Section):
+    """Where the model goes and what makes one better."""
+
+    model_name: str
+    min_gain_db: NonNegative
+    """PSNR by which a version must beat the champion on the same test set."""
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    run: RunConfig
+    index: IndexConfig
+    download: DownloadConfig
+    crop: CropConfig
+    landmarks: LandmarksConfig
+    train_animation: TrainAnimationConfig
+    train_sr: TrainSuperResolutionConfig
+    evaluate: EvaluateConfig
+    register_: RegisterConfig = Field(alias="register")
+
+    @model_validator(mode="after")
+    def _sizes_chain(self) -> "Params":
+        made = self.train_animation.model.size * self.train_sr.model.factor
+        if self.crop.size != made:
+            raise ValueError(
+                f"crop.size is {self.crop.size}, but train_animation.model.size times train_sr.model.factor "
+                f"is {made}: super-resolved frames are scored against the crops"
+            )
+        return self
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        FaceanimError: the file is missing, is no YAML mapping, or has an unknown key, a wrong type or a value
+            out of range; the text names the key.
+    """
+    try:
+        data: Any = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FaceanimError(f"{path} is missing; `faceanim profile sample` writes one") from None
+    except YAMLError as error:
+        raise FaceanimError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    try:
+        # As JSON, a list may become a tuple while `strict` still refuses "3" for 3.
+        return Params.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        raise FaceanimError(f"{path}: {describe(error)}") from None
