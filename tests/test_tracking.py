@@ -89,8 +89,8 @@ def test_a_stage_that_is_stopped_twice_is_one_run(run, tmp_path, monkeypatch):
     yaml = YAML()
     params = yaml.load(PROJECT / "profiles/sample.yaml")
     params["run"]["tracking_uri"] = run.tracking_uri
-    params["train_sr"].update(steps=1_000_000, batch_size=1)
-    params["train_sr"]["model"]["channels"] = 4
+    params["train_sr"].update(steps=1_000_000, batch_size=1, generated_share=0.0)
+    params["train_sr"]["model"].update(channels=4, generated_strength=None)
     params["train_sr"]["engine"].update(log_every=1, checkpoint_every=1_000_000)
     yaml.dump(params, tmp_path / "params.yaml")
     write_crops(tmp_path / "data")
@@ -100,7 +100,7 @@ def test_a_stage_that_is_stopped_twice_is_one_run(run, tmp_path, monkeypatch):
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "stages.train_sr"),
-                *("data/crops.parquet", "model", "history.csv", "metrics.json"),
+                *("data/crops.parquet", "no animation", "model", "history.csv", "metrics.json"),
             ],
             cwd=tmp_path,
             stderr=subprocess.PIPE,

@@ -5,6 +5,7 @@ what the animation model made, as all are in use: a network that has only seen c
 and falls behind bicubic enlargement.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,8 @@ class SuperResolutionTrainer:
         seed_step(config.seed, 0)
         self.model = build_super_resolution(config.model)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, config.lr, config.steps, pct_start=WARM_UP, cycle_momentum=False
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda done: share_of_rate(done, config.steps)
         )
         self.enlarge, self.fabric_optimizer = self.engine.setup(self.model, self.optimizer)
         self.average = WeightAverage(self.model, config.engine.ema_decay)
@@ -155,6 +156,14 @@ class SuperResolutionTrainer:
         """Go on from `state`."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+
+
+def share_of_rate(done: int, steps: int) -> float:
+    """The share of the learning rate for the step after those `done`: a rise, then half a cosine to 0."""
+    rise = max(1, round(WARM_UP * steps))
+    if done < rise:
+        return (done + 1) / rise
+    return (1 + math.cos(math.pi * (done - rise) / max(1, steps - rise))) / 2
 
 
 def recoloured(frames: Tensor, order: Tensor) -> Tensor:

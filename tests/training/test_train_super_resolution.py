@@ -7,7 +7,7 @@ from faceanim.data.restoration import RestorationBatches
 from faceanim.errors import FaceanimError
 from faceanim.models.storage import load_animation, load_super_resolution
 from faceanim.models.super_resolution import enlarge
-from faceanim.training.super_resolution import SuperResolutionTrainer, recoloured
+from faceanim.training.super_resolution import SuperResolutionTrainer, recoloured, share_of_rate
 from tests.crops import write_crops
 from tests.tiny import SUPER_RESOLUTION, save_models
 from tests.training.runs import SUPER_RESOLUTION_RUN, engine, train, written
@@ -110,6 +110,16 @@ def test_it_learns_to_beat_bicubic(data, tmp_path):
         made = load_super_resolution(tmp_path / "model")(batch.small, batch.generated)
     bicubic = (enlarge(batch.small, 2) - batch.wanted).abs().mean()
     assert (made - batch.wanted).abs().mean() < 0.985 * bicubic
+
+
+@pytest.mark.parametrize("steps", [1, 2, 10, 100])
+def test_the_rate_rises_for_a_tenth_of_the_steps_and_falls_to_nothing(steps):
+    shares = [share_of_rate(done, steps) for done in range(steps)]
+    highest = max(0, round(steps / 10) - 1)
+    assert shares[highest] == max(shares) == 1
+    assert shares[: highest + 1] == sorted(shares[: highest + 1])
+    assert shares[highest:] == sorted(shares[highest:], reverse=True)
+    assert share_of_rate(steps, steps) < 1e-9 or steps == 1
 
 
 def test_colours_are_put_in_another_order():
