@@ -18,6 +18,10 @@ from faceanim.training.animation import AnimationTrainer
 from faceanim.training.losses import pyramid_l1
 from faceanim.training.seed import deterministic, seed_step
 
+EQUIVARIANCE = 1.0
+"""The reference's own is 10, which is little beside its perceptual loss, a sum over twenty layers and scales,
+and would be most of the loss beside an L1."""
+
 Answer = Callable[[Tensor], Tensor]
 """Driving frames (B, 3, S, S) to the animated source, the same shape in [0, 1]."""
 
@@ -82,10 +86,9 @@ class Ours:
 class Reference:
     """The reference at its vox-256 configuration, on its own losses but the one that needs VGG-19's weights.
 
-    In its place is the L1 over an image pyramid that ours is trained on. That and both of its equivariance
-    terms have the weights that `config` gives ours: beside its perceptual loss, a sum over twenty layers and
-    scales, its own 10 for these is little, beside an L1 it would be most of the loss. Optimiser and rate are
-    its own. It has no adversarial term in this configuration.
+    In its place is the L1 over an image pyramid that ours is trained on, at the weight that `config` gives
+    ours. Both of its equivariance terms are on, whatever ours are, for nothing else guides its keypoints; they
+    have `EQUIVARIANCE`. Optimiser and rate are its own. It has no adversarial term in this configuration.
     """
 
     def __init__(
@@ -103,8 +106,7 @@ class Reference:
         self.config = config
         self.batches = batches
         off = {"perceptual": [0] * 5, "feature_matching": [0] * 4, "generator_gan": 0, "discriminator_gan": 0}
-        equivariance = config.losses.equivariance
-        its_weights = off | {"equivariance_value": equivariance, "equivariance_jacobian": equivariance}
+        its_weights = off | {"equivariance_value": EQUIVARIANCE, "equivariance_jacobian": EQUIVARIANCE}
         self.full, _ = full_models(checkout, self.peer, its_weights, [1], nn.Identity())
         rate = its_config["train_params"]["lr_generator"]
         # Its two optimisers, of generator and detector, have the same settings.
