@@ -87,8 +87,8 @@ class Reference:
     """The reference at its vox-256 configuration, on its own losses but the one that needs VGG-19's weights.
 
     In its place is the L1 over an image pyramid that ours is trained on, at the weight that `config` gives
-    ours. Both of its equivariance terms are on, whatever ours are, for nothing else guides its keypoints; they
-    have `EQUIVARIANCE`. Optimiser and rate are its own. It has no adversarial term in this configuration.
+    ours. Both of its equivariance terms are on, whatever ours are, for nothing else guides its keypoints;
+    they have `EQUIVARIANCE`. Optimiser and rate are its own. It has no adversarial term here.
     """
 
     def __init__(
