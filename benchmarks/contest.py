@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks.common import cpu_threads, shared
 from benchmarks.real_crops import make_crops, make_landmarks
-from benchmarks.scoring import BASELINES, Clip, Figures, find_faces, mean, read_clips, score
-from benchmarks.trial import THREADS, Job
+from benchmarks.scoring import BASELINES, Clip, Figures, find_faces, mean, read_clips, score, thinned
+from benchmarks.trial import Job, splits
 from faceanim.config import TrainAnimationConfig, load_params
 
 SIZE = 64
@@ -42,6 +42,8 @@ def arguments(about: str | None) -> argparse.ArgumentParser:
     """The arguments that every contest has."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--minutes", type=float, default=10.0, help="of training, for each row and seed")
+    parser.add_argument("--threads", type=int, default=2, help="that each row computes on")
+    parser.add_argument("--every", type=int, default=1, help="one driving frame in so many is scored")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--data", type=Path, help="folder with crops.parquet and landmarks, else made anew")
     parser.add_argument("--out", type=Path, help="folder for weights, each clip's figures, and pictures")
@@ -49,25 +51,45 @@ def arguments(about: str | None) -> argparse.ArgumentParser:
 
 
 def our_job(name: str, config: TrainAnimationConfig) -> Job:
-    """A training of ours; the contest fills in the seed, the time and the folders."""
-    return Job(name=name, seconds=0.0, data="", out=None, config=config, reference=None)
+    """A training of ours; the contest fills in the rest."""
+    return Job(
+        name=name,
+        seconds=0.0,
+        threads=1,
+        every=1,
+        data="",
+        out=None,
+        swapped=False,
+        config=config,
+        reference=None,
+    )
 
 
-def contest(jobs: Sequence[Job], given: argparse.Namespace) -> Results:
-    """Score the baselines and, for each seed, do the jobs; print the table."""
-    cpu_threads(THREADS)
+def contest(jobs: Sequence[Job], given: argparse.Namespace, swapped: bool = False) -> Results:
+    """Score the baselines and, for each seed, do the jobs; print the table. For `swapped` see `Job`."""
+    cpu_threads(given.threads)
     with data_folder(given.data) as data:
-        clips = list(read_clips(data, "test", SIZE))
+        clips = [thinned(clip, given.every) for clip in read_clips(data, splits(swapped)[1], SIZE)]
         print(describe(clips, given), flush=True)
         faces = [find_faces(clip.frames[1:]) for clip in clips]
         results = {name: [mean(score(clips, faces, animate))] for name, animate in BASELINES.items()}
+        print("\n".join(head(results)), flush=True)
+        terms = {
+            "seconds": given.minutes * 60,
+            "threads": given.threads,
+            "every": given.every,
+            "data": str(data),
+            "swapped": swapped,
+        }
         for seed in given.seeds:
             for job in jobs:
                 out = str(given.out / f"{job.name}-{seed}") if given.out else None
                 config = job.config.model_copy(update={"seed": seed})
-                changes = {"config": config, "seconds": given.minutes * 60, "data": str(data), "out": out}
-                results.setdefault(job.name, []).append(run(job.model_copy(update=changes)))
-    print("\n".join(table(results, given.seeds)))
+                changed = job.model_copy(update=terms | {"config": config, "out": out})
+                figures = run(changed)
+                results.setdefault(job.name, []).append(figures)
+                print(line(job.name, str(seed), figures), flush=True)
+    print("\n".join(line(name, "mean", mean_of(each)) for name, each in results.items() if len(each) > 1))
     return results
 
 
@@ -91,7 +113,7 @@ def describe(clips: Sequence[Clip], given: argparse.Namespace) -> str:
     return (
         f"Self-reconstruction at {SIZE}x{SIZE} of {len(clips)} held-out clips of {people} people\n"
         f"({frames:,} driving frames, absolute keypoints), after {given.minutes:g} minutes of training,\n"
-        f"each on {THREADS} threads and the same pairs of real frames, from random weights.\n"
+        f"each on {given.threads} threads and the same pairs of real frames, from random weights.\n"
         "  AKD:       distance of dlib's landmarks, in pixels at 256\n"
         "  missed:    frames in which it finds no face, but one in the driving frame\n"
         "  landmarks: how far off a linear regression from the keypoints tells them, in percent of the\n"
@@ -110,19 +132,17 @@ def run(job: Job) -> Figures:
     return figures
 
 
-def table(results: Results, seeds: Sequence[int]) -> Iterator[str]:
-    """The results as Markdown, the mean below the seeds of a row."""
+def head(baselines: Results) -> Iterator[str]:
+    """The first lines of the table, in Markdown; the others come as they are known, and their means."""
     yield f"| | seed | {' | '.join(COLUMNS)} |"
     yield "|---" * (len(COLUMNS) + 2) + "|"
-    for name, figures in results.items():
-        if name in BASELINES:
-            yield line(name, "", figures[0])
-            continue
-        for seed, each in zip(seeds, figures, strict=True):
-            yield line(name, str(seed), each)
-        if len(figures) > 1:
-            means = {key: float(np.mean([of(each, key) for each in figures])) for key, _ in COLUMNS.values()}
-            yield line(name, "mean", means)
+    for name, figures in baselines.items():
+        yield line(name, "", figures[0])
+
+
+def mean_of(seeds: Sequence[Figures]) -> Figures:
+    """The mean of a row over its seeds."""
+    return {key: float(np.mean([of(each, key) for each in seeds])) for key, _ in COLUMNS.values()}
 
 
 def line(name: str, seed: str, figures: Mapping[str, float]) -> str:

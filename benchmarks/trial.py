@@ -39,7 +39,6 @@ from faceanim.evaluation.pictures import enlarge
 from faceanim.faces.landmarks import EYES
 from faceanim.inference import to_uint8
 
-THREADS = 2
 POINTS_OF_CURVE = 4
 EVERY = 10
 """Of the held-out driving frames, one in so many is in the curve."""
@@ -63,29 +62,43 @@ class Job(Section):
     Attributes:
         name: of the row.
         seconds: of training alone.
+        threads: to compute on.
+        every: one driving frame in so many is scored.
         data: folder with `crops.parquet` and `landmarks`.
         out: folder for what is kept, or None.
+        swapped: train on the held-out people and score on the others, where something is to be chosen.
         config: of our training; for the reference, what both have in common is taken from it.
         reference: None for ours.
     """
 
     name: str
     seconds: float
+    threads: int
+    every: int
     data: str
     out: str | None
+    swapped: bool
     config: TrainAnimationConfig
     reference: ReferenceConfig | None
+
+
+def splits(swapped: bool) -> tuple[str, str]:
+    """The split that a job trains on, and the one that it is scored on."""
+    return ("test", "train") if swapped else ("train", "test")
 
 
 def main() -> None:
     """Train, score and print."""
     job = Job.model_validate_json(sys.argv[1], strict=True)
-    cpu_threads(THREADS)
+    cpu_threads(job.threads)
     data, size = Path(job.data), job.config.model.size
-    frames = CropFrames(data / "crops.parquet", "train", size, data / "landmarks")
-    method = build(job, frames)
-    clips = list(read_clips(data, "test", size))
-    few = [thinned(clip, EVERY) for clip in clips]
+    train_split, test_split = splits(job.swapped)
+    method = build(job, CropFrames(data / "crops.parquet", train_split, size, data / "landmarks"))
+    known, clips = (
+        [thinned(clip, job.every) for clip in read_clips(data, split, size)]
+        for split in (train_split, test_split)
+    )
+    few = [thinned(clip, max(1, EVERY // job.every)) for clip in clips]
     animate = animated_by(method)
 
     def report(seconds: float, steps: int) -> None:
@@ -97,7 +110,7 @@ def main() -> None:
     scored = score(clips, [find_faces(clip.frames[1:]) for clip in clips], animate)
     if job.out:
         keep(method, clips, scored, Path(job.out))
-    error = keypoint_error(method, data, clips, size)
+    error = keypoint_error(method, known, clips)
     result = mean(scored) | {
         "steps": steps,
         "samples": steps * job.config.batch_size,
@@ -128,12 +141,12 @@ def train(method: Method, seconds: float, report: Callable[[float, int], None]) 
     return steps
 
 
-def keypoint_error(method: Method, data: Path, held_out: Sequence[Clip], size: int) -> float:
+def keypoint_error(method: Method, known: Sequence[Clip], held_out: Sequence[Clip]) -> float:
     """How well the keypoints tell the cached landmarks; see `landmark_error`."""
     method.networks.eval()
-    train_clips = [posed(method, clip) for clip in read_clips(data, "train", size)]
+    known_poses, held_out_poses = ([posed(method, clip) for clip in clips] for clips in (known, held_out))
     (left, _), (_, right) = EYES["ibug68"]
-    return landmark_error(train_clips, [posed(method, clip) for clip in held_out], (left, right))
+    return landmark_error(known_poses, held_out_poses, (left, right))
 
 
 def posed(method: Method, clip: Clip) -> PosedFrames:
