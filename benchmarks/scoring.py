@@ -13,9 +13,11 @@ from torch import Tensor
 from benchmarks.methods import Method
 from faceanim.evaluation.baselines import copy_source, landmark_warp
 from faceanim.evaluation.evaluate import driving_frames, read_frames, read_points
+from faceanim.evaluation.keypoints import PosedFrames, landmark_error
 from faceanim.evaluation.metrics import METRICS, frame_metrics, psnr
 from faceanim.evaluation.pictures import enlarge
 from faceanim.faces.detectors import DlibDetector, Points
+from faceanim.faces.landmarks import EYES
 from faceanim.inference import resize, to_float, to_uint8
 from faceanim.schemas import CROPS, Status
 from faceanim.tables import Row, read_rows
@@ -49,6 +51,8 @@ class Clip:
     detected: Tensor
 
 
+Detect = Callable[[Tensor], Tensor]
+"""Frames (B, 3, S, S) in [0, 1] to their keypoints (B, K, 2)."""
 Animate = Callable[[Clip], Tensor]
 """A clip to its N - 1 predictions, (N - 1, 3, S, S) in [0, 1]."""
 
@@ -113,6 +117,20 @@ def mean(scored: Sequence[Figures]) -> Figures:
 def mean_psnr(clips: Sequence[Clip], animate: Animate) -> float:
     """The mean over clips of the PSNR alone."""
     return float(np.mean([float(psnr(animate(clip), clip.frames[1:]).mean()) for clip in clips]))
+
+
+def keypoint_error(detect: Detect, known: Sequence[Clip], held_out: Sequence[Clip]) -> float:
+    """How well the keypoints tell the cached landmarks; see `landmark_error`."""
+    known_poses, held_out_poses = ([posed(detect, clip) for clip in clips] for clips in (known, held_out))
+    (left, _), (_, right) = EYES["ibug68"]
+    return landmark_error(known_poses, held_out_poses, (left, right))
+
+
+def posed(detect: Detect, clip: Clip) -> PosedFrames:
+    """The keypoints and landmarks of the frames of a clip that have landmarks."""
+    frames, points = clip.frames[clip.detected], clip.points[clip.detected]
+    keypoints = torch.cat([detect(batch) for batch in frames.split(BATCH)])
+    return PosedFrames(keypoints.numpy(), points.numpy())
 
 
 def thinned(clip: Clip, every: int) -> Clip:

@@ -19,12 +19,12 @@ from torch import Tensor
 from benchmarks.common import cpu_threads
 from benchmarks.methods import Method, Ours, Reference
 from benchmarks.scoring import (
-    BATCH,
     Animate,
     Clip,
     Figures,
     animated_by,
     find_faces,
+    keypoint_error,
     mean,
     mean_psnr,
     read_clips,
@@ -34,9 +34,7 @@ from benchmarks.scoring import (
 from faceanim.config import AugmentConfig, Section, TrainAnimationConfig, load_params
 from faceanim.data.dataset import CropFrames
 from faceanim.data.pairs import PairBatches
-from faceanim.evaluation.keypoints import PosedFrames, landmark_error
 from faceanim.evaluation.pictures import enlarge
-from faceanim.faces.landmarks import EYES
 from faceanim.inference import to_uint8
 
 POINTS_OF_CURVE = 4
@@ -110,7 +108,8 @@ def main() -> None:
     scored = score(clips, [find_faces(clip.frames[1:]) for clip in clips], animate)
     if job.out:
         keep(method, clips, scored, Path(job.out))
-    error = keypoint_error(method, known, clips)
+    method.networks.eval()
+    error = keypoint_error(method.keypoints, known, clips)
     result = mean(scored) | {
         "steps": steps,
         "samples": steps * job.config.batch_size,
@@ -139,21 +138,6 @@ def train(method: Method, seconds: float, report: Callable[[float, int], None]) 
             spent += time.perf_counter() - began
         report(spent, steps)
     return steps
-
-
-def keypoint_error(method: Method, known: Sequence[Clip], held_out: Sequence[Clip]) -> float:
-    """How well the keypoints tell the cached landmarks; see `landmark_error`."""
-    method.networks.eval()
-    known_poses, held_out_poses = ([posed(method, clip) for clip in clips] for clips in (known, held_out))
-    (left, _), (_, right) = EYES["ibug68"]
-    return landmark_error(known_poses, held_out_poses, (left, right))
-
-
-def posed(method: Method, clip: Clip) -> PosedFrames:
-    """The keypoints and landmarks of the frames of a clip that have landmarks."""
-    frames, points = clip.frames[clip.detected], clip.points[clip.detected]
-    keypoints = torch.cat([method.keypoints(batch) for batch in frames.split(BATCH)])
-    return PosedFrames(keypoints.numpy(), points.numpy())
 
 
 def keep(method: Method, clips: Sequence[Clip], scored: Sequence[Figures], out: Path) -> None:

@@ -149,7 +149,8 @@ class AnimationTrainer:
             return {"phase": self.optimizer.phase, "lr": self.optimizer.rate}
         return {"phase": "adam", "lr": self.optimizer.param_groups[0]["lr"]}
 
-    def _parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Any]:
+        """Everything that a step changes, for a checkpoint."""
         return {
             "model": self.model,
             "optimizer": self.optimizer,
@@ -157,12 +158,3 @@ class AnimationTrainer:
             "discriminator_optimizer": self.discriminator_optimizer,
             "average": self.average,
         }
-
-    def state(self) -> dict[str, Any]:
-        """Everything that a step changes, for a checkpoint."""
-        return {name: part.state_dict() for name, part in self._parts().items()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])

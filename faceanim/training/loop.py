@@ -43,11 +43,8 @@ class Trainer(Protocol[Batch_contra]):
     def picture(self, batch: Batch_contra) -> Frame:
         """What the networks make of a few samples of a batch, (H, W, 3)."""
 
-    def state(self) -> dict[str, Any]:
-        """Everything that a step changes; what is random depends on the step's number alone."""
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+    def parts(self) -> dict[str, Any]:
+        """What a step changes, each with a state_dict; what is random depends on the step's number alone."""
 
 
 def fit(
@@ -98,8 +95,8 @@ def fit(
             if engine.main and step % settings.pictures_every == 0:
                 logger.picture(step, "samples", trainer.picture(batches[PICTURES_STEP]))
             if engine.main and (stop or step % settings.checkpoint_every == 0):
-                state = {"trainer": trainer.state(), "history": curves.state(), "run_id": logger.run_id}
-                checkpoints.save(step, {"step": step} | state)
+                around_it = {"history": curves.state(), "run_id": logger.run_id}
+                checkpoints.save(step, {"step": step, "trainer": state_of(trainer)} | around_it)
             if stop:
                 raise StoppedError(
                     f"stopped at step {step}; the checkpoint is saved, run the same command to go on"
@@ -120,11 +117,17 @@ def resume(trainer: Trainer[Batch], curves: History, checkpoints: Checkpoints) -
     saved = engine.fabric.broadcast(checkpoints.load() if engine.main else None)
     if saved is None:
         return 0, None
-    trainer.load_state(saved["trainer"])
+    for name, part in trainer.parts().items():
+        part.load_state_dict(saved["trainer"][name])
     curves.restore(saved["history"])
     if engine.main:
         say(f"going on from step {saved['step']}")
     return saved["step"], saved["run_id"]
+
+
+def state_of(trainer: Trainer[Batch]) -> dict[str, Any]:
+    """What `resume` needs of a trainer."""
+    return {name: part.state_dict() for name, part in trainer.parts().items()}
 
 
 @contextmanager

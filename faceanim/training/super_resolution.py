@@ -140,22 +140,14 @@ class SuperResolutionTrainer:
         """The rate in use, for the curves."""
         return {"lr": float(self.schedule.get_last_lr()[0])}
 
-    def _parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Any]:
+        """Everything that a step changes, for a checkpoint."""
         return {
             "model": self.model,
             "optimizer": self.optimizer,
             "schedule": self.schedule,
             "average": self.average,
         }
-
-    def state(self) -> dict[str, Any]:
-        """Everything that a step changes, for a checkpoint."""
-        return {name: part.state_dict() for name, part in self._parts().items()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
 
 
 def share_of_rate(done: int, steps: int) -> float:

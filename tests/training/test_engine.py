@@ -14,7 +14,7 @@ from faceanim.training.animation import AnimationTrainer
 from faceanim.training.checkpoint import checkpoints_for
 from faceanim.training.ema import WeightAverage
 from faceanim.training.engine import Engine
-from faceanim.training.loop import fit
+from faceanim.training.loop import fit, state_of
 from faceanim.training.losses import NonFiniteLossError
 from faceanim.training.super_resolution import SuperResolutionTrainer
 from tests.crops import write_crops
@@ -88,7 +88,7 @@ def fit_frozen(config, data, folder):
     batches = (PairBatches if animation else RestorationBatches)(frames, config, *share)
     saved = checkpoints_for(folder / "checkpoints", "test", config, [])
     fit(trainer, InDouble(batches), config, saved, folder / "history.csv", around())
-    torch.save(trainer.state() | {"rates": trainer.rates()}, folder / f"{trainer.engine.rank}.pt")
+    torch.save(state_of(trainer) | {"rates": trainer.rates()}, folder / f"{trainer.engine.rank}.pt")
 
 
 def fitted(config, data, folder, processes=1):
