@@ -2,10 +2,13 @@
 
 from typing import Any, Generic, TypeVar, cast
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 Model = TypeVar("Model", bound=nn.Module)
+WARM_UP = 10
+"""After n steps, the average keeps at most (1 + n) / (WARM_UP + n): the first weights are soon forgotten."""
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class WeightAverage(Generic[Model]):
@@ -15,13 +18,17 @@ class WeightAverage(Generic[Model]):
 
     Args:
         model: being trained, and on its device.
-        decay: share of the average that a step keeps; 0: no average is kept.
+        decay: share of the average that a step keeps, but less at first; 0: no average is kept.
     """
 
     def __init__(self, model: Model, decay: float) -> None:
         self.model = model
-        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        self.averaged = AveragedModel(model, multi_avg_fn=average) if decay > 0 else None
+        self.decay = decay
+        self.averaged = AveragedModel(model, multi_avg_fn=self._average) if decay > 0 else None
+
+    def _average(self, averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        decay = min(self.decay, (1 + int(count)) / (WARM_UP + int(count)))
+        get_ema_multi_avg_fn(decay)(averaged, current, count)  # type: ignore[no-untyped-call]
 
     def update(self) -> None:
         """Take in the weights of a step."""

@@ -153,12 +153,13 @@ def test_the_average_by_hand():
     model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2))
     average = WeightAverage(model, decay=0.75)
     wanted = None
-    for step in range(4):
+    for step in range(40):  # from the 27th on the decay itself is the lower
         with torch.no_grad():
             model[0].weight.fill_(step)
         model(torch.rand(4, 2))
         average.update()
-        wanted = step if wanted is None else 0.75 * wanted + 0.25 * step
+        share = min(0.75, (1 + step) / (10 + step))
+        wanted = step if wanted is None else share * wanted + (1 - share) * step
         assert average.result[0].weight.flatten().tolist() == pytest.approx([wanted] * 4)
         assert torch.equal(average.result[1].running_mean, model[1].running_mean)
     copied = WeightAverage(copy.deepcopy(model), decay=0.75)
