@@ -4,7 +4,7 @@ Trained on the held-out people and scored on the others, so that nothing is chos
 the quality benchmark scores. A change is `NAME:KEY=VALUE,...`, with keys as in params.yaml below
 `train_animation`:
 
-    python -m benchmarks.ablation no_warp:losses.equivariance=0 adam:optimizer.name=adam,optimizer.lr=2e-4
+    python -m benchmarks.ablation unguided:losses.landmarks=0.0 adam:optimizer.name=adam [--seeds 0 1]
 """
 
 import argparse

@@ -89,7 +89,9 @@ def contest(jobs: Sequence[Job], given: argparse.Namespace, swapped: bool = Fals
                 figures = run(changed)
                 results.setdefault(job.name, []).append(figures)
                 print(line(job.name, str(seed), figures), flush=True)
-    print("\n".join(line(name, "mean", mean_of(each)) for name, each in results.items() if len(each) > 1))
+    for name, each in results.items():
+        if len(each) > 1:
+            print(line(name, "mean", mean_of(each)))
     return results
 
 

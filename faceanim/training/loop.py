@@ -95,8 +95,8 @@ def fit(
             if engine.main and step % settings.pictures_every == 0:
                 logger.picture(step, "samples", trainer.picture(batches[PICTURES_STEP]))
             if engine.main and (stop or step % settings.checkpoint_every == 0):
-                around_it = {"history": curves.state(), "run_id": logger.run_id}
-                checkpoints.save(step, {"step": step, "trainer": state_of(trainer)} | around_it)
+                saved = {"trainer": state_of(trainer), "history": curves.state(), "run_id": logger.run_id}
+                checkpoints.save(step, {"step": step} | saved)
             if stop:
                 raise StoppedError(
                     f"stopped at step {step}; the checkpoint is saved, run the same command to go on"
