@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+from faceanim.evaluation.catalog import METRIC_NAMES
+
 
 class Status(StrEnum):
     """What became of an item."""
@@ -131,15 +133,36 @@ TEST_SET = pa.schema(
     ]
 )
 
+PAIRS = pa.schema(
+    [
+        pa.field("pair_id", pa.string(), nullable=False),
+        pa.field("source_crop_id", pa.string(), nullable=False),
+        pa.field("driving_crop_id", pa.string(), nullable=False),
+    ]
+)
+
+_MEASURED = [pa.field(name, pa.float64()) for name in METRIC_NAMES]
+"""Null: not to be told (no face, too few frames, a network that is not there)."""
+
+FRAME_SCORES = pa.schema(
+    [
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),  # a crop_id or a pair_id
+        pa.field("person_id", pa.string(), nullable=False),  # the driving one
+        pa.field("frame", pa.int32(), nullable=False),  # of the driving clip, from 1
+        *_MEASURED,
+    ]
+)
+
 SCORES = pa.schema(
     [
-        pa.field("crop_id", pa.string(), nullable=False),
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
         pa.field("person_id", pa.string(), nullable=False),
-        pa.field("method", pa.string(), nullable=False),  # its key in reports/metrics.json
         pa.field("frames", pa.int32(), nullable=False),
-        pa.field("psnr", pa.float64(), nullable=False),
-        pa.field("ssim", pa.float64(), nullable=False),
-        pa.field("l1", pa.float64(), nullable=False),
+        *_MEASURED,  # the mean over the frames that have a value
     ]
 )
 
