@@ -1,0 +1,84 @@
+"""The figures of an evaluation: every metric's mean over clips, with its interval."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from faceanim.evaluation.catalog import METRICS, Method, Metric, Task
+from faceanim.evaluation.intervals import Interval, interval
+from faceanim.tables import Row, atomic_path
+
+COLUMNS = ("task", "method", "metric", "mean", "low", "high", "people", "clips")
+"""Of figures.csv."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric of a method in a task, over all clips.
+
+    Attributes:
+        task: a `Task`.
+        method: a `Method`.
+        metric: a name of the catalog.
+        interval: its mean over the clips that have a value.
+    """
+
+    task: str
+    method: str
+    metric: str
+    interval: Interval
+
+
+def figures(scores: Iterable[Row]) -> list[Figure]:
+    """What the rows of SCORES come to, in the catalog's order; a metric that no clip has is left out."""
+    rows = list(scores)
+    found = []
+    for task in Task:
+        for method in Method:
+            clips = select(rows, task, method)
+            for metric in METRICS:
+                mean = interval([row[metric.name] for row in clips], [row["person_id"] for row in clips])
+                if mean is not None:
+                    found.append(Figure(task, method, metric.name, mean))
+    return found
+
+
+def select(scores: Iterable[Row], task: str, method: str) -> list[Row]:
+    """The rows of SCORES of one method in one task."""
+    return [row for row in scores if row["task"] == task and row["method"] == method]
+
+
+def difference(ours: Sequence[Row], theirs: Sequence[Row], metric: Metric) -> Interval | None:
+    """How far our figures lie above theirs, clip by clip; None where no clip has both.
+
+    What differs between clips is in both and falls away, so this interval is narrower than the means'.
+    Where the better figure is the one nearer to nought, it is the distances from nought that are compared.
+
+    Args:
+        ours: rows of SCORES of one method in one task.
+        theirs: of another method, or of another model on the same clips.
+        metric: what to compare.
+    """
+    others = {row["item_id"]: row[metric.name] for row in theirs}
+    both = [
+        (row, others[row["item_id"]])
+        for row in ours
+        if row[metric.name] is not None and others.get(row["item_id"]) is not None
+    ]
+    size = np.abs if metric.better == "zero" else float
+    gaps = [size(row[metric.name]) - size(other) for row, other in both]
+    return interval(gaps, [row["person_id"] for row, _ in both])
+
+
+def write_figures_csv(found: Sequence[Figure], path: Path) -> None:
+    """Write figures, one a line, under `COLUMNS`; for DVC's plots, and for whoever has no Parquet."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for figure in found:
+            told = figure.interval
+            ends = (f"{value:.6g}" for value in (told.mean, told.low, told.high))
+            writer.writerow((figure.task, figure.method, figure.metric, *ends, told.people, told.clips))
