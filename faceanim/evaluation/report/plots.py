@@ -1,0 +1,153 @@
+"""Plots as inline SVG: text in the page's font and colour, methods in the page's colours, dark or light."""
+
+import html
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from faceanim.evaluation.intervals import Interval
+from faceanim.evaluation.report.looks import COLOURS, NAMES
+from faceanim.evaluation.report.read import Curve
+
+INK = "#010203"
+"""Stands for the page's own colour, which is only known where the page is shown."""
+STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 8,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.useoffset": False,
+    "text.parse_math": False,
+}
+WIDTH = 3.5
+"""Of a small plot, in inches; the page scales it."""
+LOGARITHMIC = 20
+"""A curve whose largest value is so many times its smallest is drawn on a logarithmic scale."""
+LANES = 0.56
+"""Share of a method's band that its people's lanes take."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A method's band in a strip plot.
+
+    Attributes:
+        method: a `Method` or the champion.
+        people: each one's clips' values.
+        mean: over all clips.
+    """
+
+    method: str
+    people: list[list[float]]
+    mean: Interval
+
+
+def strip_plot(name: str, told: str, strips: Sequence[Strip]) -> str:
+    """All clips' values, a band for each method, a lane for each person; and the mean with its interval.
+
+    Args:
+        name: unlike that of any other plot on the page.
+        told: the plot in words.
+        strips: from top to bottom.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 0.45 + 0.36 * len(strips)), layout="constrained")
+        axes = figure.subplots()
+        for band, strip in enumerate(strips):
+            colour, _ = COLOURS[strip.method]
+            lanes = np.linspace(-LANES / 2, LANES / 2, len(strip.people)) if len(strip.people) > 1 else [0.0]
+            for lane, values in zip(lanes, strip.people, strict=True):
+                axes.plot(values, [band + lane] * len(values), "o", ms=3.2, mew=0, color=colour, alpha=0.55)
+            axes.plot([strip.mean.low, strip.mean.high], [band, band], color=colour, lw=1.8)
+            axes.plot(strip.mean.mean, band, "D", ms=5, mfc=colour, mec=INK, mew=0.6)
+        axes.set_yticks(range(len(strips)), [NAMES[strip.method] for strip in strips])
+        axes.set_ylim(len(strips) - 0.5, -0.5)
+        axes.tick_params(left=False)
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x", color=INK, alpha=0.12, lw=0.5)
+        return as_svg(figure, name, told)
+
+
+def frame_plot(name: str, told: str, lines: Sequence[tuple[str, list[tuple[int, float]]]]) -> str:
+    """A metric over a clip's frames, a line for each method: (method, [(frame, value), ...])."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(2.4 * WIDTH, 1.25), layout="constrained")
+        axes = figure.subplots()
+        for method, points in reversed(lines):  # the first, which is evaluated, over the others
+            axes.plot(*zip(*points, strict=True), color=COLOURS[method][0], lw=1.2, marker="o", ms=1.2)
+        axes.set_xlabel("frame")
+        axes.margins(x=0.01)
+        axes.grid(axis="y", color=INK, alpha=0.12, lw=0.5)
+        return as_svg(figure, name, told)
+
+
+def curve_plot(name: str, told: str, curve: Curve) -> str:
+    """A column of a training history, with the steps at which a phase began."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 1.5), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(*zip(*curve.points, strict=True), color=COLOURS["prediction"][0], lw=1.2)
+        values = [value for _, value in curve.points]
+        if 0 < LOGARITHMIC * min(values) < max(values):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        for step, phase in curve.switches:
+            axes.axvline(step, color=INK, lw=0.7, ls=(0, (3, 2)))
+            axes.text(
+                step, 1.0, f" {phase}", transform=axes.get_xaxis_transform(), va="top", size=7, clip_on=True
+            )
+        axes.set_xlabel("step")
+        axes.margins(x=0.02)
+        axes.grid(axis="y", color=INK, alpha=0.12, lw=0.5)
+        return as_svg(figure, name, told)
+
+
+def trap_plot(name: str, told: str, ways: Sequence[tuple[str, float]]) -> str:
+    """How far each way to compute a metric leads from the first, which is the protocol's."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(1.3 * WIDTH, 0.4 + 0.24 * len(ways)), layout="constrained")
+        axes = figure.subplots()
+        right = ways[0][1]
+        axes.axvline(right, color=COLOURS["prediction"][0], lw=1)
+        for place, (_, value) in enumerate(ways):
+            colour = COLOURS["super_resolved" if place else "prediction"][0]
+            axes.plot([right, value], [place, place], color=colour, lw=1.4)
+            axes.plot(value, place, "o", ms=5, color=colour)
+        axes.set_yticks(range(len(ways)), [way for way, _ in ways])
+        axes.set_ylim(len(ways) - 0.5, -0.5)
+        axes.tick_params(left=False)
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x", color=INK, alpha=0.12, lw=0.5)
+        return as_svg(figure, name, told)
+
+
+def as_svg(figure: Any, name: str, told: str) -> str:
+    """A figure as an SVG element, the same bytes for the same figure."""
+    buffer = io.StringIO()
+    # The salt makes identifiers, which must not be those of another plot on the page.
+    with mpl.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    drawn = buffer.getvalue()
+    body = drawn[drawn.index("<svg") :].partition(">")[2]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)
+    body = re.sub(r'<g id="[^"]*"', "<g", body)  # axes_1 and the like, in every plot
+    body = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", body)
+    body = body.replace(INK, "currentColor")
+    for method, (light, _) in COLOURS.items():
+        body = body.replace(light, f"var(--{method})")
+    width, height = 72 * figure.get_size_inches()
+    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{html.escape(told)}">{body}'

@@ -1,0 +1,102 @@
+"""Reading the folder that an evaluation leaves behind; see faceanim.evaluation.record."""
+
+import csv
+import json
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from faceanim.evaluation import record
+from faceanim.schemas import FRAME_SCORES, SCORES
+from faceanim.tables import Row, read_rows, read_table
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a page is made of.
+
+    Attributes:
+        scores: rows of SCORES.
+        protocol: what decides the figures, by name.
+        networks: SHA-256 of the networks that measured, by name.
+        left_out: why a metric could not be told, by its name.
+        test_set: identifies what the figures are of.
+        videos: of index.json: task, rank, item_id, metric, value and file.
+        frames: rows of FRAME_SCORES of the clips in the videos.
+        traps: item_id and rows, see faceanim.evaluation.traps; None: no clip was reconstructed.
+        pictures: the picture grid; None: what was evaluated is no model of ours, whose steps could be shown.
+        folder: where the videos are.
+    """
+
+    scores: list[Row]
+    protocol: dict[str, Any]
+    networks: dict[str, str]
+    left_out: dict[str, str]
+    test_set: str
+    videos: list[dict[str, Any]]
+    frames: list[Row]
+    traps: dict[str, Any] | None
+    pictures: Path | None
+    folder: Path
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read all of it but the pictures and videos.
+
+    Raises:
+        FaceanimError: a table is missing or has other columns.
+        FileNotFoundError: another file is missing.
+    """
+    measured = _json(folder / record.MEASURED_WITH)
+    videos = _json(folder / record.VIDEOS / "index.json")
+    shown = pa.array([video["item_id"] for video in videos], pa.string())
+    frames = read_table(folder / record.FRAMES, FRAME_SCORES)
+    return Evaluation(
+        scores=read_rows(folder / record.SCORES, SCORES),
+        protocol=_json(folder / record.PROTOCOL),
+        networks=measured["networks"],
+        left_out=measured["left_out"],
+        test_set=record.test_set_id(folder),
+        videos=videos,
+        frames=frames.filter(pc.is_in(frames["item_id"], shown)).to_pylist(),
+        traps=_json(folder / record.TRAPS) if (folder / record.TRAPS).is_file() else None,
+        pictures=pictures if (pictures := folder / record.PICTURES).is_file() else None,
+        folder=folder,
+    )
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A column of a training history.
+
+    Attributes:
+        name: of the column.
+        points: step and value of the rows that have one.
+        switches: step and name of each phase that another one went before.
+    """
+
+    name: str
+    points: list[tuple[int, float]]
+    switches: list[tuple[int, str]]
+
+
+def read_curves(path: Path) -> list[Curve]:
+    """The numeric columns of a training history; see faceanim.training.history."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    phases = [(int(row["step"]), row.get("phase") or "") for row in rows]
+    switches = [after for before, after in pairwise(phases) if after[1] != before[1]]
+    names = [name for name in (rows[0] if rows else ()) if name not in ("step", "phase")]
+    curves = (
+        Curve(name, [(int(row["step"]), float(row[name])) for row in rows if row[name]], switches)
+        for name in names
+    )
+    return [curve for curve in curves if curve.points]
