@@ -219,6 +219,13 @@ def _fill(plane: Any, values: Plane) -> None:
     lines[: values.shape[0], : values.shape[1]] = values
 
 
+def decoded_picture(frame: Any, turns: int, reformatter: VideoReformatter) -> Picture:
+    """A picture out of PyAV's frame, turned by quarter turns counter-clockwise; of RGB, every bit is kept."""
+    if frame.format.is_rgb and all(component.bits == 8 for component in frame.format.components):
+        return RgbPicture(np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns)))
+    return yuv_picture(frame, turns, reformatter)
+
+
 def yuv_picture(frame: Any, turns: int, reformatter: VideoReformatter) -> YuvPicture:
     """A picture out of PyAV's frame of any pixel format, turned by quarter turns counter-clockwise.
 

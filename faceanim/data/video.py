@@ -16,7 +16,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from faceanim.data.audio import AudioTrack
 from faceanim.data.pictures import Frame as Frame
-from faceanim.data.pictures import Picture, RgbPicture, yuv_picture
+from faceanim.data.pictures import Picture, RgbPicture, decoded_picture
 from faceanim.schemas import Reason
 from faceanim.tables import atomic_path
 
@@ -229,7 +229,7 @@ def _pyav_pictures(
             decoded = islice(decoded, first, None)
         reformatter = VideoReformatter()
         for frame in islice(decoded, limit):
-            yield yuv_picture(frame, info.rotation, reformatter)
+            yield decoded_picture(frame, info.rotation, reformatter)
 
 
 def _is_before(time: Fraction, frame: Any) -> bool:
