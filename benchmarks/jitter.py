@@ -24,7 +24,7 @@ from faceanim.faces.detect import ViolaJones
 from faceanim.faces.detectors import LIKE_DLIB, DlibDetector, MediaPipeDetector, Points, dlib_weights
 from faceanim.faces.framing import cut_out
 from faceanim.faces.jitter import jitter, thumbnail
-from faceanim.faces.landmarks import EYES, MOUTH
+from faceanim.faces.schemes import EYES, MOUTH
 from faceanim.schemas import CROPS, DOWNLOAD
 from faceanim.tables import Row, read_rows
 

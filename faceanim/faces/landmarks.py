@@ -36,11 +36,6 @@ from faceanim.tables import Row, atomic_path, read_table
 VERSION = "2"
 """Raise it when the same crops would give other landmarks than before."""
 
-EYES = {"ibug68": ((36, 39), (42, 45)), "mediapipe478": ((33, 133), (362, 263))}
-"""By scheme: outer and inner (then inner and outer) corner of the eye on the image's left and right."""
-MOUTH = {"ibug68": (48, 54), "mediapipe478": (61, 291)}
-"""By scheme: the mouth's corners, image left then right."""
-
 SAME_FACE = 0.2
 """What a detector finds must overlap the face that the crop follows by this (intersection over union):
 elsewhere it is someone else's, or no face. Right ones overlap by 0.5 and more."""

@@ -20,7 +20,8 @@ from faceanim.faces.crop import FRAGMENT, crop
 from faceanim.faces.detectors import dlib_weights
 from faceanim.faces.framing import cut_out
 from faceanim.faces.landmark_tables import load_landmarks
-from faceanim.faces.landmarks import EYES, landmarks
+from faceanim.faces.landmarks import landmarks
+from faceanim.faces.schemes import EYES
 from faceanim.faces.track import TRACK_EVERY
 from faceanim.schemas import CROPS, DOWNLOAD, INDEX, Reason
 from faceanim.shards import process_map

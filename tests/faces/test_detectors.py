@@ -14,7 +14,7 @@ from faceanim.faces.boxes import Box
 from faceanim.faces.cropping import Clip, crop_video
 from faceanim.faces.detect import ViolaJones
 from faceanim.faces.detectors import DlibDetector, MediaPipeDetector, describe
-from faceanim.faces.landmarks import EYES, MOUTH
+from faceanim.faces.schemes import EYES, MOUTH
 
 PROFILE = Path(__file__).parents[2] / "profiles/voxceleb.yaml"
 BLANK = np.full((256, 256, 3), 128, np.uint8)

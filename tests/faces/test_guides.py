@@ -4,7 +4,7 @@ import pytest
 from faceanim.config import GUIDED_KEYPOINTS
 from faceanim.errors import FaceanimError
 from faceanim.faces.guides import GUIDES, MIRRORED, guide_points
-from faceanim.faces.landmarks import EYES, MOUTH
+from faceanim.faces.schemes import EYES, MOUTH
 
 
 @pytest.mark.parametrize("points", GUIDES)
