@@ -1,27 +1,28 @@
-"""L1, PSNR and SSIM by the pinned protocol: RGB in [0, 1], float32, data_range = 1, one value a frame.
+"""L1, PSNR, SSIM, MS-SSIM by the pinned protocol: RGB in [0, 1], float32, data_range = 1, for each frame."""
 
-A figure of a clip is the mean over its frames, a figure of a set the mean over its clips (`Figures`).
-"""
-
-from collections.abc import Mapping
+from bisect import bisect_right
 
 import torch
-from kornia.metrics import ssim as ssim_map
+import torch.nn.functional as F
+from kornia.filters import get_gaussian_kernel1d
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 PSNR_CAP_DB = 100.0
 """Stands for an identical frame, whose PSNR is infinite and would swallow every mean."""
-SSIM_TAPS = 11
-"""Of SSIM's Gaussian window, whose sigma is 1.5 pixels (kornia knows no other)."""
-METRICS = ("l1", "psnr", "ssim")
-
-Figures = dict[str, float]
-"""One value for each name in `METRICS`."""
+SSIM_TAPS, SSIM_SIGMA = 11, 1.5
+"""SSIM's Gaussian window (Wang et al., 2004)."""
+C1, C2 = 0.01**2, 0.03**2
+"""What keeps eq. 9 and 10 from dividing by nought, at data_range = 1."""
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Of the five scales, from fine to coarse (Wang et al., 2003); each has half the side of the one before."""
+MS_SSIM_SIDES = tuple(SSIM_TAPS << scale for scale in range(len(MS_SSIM_WEIGHTS)))
+"""From which side on a frame has each of them: there it is as large as the window."""
+PIXEL_METRICS = ("psnr", "ssim", "ms_ssim", "l1")
 
 
 def frame_metrics(prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """Each frame's L1, PSNR (eq. 8) and SSIM (eq. 9, 10): a name of `METRICS` to a (B,) tensor.
+    """Each frame's PSNR (eq. 8), SSIM (eq. 9, 10), MS-SSIM and L1: of each of `PIXEL_METRICS`, a (B,) tensor.
 
     Args:
         prediction: (B, 3, H, W), RGB float32 in [0, 1].
@@ -35,7 +36,8 @@ def frame_metrics(prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
         check_frames(frames)
     if prediction.shape != target.shape:
         raise ValueError(f"frames of shape {tuple(prediction.shape)} against {tuple(target.shape)}")
-    return {"l1": l1(prediction, target), "psnr": psnr(prediction, target), "ssim": ssim(prediction, target)}
+    measures = (psnr, ssim, ms_ssim, l1)
+    return {name: each(prediction, target) for name, each in zip(PIXEL_METRICS, measures, strict=True)}
 
 
 def check_frames(frames: Tensor) -> None:
@@ -63,31 +65,39 @@ def psnr(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def ssim(prediction: Tensor, target: Tensor) -> Tensor:
-    """Structural similarity of each frame, (B,) in [-1, 1]: the mean over channels and over whole windows.
+    """Structural similarity of each frame, (B,) in [-1, 1]: the mean over channels and over whole windows."""
+    return similarity(prediction, target)[0].mean(dim=1)
 
-    Windows that reach over the border are left out, as in Wang et al. (2004) and scikit-image.
+
+def ms_ssim(prediction: Tensor, target: Tensor) -> Tensor:
+    """SSIM over scales (Wang et al., 2003) of each frame, (B,) in [0, 1]: the mean over its channels.
+
+    The five scales need sides of 176 pixels. A smaller frame is compared on those that it has (at 64 pixels
+    three), with their weights raised to a sum of one.
     """
-    similarity: Tensor = ssim_map(prediction, target, SSIM_TAPS, eps=0.0, padding="valid")
-    return similarity.mean(dim=(1, 2, 3))
+    weights = MS_SSIM_WEIGHTS[: bisect_right(MS_SSIM_SIDES, min(prediction.shape[-2:]))]
+    product = torch.ones(prediction.shape[:2], device=prediction.device)
+    for scale, weight in enumerate(weights):
+        both, contrast = similarity(prediction, target)
+        factor = both if scale == len(weights) - 1 else contrast
+        product = product * factor.relu() ** (weight / sum(weights))
+        prediction, target = F.avg_pool2d(prediction, 2), F.avg_pool2d(target, 2)
+    return product.mean(dim=1)
 
 
-class MeanOfClips:
-    """The running mean over clips of their frames' means: memory flat in both."""
+def similarity(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """SSIM of each channel, and its contrast and structure without the luminance: (B, C) each.
 
-    def __init__(self) -> None:
-        self.clips = 0
-        self.frames = 0
-        self._sums = dict.fromkeys(METRICS, 0.0)
-
-    def add(self, clip: Mapping[str, Tensor]) -> Figures:
-        """Add one clip's per-frame metrics, each (N,) with N >= 1, and give the clip's own means."""
-        means = {name: float(clip[name].double().mean()) for name in METRICS}
-        for name in METRICS:
-            self._sums[name] += means[name]
-        self.clips += 1
-        self.frames += len(clip[METRICS[0]])
-        return means
-
-    def mean(self) -> Figures:
-        """The mean over the clips added so far, of which there must be one."""
-        return {name: self._sums[name] / self.clips for name in METRICS}
+    Windows that reach over the border are left out, as in Wang et al. (2004) and scikit-image. torchmetrics
+    fills them up by reflection, which is another figure, and others refuse frames under 161 pixels.
+    """
+    count, channels = prediction.shape[:2]
+    window = get_gaussian_kernel1d(SSIM_TAPS, SSIM_SIGMA, device=prediction.device)[0]
+    moments = torch.stack((prediction, target, prediction**2, target**2, prediction * target))
+    planes = moments.flatten(0, 2)[:, None]
+    blurred = F.conv2d(F.conv2d(planes, window.view(1, 1, 1, -1)), window.view(1, 1, -1, 1))
+    mean_p, mean_t, square_p, square_t, product = blurred.view(5, count, channels, -1)
+    luminance = (2 * mean_p * mean_t + C1) / (mean_p**2 + mean_t**2 + C1)
+    variances = square_p - mean_p**2 + square_t - mean_t**2
+    contrast = (2 * (product - mean_p * mean_t) + C2) / (variances + C2)
+    return (luminance * contrast).mean(dim=2), contrast.mean(dim=2)

@@ -2,11 +2,13 @@ import math
 
 import numpy as np
 import pytest
+import pytorch_msssim
 import torch
 from skimage.data import astronaut
+from skimage.measure import block_reduce
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from faceanim.evaluation.metrics import MeanOfClips, frame_metrics
+from faceanim.evaluation.metrics import frame_metrics, ms_ssim
 from faceanim.inference import to_float
 
 
@@ -87,11 +89,41 @@ def test_other_misuse_is_refused():
         frame_metrics(frames, frames * math.nan)
 
 
-def test_mean_over_frames_then_over_clips():
-    mean = MeanOfClips()
-    long = torch.tensor([10.0, 20.0, 30.0])
-    short = torch.tensor([40.0])
-    assert mean.add({"l1": long, "psnr": long, "ssim": long})["psnr"] == 20
-    mean.add({"l1": short, "psnr": short, "ssim": short})
-    assert mean.mean()["psnr"] == 30  # not 25, the mean over all frames
-    assert (mean.clips, mean.frames) == (2, 4)
+def test_ms_ssim_equals_another_library(pairs):
+    # It knows no frames under 161 pixels.
+    noisy, clean = (np.tile(frames, (1, 2, 2, 1)) for frames in pairs)
+    found = frame_metrics(to_float(noisy), to_float(clean))["ms_ssim"]
+    wanted = pytorch_msssim.ms_ssim(to_float(noisy), to_float(clean), data_range=1, size_average=False)
+    assert found.tolist() == pytest.approx(wanted.tolist(), abs=1e-4)
+    assert found.min() < 0.9
+
+
+def contrast_and_structure(a, b):
+    """SSIM without its luminance, of one channel, from scikit-image's maps of SSIM and Gaussian means."""
+    from scipy.ndimage import gaussian_filter
+
+    window = {"sigma": 1.5, "truncate": 3.5}
+    _, similarity = structural_similarity(
+        a, b, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, full=True
+    )
+    mean_a, mean_b = gaussian_filter(a, **window), gaussian_filter(b, **window)
+    luminance = (2 * mean_a * mean_b + 1e-4) / (mean_a**2 + mean_b**2 + 1e-4)
+    return (similarity / luminance)[5:-5, 5:-5].mean(), similarity[5:-5, 5:-5].mean()
+
+
+def test_ms_ssim_of_small_frames_by_hand(pairs):
+    """Of 96 pixels there are four scales, with their weights raised to a sum of one."""
+    noisy, clean = pairs
+    weights = np.array([0.0448, 0.2856, 0.3001, 0.2363]) / 0.8668
+    found = ms_ssim(to_float(noisy), to_float(clean))
+    for index in range(20):
+        channels = []
+        for channel in range(3):
+            a, b = noisy[index, ..., channel] / 255, clean[index, ..., channel] / 255
+            product = 1.0
+            for scale, weight in enumerate(weights):
+                contrast, both = contrast_and_structure(a, b)
+                product *= (both if scale == 3 else contrast) ** weight
+                a, b = (block_reduce(image, (2, 2), np.mean) for image in (a, b))
+            channels.append(product)
+        assert float(found[index]) == pytest.approx(np.mean(channels), abs=1e-4)
