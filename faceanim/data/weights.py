@@ -33,6 +33,7 @@ class Weights:
 
 
 WEIGHTS = {
+    "alexnet": Weights("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79"),
     "mediapipe_face_landmarker": Weights(
         "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/"
         "face_landmarker.task",
@@ -51,12 +52,13 @@ def weights_folder() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "faceanim" / "weights"
 
 
-def weights_file(name: str, weights: Weights | None = None) -> Path:
+def weights_file(name: str, weights: Weights | None = None, *, fetch: bool = True) -> Path:
     """The checked file of published weights: from the folder, else fetched into it.
 
     Args:
         name: a key of `WEIGHTS`.
         weights: another publisher's address and hash, in place of the table's.
+        fetch: whether it is fetched where the folder doesn't have it.
 
     Raises:
         FaceanimError: it cannot be had, or is not the published file; the text says where to put it by hand.
@@ -71,6 +73,8 @@ def weights_file(name: str, weights: Weights | None = None) -> Path:
         if not file_sha256(path).startswith(wanted.sha256):
             raise FaceanimError(f"{path} is not the published weights of {name}: {by_hand}")
         return path
+    if not fetch:
+        raise FaceanimError(f"the weights of {name} are not here, and are not to be fetched: {by_hand}")
     try:
         _fetch(wanted.address, wanted.sha256, path)
     except (OSError, ValueError) as error:
