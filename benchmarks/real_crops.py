@@ -21,11 +21,11 @@ def make_crops(names: Sequence[str], folder: Path, params: Params = PARAMS) -> N
     Args:
         names: of the clips beside the checkout, each of which is a person.
         folder: empty.
-        params: by default VoxCeleb's. Who is held out is up to their index's own rule.
+        params: by default VoxCeleb's.
     """
     for name in names:
         shutil.copytree(shared("faces", "clips", name), folder / "clips" / name)
-    source = {"source": "folder", "path": str(folder / "clips"), "test_people": ()}
+    source = {"source": "folder", "path": str(folder / "clips")}
     index, fetched = folder / "index.parquet", folder / "download.parquet"
     build_index(params.index.model_copy(update=source), index)
     download(params.download, params.run, index, folder / "videos", fetched, inline, ignore)

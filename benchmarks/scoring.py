@@ -17,7 +17,7 @@ from faceanim.evaluation.keypoints import PosedFrames, landmark_error
 from faceanim.evaluation.metrics import METRICS, frame_metrics, psnr
 from faceanim.evaluation.pictures import enlarge
 from faceanim.faces.detectors import DlibDetector, Points
-from faceanim.faces.landmarks import EYES
+from faceanim.faces.schemes import EYES
 from faceanim.inference import resize, to_float, to_uint8
 from faceanim.schemas import CROPS, Status
 from faceanim.tables import Row, read_rows

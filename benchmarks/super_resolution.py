@@ -21,7 +21,7 @@ from benchmarks.common import finish, pin, shared
 from benchmarks.real_crops import make_crops
 from faceanim.config import DegradeConfig, TrainSuperResolutionConfig, load_params
 from faceanim.data.degrade import degrade
-from faceanim.evaluation.evaluate import read_frames, test_rows
+from faceanim.evaluation.evaluate import held_out_clips, read_frames
 from faceanim.evaluation.metrics import Figures, MeanOfClips, frame_metrics
 from faceanim.inference import Animator, Frames, to_float
 from faceanim.models.storage import load_animation, load_super_resolution
@@ -103,7 +103,7 @@ def compare(
     ways = {"shrunk": degrading(clean, model.factor), "degraded": degrading(config.degrade, model.factor)}
     if animation:
         ways["generated"] = animating(animation, model)
-    clips = [read_frames(row, slice(None)) for row in test_rows(crops)]
+    clips = [read_frames(row, slice(None)) for row in held_out_clips(crops)]
     clips = [clip[np.linspace(0, len(clip) - 1, min(FRAMES, len(clip)), dtype=int)] for clip in clips]
     side = clips[0].shape[1]
     print(f"{len(clips)} crops of held-out people, {side // model.factor} to {side} pixels, after", end=" ")

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
+from faceanim.evaluation import commands
 from faceanim.profiles import use_profile
 from faceanim.progress import progress
 
@@ -21,6 +22,9 @@ app = typer.Typer(
     help="Animate any portrait, and look after the models that do it.\n\n"
     "The pipeline itself is `dvc repro`; see the README.",
 )
+
+app.command()(commands.evaluate)
+app.command("test-set")(commands.export)
 
 DEFAULT_MODEL = "models:/faceanim@champion"
 ParamsFile = Annotated[Path, typer.Option(help="The parameters that name the MLflow address.")]

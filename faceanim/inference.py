@@ -110,10 +110,15 @@ class Animator:
         return self.animate(source, driving).prediction.clamp(0, 1)
 
     @torch.inference_mode()
-    def enlarge(self, frames: Tensor) -> Tensor:
-        """Super-resolve generated frames (B, 3, size, size): (B, 3, output_size, output_size) in [0, 1]."""
-        generated = torch.ones(len(frames), dtype=torch.bool, device=self.device)
-        enlarged: Tensor = self.super_resolution(frames.to(self.device), generated)
+    def enlarge(self, frames: Tensor, generated: bool = True) -> Tensor:
+        """Super-resolve frames (B, 3, size, size): (B, 3, output_size, output_size) in [0, 1].
+
+        Args:
+            frames: to be enlarged.
+            generated: whether this model made them; if not, they are photographs.
+        """
+        which = torch.full((len(frames),), generated, device=self.device)
+        enlarged: Tensor = self.super_resolution(frames.to(self.device), which)
         return enlarged.clamp(0, 1)
 
 

@@ -1,5 +1,6 @@
 """Reading and writing the Parquet tables and small files: whole or not at all."""
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,3 +68,18 @@ def read_rows(path: Path, schema: pa.Schema) -> list[Row]:
     """Read a Parquet table as dictionaries; see `read_table`."""
     rows: list[Row] = read_table(path, schema).to_pylist()
     return rows
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write JSON for people and for DVC's metrics: sorted keys, six digits; whole or not at all."""
+    with atomic_path(path) as temporary:
+        text = json.dumps(_rounded(content), indent=2, sort_keys=True)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return round(value, 6) if isinstance(value, float) else value

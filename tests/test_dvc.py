@@ -24,6 +24,7 @@ PLUMBING = {
     "faceanim/config/params.py",
     "faceanim/config/training.py",
     "faceanim/errors.py",
+    "faceanim/evaluation/catalog.py",
     "faceanim/progress.py",
     "faceanim/schemas.py",
     "faceanim/shards.py",

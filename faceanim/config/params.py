@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -20,6 +20,11 @@ class EvaluateConfig(Section):
     batch_size: Positive
     pictures: Positive
     """Rows of the picture grid."""
+    pairs: Annotated[int, Field(ge=0)]
+    """How many test clips drive another person's first frame, at most."""
+    fetch: bool
+    """Whether weights that measure (AlexNet for LPIPS, MediaPipe for the gaze) are fetched where they are not
+    in the weights folder; else those metrics are left out."""
 
 
 class RegisterConfig(Section):

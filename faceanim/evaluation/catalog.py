@@ -56,10 +56,19 @@ METRICS = (
     Metric("aed", "AED", "", "lower", 3, "Distance of dlib's face embeddings from the wanted identity's."),
     Metric("csim", "CSIM", "", "higher", 3, "Cosine of dlib's face embeddings with the wanted identity's."),
     Metric("pose", "pose error", "degrees", "lower", 2, "Angle between the head's pose and the driving one."),
-    Metric("eyes", "eye error", "", "lower", 3, "Difference of the eyes' height over width from the driving."),
+    Metric(
+        "eyes", "eye error", "", "lower", 3, "Difference of the eyes' height over width from the driving."
+    ),
     Metric("mouth", "mouth error", "", "lower", 3, "Difference of the mouth's height over width, likewise."),
     Metric("gaze", "gaze error", "eye widths", "lower", 3, "Shift of the irises between the eyes' corners."),
-    Metric("flicker", "flicker", "", "zero", 4, "Change from frame to frame beyond the driving video's own."),
+    Metric(
+        "flicker",
+        "flicker",
+        "",
+        "zero",
+        4,
+        "Second difference of pixels in time beyond the driving video's own.",
+    ),
 )
 """The order is that of tables."""
 METRIC_NAMES = tuple(metric.name for metric in METRICS)

@@ -1,57 +1,45 @@
-"""Self-reconstruction of the held-out people by the pinned protocol, beside both baselines.
+"""The pinned protocol on the held-out people: what a model or another method's videos come to.
 
-The source is frame 0 of a clip, the driving frames are its others, keypoints are absolute. Predictions are
-scored at the animation size, and, enlarged, against the crops as stored.
+Three tasks: to reconstruct a clip from its first frame, to re-enact one person by another, and to enlarge.
+Each method is scored by the same code beside the same baselines; what is left behind, `record` says.
 """
 
-import csv
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from faceanim.config import EvaluateConfig
-from faceanim.data.clips import read_frame
-from faceanim.data.items import OnProgress, file_sha256
+from faceanim.data.items import OnProgress
 from faceanim.errors import FaceanimError
-from faceanim.evaluation.baselines import copy_source, landmark_warp
-from faceanim.evaluation.metrics import METRICS, Figures, MeanOfClips, frame_metrics
-from faceanim.evaluation.pictures import heat, write_grid
-from faceanim.faces.landmark_tables import load_landmarks
-from faceanim.inference import Animator, Frames, Source, resize, to_float, to_uint8
-from faceanim.models.super_resolution import enlarge
-from faceanim.schemas import CROPS, SCORES, TEST_SET, Status
-from faceanim.tables import Row, atomic_path, read_rows, write_table
+from faceanim.evaluation import record
+from faceanim.evaluation.candidates import Candidate, ModelCandidate, VideoCandidate
+from faceanim.evaluation.catalog import METRIC_NAMES, Task
+from faceanim.evaluation.figures import figures, write_figures_csv
+from faceanim.evaluation.instruments import instruments
+from faceanim.evaluation.scoring import Columns, ItemScorer
+from faceanim.evaluation.shown import (
+    MAIN,
+    everyone_first,
+    write_demonstration,
+    write_pictures,
+    write_videos,
+)
+from faceanim.evaluation.test_set import Item, held_out_clips, items, read_frames
+from faceanim.evaluation.writing import (
+    frame_table,
+    least_like_source,
+    write_check,
+    write_measured_with,
+    write_test_set,
+)
+from faceanim.inference import Animator
+from faceanim.schemas import SCORES
+from faceanim.tables import Row, write_table
 
-OURS = "reconstruction"
-COPY = "reconstruction.copy_source"
-WARP = "reconstruction.landmark_warp"
-ENLARGED = "super_resolution"
-BICUBIC = "super_resolution.bicubic"
-METHODS = (OURS, COPY, WARP, ENLARGED, BICUBIC)
-
-Scores = dict[str, dict[str, Tensor]]
-"""By method and metric, one value a driving frame."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What is kept of a scored clip.
-
-    Attributes:
-        row: its row of crops.parquet.
-        figures: by method, the means over its driving frames.
-        farthest: the frame least like the source.
-    """
-
-    row: Row
-    figures: dict[str, Figures]
-    farthest: int
+BESIDE = ("psnr", "ssim", "l1", "akd", "csim")
+"""What reports/metrics.json says of the methods beside a task's main one; the tables have the rest."""
 
 
 def evaluate(
@@ -60,191 +48,118 @@ def evaluate(
     """Score a model on the test split.
 
     Args:
-        config: batch size and number of pictures.
+        config: how many frames at a time, pairs and pictures.
         crops: crops.parquet.
         landmarks: folder of the landmarks tables.
         models: folder with `animation` and `super_resolution`.
-        out: folder for `clips.parquet` (the test set), `scores.parquet` and `psnr.csv` (each clip's figures)
-            and `pictures.png`.
+        out: folder for what `record` lists.
         on_progress: told the number of clips done and of all.
 
     Returns:
-        The metrics, nested as METHODS name them.
+        The metrics, nested: by task those of its main method, and in it by name those of the others.
 
     Raises:
         FaceanimError: no test clip, no model, or one that makes frames of another size than the crops.
     """
     animator = Animator.load(models)
-    rows = test_rows(crops)
-    means = {method: MeanOfClips() for method in METHODS}
-    scored: list[Scored] = []
-    missed = 0
-    for done, row in enumerate(rows):
-        on_progress(done, len(rows))
-        points, detected = read_points(landmarks, row)
-        missed += driving_frames(row) - int((detected[1:] & detected[0]).sum())
-        scores = score_clip(animator, row, points, detected, config.batch_size)
-        figures = {method: means[method].add(scores[method]) for method in METHODS}
-        scored.append(Scored(row, figures, farthest=1 + int(scores[COPY]["psnr"].argmin())))
-    on_progress(len(rows), len(rows))
-    write_tables(scored, animator, out)
-    write_grid(
-        [pictures_of(animator, clip) for clip in choose(scored, config.pictures)], out / "pictures.png"
-    )
-    return nested(means, missed)
+    candidate = ModelCandidate(animator)
+    todo = items(held_out_clips(crops), config.pairs)
+    scores = score_all(config, todo, candidate, landmarks, out, on_progress)
+    reconstructions = [item for item in todo if item.task == Task.RECONSTRUCTION]
+    write_check(animator, reconstructions[0], out / record.CHECK)
+    shown = everyone_first(reconstructions, config.pictures)
+    write_pictures(animator, shown, least_like_source(out / record.FRAMES), out / record.PICTURES)
+    return nested(scores)
 
 
-def test_rows(crops: Path) -> list[Row]:
-    """The accepted clips of the test split that have a driving frame, by id.
+def evaluate_videos(
+    config: EvaluateConfig,
+    crops: Path,
+    landmarks: Path,
+    videos: Path,
+    size: int,
+    out: Path,
+    on_progress: OnProgress,
+) -> dict[str, Any]:
+    """Score another method by its videos, as `VideoCandidate` wants them, at a side of `size` pixels.
 
-    Raises:
-        FaceanimError: there is none.
-    """
-    rows = [
-        row
-        for row in read_rows(crops, CROPS)
-        if row["split"] == "test" and row["status"] == Status.OK and driving_frames(row)
-    ]
-    if not rows:
-        raise FaceanimError(f"{crops} has no accepted clip in the test split; hold out more people (index)")
-    return sorted(rows, key=lambda row: str(row["crop_id"]))
-
-
-def driving_frames(row: Row) -> int:
-    """Frames of a clip but its first."""
-    return len(row["frame_offsets"]) - 1
-
-
-def read_frames(row: Row, frames: slice) -> Frames:
-    """Some frames of a clip, (N, S, S, 3)."""
-    places = zip(row["frame_offsets"][frames], row["frame_lengths"][frames], strict=True)
-    return np.stack([read_frame(Path(row["path"]), *place) for place in places])
-
-
-def read_points(folder: Path, row: Row) -> tuple[Tensor, Tensor]:
-    """A clip's landmarks (N, P, 2) in [-1, 1], the ends being its outer edges, and where there are any (N,).
+    A task is scored if there is a video of it; then each of its items must have one. Else see `evaluate`.
 
     Raises:
-        FaceanimError: the folder has none of this clip.
+        FaceanimError: no videos, one that is missing or not as it should be, or no test clip.
     """
-    found = load_landmarks(folder, row["video_id"]).get(row["crop_id"])
-    if found is None or len(found[0]) != len(row["frame_offsets"]):
-        raise FaceanimError(f"{folder} has no landmarks of {row['crop_id']}; run `dvc repro landmarks`")
-    detected, points = found
-    side = read_frames(row, slice(1)).shape[1]
-    # A pixel's centre lies half a pixel from its edge.
-    return torch.from_numpy((2 * points + 1) / side - 1), torch.from_numpy(detected)
-
-
-@torch.inference_mode()
-def score_clip(animator: Animator, row: Row, points: Tensor, detected: Tensor, batch_size: int) -> Scores:
-    """Score every driving frame of a clip, a batch at a time.
-
-    Args:
-        animator: the model.
-        row: the clip's row of crops.parquet.
-        points: (N, P, 2), every frame's landmarks in [-1, 1]; see `landmark_warp`.
-        detected: (N,), the frames that have landmarks.
-        batch_size: frames in memory at a time.
-    """
-    first = to_float(read_frames(row, slice(1)))
-    if first.shape[-1] != animator.output_size:
+    if not videos.is_dir():
+        raise FaceanimError(f"there is no folder {videos}")
+    rows = held_out_clips(crops)
+    made = {path.stem for path in videos.iterdir()}
+    asked = [item for item in items(rows, config.pairs) if item.task != Task.SUPER_RESOLUTION]
+    tasks = {item.task for item in asked if item.item_id in made}
+    if not tasks:
         raise FaceanimError(
-            f"the crops are {first.shape[-1]} pixels wide and the model makes {animator.output_size}: "
-            "bring both up to date with `dvc repro`"
+            f"{videos} has no video of a test clip; the first is expected as {asked[0].item_id}.<any suffix>"
         )
-    source = animator.prepare(first)
-    batches = []
-    for start in range(1, 1 + driving_frames(row), batch_size):
-        batch = slice(start, start + batch_size)
-        warped = landmark_warp(
-            source.image,
-            torch.cat((points[:1], points[batch])),
-            torch.cat((detected[:1], detected[batch])),
-        )
-        batches.append(score_batch(animator, source, to_float(read_frames(row, batch)), warped))
+    side = read_frames(rows[0], slice(1)).shape[1]
+    todo = [item for item in asked if item.task in tasks]
+    candidate = VideoCandidate(videos, size, side)
+    return nested(score_all(config, todo, candidate, landmarks, out, on_progress))
+
+
+def score_all(
+    config: EvaluateConfig,
+    todo: Sequence[Item],
+    candidate: Candidate,
+    landmarks: Path,
+    out: Path,
+    on_progress: OnProgress,
+) -> list[Row]:
+    """Score a candidate and the baselines on all items, write it down, and return the rows of SCORES."""
+    write_test_set(todo, candidate, out)
+    scores: list[Row] = []
+    with instruments(config.fetch) as tools, frame_table(out / record.FRAMES) as write:
+        write_measured_with(tools, out)
+        for done, item in enumerate(todo):
+            on_progress(done, len(todo))
+            found = ItemScorer(item, candidate, landmarks, tools).score(config.batch_size)
+            for method, columns in found.items():
+                write(item, method, columns)
+                scores.append(score_row(item, method, columns))
+    write_table(scores, SCORES, out / record.SCORES)
+    write_figures_csv(figures(scores), out / record.FIGURES)
+    write_videos(todo, scores, candidate, out)
+    if reconstructions := [item for item in todo if item.task == Task.RECONSTRUCTION]:
+        write_demonstration(reconstructions[0], candidate, out / record.TRAPS)
+    on_progress(len(todo), len(todo))
+    return scores
+
+
+def score_row(item: Item, method: str, columns: Columns) -> Row:
+    """A row of SCORES: the mean over the frames that have a value."""
+    known = {name: columns[name][~np.isnan(columns[name])] for name in METRIC_NAMES}
+    means = {name: float(values.mean()) if len(values) else None for name, values in known.items()}
     return {
-        method: {metric: torch.cat([batch[method][metric] for batch in batches]) for metric in METRICS}
-        for method in METHODS
-    }
+        "task": item.task,
+        "method": method,
+        "item_id": item.item_id,
+        "person_id": item.driving["person_id"],
+        "frames": item.frames,
+    } | means
 
 
-def score_batch(animator: Animator, source: Source, crops: Tensor, warped: Tensor) -> Scores:
-    """Score all methods on driving frames (B, 3, S, S) as stored; `warped` is the landmark warp's answer."""
-    crops = crops.to(animator.device)
-    driving = resize(crops, animator.size)
-    prediction = animator.frames(source, driving)
-    bicubic = enlarge(prediction, animator.output_size // animator.size).clamp(0, 1)
-    answers = {
-        OURS: (prediction, driving),
-        COPY: (copy_source(source.image, len(driving)), driving),
-        WARP: (warped, driving),
-        ENLARGED: (animator.enlarge(prediction), crops),
-        BICUBIC: (bicubic, crops),
-    }
-    return {method: frame_metrics(*answer) for method, answer in answers.items()}
-
-
-def choose(scored: Sequence[Scored], count: int) -> list[Scored]:
-    """The clips to show: everyone's first before anyone's second."""
-    seen: Counter[str] = Counter()
-    turns = []
-    for clip in scored:
-        person = str(clip.row["person_id"])
-        turns.append((seen[person], person, clip))
-        seen[person] += 1
-    return [clip for _, _, clip in sorted(turns, key=lambda turn: turn[:2])[:count]]
-
-
-def pictures_of(animator: Animator, clip: Scored) -> list[Frames]:
-    """A row of the picture grid: the clip's first frame, the one least like it, and what was made of them."""
-    source = read_frames(clip.row, slice(1))
-    driving = read_frames(clip.row, slice(clip.farthest, clip.farthest + 1))
-    animation = animator.animate(animator.prepare(to_float(source)), to_float(driving))
-    enlarged = animator.enlarge(animation.prediction)
-    warped, prediction, larger = map(to_uint8, (animation.warped, animation.prediction, enlarged))
-    occlusion_map = heat(animation.occlusion_map[0, 0].cpu().numpy())
-    return [source[0], driving[0], warped[0], occlusion_map, prediction[0], larger[0]]
-
-
-def write_tables(scored: Sequence[Scored], animator: Animator, out: Path) -> None:
-    """Write the test set, and each clip's figures for analysis and for DVC's plots."""
-    test_set = [
-        {**clip.row, "frames": driving_frames(clip.row), "sha256": file_sha256(Path(clip.row["path"]))}
-        for clip in scored
-    ]
-    sizes = {"size": str(animator.size), "output_size": str(animator.output_size)}
-    # Its hash says whether two models were scored alike, so nothing of the model but its sizes is in it.
-    write_table(test_set, TEST_SET, out / "clips.parquet", sizes)
-    rows = [
-        {**clip.row, "frames": driving_frames(clip.row), "method": method, **clip.figures[method]}
-        for clip in scored
-        for method in METHODS
-    ]
-    write_table(rows, SCORES, out / "scores.parquet")
-    with (
-        atomic_path(out / "psnr.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("crop_id", "prediction", "copy_source", "landmark_warp"))
-        for clip in scored:
-            writer.writerow(
-                (
-                    clip.row["crop_id"],
-                    *(f"{clip.figures[method]['psnr']:.4f}" for method in (OURS, COPY, WARP)),
-                )
-            )
-
-
-def nested(means: dict[str, MeanOfClips], missed: int) -> dict[str, Any]:
+def nested(scores: Sequence[Row]) -> dict[str, Any]:
     """The metrics as reports/metrics.json holds them, with the counts that they stand on."""
     metrics: dict[str, Any] = {}
-    for method in METHODS:
-        place = metrics
-        for key in method.split("."):
-            place = place.setdefault(key, {})
-        place.update(means[method].mean())
-    metrics[OURS] |= {"clips": means[OURS].clips, "frames": means[OURS].frames}
-    metrics[OURS]["landmark_warp"]["frames_without_landmarks"] = missed
+    for figure in figures(scores):
+        place = metrics.setdefault(figure.task, {})
+        if figure.method != MAIN[Task(figure.task)]:
+            if figure.metric not in BESIDE:
+                continue
+            place = place.setdefault(figure.method, {})
+        place[figure.metric] = figure.interval.mean
+    for task, figures_of_task in metrics.items():
+        rows = [row for row in scores if row["task"] == task and row["method"] == MAIN[Task(task)]]
+        figures_of_task |= {
+            "clips": len(rows),
+            "frames": sum(row["frames"] for row in rows),
+            "people": len({row["person_id"] for row in rows}),
+        }
     return metrics

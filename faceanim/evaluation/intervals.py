@@ -45,13 +45,13 @@ def interval(values: ArrayLike, people: Sequence[str]) -> Interval | None:
     if not known.any():
         return None
     names, person = np.unique(np.asarray(people)[known], return_inverse=True)
-    sums = np.bincount(person, array[known])
-    counts = np.bincount(person)
+    sums = np.bincount(person, array[known]).astype(np.float64)
+    counts = np.bincount(person).astype(np.float64)
     low, high = np.quantile(_means(sums, counts), [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
     return Interval(float(array[known].mean()), float(low), float(high), len(names), int(known.sum()))
 
 
-def _means(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _means(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """(RESAMPLES,), the mean over the clips of as many people, drawn anew each time."""
     drawn = np.random.default_rng(SEED).integers(len(sums), size=(RESAMPLES, len(sums)))
     means: NDArray[np.float64] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)

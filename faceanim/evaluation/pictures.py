@@ -11,7 +11,16 @@ from PIL import Image, ImageDraw, ImageFont
 from faceanim.inference import Frames
 from faceanim.tables import atomic_path
 
-COLUMNS = ("source", "driving", "warped", "occlusion map", "prediction", "super-resolved")
+COLUMNS = (
+    "source",
+    "its keypoints",
+    "driving",
+    "keypoints there",
+    "warped",
+    "occlusion map",
+    "prediction",
+    "super-resolved",
+)
 SMALLEST_CELL = 128
 """Cells are as large as the largest picture, and at least this, in pixels."""
 GAP = 6

@@ -19,9 +19,9 @@ SCORES = "scores.parquet"
 FIGURES = "figures.csv"
 """The metrics of all clips, with their intervals: task, method, metric, mean, low, high, people, clips."""
 CHECK = "check.safetensors"
-"""A few frames to see by whether a copy of the model does what was scored: uint8 `source` (1, S, S, 3), `driving`
-(N, S, S, 3) and the super-resolved `predicted` (N, O, O, 3); its metadata names the `item_id` and the numbers of the
-`frames` (JSON), whose rows in FRAMES are those of the reconstruction, method super_resolved."""
+"""A few frames to see by whether a copy of the model does what was scored: uint8 `source` (1, S, S, 3),
+`driving` (N, S, S, 3), the super-resolved `predicted` (N, O, O, 3), and the numbers of the `frames`; its
+metadata names the `item_id`. Their rows in FRAMES are those of the reconstruction, method super_resolved."""
 VIDEOS = "videos"
 """Folder of the best, median and worst clips of each task, side by side, with `index.json`."""
 PICTURES = "pictures.png"

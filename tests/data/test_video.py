@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from faceanim.data.video import MediaError, probe, read_frames, write_video
+from faceanim.evaluation.export import write_lossless
 from faceanim.schemas import Reason
 from tests.videos import moving, write
 
@@ -173,3 +174,12 @@ def test_files_that_are_no_video(tmp_path):
         assert caught.value.reason == reason
     with pytest.raises(FileNotFoundError):
         probe(tmp_path / "none.mp4")
+
+
+def test_rgb_keeps_every_bit(tmp_path):
+    """A lossless video in RGB, such as a peer's prediction, isn't sent through half-size colour planes."""
+    frames = [np.random.default_rng(n).integers(0, 256, (32, 48, 3), np.uint8) for n in range(3)]
+    path = tmp_path / "lossless.mkv"
+    write_lossless(path, frames, Fraction(25))
+    found = list(read_frames(path, "pyav"))
+    assert all(np.array_equal(one, other) for one, other in zip(found, frames, strict=True))

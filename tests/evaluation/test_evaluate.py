@@ -1,118 +1,72 @@
-import csv
+import json
 import shutil
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from skimage.data import astronaut
+from safetensors import safe_open
 
-from faceanim.config import EvaluateConfig
-from faceanim.data.clips import write_clip
+from faceanim.config import EvaluateConfig, SuperResolutionModelConfig
+from faceanim.data.video import probe
 from faceanim.errors import FaceanimError
-from faceanim.evaluation.evaluate import METHODS, Scored, choose, evaluate
-from faceanim.evaluation.metrics import METRICS
-from faceanim.schemas import CROPS, SCORES, TEST_SET, Reason, Status, landmarks_schema
+from faceanim.evaluation import record
+from faceanim.evaluation.catalog import METRIC_NAMES, Method, Task
+from faceanim.evaluation.evaluate import evaluate
+from faceanim.evaluation.metrics import frame_metrics
+from faceanim.inference import to_float
+from faceanim.models.build import build_super_resolution
+from faceanim.models.storage import save_super_resolution
+from faceanim.schemas import CROPS, FRAME_SCORES, PAIRS, SCORES, TEST_SET
 from faceanim.tables import read_rows, write_table
+from tests.evaluation.clips import write_clips
 from tests.tiny import save_models
 
-CONFIG = EvaluateConfig(batch_size=3, pictures=2)
-SIDE = 128
-STEP = 4
-"""Pixels by which the face moves to the left in each frame."""
+CONFIG = EvaluateConfig(batch_size=3, pictures=2, pairs=2, fetch=False)
+ADA_ONE, ADA_TWO, BEA = (f"{name}--0000000" for name in ("ada--one", "ada--two", "bea--one"))
 
 
 def ignore(done: int, total: int) -> None:
     pass
 
 
-def moving_face(count: int, top: int) -> list[np.ndarray]:
-    return [astronaut()[top : top + SIDE, 150 + STEP * n : 150 + SIDE + STEP * n] for n in range(count)]
-
-
-def write_crop(folder: Path, person: str, name: str, split: str, count: int, top: int = 40) -> dict:
-    clip_id = f"{person}--{name}"
-    crop_id = f"{clip_id}--0000000"
-    path = folder / "crops" / f"{crop_id}.avi"
-    offsets, lengths = write_clip(path, moving_face(count, top), Fraction(25), 95)
-    rng = np.random.default_rng(0)
-    first = rng.uniform(40, 90, size=(68, 2))
-    landmarks = [
-        {
-            "crop_id": crop_id,
-            "frame": n,
-            "detected": n != 2,
-            "box": [30, 30, 90, 90] if n != 2 else None,
-            "score": 1.0 if n != 2 else None,
-            "points": (first - [STEP * n, 0]).ravel().tolist() if n != 2 else None,
-        }
-        for n in range(count)
-    ]
-    write_table(landmarks, landmarks_schema(68), folder / "landmarks" / f"{clip_id}.parquet")
-    return {
-        "crop_id": crop_id,
-        "clip_id": clip_id,
-        "video_id": clip_id,
-        "person_id": person,
-        "split": split,
-        "path": str(path),
-        "first_frame": 0,
-        "last_frame": count - 1,
-        "fps": 25.0,
-        "box": [0, 0, SIDE, SIDE],
-        "end_reason": "end",
-        "status": Status.OK,
-        "reason": Reason.NONE,
-        "frame_offsets": offsets,
-        "frame_lengths": lengths,
-    }
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluate")
-    rows = [
-        write_crop(folder, "bea", "one", "test", 5),
-        write_crop(folder, "ada", "two", "test", 8, top=60),
-        write_crop(folder, "ada", "one", "test", 4, top=50),
-        write_crop(folder, "cyd", "one", "train", 4),
-    ]
-    write_table(rows, CROPS, folder / "crops.parquet")
+    write_clips(folder)
     save_models(folder / "models")
     return folder
+
+
+def run(data: Path, out: Path, models: Path | None = None, on_progress=ignore):
+    models = models or data / "models"
+    return evaluate(CONFIG, data / "crops.parquet", data / "landmarks", models, out, on_progress)
 
 
 @pytest.fixture(scope="module")
 def evaluated(data):
     told = []
-    metrics = evaluate(
-        CONFIG,
-        data / "crops.parquet",
-        data / "landmarks",
-        data / "models",
-        data / "out",
-        lambda *seen: told.append(seen),
-    )
+    metrics = run(data, data / "out", on_progress=lambda *seen: told.append(seen))
     return metrics, data / "out", told
 
 
 def test_metrics_are_nested_as_the_design_says(evaluated):
     metrics, _, told = evaluated
-    assert set(metrics) == {"reconstruction", "super_resolution"}
-    figures = {*METRICS}
-    assert set(metrics["reconstruction"]) == figures | {"clips", "frames", "copy_source", "landmark_warp"}
-    assert set(metrics["reconstruction"]["copy_source"]) == figures
-    assert set(metrics["reconstruction"]["landmark_warp"]) == figures | {"frames_without_landmarks"}
-    assert set(metrics["super_resolution"]) == figures | {"bicubic"}
-    assert set(metrics["super_resolution"]["bicubic"]) == figures
-    # No train split, no first frames; one frame of each clip has no landmarks.
-    assert metrics["reconstruction"]["clips"] == 3
-    assert metrics["reconstruction"]["frames"] == 7 + 4 + 3
-    assert metrics["reconstruction"]["landmark_warp"]["frames_without_landmarks"] == 3
-    assert told[0] == (0, 3)
-    assert told[-1] == (3, 3)
+    assert set(metrics) == set(Task)
+    reconstruction = metrics["reconstruction"]
+    assert {"psnr", "ssim", "ms_ssim", "l1", "akd", "missed", "flicker"} <= set(reconstruction)
+    assert set(reconstruction["copy_source"]) == {"psnr", "ssim", "l1", "akd", "csim"}
+    assert set(reconstruction["warped"]) == {"psnr", "ssim", "l1"}
+    assert {"landmark_warp", "super_resolved", "bicubic"} < set(reconstruction)
+    assert "psnr" not in metrics["reenactment"]  # no frame there is the right one
+    assert {"csim", "pose", "missed"} < set(metrics["reenactment"])
+    assert {"psnr", "bicubic"} < set(metrics["super_resolution"])
+    # No train split, no first frames.
+    assert (reconstruction["clips"], reconstruction["frames"], reconstruction["people"]) == (3, 14, 2)
+    assert (metrics["reenactment"]["clips"], metrics["super_resolution"]["clips"]) == (2, 3)
+    assert told[0] == (0, 8)
+    assert told[-1] == (8, 8)
 
 
 def test_landmarks_explain_a_moving_face(evaluated):
@@ -132,59 +86,98 @@ def test_copy_of_the_source_against_a_plain_computation(data, evaluated):
             frames.append(frame.reshape(64, 2, 64, 2, 3).mean(axis=(1, 3)))
         clips.append(np.mean([10 * np.log10(1 / np.mean((frame - frames[0]) ** 2)) for frame in frames[1:]]))
     found = evaluated[0]["reconstruction"]["copy_source"]["psnr"]
-    assert found == pytest.approx(np.mean(clips), abs=1e-3)
+    assert found == pytest.approx(np.mean(clips), abs=1e-3)  # of clips, not of frames
 
 
-def test_tables(evaluated):
+def test_what_the_figures_are_of(evaluated):
+    _, out, _ = evaluated
+    clips = read_rows(out / record.CLIPS, TEST_SET)
+    assert [(row["crop_id"], row["frames"]) for row in clips] == [(ADA_ONE, 3), (ADA_TWO, 7), (BEA, 4)]
+    assert len({row["sha256"] for row in clips}) == 3
+    pairs = read_rows(out / record.PAIRS, PAIRS)
+    assert all(row["source_crop_id"][:3] != row["driving_crop_id"][:3] for row in pairs)
+    assert json.loads((out / record.PROTOCOL).read_text())["size"] == 64
+    told = json.loads((out / record.MEASURED_WITH).read_text())
+    assert set(told["networks"]) >= {"landmarks", "identity"}
+    assert set(told["left_out"]) >= {"lpips"}
+
+
+def test_tables_agree(evaluated):
     metrics, out, _ = evaluated
-    test_set = read_rows(out / "clips.parquet", TEST_SET)
-    assert [(row["crop_id"], row["frames"]) for row in test_set] == [
-        ("ada--one--0000000", 3),
-        ("ada--two--0000000", 7),
-        ("bea--one--0000000", 4),
-    ]
-    assert len({row["sha256"] for row in test_set}) == 3
-    assert pq.read_schema(out / "clips.parquet").metadata[b"size"] == b"64"
-    scores = read_rows(out / "scores.parquet", SCORES)
-    assert len(scores) == 3 * len(METHODS)
-    ours = [row["psnr"] for row in scores if row["method"] == "reconstruction"]
+    scores = read_rows(out / record.SCORES, SCORES)
+    frames = read_rows(out / record.FRAMES, FRAME_SCORES)
+    methods = {task: {row["method"] for row in scores if row["task"] == task} for task in Task}
+    assert methods[Task.RECONSTRUCTION] == methods[Task.REENACTMENT] == set(Method)
+    assert methods[Task.SUPER_RESOLUTION] == {"super_resolved", "bicubic"}
+    for row in scores:
+        own = [f for f in frames if all(f[key] == row[key] for key in ("task", "method", "item_id"))]
+        assert [frame["frame"] for frame in own] == list(range(1, 1 + row["frames"]))
+        for name in METRIC_NAMES:
+            values = [frame[name] for frame in own if frame[name] is not None]
+            assert row[name] == (pytest.approx(np.mean(values)) if values else None)
+    ours = [row["psnr"] for row in scores if (row["task"], row["method"]) == ("reconstruction", "prediction")]
     assert np.mean(ours) == pytest.approx(metrics["reconstruction"]["psnr"])
-    with (out / "psnr.csv").open(newline="") as file:
-        drawn = list(csv.DictReader(file))
-    assert [float(row["prediction"]) for row in drawn] == pytest.approx(ours, abs=1e-4)
+    # Identity costs most, and is told of every fifth frame.
+    told = [row["frame"] for row in frames if row["item_id"] == ADA_TWO and row["csim"] is not None]
+    assert set(told) <= {1, 6}
+    assert told
 
 
-def test_picture_grid(evaluated):
-    sheet = cv2.imread(str(evaluated[1] / "pictures.png"))
-    assert sheet.shape == (30 + 2 * 134, 6 + 6 * 134, 3)
-    assert (sheet[:4] == 255).all()
-    assert (sheet[:30] < 100).any()  # the titles
-    # The last column's pictures are not the source's.
-    assert np.abs(sheet[30:158, 6:134].astype(int) - sheet[30:158, 140:268]).mean() > 5
-
-
-def test_pictures_show_different_people_first():
-    clips = [
-        Scored({"person_id": person, "crop_id": f"{person}{n}"}, {}, 1)
-        for person, n in (("a", 0), ("a", 1), ("a", 2), ("b", 0), ("c", 0), ("c", 1))
+def test_the_frames_to_check_a_copy_by(evaluated):
+    _, out, _ = evaluated
+    with safe_open(out / record.CHECK, "numpy") as file:
+        item, tensors = file.metadata()["item_id"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert item == ADA_ONE
+    assert tensors["frames"].tolist() == [1, 2, 3]
+    found = frame_metrics(to_float(tensors["predicted"]), to_float(tensors["driving"]))["psnr"]
+    wanted = [
+        row["psnr"]
+        for row in read_rows(out / record.FRAMES, FRAME_SCORES)
+        if (row["task"], row["method"], row["item_id"]) == ("reconstruction", "super_resolved", item)
     ]
-    assert [clip.row["crop_id"] for clip in choose(clips, 5)] == ["a0", "b0", "c0", "a1", "c1"]
+    assert found.tolist() == pytest.approx(wanted, abs=0.02)  # but for rounding to whole levels
+
+
+def test_what_is_shown(evaluated):
+    _, out, _ = evaluated
+    sheet = cv2.imread(str(out / record.PICTURES))
+    assert sheet.shape[1] == 6 + 8 * (256 + 6)
+    assert (sheet[:30] < 100).any()  # the titles
+    index = json.loads((out / record.VIDEOS / "index.json").read_text())
+    assert [(entry["task"], entry["rank"]) for entry in index] == [
+        ("reconstruction", "best"),
+        ("reconstruction", "median"),
+        ("reconstruction", "worst"),
+        ("reenactment", "best"),
+        ("reenactment", "worst"),
+        ("super_resolution", "best"),
+        ("super_resolution", "median"),
+        ("super_resolution", "worst"),
+    ]
+    values = [entry["value"] for entry in index[:3]]
+    assert values == sorted(values, reverse=True)
+    for entry in index:
+        assert probe(out / record.VIDEOS / entry["file"]).frames in (3, 4, 7)
+    traps = json.loads((out / record.TRAPS).read_text())
+    assert traps["item_id"] == ADA_ONE
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_twice_is_the_same_bytes(data, evaluated):
-    again = evaluate(
-        CONFIG, data / "crops.parquet", data / "landmarks", data / "models", data / "again", ignore
-    )
+    again = run(data, data / "again")
     assert again == evaluated[0]
-    for name in ("clips.parquet", "scores.parquet", "psnr.csv", "pictures.png"):
-        assert (data / "again" / name).read_bytes() == (evaluated[1] / name).read_bytes()
+    assert contents(data / "again") == contents(evaluated[1])
 
 
 def test_another_model_has_the_same_test_set(data, evaluated):
     save_models(data / "other", seed=1)
-    evaluate(CONFIG, data / "crops.parquet", data / "landmarks", data / "other", data / "second", ignore)
-    assert (data / "second" / "clips.parquet").read_bytes() == (evaluated[1] / "clips.parquet").read_bytes()
-    assert (data / "second" / "scores.parquet").read_bytes() != (evaluated[1] / "scores.parquet").read_bytes()
+    run(data, data / "second", data / "other")
+    assert record.test_set_id(data / "second") == record.test_set_id(evaluated[1])
+    scores = [pq.read_table(folder / record.SCORES) for folder in (data / "second", evaluated[1])]
+    assert not scores[0].equals(scores[1])
 
 
 def test_no_test_clip(data, tmp_path):
@@ -198,14 +191,21 @@ def test_no_test_clip(data, tmp_path):
 
 
 def test_crops_of_another_size(data, tmp_path):
-    from faceanim.config import SuperResolutionModelConfig
-    from faceanim.models.build import build_super_resolution
-    from faceanim.models.storage import save_super_resolution
-
     shutil.copytree(data / "models" / "animation", tmp_path / "models" / "animation")
     config = SuperResolutionModelConfig(factor=4, channels=4, generated_strength=0.5)
     save_super_resolution(build_super_resolution(config), config, tmp_path / "models" / "super_resolution")
     with pytest.raises(FaceanimError, match="128 pixels wide and the model makes 256"):
-        evaluate(
-            CONFIG, data / "crops.parquet", data / "landmarks", tmp_path / "models", tmp_path / "out", ignore
-        )
+        run(data, tmp_path / "out", tmp_path / "models")
+
+
+def test_a_model_that_restores_is_given_coded_frames(data, tmp_path):
+    shutil.copytree(data / "models" / "animation", tmp_path / "models" / "animation")
+    config = SuperResolutionModelConfig(factor=1, channels=4, generated_strength=0.5)
+    save_super_resolution(build_super_resolution(config), config, tmp_path / "models" / "super_resolution")
+    # Crops as large as the frames it makes.
+    small = tmp_path / "small"
+    write_clips(small, side=64)
+    metrics = evaluate(
+        CONFIG, small / "crops.parquet", small / "landmarks", tmp_path / "models", tmp_path / "out", ignore
+    )
+    assert 20 < metrics["super_resolution"]["psnr"] < 60

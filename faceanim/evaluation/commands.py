@@ -1,0 +1,85 @@
+"""The commands `faceanim evaluate` and `faceanim test-set`: other methods, scored by our own code."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from faceanim.config import load_params
+from faceanim.progress import progress
+
+if TYPE_CHECKING:
+    from faceanim.evaluation.figures import Figure
+
+Crops = Annotated[Path, typer.Option(help="The table of crops; its test split is what is scored.")]
+CROPS = Path("data/crops.parquet")
+ParamsFile = Annotated[Path, typer.Option(help="The parameters that say at which size, and how many pairs.")]
+PARAMS = Path("params.yaml")
+
+
+def evaluate(
+    predictions: Annotated[
+        Path, typer.Option(help="A folder with a video for each item of the test set, `<item>.<suffix>`.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("out/evaluation"),
+    crops: Crops = CROPS,
+    landmarks: Annotated[Path, typer.Option(help="The folder of their landmarks.")] = Path("data/landmarks"),
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Score any other method by its videos, with the code and the baselines that our models are scored with.
+
+    `faceanim test-set` writes what to animate. A video has a square frame for each driving frame, or one more
+    for the first; its name is the item's. Take a lossless codec: what another loses counts against it.
+    """
+    from faceanim.evaluation import record
+    from faceanim.evaluation.evaluate import evaluate_videos
+    from faceanim.evaluation.figures import figures
+    from faceanim.schemas import SCORES
+    from faceanim.tables import read_rows, write_json
+
+    loaded = load_params(params)
+    size = loaded.train_animation.model.size
+    with progress("evaluate") as on_progress:
+        metrics = evaluate_videos(loaded.evaluate, crops, landmarks, predictions, size, out, on_progress)
+    write_json(metrics, out / "metrics.json")
+    print_figures(figures(read_rows(out / record.SCORES, SCORES)))
+    print(out)
+
+
+def print_figures(found: Sequence["Figure"]) -> None:
+    """Print figures with their intervals, a table for each task and a column for each method."""
+    from faceanim.evaluation.catalog import METRICS
+
+    for task in dict.fromkeys(figure.task for figure in found):
+        cells = {(f.metric, f.method): f.interval for f in found if f.task == task}
+        methods = list(dict.fromkeys(method for _, method in cells))
+        table = Table(title=task.replace("_", " "), title_justify="left")
+        for title in ("", *(method.replace("_", " ") for method in methods)):
+            table.add_column(title)
+        for metric in METRICS:
+            row = [cells.get((metric.name, method)) for method in methods]
+            if any(row):
+                shown = [
+                    f"{i.mean:.{metric.digits}f} [{i.low:.{metric.digits}f}, {i.high:.{metric.digits}f}]"
+                    if i
+                    else ""
+                    for i in row
+                ]
+                table.add_row(f"{metric.label} {metric.unit}".strip(), *shown)
+        Console(width=120, soft_wrap=True).print(table)
+
+
+def export(
+    out: Annotated[Path, typer.Argument(help="The folder to write to.")],
+    crops: Crops = CROPS,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Write the test set for another method: a source picture and a lossless driving video for each item."""
+    from faceanim.evaluation.export import export_test_set
+
+    with progress("test set") as on_progress:
+        count = export_test_set(crops, load_params(params).evaluate.pairs, out, on_progress)
+    print(f"{count} sources and driving videos are in {out}; name each prediction as its driving video")
