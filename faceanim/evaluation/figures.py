@@ -13,6 +13,8 @@ from faceanim.tables import Row, atomic_path
 
 COLUMNS = ("task", "method", "metric", "mean", "low", "high", "people", "clips")
 """Of figures.csv."""
+CLIP_COLUMNS = ("task", "method", "metric", "item_id", "person_id", "value")
+"""Of clips.csv."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,29 @@ def difference(ours: Sequence[Row], theirs: Sequence[Row], metric: Metric) -> In
 
 def write_figures_csv(found: Sequence[Figure], path: Path) -> None:
     """Write figures, one a line, under `COLUMNS`; for DVC's plots, and for whoever has no Parquet."""
+    lines = []
+    for figure in found:
+        told = figure.interval
+        ends = (f"{value:.6g}" for value in (told.mean, told.low, told.high))
+        lines.append((figure.task, figure.method, figure.metric, *ends, told.people, told.clips))
+    _write_csv(COLUMNS, lines, path)
+
+
+def write_clips_csv(scores: Sequence[Row], path: Path) -> None:
+    """Write what the rows of SCORES hold, one value a line, under `CLIP_COLUMNS`; for DVC's plots."""
+    lines = [
+        (task, method, metric.name, row["item_id"], row["person_id"], f"{row[metric.name]:.6g}")
+        for task in Task
+        for metric in METRICS
+        for method in Method
+        for row in select(scores, task, method)
+        if row[metric.name] is not None
+    ]
+    _write_csv(CLIP_COLUMNS, lines, path)
+
+
+def _write_csv(columns: Sequence[str], lines: Iterable[Sequence[object]], path: Path) -> None:
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for figure in found:
-            told = figure.interval
-            ends = (f"{value:.6g}" for value in (told.mean, told.low, told.high))
-            writer.writerow((figure.task, figure.method, figure.metric, *ends, told.people, told.clips))
+        writer.writerow(columns)
+        writer.writerows(lines)

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -120,15 +122,25 @@ def write_videos(folder: Path, scores: Sequence[Row], tasks: Sequence[Task]) -> 
         ordered = sorted(own, key=lambda row: -row[metric])
         for rank, row in (("best", ordered[0]), ("median", ordered[len(own) // 2]), ("worst", ordered[-1])):
             file = f"{task}_{rank}.webm"
-            titles = ("source", "driving", "prediction", "super-resolved", "error")
-            write_side_by_side(folder / file, titles, video_rows(), Fraction(25), 96)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_bytes(video(rank))
             entry = {"task": task, "rank": rank, "item_id": row["item_id"], "metric": metric}
             index.append(entry | {"value": row[metric], "file": file})
     write_json(folder / "index.json", index)
 
 
-def video_rows():
-    for number in range(FRAMES):
+@cache
+def video(rank: str) -> bytes:
+    """A clip side by side; the same for every task, since each takes a moment to encode."""
+    titles = ("source", "driving", "prediction", "super-resolved", "error")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "video.webm"
+        write_side_by_side(path, titles, video_rows(len(rank)), Fraction(25), 96)
+        return path.read_bytes()
+
+
+def video_rows(start: int):
+    for number in range(start, start + FRAMES):
         driving = face(number)
         made = blurred(driving)
         yield face(0), driving, made, made, error_picture(made, driving)

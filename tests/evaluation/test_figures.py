@@ -1,9 +1,20 @@
 import csv
+import json
+import re
+from pathlib import Path
 
 import pytest
 
 from faceanim.evaluation.catalog import METRIC_NAMES, METRICS
-from faceanim.evaluation.figures import COLUMNS, difference, figures, select, write_figures_csv
+from faceanim.evaluation.figures import (
+    CLIP_COLUMNS,
+    COLUMNS,
+    difference,
+    figures,
+    select,
+    write_clips_csv,
+    write_figures_csv,
+)
 
 PSNR = next(metric for metric in METRICS if metric.name == "psnr")
 FLICKER = next(metric for metric in METRICS if metric.name == "flicker")
@@ -72,3 +83,29 @@ def test_csv(tmp_path):
     assert line["metric"] == "psnr"
     assert float(line["mean"]) == pytest.approx(22.0617)
     assert (line["low"], line["high"], line["people"], line["clips"]) == ("20.1235", "24", "2", "2")
+
+
+def test_csv_of_clips(tmp_path):
+    scores = [
+        row("a", "ada", ssim=0.5, psnr=20.123456789),
+        row("a", "ada", "copy_source"),
+        row("b", "bea", psnr=1.0),
+    ]
+    write_clips_csv(scores, tmp_path / "clips.csv")
+    with (tmp_path / "clips.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [
+            list(CLIP_COLUMNS),
+            ["reconstruction", "prediction", "psnr", "a", "ada", "20.1235"],
+            ["reconstruction", "prediction", "psnr", "b", "bea", "1"],
+            ["reconstruction", "prediction", "ssim", "a", "ada", "0.5"],
+        ]
+
+
+@pytest.mark.parametrize(("template", "columns"), [("intervals", COLUMNS), ("clips", CLIP_COLUMNS)])
+def test_dvc_plots_use_columns_that_there_are(template, columns):
+    text = (Path(__file__).parents[2] / ".dvc" / "plots" / f"{template}.json").read_text()
+    json.loads(text)
+    asked = set(re.findall(r'"field": "(\w+)"', text)) | set(re.findall(r"datum\.(\w+)", text))
+    own = set(re.findall(r'"as": "(\w+)"', text)) | {"rev"}
+    assert asked - own <= set(columns)
+    assert "<DVC_METRIC_DATA>" in text
