@@ -34,8 +34,16 @@ MOST_METRICS = 1000
 
 
 def tracking_uri(config: RunConfig) -> str:
-    """MLflow's address: the environment's, or the one in params.yaml."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or config.tracking_uri
+    """MLflow's address: the environment's, or the one in params.yaml.
+
+    A database's relative path begins in the project's folder. A queued experiment runs in a copy of that,
+    thrown away with all that lies in it; DVC_ROOT names its stages the project itself.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or config.tracking_uri
+    database, root = sqlite_path(uri), os.environ.get("DVC_ROOT")
+    if root is None or database is None or database.is_absolute():
+        return uri
+    return f"sqlite:///{Path(root) / database}"
 
 
 def connect(uri: str) -> MlflowClient:

@@ -14,6 +14,15 @@ def shared() -> Path:
     return SHARED.resolve()
 
 
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory):
+    """A copy of the project after `dvc repro`, and what that printed. Copy it to change it."""
+    from tests.project import copy_project
+
+    project = copy_project(tmp_path_factory.mktemp("reproduced"))
+    return project, project.dvc("repro")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """The tests' networks are so small that they run slower on several threads."""

@@ -1,113 +1,24 @@
 """The whole pipeline at its smallest, with `dvc repro`, on a copy of the project."""
 
-import json
-import os
-import re
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from faceanim.data.video import probe
-from faceanim.sample import make_sample, videos
-
-PROJECT = Path(__file__).parents[1]
-ENGINE = {
-    "precision": "fp32",
-    "compile": False,
-    "accumulate": 1,
-    "clip_norm": 0.0,
-    "ema_decay": 0.0,
-    "log_every": 2,
-    "pictures_every": 2,
-    "keep_checkpoints": 2,
-}
-CHANGES = {
-    "index": {"path": "videos", "test_people": ["p02"]},
-    "train_animation": {"steps": 6, "batch_size": 2, "engine": ENGINE | {"checkpoint_every": 3}},
-    "train_sr": {"steps": 4, "batch_size": 2, "engine": ENGINE | {"checkpoint_every": 2}},
-    "evaluate": {"pictures": 1},
-}
-GOOD = [video.key for video in videos() if video.kind == "good"]
-(DAMAGED,) = [video.key for video in videos() if video.kind == "damaged"]
+from faceanim.sample import make_sample
+from tests.project import STAGES, pick, ran
 
 pytestmark = pytest.mark.pipeline
 
 
-class Project:
-    """A copy of the project in a folder of its own, under git."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        hidden = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL")
-        self.environment = {key: value for key, value in os.environ.items() if key not in hidden} | {
-            "PATH": path
-        }
-
-    def run(
-        self, *command: str, cwd: Path | None = None, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            command,
-            cwd=cwd or self.folder,
-            env=self.environment | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-4000:]
-        return done
-
-    def dvc(self, *arguments: str) -> str:
-        return self.run(sys.executable, "-m", "dvc", *arguments).stdout
-
-    def read(self, path: str) -> dict:
-        return json.loads((self.folder / path).read_text())
-
-
-def ran(output: str) -> list[str]:
-    return re.findall(r"Running stage '([\w/.:]+)'", output)
-
-
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("project")
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in listed.stdout.splitlines():
-        if name.startswith(("tests/", "docs/")) or not (PROJECT / name).is_file():
-            continue
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(PROJECT / name, folder / name)
-    yaml = YAML()
-    params = yaml.load(folder / "params.yaml")
-    for section, values in CHANGES.items():
-        params[section].update(values)
-    yaml.dump(params, folder / "params.yaml")
-    make_sample(folder / "videos", names=[*pick("p01", 1), *pick("p02", 1), DAMAGED])
-    project = Project(folder)
-    (folder / ".gitignore").open("a").write("/videos/\n")
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "a copy"]):
-        project.run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", *command)
-    return project
+def project(reproduced, tmp_path_factory):
+    return reproduced[0].copy(tmp_path_factory.mktemp("pipeline") / "project")
 
 
-def pick(person: str, count: int) -> list[str]:
-    return [key for key in GOOD if key.startswith(f"{person}/")][:count]
-
-
-def test_from_videos_to_an_animated_portrait(project, tmp_path):
-    output = project.dvc("repro")
-    assert ran(output) == [
-        "index", "download", "crop", "landmarks", "train_animation", "train_sr", "evaluate", "register",
-    ]  # fmt: skip
+def test_from_videos_to_an_animated_portrait(reproduced, tmp_path):
+    project, output = reproduced
+    assert ran(output) == STAGES
 
     downloaded = project.read("reports/download.json")
     assert downloaded["videos"]["truncated"] == 1
@@ -130,8 +41,8 @@ def test_from_videos_to_an_animated_portrait(project, tmp_path):
     )  # fmt: skip
     address = f"sqlite:///{project.folder}/mlruns/mlflow.db"
     out = tmp_path / "out.mp4"
-    project.run(
-        sys.executable, "-m", "faceanim", "animate", str(portrait), str(driving), str(out),
+    project.faceanim(
+        "animate", str(portrait), str(driving), str(out),
         cwd=tmp_path, MLFLOW_TRACKING_URI=address, MLFLOW_ALLOW_PICKLE_DESERIALIZATION="false",
     )  # fmt: skip
     made, given = probe(out), probe(driving)

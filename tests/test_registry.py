@@ -127,6 +127,19 @@ def test_the_environment_names_the_address(monkeypatch):
     assert tracking_uri(RUN) == "http://127.0.0.1:1"
 
 
+def test_a_queued_experiment_has_the_projects_registry(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run = RUN.model_copy(update={"tracking_uri": "sqlite:///mlruns/mlflow.db"})
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    assert tracking_uri(run) == "sqlite:///mlruns/mlflow.db"
+    # As DVC sets it, in the copy that a queued experiment runs in too.
+    monkeypatch.setenv("DVC_ROOT", "/project")
+    assert tracking_uri(run) == "sqlite:////project/mlruns/mlflow.db"
+    for elsewhere in ("sqlite:////other/mlflow.db", "postgresql://me@127.0.0.1/mlflow", "http://127.0.0.1:1"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", elsewhere)
+        assert tracking_uri(run) == elsewhere
+
+
 def test_no_such_model(uri):
     with pytest.raises(FaceanimError, match="no model at"):
         fetch_model("models:/faceanim@champion", uri)

@@ -1,0 +1,103 @@
+"""Real servers on loopback, each for the duration of a `with`."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+DATABASE_PASSWORD = "only-for-this-test"
+
+
+def free_port() -> int:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        return closed.getsockname()[1]
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A PostgreSQL of our own; yields the address of its database."""
+    # Not pytest's folder: PostgreSQL refuses root, and no other user may enter that one.
+    with tempfile.TemporaryDirectory(prefix="faceanim-postgres-") as name:
+        folder, user = Path(name), {}
+        data, log, password = folder / "data", folder / "log", folder / "password"
+        password.write_text(DATABASE_PASSWORD)
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            for path in (folder, password):
+                os.chown(path, nobody.pw_uid, nobody.pw_gid)
+
+        def call(*command: str) -> None:
+            # To files, not to pipes: the server inherits them, and a pipe would not end before it does.
+            with (folder / "out").open("w+") as out:
+                done = subprocess.run(
+                    command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, check=False, **user
+                )
+                out.seek(0)
+                assert done.returncode == 0, out.read() + (log.read_text() if log.exists() else "")
+
+        call(
+            "initdb", "--pgdata", str(data), "--username", "faceanim", "--encoding", "UTF8", "--no-sync",
+            "--auth", "scram-sha-256", "--pwfile", str(password),
+        )  # fmt: skip
+        port = free_port()
+        options = (
+            f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='{folder}' -c fsync=off"
+        )
+        call("pg_ctl", "start", "--wait", "--pgdata", str(data), "--log", str(log), "--options", options)
+        try:
+            yield f"postgresql://faceanim:{DATABASE_PASSWORD}@127.0.0.1:{port}/postgres"
+        finally:
+            call("pg_ctl", "stop", "--wait", "--pgdata", str(data), "--mode", "fast")
+
+
+@contextmanager
+def mlflow_server(folder: Path, store: str) -> Iterator[str]:
+    """MLflow's tracking server, with its files in `folder`; yields its address."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    # Its background jobs are processes of their own, and seconds; nothing here uses them.
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [
+                sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+                "--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts"),
+                "--workers", "1",
+            ],
+            cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            wait_for(f"{address}/health", server, folder / "log")
+            yield address
+        finally:
+            # With its workers, which are in its session and may outlive it.
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
+
+
+def wait_for(address: str, server: subprocess.Popen, log: Path, seconds: float = 120) -> None:
+    """Return when the address answers; fail with the log when the server ends or takes too long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:  # not yet
+            time.sleep(0.2)
+    raise AssertionError(f"{address} does not answer: {log.read_text()[-4000:]}")
+
+
+def has_postgres() -> bool:
+    return bool(shutil.which("initdb") and shutil.which("pg_ctl"))
