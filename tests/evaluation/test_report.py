@@ -8,7 +8,7 @@ from faceanim.errors import FaceanimError
 from faceanim.evaluation import record
 from faceanim.evaluation.catalog import METRICS, Method, Task
 from faceanim.evaluation.intervals import Interval
-from faceanim.evaluation.report import Champion, write_report
+from faceanim.evaluation.report import Rival, write_report
 from faceanim.evaluation.report.looks import COLOURS, NAMES, number, signed
 from faceanim.evaluation.report.paper_table import TABLE_1
 from faceanim.evaluation.report.read import read_curves
@@ -33,7 +33,7 @@ def curves(evaluation):
 
 @pytest.fixture(scope="module")
 def champion():
-    return Champion("3", clip_rows(frame_rows(tuple(Task), gain=-0.5)))
+    return Rival("champion 3", clip_rows(frame_rows(tuple(Task), gain=-0.5)))
 
 
 @pytest.fixture(scope="module")
@@ -153,12 +153,12 @@ def test_missing_scores(evaluation, tmp_path):
 
 def test_groups_hold_what_can_be_compared(evaluation, champion):
     animated, enlarged = groups(Task.RECONSTRUCTION, read_rows(evaluation / record.SCORES, SCORES), champion)
-    assert animated.methods == ["prediction", "warped", "copy_source", "landmark_warp", "champion"]
-    assert enlarged.methods == ["super_resolved", "bicubic", "champion"]
+    assert animated.methods == ["prediction", "warped", "copy_source", "landmark_warp", "rival"]
+    assert enlarged.methods == ["super_resolved", "bicubic", "rival"]
     assert (animated.people, animated.clips, animated.frames) == (3, 5, 60)
     assert [line.metric.name for line in animated.lines] == ["psnr", "ssim", "l1", "akd", "csim", "flicker"]
     # The champion is half a decibel worse in every frame, so that there is no doubt.
-    gap = animated.gaps[0].cells[animated.against.index("champion")]
+    gap = animated.gaps[0].cells[animated.against.index("rival")]
     assert (gap.value, gap.ends, gap.mark) == ("+0.50", "+0.50 to +0.50", "better")
     assert len(animated.panels) == len(animated.lines)
 

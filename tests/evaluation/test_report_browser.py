@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from faceanim.evaluation.catalog import Task
-from faceanim.evaluation.report import Champion, write_report
+from faceanim.evaluation.report import Rival, write_report
 from tests.evaluation.folders import clip_rows, frame_rows, write_curve, write_evaluation
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -41,7 +41,7 @@ DRAWN = """svgs => svgs.map(svg => ({
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     evaluation = write_evaluation(folder / "evaluation")
-    champion = Champion("3", clip_rows(frame_rows(tuple(Task), gain=-0.5)))
+    champion = Rival("champion 3", clip_rows(frame_rows(tuple(Task), gain=-0.5)))
     curves = {"animation": write_curve(folder / "animation.csv")}
     write_report(evaluation, folder / "report.html", curves, champion, "Version 4 is the new champion")
     return folder / "report.html"

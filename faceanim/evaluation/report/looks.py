@@ -2,8 +2,8 @@
 
 from faceanim.evaluation.catalog import Method, Metric, Task
 
-CHAMPION = "champion"
-"""Drawn as a method of its own."""
+RIVAL = "rival"
+"""Another evaluation, drawn as a method of its own."""
 
 NAMES = {
     Method.PREDICTION: "prediction",
@@ -12,7 +12,7 @@ NAMES = {
     Method.LANDMARK_WARP: "landmark warp",
     Method.SUPER_RESOLVED: "super-resolved",
     Method.BICUBIC: "bicubic",
-    CHAMPION: "champion",
+    RIVAL: "the other",
 }
 COLOURS = {
     Method.PREDICTION: ("#0072b2", "#4aa8e0"),
@@ -21,7 +21,7 @@ COLOURS = {
     Method.LANDMARK_WARP: ("#d98a00", "#f0b040"),
     Method.SUPER_RESOLVED: ("#d55e00", "#f08a4b"),
     Method.BICUBIC: ("#009e73", "#3cc79e"),
-    CHAMPION: ("#b3589a", "#dd9cca"),
+    RIVAL: ("#b3589a", "#dd9cca"),
 }
 """On light and on dark, after Okabe and Ito's palette, which colour-blind readers tell apart."""
 

@@ -14,7 +14,7 @@ from faceanim.evaluation.catalog import METRICS, Method, Metric, Task
 from faceanim.evaluation.report import looks, paper_table
 from faceanim.evaluation.report.plots import curve_plot, frame_plot, trap_plot
 from faceanim.evaluation.report.read import Curve, Evaluation, read_curves, read_evaluation
-from faceanim.evaluation.report.views import FEW_PEOPLE, GROUPS, Champion, groups, tiles
+from faceanim.evaluation.report.views import FEW_PEOPLE, GROUPS, Rival, groups, tiles
 from faceanim.tables import Row, atomic_path
 
 HERE = Path(__file__).parent
@@ -45,7 +45,7 @@ class Clip:
 
 
 def write_report(
-    evaluation: Path, out: Path, curves: Mapping[str, Path], champion: Champion | None, verdict: str | None
+    evaluation: Path, out: Path, curves: Mapping[str, Path], rival: Rival | None, verdict: str | None
 ) -> None:
     """Write an evaluation as one HTML page; the same evaluation gives the same bytes.
 
@@ -53,7 +53,7 @@ def write_report(
         evaluation: the folder, see faceanim.evaluation.record.
         out: the page, written whole or not at all.
         curves: training histories (CSV) by what was trained.
-        champion: whom the figures stand beside; None: there is none, or it was scored on another test set.
+        rival: whom the figures stand beside; None: nobody, or who was scored on another test set.
         verdict: what was decided, and why; None: nothing was.
 
     Raises:
@@ -71,9 +71,9 @@ def write_report(
     page = environment.get_template("page.html.j2").render(
         **words(),
         verdict=verdict,
-        champion=champion,
-        tiles=tiles(found.scores, champion),
-        tasks=[(task, groups(task, found.scores, champion), clips(task, found)) for task in Task],
+        rival=rival,
+        tiles=tiles(found.scores, rival),
+        tasks=[(task, groups(task, found.scores, rival), clips(task, found)) for task in Task],
         evaluation=found,
         pictures=found.pictures and data_uri(found.pictures, "image/png"),
         curves={

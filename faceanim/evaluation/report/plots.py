@@ -45,7 +45,7 @@ class Strip:
     """A method's band in a strip plot.
 
     Attributes:
-        method: a `Method` or the champion.
+        method: a `Method` or the rival.
         people: each one's clips' values.
         mean: over all clips.
     """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from faceanim.evaluation.catalog import METRICS, Method, Metric, Task
 from faceanim.evaluation.figures import Figure, difference, figures, select
 from faceanim.evaluation.intervals import Interval, interval
-from faceanim.evaluation.report.looks import CHAMPION, NAMES, SPOKEN, number, signed
+from faceanim.evaluation.report.looks import NAMES, RIVAL, SPOKEN, number, signed
 from faceanim.evaluation.report.plots import Strip, strip_plot
 from faceanim.tables import Row
 
@@ -20,15 +20,15 @@ GROUPS = (
 
 
 @dataclass(frozen=True)
-class Champion:
-    """The best version so far.
+class Rival:
+    """What the figures stand beside, such as the champion.
 
     Attributes:
-        version: its number in the registry.
+        name: what readers call it.
         scores: its rows of SCORES, on the same test set.
     """
 
-    version: str
+    name: str
     scores: list[Row]
 
 
@@ -63,7 +63,7 @@ class Group:
 
     Attributes:
         size: `animated` or `enlarged`.
-        methods: those that have figures, the champion among them.
+        methods: those that have figures, the rival among them.
         lines: the figures.
         against: methods that the first one is compared with.
         gaps: its differences from them, clip by clip.
@@ -92,11 +92,11 @@ class Tile:
     mark: str = ""
 
 
-def groups(task: Task, scores: Sequence[Row], champion: Champion | None) -> list[Group]:
+def groups(task: Task, scores: Sequence[Row], rival: Rival | None) -> list[Group]:
     """What there is to see of a task."""
     found = figures(scores)
     return [
-        group(task, size, members, rows, champion)
+        group(task, size, members, rows, rival)
         for size, methods in GROUPS
         if (members := [method for method in methods if any(_is(f, task, method) for f in found)])
         and (rows := {method: select(scores, task, method) for method in members})
@@ -112,13 +112,13 @@ def group(
     size: str,
     methods: Sequence[Method],
     rows: dict[Method, list[Row]],
-    champion: Champion | None,
+    rival: Rival | None,
 ) -> Group:
     """See `Group`; `rows` are the methods' scores."""
     main = methods[0]
     shown: dict[str, list[Row]] = {str(method): rows[method] for method in methods}
-    if champion is not None and (theirs := select(champion.scores, task, main)):
-        shown[CHAMPION] = theirs
+    if rival is not None and (theirs := select(rival.scores, task, main)):
+        shown[RIVAL] = theirs
     means = {name: mean_by_metric(clips) for name, clips in shown.items()}
     told = [metric for metric in METRICS if any(means[name][metric.name] for name in shown)]
     return Group(
@@ -208,7 +208,7 @@ def panel(task: Task, size: str, metric: Metric, shown: dict[str, list[Row]]) ->
     return strip_plot(f"{task} {size} {metric.name}", told, strips)
 
 
-def tiles(scores: Sequence[Row], champion: Champion | None) -> list[Tile]:
+def tiles(scores: Sequence[Row], rival: Rival | None) -> list[Tile]:
     """The headline: the reconstruction's PSNR, and how far it is above what it has to beat."""
     psnr = METRICS[0]
     ours = select(scores, Task.RECONSTRUCTION, Method.PREDICTION)
@@ -219,9 +219,9 @@ def tiles(scores: Sequence[Row], champion: Champion | None) -> list[Tile]:
         (NAMES[name], select(scores, Task.RECONSTRUCTION, name))
         for name in (Method.COPY_SOURCE, Method.LANDMARK_WARP)
     ]
-    if champion is not None:
-        theirs = select(champion.scores, Task.RECONSTRUCTION, Method.PREDICTION)
-        others.insert(0, (f"champion {champion.version}", theirs))
+    if rival is not None:
+        theirs = select(rival.scores, Task.RECONSTRUCTION, Method.PREDICTION)
+        others.insert(0, (rival.name, theirs))
     found = [Tile("PSNR of the reconstruction", f"{number(mean.mean, psnr)} dB", between(mean, psnr))]
     for title, rows in others:
         gap = gap_cell(psnr, difference(ours, rows, psnr))
