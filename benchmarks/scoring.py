@@ -12,10 +12,11 @@ from torch import Tensor
 
 from benchmarks.methods import Method
 from faceanim.evaluation.baselines import copy_source, landmark_warp
-from faceanim.evaluation.evaluate import driving_frames, read_frames, read_points
+from faceanim.evaluation.faces import SIDE
 from faceanim.evaluation.keypoints import PosedFrames, landmark_error
-from faceanim.evaluation.metrics import METRICS, frame_metrics, psnr
+from faceanim.evaluation.metrics import PIXEL_METRICS, frame_metrics, psnr
 from faceanim.evaluation.pictures import enlarge
+from faceanim.evaluation.test_set import driving_frames, read_frames, read_points
 from faceanim.faces.detectors import DlibDetector, Points
 from faceanim.faces.schemes import EYES
 from faceanim.inference import resize, to_float, to_uint8
@@ -24,14 +25,12 @@ from faceanim.tables import Row, read_rows
 
 BATCH = 16
 """Frames animated at a time."""
-AKD_SIDE = 256
-"""Pixels of the frames in which AKD is told; those scored are enlarged to it, driving frames too."""
 
 Figures = dict[str, float]
-"""A clip's, or a set's: METRICS; `akd` in pixels; how many driving `frames`; in how many of them dlib found a
-face (`faces`), and in how many of these it found none in the prediction (`missed`)."""
+"""A clip's, or a set's: PIXEL_METRICS; `akd` in pixels; how many driving `frames`; in how many of them dlib
+found a face (`faces`), and in how many of these it found none in the prediction (`missed`)."""
 Faces = list[Points | None]
-"""The landmarks of frames in pixels at AKD_SIDE; None: no face found."""
+"""The landmarks of frames in pixels at SIDE; None: no face found."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def find_faces(frames: Tensor) -> Faces:
     detector = DlibDetector()
     found = []
     for frame in to_uint8(frames):
-        luma = cv2.cvtColor(enlarge(frame, AKD_SIDE), cv2.COLOR_RGB2GRAY)
+        luma = cv2.cvtColor(enlarge(frame, SIDE), cv2.COLOR_RGB2GRAY)
         face = detector.detect(luma, None)
         found.append(None if face is None else face.points)
     return found
@@ -108,7 +107,7 @@ def compare(found: Faces, wanted: Faces) -> Figures:
 
 def mean(scored: Sequence[Figures]) -> Figures:
     """The figures of a set: means over its clips, sums of what was counted."""
-    means = {name: float(np.mean([clip[name] for clip in scored])) for name in METRICS}
+    means = {name: float(np.mean([clip[name] for clip in scored])) for name in PIXEL_METRICS}
     sums = {name: sum(clip[name] for clip in scored) for name in ("frames", "faces", "missed")}
     told = [clip["akd"] for clip in scored if not math.isnan(clip["akd"])]
     return means | {"akd": float(np.mean(told)) if told else math.nan} | sums

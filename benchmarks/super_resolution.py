@@ -21,8 +21,8 @@ from benchmarks.common import finish, pin, shared
 from benchmarks.real_crops import make_crops
 from faceanim.config import DegradeConfig, TrainSuperResolutionConfig, load_params
 from faceanim.data.degrade import degrade
-from faceanim.evaluation.evaluate import held_out_clips, read_frames
-from faceanim.evaluation.metrics import Figures, MeanOfClips, frame_metrics
+from faceanim.evaluation.metrics import PIXEL_METRICS, frame_metrics
+from faceanim.evaluation.test_set import held_out_clips, read_frames
 from faceanim.inference import Animator, Frames, to_float
 from faceanim.models.storage import load_animation, load_super_resolution
 from faceanim.models.super_resolution import SuperResolution, enlarge
@@ -36,6 +36,8 @@ FRAMES = 32
 TRIAL = 20
 """Steps that tell how many fit into the time."""
 
+Figures = dict[str, float]
+"""One value for each of PIXEL_METRICS."""
 Given = Callable[[Frames], Tensor]
 """What an enlargement starts from: frames (N, H, W, 3) to (N, 3, H / factor, W / factor) in [0, 1]."""
 
@@ -148,15 +150,24 @@ def score(
     model: SuperResolution, clips: list[Frames], given: Given, generated: bool
 ) -> tuple[Figures, Figures, Figures]:
     """Means over the clips of ours and of bicubic enlargement, and the least gain of a clip."""
-    ours, bicubic, gains = MeanOfClips(), MeanOfClips(), []
+    ours, bicubic = [], []
     for clip in clips:
         # The first frame is the animation's source.
         small, wanted = given(clip)[1:], to_float(clip)[1:]
         made = model(small, torch.full((len(small),), generated))
-        clip_ours = ours.add(frame_metrics(made, wanted))
-        clip_bicubic = bicubic.add(frame_metrics(enlarge(small, model.factor).clamp(0, 1), wanted))
-        gains.append({name: clip_ours[name] - clip_bicubic[name] for name in clip_ours})
-    return ours.mean(), bicubic.mean(), {name: min(gain[name] for gain in gains) for name in gains[0]}
+        ours.append(clip_figures(made, wanted))
+        bicubic.append(clip_figures(enlarge(small, model.factor).clamp(0, 1), wanted))
+    gains = (np.array(ours) - bicubic).min(axis=0)
+    return tuple(
+        dict(zip(PIXEL_METRICS, values.tolist(), strict=True))
+        for values in (np.mean(ours, axis=0), np.mean(bicubic, axis=0), gains)
+    )
+
+
+def clip_figures(made: Tensor, wanted: Tensor) -> list[float]:
+    """A clip's means of PIXEL_METRICS over its frames."""
+    found = frame_metrics(made, wanted)
+    return [float(found[name].double().mean()) for name in PIXEL_METRICS]
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from faceanim.config import load_params
+from faceanim.errors import FaceanimError
 from faceanim.progress import progress
 
 if TYPE_CHECKING:
     from faceanim.evaluation.figures import Figure
+    from faceanim.evaluation.report import Rival
 
 Crops = Annotated[Path, typer.Option(help="The table of crops; its test split is what is scored.")]
 CROPS = Path("data/crops.parquet")
@@ -27,16 +29,21 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("out/evaluation"),
     crops: Crops = CROPS,
     landmarks: Annotated[Path, typer.Option(help="The folder of their landmarks.")] = Path("data/landmarks"),
+    beside: Annotated[
+        Path | None, typer.Option(help="Another evaluation to set it beside, such as reports/evaluation.")
+    ] = None,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Score any other method by its videos, with the code and the baselines that our models are scored with.
 
     `faceanim test-set` writes what to animate. A video has a square frame for each driving frame, or one more
-    for the first; its name is the item's. Take a lossless codec: what another loses counts against it.
+    for the first; its name is the item's. Take a lossless codec: what another loses counts against it. The
+    figures are printed; the page `report.html` in the folder has them all, and the videos.
     """
     from faceanim.evaluation import record
     from faceanim.evaluation.evaluate import evaluate_videos
     from faceanim.evaluation.figures import figures
+    from faceanim.evaluation.report import write_report
     from faceanim.schemas import SCORES
     from faceanim.tables import read_rows, write_json
 
@@ -45,8 +52,28 @@ def evaluate(
     with progress("evaluate") as on_progress:
         metrics = evaluate_videos(loaded.evaluate, crops, landmarks, predictions, size, out, on_progress)
     write_json(metrics, out / "metrics.json")
+    write_report(out, out / "report.html", {}, beside and other_evaluation(beside, out), None)
     print_figures(figures(read_rows(out / record.SCORES, SCORES)))
-    print(out)
+    print(out / "report.html")
+
+
+def other_evaluation(folder: Path, out: Path) -> "Rival":
+    """An evaluation to stand beside that in `out`.
+
+    Raises:
+        FaceanimError: there is none in the folder, or it is of another test set.
+    """
+    from faceanim.evaluation import record
+    from faceanim.evaluation.report import Rival
+    from faceanim.schemas import SCORES
+    from faceanim.tables import read_rows
+
+    rows = read_rows(folder / record.SCORES, SCORES)
+    if record.test_set_id(folder) != record.test_set_id(out):
+        raise FaceanimError(
+            f"{folder} is of another test set; evaluate both on the same crops and parameters"
+        )
+    return Rival(folder.name, rows)
 
 
 def print_figures(found: Sequence["Figure"]) -> None:

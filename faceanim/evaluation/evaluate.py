@@ -16,7 +16,7 @@ from faceanim.errors import FaceanimError
 from faceanim.evaluation import record
 from faceanim.evaluation.candidates import Candidate, ModelCandidate, VideoCandidate
 from faceanim.evaluation.catalog import METRIC_NAMES, Task
-from faceanim.evaluation.figures import figures, write_figures_csv
+from faceanim.evaluation.figures import figures, write_clips_csv, write_figures_csv
 from faceanim.evaluation.instruments import instruments
 from faceanim.evaluation.scoring import Columns, ItemScorer
 from faceanim.evaluation.shown import (
@@ -64,6 +64,7 @@ def evaluate(
     animator = Animator.load(models)
     candidate = ModelCandidate(animator)
     todo = items(held_out_clips(crops), config.pairs)
+    write_test_set(todo, candidate, out)
     scores = score_all(config, todo, candidate, landmarks, out, on_progress)
     reconstructions = [item for item in todo if item.task == Task.RECONSTRUCTION]
     write_check(animator, reconstructions[0], out / record.CHECK)
@@ -101,6 +102,7 @@ def evaluate_videos(
     side = read_frames(rows[0], slice(1)).shape[1]
     todo = [item for item in asked if item.task in tasks]
     candidate = VideoCandidate(videos, size, side)
+    write_test_set(asked, candidate, out)
     return nested(score_all(config, todo, candidate, landmarks, out, on_progress))
 
 
@@ -113,7 +115,6 @@ def score_all(
     on_progress: OnProgress,
 ) -> list[Row]:
     """Score a candidate and the baselines on all items, write it down, and return the rows of SCORES."""
-    write_test_set(todo, candidate, out)
     scores: list[Row] = []
     with instruments(config.fetch) as tools, frame_table(out / record.FRAMES) as write:
         write_measured_with(tools, out)
@@ -125,6 +126,7 @@ def score_all(
                 scores.append(score_row(item, method, columns))
     write_table(scores, SCORES, out / record.SCORES)
     write_figures_csv(figures(scores), out / record.FIGURES)
+    write_clips_csv(scores, out / record.CLIP_FIGURES)
     write_videos(todo, scores, candidate, out)
     if reconstructions := [item for item in todo if item.task == Task.RECONSTRUCTION]:
         write_demonstration(reconstructions[0], candidate, out / record.TRAPS)

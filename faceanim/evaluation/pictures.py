@@ -21,11 +21,11 @@ COLUMNS = (
     "prediction",
     "super-resolved",
 )
-SMALLEST_CELL = 128
-"""Cells are as large as the largest picture, and at least this, in pixels."""
+CELL = 256
+"""Side of a picture in the grid, in pixels."""
 GAP = 6
-HEADER = 30
-FONT_SIZE = 14
+HEADER = 44
+FONT_SIZE = 26
 PAPER, INK = (255, 255, 255), (40, 40, 40)
 
 
@@ -34,15 +34,14 @@ def write_grid(rows: Sequence[Sequence[Frames]], path: Path) -> None:
 
     The same pictures give the same bytes: the file holds no date and no program's name.
     """
-    side = max(SMALLEST_CELL, *(len(picture) for row in rows for picture in row))
-    step = side + GAP
+    step = CELL + GAP
     sheet = Image.new("RGB", (GAP + step * len(COLUMNS), HEADER + step * len(rows)), PAPER)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(FONT_SIZE)
     for column, title in enumerate(COLUMNS):
-        draw.text((GAP + step * column + side / 2, HEADER / 2), title, INK, font, anchor="mm")
+        draw.text((GAP + step * column + CELL / 2, HEADER / 2), title, INK, font, anchor="mm")
         for row, pictures in enumerate(rows):
-            cell = enlarge(pictures[column], side)
+            cell = enlarge(pictures[column], CELL)
             sheet.paste(Image.fromarray(cell), (GAP + step * column, HEADER + step * row))
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="PNG")

@@ -18,6 +18,8 @@ SCORES = "scores.parquet"
 """The metrics of every clip (SCORES)."""
 FIGURES = "figures.csv"
 """The metrics of all clips, with their intervals: task, method, metric, mean, low, high, people, clips."""
+CLIP_FIGURES = "clips.csv"
+"""SCORES again, a line for each value: task, method, metric, item_id, person_id, value; for DVC's plots."""
 CHECK = "check.safetensors"
 """A few frames to see by whether a copy of the model does what was scored: uint8 `source` (1, S, S, 3),
 `driving` (N, S, S, 3), the super-resolved `predicted` (N, O, O, 3), and the numbers of the `frames`; its
