@@ -52,7 +52,8 @@ def evaluate(
     with progress("evaluate") as on_progress:
         metrics = evaluate_videos(loaded.evaluate, crops, landmarks, predictions, size, out, on_progress)
     write_json(metrics, out / "metrics.json")
-    write_report(out, out / "report.html", {}, beside and other_evaluation(beside, out), None)
+    rival = None if beside is None else other_evaluation(beside, out)
+    write_report(out, out / "report.html", {}, rival, None)
     print_figures(figures(read_rows(out / record.SCORES, SCORES)))
     print(out / "report.html")
 
@@ -70,9 +71,7 @@ def other_evaluation(folder: Path, out: Path) -> "Rival":
 
     rows = read_rows(folder / record.SCORES, SCORES)
     if record.test_set_id(folder) != record.test_set_id(out):
-        raise FaceanimError(
-            f"{folder} is of another test set; evaluate both on the same crops and parameters"
-        )
+        raise FaceanimError(f"{folder} is of another test set; take the same crops and parameters for both")
     return Rival(folder.name, rows)
 
 
