@@ -3,7 +3,7 @@
     python -m benchmarks.evaluation [--runs 3]
 
 Against it stand the same inference and the same metrics on frames and landmarks that are in memory already:
-no file is read, nothing is written or shown. The model is as large as the profile `sample` makes it, untrained.
+no file is read, nothing is written or shown. The model is as large as the profile `sample` has it, untrained.
 """
 
 import argparse
