@@ -31,6 +31,8 @@ ENLARGED = (Method.BICUBIC, Method.SUPER_RESOLVED)
 """What is shown beside the driving frame, in turn; the error is the last one's."""
 LONGEST = 100
 """Frames of a video, at most."""
+DEMONSTRATED_EVERY = 5
+"""Of those frames, as many are enough to show what a mistake does, and all at once would take gigabytes."""
 SIDE = 192
 """Of a picture in a video, in pixels."""
 BATCH = 8
@@ -107,7 +109,9 @@ def write_demonstration(item: Item, candidate: Candidate, path: Path) -> None:
     made = [
         (answers[Method.PREDICTION], to_float(driving)) for driving, answers in performed(item, candidate)
     ]
-    predictions, driving = (torch.cat(frames).cpu() for frames in zip(*made, strict=True))
+    predictions, driving = (
+        torch.cat(frames)[::DEMONSTRATED_EVERY].cpu() for frames in zip(*made, strict=True)
+    )
     write_traps(item.item_id, traps(predictions, resize(driving, candidate.size)), path)
 
 
