@@ -7,8 +7,9 @@ from typing import Any
 
 from faceanim import __version__
 from faceanim.config import Params
-from faceanim.evaluation.catalog import METRICS, Task
+from faceanim.evaluation.catalog import METRICS, Metric, Task
 from faceanim.evaluation.figures import Figure, figures
+from faceanim.evaluation.intervals import Interval
 from faceanim.evaluation.record import SCORES
 from faceanim.schemas import SCORES as SCORES_SCHEMA
 from faceanim.schemas import Status
@@ -170,14 +171,17 @@ def figure_table(found: list[Figure], task: str) -> str:
     for metric in METRICS:
         told = [cells.get((metric.name, method)) for method in methods]
         if any(told):
-            name = f"{metric.label}, {metric.unit}" if metric.unit else metric.label
-            digits = metric.digits
-            shown = (
-                f"{i.mean:.{digits}f} ({i.low:.{digits}f} to {i.high:.{digits}f})" if i else "" for i in told
-            )
-            rows.append([name, *shown])
+            rows.append([f"{metric.label} {metric.unit}".strip(), *(in_words(each, metric) for each in told)])
     lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return f"### {task.replace('_', ' ').capitalize()}\n\n{lines}"
+
+
+def in_words(told: Interval | None, metric: Metric) -> str:
+    """A figure with its interval; empty where there is none."""
+    if told is None:
+        return ""
+    mean, low, high = (f"{value:.{metric.digits}f}" for value in (told.mean, told.low, told.high))
+    return f"{mean} ({low} to {high})"
 
 
 def fitting(card: str, most: int) -> str:

@@ -99,7 +99,7 @@ def card(models, tmp_path):
 
 
 def test_the_card_has_figures_data_licences_and_what_it_is_for(card):
-    assert "| PSNR, dB | 22." in card
+    assert "| PSNR dB | 22." in card
     assert "|  | prediction | copy source | super resolved |" in card
     assert "5 clips of 4 held-out people" in card
     assert "- train: 1 people, 1 clips, 2 crops, 20 frames" in card
