@@ -28,7 +28,7 @@ from faceanim.inference import ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER
 from faceanim.models.storage import CONFIG
 from faceanim.registry.card import CARD, MANIFEST, METRICS_FILE, card_of, fitting
 from faceanim.registry.lock import held
-from faceanim.registry.settle import ScoreAgain, settle
+from faceanim.registry.settle import ScoreAgain, checked, settle
 from faceanim.registry.store import (
     AGAINST,
     CONTENT,
@@ -123,6 +123,8 @@ def register(config: RegisterConfig, uri: str, evaluated: Evaluated, score_again
         number = find(store, content)
         if number is None:
             number = log_version(store, evaluated, content)
+            # Before its turn comes: of several processes at once, each finds the others' checks made.
+            checked(store, store.version(number))
         settle(store, config.min_gain_db, test_set_id(evaluated.evaluation), score_again)
         return outcome(store, number)
 

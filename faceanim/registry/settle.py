@@ -14,7 +14,17 @@ from faceanim.registry.champion import crown, rival_of
 from faceanim.registry.check import problem
 from faceanim.registry.judge import Finding, gain_in_psnr, judge
 from faceanim.registry.lock import held
-from faceanim.registry.store import CHALLENGER, TEST_SET, VERDICT, Store, Version, fetch_model, scored_on
+from faceanim.registry.store import (
+    CHALLENGER,
+    CHECK,
+    PASSED,
+    TEST_SET,
+    VERDICT,
+    Store,
+    Version,
+    fetch_model,
+    scored_on,
+)
 from faceanim.tables import Row
 
 ScoreAgain = Callable[[Path], Path]
@@ -36,12 +46,12 @@ def settle(store: Store, min_gain_db: float, today: str, score_again: ScoreAgain
 
 
 def _settle(store: Store, version: Version, min_gain_db: float, today: str, score_again: ScoreAgain) -> None:
-    refused = problem(store, version)
+    found = checked(store, version)
     while True:
         rival = rival_of(store, version.number)
         test_set = ""
-        if refused:
-            finding = Finding(False, f"not fit to be champion: {refused}")
+        if found != PASSED:
+            finding = Finding(False, f"not fit to be champion: {found}")
         elif rival is None:
             finding = Finding(True, "there was no champion")
         else:
@@ -59,6 +69,15 @@ def _settle(store: Store, version: Version, min_gain_db: float, today: str, scor
                 crown(store, version.number)
             store.tag(version.number, verdict=finding.verdict)
             return
+
+
+def checked(store: Store, version: Version) -> str:
+    """What the check of a version found, `PASSED` or why not; it is made once and written down."""
+    found = store.version(version.number).tags.get(CHECK)
+    if found is None:
+        found = problem(store, version) or PASSED
+        store.tag(version.number, check=found)
+    return found
 
 
 def common_test_set(version: Version, rival: Version, today: str) -> str:

@@ -25,8 +25,8 @@ def test_a_process_killed_before_the_verdict_is_made_up_for_by_the_next(uri, mod
     assert store.version(2).aliases == ("challenger",)
 
 
-def test_of_several_at_once_the_best_is_the_one_champion(uri, models, tmp_path):
-    gains = (1.0, 2.0, 0.0)
+def test_of_two_at_once_the_best_is_the_one_champion(uri, models, tmp_path):
+    gains = (1.0, 2.0)
     for number, gain in enumerate(gains):
         evaluated(models, tmp_path / str(number), gain=gain)
     processes = [start("register", uri, models, tmp_path / str(number)) for number in range(len(gains))]
@@ -35,7 +35,7 @@ def test_of_several_at_once_the_best_is_the_one_champion(uri, models, tmp_path):
         output, errors = process.communicate()
         assert process.returncode == 0, errors[-3000:]
         made.append(json.loads(output.splitlines()[-1]))
-    assert sorted(each["version"] for each in made) == [1, 2, 3]
+    assert sorted(each["version"] for each in made) == [1, 2]
     store = open_store(uri)
     best = made[1]["version"]
     assert store.champion() == best

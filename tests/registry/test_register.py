@@ -132,6 +132,7 @@ def test_every_version_says_where_it_comes_from(drilled):
         assert version.tags["dvc_lock_sha256"] == "def"
         assert version.tags["licences"] == "Code: Apache-2.0.\nLandmarks: not for commercial use."
         assert version.description.startswith("# Model card")
+        assert (version.tags["check"] == "passed") == (version.number not in (BROKEN, LIED))
         assert "challenger" in version.aliases or version.number != ELSEWHERE
     run = drilled.store.client.get_run(drilled.store.version(BETTER).run_id)
     assert run.data.metrics["reconstruction.psnr"] == pytest.approx(drilled.psnr(BETTER))
