@@ -11,9 +11,10 @@ from rich.table import Table
 
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
-from faceanim.evaluation import commands
+from faceanim.evaluation import commands as evaluation
 from faceanim.profiles import use_profile
 from faceanim.progress import progress
+from faceanim.registry import commands as registry
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,8 +24,9 @@ app = typer.Typer(
     "The pipeline itself is `dvc repro`; see the README.",
 )
 
-app.command()(commands.evaluate)
-app.command("test-set")(commands.export)
+app.command()(evaluation.evaluate)
+app.command("test-set")(evaluation.export)
+app.add_typer(registry.app, name="models")
 
 DEFAULT_MODEL = "models:/faceanim@champion"
 ParamsFile = Annotated[Path, typer.Option(help="The parameters that name the MLflow address.")]
@@ -63,44 +65,10 @@ def model_folder(model: str, params: Path) -> Path:
     """The folder of a model given as a registry address or as a path."""
     if not model.startswith("models:"):
         return Path(model)
-    from faceanim.registry import fetch_model
+    from faceanim.registry.store import fetch_model
 
     # Outside the project the address in the environment is enough.
     return fetch_model(model, os.environ.get("MLFLOW_TRACKING_URI") or load_params(params).run.tracking_uri)
-
-
-@app.command()
-def models(params: ParamsFile = Path("params.yaml")) -> None:
-    """List the registered versions, their figures and which one is the champion."""
-    from faceanim.registry import versions
-    from faceanim.tracking import tracking_uri
-
-    loaded = load_params(params)
-    config = loaded.register_
-    table = Table(title=config.model_name)
-    for column in ("version", "alias", "PSNR, dB", "git revision", "verdict"):
-        table.add_column(column)
-    for version, aliases in versions(config, tracking_uri(loaded.run)):
-        tags = version.tags
-        table.add_row(
-            str(version.version),
-            " ".join(aliases),
-            f"{float(tags['psnr']):.2f}" if "psnr" in tags else "",
-            tags.get("git_revision", "")[:9],
-            tags.get("verdict", ""),
-        )
-    Console().print(table)
-
-
-@app.command()
-def promote(version: int, params: ParamsFile = Path("params.yaml")) -> None:
-    """Make a registered VERSION the champion by hand."""
-    from faceanim.registry import promote as promote_version
-    from faceanim.tracking import tracking_uri
-
-    loaded = load_params(params)
-    promote_version(loaded.register_, tracking_uri(loaded.run), version)
-    print(f"version {version} is the champion")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""MLflow: its address, and the runs of trainings. Only this file, `registry` and `pyfunc` import mlflow."""
+"""MLflow: its address, and the runs of trainings. Only this file, `registry/` and `pyfunc` import mlflow."""
 
 import logging
 import os
@@ -6,7 +6,8 @@ import re
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -15,6 +16,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is
 
 import mlflow
 import numpy as np
+from filelock import FileLock
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -60,18 +62,31 @@ def connect(uri: str) -> MlflowClient:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        if database := sqlite_path(uri):
-            database.parent.mkdir(parents=True, exist_ok=True)
-            # MLflow tries a file that cannot be opened again for minutes.
-            sqlite3.connect(database).execute("pragma user_version").connection.close()
-        mlflow.set_tracking_uri(uri)
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        client.search_experiments(max_results=1)
+        with alone(sqlite_path(uri)):
+            mlflow.set_tracking_uri(uri)
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ModuleNotFoundError) as error:
         first_line = str(error).strip().splitlines()[0][:200]
         text = f"the MLflow tracking address {uri} does not answer: {first_line}"
         raise FaceanimError(re.sub(r"//[^/@\s]*@", "//***@", text)) from None  # names and passwords stay out
     return client
+
+
+@contextmanager
+def alone(database: Path | None) -> Iterator[None]:
+    """See that a database file can be opened, and be the only process that does so.
+
+    MLflow makes the tables of a new one when it is opened, and of two processes that make them one fails.
+    """
+    if database is None:
+        yield
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    # MLflow tries a file that cannot be opened again for minutes.
+    sqlite3.connect(database).execute("pragma user_version").connection.close()
+    with FileLock(f"{database}.lock"):
+        yield
 
 
 def sqlite_path(uri: str) -> Path | None:

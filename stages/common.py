@@ -1,13 +1,15 @@
-"""What every stage script shares: how it is started, and how it writes metrics."""
+"""What the stage scripts share: how they start, what they say of code and data, how they write metrics."""
 
+import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
+from ruamel.yaml import YAML
 
 from faceanim.errors import FaceanimError
 from faceanim.tables import atomic_path
@@ -33,6 +35,20 @@ def git_revision() -> str:
         check=False,
     )
     return described.stdout.strip() or "none"
+
+
+def lock_hash(lock: Mapping[str, Any]) -> str:
+    """Sha256 of dvc.lock's stages but `register`, whose own entry is only written after it has run."""
+    stages = {name: stage for name, stage in lock["stages"].items() if name != "register"}
+    return hashlib.sha256(json.dumps(stages, sort_keys=True).encode()).hexdigest()
+
+
+def revision() -> dict[str, str]:
+    """What the code and the data were, as tags."""
+    lock, tags = Path("dvc.lock"), {"git_revision": git_revision()}
+    if lock.exists():
+        tags["dvc_lock_sha256"] = lock_hash(YAML(typ="safe", pure=True).load(lock))
+    return tags
 
 
 def write_metrics(metrics: dict[str, Any], path: Path) -> None:

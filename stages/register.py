@@ -1,26 +1,23 @@
 """Stage `register`: both networks as one version in MLflow, and the verdict on the alias `champion`."""
 
 import csv
-import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from ruamel.yaml import YAML
 
-from faceanim.config import load_params
-from faceanim.registry import Evaluated, register
+from faceanim.config import Params, load_params
+from faceanim.evaluation.evaluate import evaluate
+from faceanim.evaluation.record import CLIPS
+from faceanim.progress import progress
+from faceanim.registry.card import data_manifest, licence_notes
+from faceanim.registry.register import Evaluated, Registered, register
+from faceanim.schemas import CROPS, DOWNLOAD, INDEX, TEST_SET
+from faceanim.tables import read_rows
 from faceanim.tracking import flatten, tracking_uri
-from stages.common import git_revision, start, write_metrics
-
-
-def lock_hash(lock: Mapping[str, Any]) -> str:
-    """Sha256 of dvc.lock's stages but `register`, whose own entry is only written after it has run."""
-    stages = {name: stage for name, stage in lock["stages"].items() if name != "register"}
-    return hashlib.sha256(json.dumps(stages, sort_keys=True).encode()).hexdigest()
+from stages.common import revision, start, write_metrics
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:
@@ -32,36 +29,48 @@ def read_curve(path: Path) -> list[dict[str, float]]:
         ]
 
 
+def register_it(params: Params, evaluated: Evaluated, crops: Path, landmarks: Path) -> Registered:
+    """Register, and score the champion again where its figures are of another test set."""
+    with tempfile.TemporaryDirectory() as temporary, progress("score again") as on_progress:
+
+        def score_again(models: Path) -> Path:
+            out = Path(tempfile.mkdtemp(dir=temporary))
+            evaluate(params.evaluate, crops, landmarks, models, out, on_progress)
+            return out
+
+        return register(params.register_, tracking_uri(params.run), evaluated, score_again)
+
+
 def main(
+    index: Path,
+    download: Path,
+    crops: Path,
+    landmarks: Path,
     models: Path,
+    evaluation: Path,
     metrics: Path,
-    clips: Path,
-    history: Annotated[list[Path], typer.Option()],
-    picture: Annotated[list[Path], typer.Option()],
     out: Path,
+    history: Annotated[list[Path], typer.Option()],
 ) -> None:
     """Register the evaluated models and write what became of them to `out`."""
     params = load_params()
-    lock = Path("dvc.lock")
-    tags = {"git_revision": git_revision()}
-    if lock.exists():
-        tags["dvc_lock_sha256"] = lock_hash(YAML(typ="safe", pure=True).load(lock))
-    registered = register(
-        params.register_,
-        tracking_uri(params.run),
-        Evaluated(
-            folder=models,
-            metrics=json.loads(metrics.read_text(encoding="utf-8")),
-            params=flatten(params.model_dump(mode="json", exclude={"run", "register_"})),
-            curves={path.stem: read_curve(path) for path in history},
-            pictures=picture,
-            test_set=hashlib.sha256(clips.read_bytes()).hexdigest(),
-            tags=tags,
-        ),
+    tables = ((index, INDEX), (download, DOWNLOAD), (crops, CROPS), (evaluation / CLIPS, TEST_SET))
+    evaluated = Evaluated(
+        models=models,
+        evaluation=evaluation,
+        metrics=json.loads(metrics.read_text(encoding="utf-8")),
+        params=flatten(params.model_dump(mode="json", exclude={"run", "register_"})),
+        curves={path.stem: read_curve(path) for path in history},
+        tags=revision(),
+        manifest=data_manifest(*(read_rows(*table) for table in tables)),
+        licences=licence_notes(params),
     )
-    write_metrics(asdict(registered), out)
-    moved = "is the new champion" if registered.champion else "is registered, the champion stays"
-    print(f"{params.register_.model_name} version {registered.version} {moved}: {registered.reason}")
+    registered = register_it(params, evaluated, crops, landmarks)
+    against = None if registered.against is None else registered.against.version
+    written = {"version": registered.version, "champion": registered.champion, "against": against}
+    write_metrics({**written, "verdict": registered.verdict}, out)
+    stands = "is the champion" if registered.champion else "is registered; it is not the champion"
+    print(f"{params.register_.model_name} version {registered.version} {stands}: {registered.verdict}")
 
 
 if __name__ == "__main__":

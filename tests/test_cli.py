@@ -44,6 +44,7 @@ def faceanim(folder, *arguments, **environment):
         (("animate", "face.png", "text.mp4", "out.mp4", "--model", "nowhere"), "nowhere"),
         (("animate", "face.png", "text.mp4", "out.mp4"), "params.yaml is missing"),
         (("models",), "params.yaml is missing"),
+        (("models", "show", "3"), "params.yaml is missing"),
         (("profile", "none"), "no profile is called 'none'"),
     ],
 )
@@ -77,5 +78,5 @@ def test_an_unknown_key_in_the_parameters_is_one_line(folder, tmp_path):
 def test_help_names_the_commands(folder):
     done = faceanim(folder, "--help")
     assert done.returncode == 0
-    for command in ("animate", "models", "promote", "profile", "check"):
+    for command in ("animate", "models", "profile", "check"):
         assert command in done.stdout

@@ -40,7 +40,10 @@ PLUMBING = {
     "stages/training.py",
 }
 # Code that is run by its path rather than imported.
-RUN_BY_PATH = {"faceanim/registry.py": {"faceanim/pyfunc.py"}}
+RUN_BY_PATH = {
+    "faceanim/registry/register.py": {"faceanim/pyfunc.py"},
+    "faceanim/registry/check.py": {"faceanim/registry/predict.py"},
+}
 
 
 @cache

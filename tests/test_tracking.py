@@ -11,7 +11,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
-from faceanim.tracking import EXPERIMENT, MlflowLogger, connect, open_run
+from faceanim.errors import FaceanimError
+from faceanim.tracking import EXPERIMENT, MlflowLogger, connect, flatten, open_run, tracking_uri
 from faceanim.training.logger import NullLogger
 from tests.crops import write_crops
 from tests.videos import RUN
@@ -130,3 +131,50 @@ def test_a_stage_that_is_stopped_twice_is_one_run(run, tmp_path, monkeypatch):
     assert (found.info.run_name, found.info.status) == ("train_sr", "KILLED")
     assert found.data.params["engine.log_every"] == "1"
     assert sorted(history(client, found.info.run_id, "l1")) == list(range(1, stopped[-1] + 1))
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:{port}", "sqlite:////proc/mlflow.db", "foo://x"])
+def test_no_answer_is_one_line(address):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    with pytest.raises(FaceanimError, match="does not answer") as caught:
+        connect(address.format(port=port))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_password_in_an_address_is_not_shown():
+    with pytest.raises(FaceanimError) as caught:
+        connect("postgresql://me:secret@127.0.0.1:9/mlflow")
+    assert "secret" not in str(caught.value)
+
+
+def test_several_processes_make_one_database(run):
+    script = "import sys; from faceanim.tracking import connect; connect(sys.argv[1])"
+    command = [sys.executable, "-c", script, run.tracking_uri]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    for process in processes:
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors[-2000:]
+
+
+def test_the_environment_names_the_address(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert tracking_uri(RUN) == "http://127.0.0.1:1"
+
+
+def test_a_queued_experiment_has_the_projects_registry(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run = RUN.model_copy(update={"tracking_uri": "sqlite:///mlruns/mlflow.db"})
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    assert tracking_uri(run) == "sqlite:///mlruns/mlflow.db"
+    # As DVC sets it, in the copy that a queued experiment runs in too.
+    monkeypatch.setenv("DVC_ROOT", "/project")
+    assert tracking_uri(run) == "sqlite:////project/mlruns/mlflow.db"
+    for elsewhere in ("sqlite:////other/mlflow.db", "postgresql://me@127.0.0.1/mlflow", "http://127.0.0.1:1"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", elsewhere)
+        assert tracking_uri(run) == elsewhere
+
+
+def test_nested_figures_have_dotted_names():
+    assert flatten({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == {"a.b": 1, "a.c.d": 2, "e": 3}

@@ -1,6 +1,7 @@
 """Models small enough to build in a moment."""
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -52,10 +53,11 @@ def random_batch(batch: int = 2, size: int = 64, guides: int = 0) -> PairBatch:
     return PairBatch(*frames, *places)
 
 
-def save_models(folder: Path, seed: int = 0) -> Path:
-    """Write untrained networks, as the stages write trained ones."""
+def save_models(folder: Path, seed: int = 0, encoder: Literal["resnet18", "plain"] = "resnet18") -> Path:
+    """Write untrained networks, as the stages write trained ones; those with a plain encoder load faster."""
     torch.manual_seed(seed)
-    save_animation(build_animation(ANIMATION), ANIMATION, folder / "animation")
+    animation = ANIMATION.model_copy(update={"encoder": encoder})
+    save_animation(build_animation(animation), animation, folder / "animation")
     save_super_resolution(
         build_super_resolution(SUPER_RESOLUTION), SUPER_RESOLUTION, folder / "super_resolution"
     )

@@ -32,7 +32,8 @@ class RegisterConfig(Section):
 
     model_name: str
     min_gain_db: NonNegative
-    """PSNR by which a version must beat the champion on the same test set."""
+    """PSNR, in dB, by which a version must be better than the champion for sure: the lower end of the 95 %
+    interval of their difference, clip by clip on one test set, has to be above it."""
 
 
 class Params(Section):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import segmentation_models_pytorch as smp
 import torch
 from kornia.geometry.subpix import spatial_expectation2d, spatial_softmax2d
 from torch import Tensor, nn
@@ -113,6 +112,8 @@ def keypoint_unet(encoder: str, decoder_channels: Sequence[int], maps: int) -> n
     if encoder == "plain":
         hourglass = Hourglass(3, decoder_channels[::-1], PLAIN_BLOCKS)
         return nn.Sequential(hourglass, nn.Conv2d(hourglass.outputs, maps, 1))
+    import segmentation_models_pytorch as smp  # two seconds, which a plain encoder need not cost
+
     unet: nn.Module = smp.Unet(
         encoder_name=encoder,
         encoder_weights=None,

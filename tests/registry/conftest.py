@@ -1,0 +1,19 @@
+import pytest
+
+from tests.tiny import save_models
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    return save_models(tmp_path_factory.mktemp("models"), encoder="plain")
+
+
+@pytest.fixture(scope="session")
+def other_models(tmp_path_factory):
+    return save_models(tmp_path_factory.mktemp("models"), seed=1, encoder="plain")
+
+
+@pytest.fixture
+def uri(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return f"sqlite:///{tmp_path}/mlruns/mlflow.db"

@@ -1,0 +1,56 @@
+"""The lock, between real processes on a real store."""
+
+import pytest
+
+from faceanim.registry.lock import held
+from tests.registry.process import SHORTLY_S, start
+from tests.registry.store import open_store
+
+
+@pytest.fixture
+def store(uri):
+    store = open_store(uri)
+    store.create()
+    store.client.set_registered_model_tag(store.name, "count", "0")
+    return store
+
+
+def names(store):
+    return {model.name for model in store.client.search_registered_models()}
+
+
+def test_of_many_processes_none_loses_what_another_wrote(store, uri):
+    # One died with the lock in its hand: all the others find it at once, and one of them breaks it.
+    dead = start("hold_and_die", uri)
+    assert dead.wait() == -9
+    assert names(store) == {"faceanim", "faceanim-lock"}
+    processes = [start("count", uri, 5) for _ in range(3)]
+    for process in processes:
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors[-2000:]
+    assert store.client.get_registered_model("faceanim").tags["count"] == "15"
+    (broken,) = names(store) - {"faceanim"}
+    assert broken.startswith("faceanim-lock-broken-")
+
+
+def test_the_lock_is_given_back_after_an_error(store):
+    def fail():
+        with held(store.client, store.name):
+            assert "faceanim-lock" in names(store)
+            raise ValueError("in the middle")
+
+    with pytest.raises(ValueError, match="in the middle"):
+        fail()
+    assert names(store) == {"faceanim"}
+
+
+def test_a_holder_whose_lock_was_broken_does_not_give_back_the_new_one(store):
+    with held(store.client, store.name):
+        with held(store.client, store.name, SHORTLY_S):
+            (new,) = (
+                model for model in store.client.search_registered_models() if model.name == "faceanim-lock"
+            )
+        assert "faceanim-lock" not in names(store)
+        store.client.create_registered_model("faceanim-lock", tags={"holder": "another"})
+    assert new.tags["holder"] != "another"
+    assert "faceanim-lock" in names(store)

@@ -1,0 +1,57 @@
+"""What is left when a process dies, or when several run at once."""
+
+import json
+
+import pytest
+
+from faceanim.errors import FaceanimError
+from faceanim.registry.store import fetch_model
+from tests.registry.process import start
+from tests.registry.store import add, evaluated, open_store
+
+
+def test_a_process_killed_before_the_verdict_is_made_up_for_by_the_next(uri, models, tmp_path):
+    evaluated(models, tmp_path / "good", gain=1.0)
+    killed = start("register_and_die", uri, models, tmp_path / "good")
+    assert killed.wait() == -9
+    store = open_store(uri)
+    assert "verdict" not in store.version(1).tags
+    assert store.champion() is None
+    # Another model, no better: the run that brings it finds the first one waiting.
+    made = add(uri, evaluated(models, tmp_path / "worse"))
+    assert (made.version, made.champion) == (2, False)
+    assert store.champion() == 1
+    assert store.version(1).tags["verdict"] == "there was no champion"
+    assert store.version(2).aliases == ("challenger",)
+
+
+def test_of_two_at_once_the_best_is_the_one_champion(uri, models, tmp_path):
+    gains = (1.0, 2.0)
+    for number, gain in enumerate(gains):
+        evaluated(models, tmp_path / str(number), gain=gain)
+    processes = [start("register", uri, models, tmp_path / str(number)) for number in range(len(gains))]
+    made = []
+    for process in processes:
+        output, errors = process.communicate()
+        assert process.returncode == 0, errors[-3000:]
+        made.append(json.loads(output.splitlines()[-1]))
+    assert sorted(each["version"] for each in made) == [1, 2]
+    store = open_store(uri)
+    best = made[1]["version"]
+    assert store.champion() == best
+    assert store.history()[-1] == best
+    assert [version.number for version in store.versions() if "champion" in version.aliases] == [best]
+    # What each process said is what stands there, and all that were champion are in the history.
+    for each in made:
+        verdict = store.version(each["version"]).tags["verdict"]
+        assert each["verdict"] == verdict
+        took_it = verdict.startswith(("there was no champion", "better than"))
+        assert (each["version"] in store.history()) == took_it
+    assert [model.name for model in store.client.search_registered_models()] == ["faceanim"]
+
+
+def test_no_such_model(uri):
+    with pytest.raises(FaceanimError, match="no model at"):
+        fetch_model("models:/faceanim@champion", uri)
+    store = open_store(uri)
+    assert (store.versions(), store.champion(), store.history()) == ([], None, [])

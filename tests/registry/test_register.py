@@ -1,0 +1,298 @@
+"""Drills on a real store: what takes `champion`, what does not, and what happened is put right.
+
+The tests of the fixture `drilled` share one store, whose versions are, in this order: `FIRST`, `BETTER`,
+`WORSE`, `BROKEN`, `LIED`, `ELSEWHERE` (scored on another test set).
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import pytest
+from skimage.data import astronaut
+from typer.testing import CliRunner
+
+from faceanim.cli import app
+from faceanim.data.video import probe
+from faceanim.errors import FaceanimError
+from faceanim.registry.champion import crown, earlier_champions
+from faceanim.registry.register import Registered
+from faceanim.registry.settle import compared, scores_on, settle
+from faceanim.registry.store import Store, fetch_model
+from tests.evaluations import CHECKED, write_evaluation
+from tests.registry.store import MANIFEST, add, evaluated, open_store, unasked
+from tests.tiny import save_models
+from tests.videos import moving, write
+
+PROJECT = Path(__file__).parents[2]
+FIRST, BETTER, WORSE, BROKEN, LIED, ELSEWHERE = range(1, 7)
+
+USE_OUTSIDE = """
+import mlflow, numpy as np
+model = mlflow.pyfunc.load_model("models:/faceanim@champion")
+source = np.random.default_rng(0).integers(0, 255, (1, 200, 200, 3), np.uint8)
+driving = np.random.default_rng(1).integers(0, 255, (3, 90, 90, 3), np.uint8)
+print(model.predict({"source": source, "driving": driving}).shape)
+"""
+
+WITHOUT_MLFLOW = """
+import sys
+sys.modules["mlflow"] = None  # importing it fails from here on
+from faceanim.cli import main
+main()
+"""
+
+
+@dataclass
+class Drilled:
+    uri: str
+    store: Store
+    folder: Path
+    made: dict[int, Registered]
+    champions: list[int]
+    """After each was registered."""
+    asked: list[Path]
+    """The models that were scored again."""
+
+    def champion(self):
+        return self.store.champion()
+
+    def verdict(self, number):
+        return self.store.version(number).tags["verdict"]
+
+    def psnr(self, number):
+        return float(self.store.version(number).tags["psnr"])
+
+    def run(self, *arguments: str):
+        """`faceanim models` in this process."""
+        command = ["models", *arguments, "--params", str(self.folder / "params.yaml")]
+        return CliRunner(env={"COLUMNS": "200", "MLFLOW_TRACKING_URI": self.uri}).invoke(app, command)
+
+
+@pytest.fixture(scope="module")
+def drilled(tmp_path_factory, models, other_models):
+    folder = tmp_path_factory.mktemp("drills")
+    uri = f"sqlite:///{folder}/mlruns/mlflow.db"
+    truncated = save_models(folder / "truncated", seed=2, encoder="plain")
+    asked = []
+
+    def score_again(model):
+        asked.append(model)
+        out = folder / f"again{len(asked)}"
+        write_evaluation(model, out, gain=2.0, protocol=2)  # the champion is good there, too
+        return out
+
+    given = {
+        FIRST: evaluated(models, folder / "first"),
+        BETTER: evaluated(other_models, folder / "better", gain=1.0),
+        WORSE: evaluated(models, folder / "worse", gain=0.5),
+        BROKEN: evaluated(truncated, folder / "broken", gain=9.0),
+        LIED: evaluated(models, folder / "lied", gain=9.0, lie=9.0),
+        ELSEWHERE: evaluated(models, folder / "elsewhere", gain=1.5, protocol=2),
+    }
+    weights = truncated / "animation" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    shutil.copy(PROJECT / "params.yaml", folder)
+    store, made, champions = open_store(uri), {}, []
+    for number, item in given.items():
+        made[number] = add(uri, item, score_again if number == ELSEWHERE else unasked)
+        champions.append(store.champion())
+    return Drilled(uri, store, folder, made, champions, asked)
+
+
+def test_a_better_model_takes_champion_and_no_other_does(drilled):
+    assert [made.version for made in drilled.made.values()] == [1, 2, 3, 4, 5, 6]
+    assert [made.champion for made in drilled.made.values()] == [True, True, False, False, False, False]
+    assert drilled.champions == [FIRST, BETTER, BETTER, BETTER, BETTER, BETTER]
+    assert drilled.verdict(FIRST) == "there was no champion"
+    gain = drilled.psnr(BETTER) - drilled.psnr(FIRST)
+    assert drilled.verdict(BETTER).startswith(
+        f"better than version 1, the champion till then: {gain:+.3f} dB"
+    )
+    assert drilled.verdict(WORSE).startswith("worse than version 2, the champion: -0.")
+    assert "does not load and predict in a clean process" in drilled.verdict(BROKEN)
+    assert "is damaged" in drilled.verdict(BROKEN)
+    assert "not fit to be champion: wrongly scored" in drilled.verdict(LIED)
+    for number, made in drilled.made.items():
+        assert made.verdict == drilled.verdict(number)
+    assert drilled.made[FIRST].against is None
+    assert drilled.made[BROKEN].against is None
+    assert drilled.made[WORSE].against.version == BETTER
+    assert drilled.made[WORSE].against.scores[0]["item_id"] == CHECKED
+
+
+def test_every_version_says_where_it_comes_from(drilled):
+    for version in drilled.store.versions():
+        assert version.tags["git_revision"] == "abc"
+        assert version.tags["dvc_lock_sha256"] == "def"
+        assert version.tags["licences"] == "Code: Apache-2.0.\nLandmarks: not for commercial use."
+        assert version.description.startswith("# Model card")
+        assert (version.tags["check"] == "passed") == (version.number not in (BROKEN, LIED))
+        assert "challenger" in version.aliases or version.number != ELSEWHERE
+    run = drilled.store.client.get_run(drilled.store.version(BETTER).run_id)
+    assert run.data.metrics["reconstruction.psnr"] == pytest.approx(drilled.psnr(BETTER))
+    assert run.data.params["crop.size"] == "128"
+    assert run.data.metrics["animation/pixel"] == 0.25
+    assert run.info.status == "FINISHED"
+    assert not [path for path in drilled.folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".pth")]
+
+
+def test_the_champion_is_scored_again_on_another_test_set_once(drilled, other_models):
+    assert "worse than version 2" in drilled.verdict(ELSEWHERE)
+    (asked,) = drilled.asked
+    weights = "animation/weights.safetensors"
+    assert (asked / weights).read_bytes() == (other_models / weights).read_bytes()
+    elsewhere, champion = drilled.store.version(ELSEWHERE), drilled.store.version(BETTER)
+    test_set = elsewhere.tags["test_set"]
+    assert test_set != champion.tags["test_set"]
+    assert elsewhere.tags["compared_on"] == test_set
+    # Kept, so nobody is asked any more; and the report gets what was compared.
+    again = scores_on(drilled.store, champion, test_set, unasked)
+    assert again == drilled.made[ELSEWHERE].against.scores
+
+
+def test_what_cannot_be_scored_again_leaves_the_champion_and_says_so(drilled):
+    def fails(models):
+        raise FaceanimError("the crops are 256 pixels wide and the model makes 128")
+
+    store = drilled.store
+    finding = compared(store, store.version(ELSEWHERE), BETTER, "f" * 64, 0.0, fails)
+    assert not finding.better
+    assert finding.verdict == (
+        "not compared with version 2, the champion: version 2 can't be scored on this test set: the crops "
+        "are 256 pixels wide and the model makes 128 (`faceanim models promote 6` makes it champion by hand)"
+    )
+    finding = compared(
+        store, store.version(ELSEWHERE), BETTER, "f" * 64, 0.0, lambda models: drilled.folder / "first"
+    )
+    assert "was scored again on another test set" in finding.verdict
+
+
+def test_the_same_content_again_is_the_version_that_it_was(drilled, models):
+    again = add(drilled.uri, evaluated(models, drilled.folder / "again", gain=0.5))
+    assert again.version == WORSE
+    assert again.verdict == drilled.made[WORSE].verdict
+    assert again.against.version == BETTER
+    assert len(drilled.store.versions()) == ELSEWHERE
+
+
+def test_a_pulled_folder_animates_without_mlflow(drilled, tmp_path):
+    assert drilled.run("pull", str(BETTER), str(tmp_path / "model")).exit_code == 0
+    cv2.imwrite(str(tmp_path / "portrait.png"), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
+    write(tmp_path / "driving.mp4", moving(4, (190, 210)))
+    words = ["animate", "portrait.png", "driving.mp4", "out.mp4", "--model", "model"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MLFLOW, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert probe(tmp_path / "out.mp4").frames == 4
+
+
+def test_the_commands_list_and_show(drilled):
+    lines = drilled.run().stdout.splitlines()
+    assert drilled.run("list").stdout.splitlines() == lines
+    (better,) = (line for line in lines if "champion" in line and "│ 2 " in line)
+    assert f"{drilled.psnr(BETTER):.2f}" in better
+    shown = drilled.run("show", str(WORSE)).stdout
+    for text in (
+        "worse than version 2, the champion",
+        "test: 4 people, 5 clips, 5 crops, 20 frames",
+        "clips that could not be had: 2 removed",
+        "Landmarks: not for commercial use.",
+        "PSNR dB",
+        f"{drilled.psnr(WORSE):.2f} [",
+    ):
+        assert text in shown, shown
+    assert "has no version 99" in str(drilled.run("show", "99").exception)
+
+
+def test_the_commands_compare_on_what_both_were_scored_on(drilled):
+    told = drilled.run("compare", str(BETTER), str(FIRST)).stdout
+    (psnr,) = (line for line in told.splitlines() if "PSNR" in line and "prediction" in line)
+    assert f"{drilled.psnr(BETTER) - drilled.psnr(FIRST):+.2f}" in psnr
+    assert "different test sets" not in told
+    # The champion was scored again on the other's test set.
+    assert "different test sets" not in drilled.run("compare", str(ELSEWHERE), str(BETTER)).stdout
+    assert "different test sets" in drilled.run("compare", str(ELSEWHERE), str(FIRST)).stdout
+
+
+def test_a_version_is_pulled_whole_or_not_at_all(drilled, tmp_path, other_models):
+    folder = tmp_path / "new" / "model"
+    assert drilled.run("pull", "champion", str(folder)).stdout.strip() == str(folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "MODEL_CARD.md", "animation", "manifest.json", "metrics.json", "super_resolution",
+    ]  # fmt: skip
+    for network in ("animation", "super_resolution"):
+        for name in ("weights.safetensors", "config.json"):
+            assert (folder / network / name).read_bytes() == (other_models / network / name).read_bytes()
+    assert "not for commercial use" in (folder / "MODEL_CARD.md").read_text()
+    assert json.loads((folder / "manifest.json").read_text()) == MANIFEST
+    assert "is not empty" in str(drilled.run("pull", "2", str(folder)).exception)
+    (tmp_path / "empty").mkdir()
+    assert drilled.run("pull", str(FIRST), str(tmp_path / "empty")).exit_code == 0
+    assert "no model at" in str(drilled.run("pull", "99", str(tmp_path / "none")).exception)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "new"]
+
+
+def test_a_crash_between_alias_and_verdict_heals(drilled):
+    before = drilled.verdict(BETTER)
+    drilled.store.client.delete_model_version_tag("faceanim", str(BETTER), "verdict")
+    settle(drilled.store, 0.0, drilled.store.version(BETTER).tags["test_set"], unasked)
+    assert (drilled.champion(), drilled.verdict(BETTER)) == (BETTER, before)
+    assert drilled.store.history() == [FIRST, BETTER]
+
+
+def test_the_alias_wins_over_the_history(drilled):
+    store = drilled.store
+    store.write_history([FIRST, BETTER, WORSE, 99])  # killed before the alias was moved to WORSE
+    assert earlier_champions(store) == [FIRST]
+    store.give("champion", WORSE)  # by hand, in MLflow's own pages
+    assert earlier_champions(store) == [FIRST, BETTER]
+    store.give("champion", ELSEWHERE)
+    assert earlier_champions(store) == [FIRST, BETTER, WORSE]
+    store.give("champion", BETTER)
+    crown(store, BETTER)
+    assert store.history() == [FIRST, BETTER]
+
+
+def test_rollback_gives_the_champion_before_back_for_good(drilled):
+    assert "version 1 is the champion again; version 2 was" in drilled.run("rollback").stdout
+    assert drilled.champion() == FIRST
+    said = "rolled back to version 1 by hand; the verdict before: better than"
+    assert drilled.verdict(BETTER).startswith(said)
+    assert "no champion before the present one" in str(drilled.run("rollback").exception)
+    # What was rolled back is better still, and is left alone all the same.
+    settle(drilled.store, 0.0, drilled.store.version(BETTER).tags["test_set"], unasked)
+    assert drilled.champion() == FIRST
+
+
+def test_promotion_by_hand_passes_the_check_too(drilled):
+    assert "version 5 can't be champion: wrongly scored" in str(drilled.run("promote", "5").exception)
+    assert drilled.champion() == FIRST
+    assert "version 2 is the champion" in drilled.run("promote", "2").stdout
+    assert drilled.champion() == BETTER
+    assert drilled.verdict(BETTER).startswith("made champion by hand; the verdict before: rolled back")
+    assert earlier_champions(drilled.store) == [FIRST]
+
+
+def test_the_champion_loads_anywhere_with_only_the_address(drilled, tmp_path, other_models):
+    folder = fetch_model("models:/faceanim@champion", drilled.uri)
+    weights = "animation/weights.safetensors"
+    assert (folder / weights).read_bytes() == (other_models / weights).read_bytes()
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": drilled.uri,
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
+    command = [sys.executable, "-c", USE_OUTSIDE]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "(3, 128, 128, 3)", done.stderr[-2000:]
