@@ -1,5 +1,6 @@
-"""What the stage scripts share: how they start, what they say of code and data, how they write metrics."""
+"""What the stage scripts share: how they start, what they read, and what they say of code and data."""
 
+import csv
 import hashlib
 import json
 import subprocess
@@ -12,7 +13,6 @@ import typer
 from ruamel.yaml import YAML
 
 from faceanim.errors import FaceanimError
-from faceanim.tables import atomic_path
 
 
 def start(main: Callable[..., None]) -> None:
@@ -24,6 +24,15 @@ def start(main: Callable[..., None]) -> None:
     except FaceanimError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """The numeric columns of a training history."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            {key: float(value) for key, value in row.items() if value and key != "phase"}
+            for row in csv.DictReader(file)
+        ]
 
 
 def git_revision() -> str:
@@ -49,15 +58,3 @@ def revision() -> dict[str, str]:
     if lock.exists():
         tags["dvc_lock_sha256"] = lock_hash(YAML(typ="safe", pure=True).load(lock))
     return tags
-
-
-def write_metrics(metrics: dict[str, Any], path: Path) -> None:
-    """Write metrics as the JSON that DVC shows: sorted keys, six digits."""
-
-    def rounded(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: rounded(item) for key, item in value.items()}
-        return round(value, 6) if isinstance(value, float) else value
-
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(rounded(metrics), indent=2, sort_keys=True) + "\n", encoding="utf-8")

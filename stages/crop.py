@@ -5,8 +5,9 @@ from pathlib import Path
 from faceanim.config import load_params
 from faceanim.faces.crop import crop
 from faceanim.progress import progress
+from faceanim.tables import write_json
 from flows.shards import drive
-from stages.common import start, write_metrics
+from stages.common import start
 
 
 def main(index: Path, download: Path, crops: Path, out: Path, metrics: Path) -> None:
@@ -20,7 +21,7 @@ def main(index: Path, download: Path, crops: Path, out: Path, metrics: Path) -> 
                 params.crop, params.run, index, download, crops, out, map_shards, on_progress
             ),
         )
-    write_metrics(counts, metrics)
+    write_json(counts, metrics)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ import typer
 from faceanim.config import load_params
 from faceanim.data.download import Part, download, paced
 from faceanim.progress import progress
+from faceanim.tables import write_json
 from flows.shards import drive
-from stages.common import start, write_metrics
+from stages.common import start
 
 
 def main(
@@ -31,7 +32,7 @@ def main(
                 params.download, params.run, index, videos, out, map_shards, on_progress, share
             ),
         )
-    write_metrics(counts, metrics)
+    write_json(counts, metrics)
     if passing := counts["passing"]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in passing.items())
         print(

@@ -7,7 +7,8 @@ from typing import Any
 
 from faceanim.config import load_params
 from faceanim.data.index import build_index
-from stages.common import start, write_metrics
+from faceanim.tables import write_json
+from stages.common import start
 
 
 def told(name: str, counts: Mapping[str, Any]) -> str:
@@ -22,7 +23,7 @@ def told(name: str, counts: Mapping[str, Any]) -> str:
 def main(out: Path, metrics: Path) -> None:
     """Write the index and its counts, and say what was done."""
     counts = build_index(load_params().index, out)
-    write_metrics(counts, metrics)
+    write_json(counts, metrics)
     print(told("index", counts), file=sys.stderr)
 
 

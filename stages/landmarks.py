@@ -5,8 +5,9 @@ from pathlib import Path
 from faceanim.config import load_params
 from faceanim.faces.landmarks import landmarks
 from faceanim.progress import progress
+from faceanim.tables import write_json
 from flows.shards import drive
-from stages.common import start, write_metrics
+from stages.common import start
 
 
 def main(crops: Path, folder: Path, out: Path, metrics: Path) -> None:
@@ -20,7 +21,7 @@ def main(crops: Path, folder: Path, out: Path, metrics: Path) -> None:
                 params.landmarks, params.run, crops, folder, out, map_shards, on_progress
             ),
         )
-    write_metrics(counts, metrics)
+    write_json(counts, metrics)
 
 
 if __name__ == "__main__":

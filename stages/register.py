@@ -1,6 +1,5 @@
 """Stage `register`: both networks as one version in MLflow, and the verdict on the alias `champion`."""
 
-import csv
 import json
 import tempfile
 from pathlib import Path
@@ -11,22 +10,14 @@ import typer
 from faceanim.config import Params, load_params
 from faceanim.evaluation.evaluate import evaluate
 from faceanim.evaluation.record import CLIPS
+from faceanim.evaluation.report import Rival, write_report
 from faceanim.progress import progress
 from faceanim.registry.card import data_manifest, licence_notes
 from faceanim.registry.register import Evaluated, Registered, register
 from faceanim.schemas import CROPS, DOWNLOAD, INDEX, TEST_SET
-from faceanim.tables import read_rows
+from faceanim.tables import read_rows, write_json
 from faceanim.tracking import flatten, tracking_uri
-from stages.common import revision, start, write_metrics
-
-
-def read_curve(path: Path) -> list[dict[str, float]]:
-    """The numeric columns of a training history."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            {key: float(value) for key, value in row.items() if value and key != "phase"}
-            for row in csv.DictReader(file)
-        ]
+from stages.common import read_curve, revision, start
 
 
 def register_it(params: Params, evaluated: Evaluated, crops: Path, landmarks: Path) -> Registered:
@@ -41,6 +32,12 @@ def register_it(params: Params, evaluated: Evaluated, crops: Path, landmarks: Pa
         return register(params.register_, tracking_uri(params.run), evaluated, score_again)
 
 
+def rival(registered: Registered) -> Rival | None:
+    """The champion that the new version was compared with, to stand beside it in the report."""
+    against = registered.against
+    return None if against is None else Rival(f"version {against.version}", against.scores)
+
+
 def main(
     index: Path,
     download: Path,
@@ -50,9 +47,10 @@ def main(
     evaluation: Path,
     metrics: Path,
     out: Path,
+    report: Path,
     history: Annotated[list[Path], typer.Option()],
 ) -> None:
-    """Register the evaluated models and write what became of them to `out`."""
+    """Register the evaluated models; what became of them goes to `out`, and to the page `report`."""
     params = load_params()
     tables = ((index, INDEX), (download, DOWNLOAD), (crops, CROPS), (evaluation / CLIPS, TEST_SET))
     evaluated = Evaluated(
@@ -68,9 +66,11 @@ def main(
     registered = register_it(params, evaluated, crops, landmarks)
     against = None if registered.against is None else registered.against.version
     written = {"version": registered.version, "champion": registered.champion, "against": against}
-    write_metrics({**written, "verdict": registered.verdict}, out)
-    stands = "is the champion" if registered.champion else "is registered; it is not the champion"
-    print(f"{params.register_.model_name} version {registered.version} {stands}: {registered.verdict}")
+    write_json({**written, "verdict": registered.verdict}, out)
+    stands = "is the champion" if registered.champion else "is not the champion"
+    verdict = f"Version {registered.version} {stands}: {registered.verdict}"
+    write_report(evaluation, report, {path.stem: path for path in history}, rival(registered), verdict)
+    print(f"{params.register_.model_name}: {verdict}")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from pathlib import Path
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from faceanim.config import load_params
+from faceanim.tables import write_json
 from faceanim.training.super_resolution import train_super_resolution
-from stages.common import start, write_metrics
+from stages.common import start
 from stages.training import surroundings
 
 
@@ -23,7 +24,7 @@ def main(
     config = params.train_sr
     with surroundings("train_sr", params.run, config) as around:
         last = train_super_resolution(config, crops, animation, out, history, checkpoints, around)
-    rank_zero_only(write_metrics)(last, metrics)
+    rank_zero_only(write_json)(last, metrics)
 
 
 if __name__ == "__main__":

@@ -39,10 +39,15 @@ PLUMBING = {
     "stages/common.py",
     "stages/training.py",
 }
-# Code that is run by its path rather than imported.
-RUN_BY_PATH = {
+# Files that a module runs or reads by their paths.
+USED_BY_PATH = {
     "faceanim/registry/register.py": {"faceanim/pyfunc.py"},
     "faceanim/registry/check.py": {"faceanim/registry/predict.py"},
+    "faceanim/registry/card.py": {"faceanim/registry/card.md"},
+    "faceanim/evaluation/report/page.py": {
+        "faceanim/evaluation/report/page.html.j2",
+        "faceanim/evaluation/report/style.css",
+    },
 }
 
 
@@ -59,7 +64,7 @@ def imported(module: str) -> frozenset[str]:
     packages = {name.replace(".", "/") + "/__init__.py" for name in names}
     return frozenset(
         path
-        for path in paths | packages | RUN_BY_PATH.get(module, set())
+        for path in paths | packages | USED_BY_PATH.get(module, set())
         if path.startswith(("faceanim/", "flows/", "stages/")) and (PROJECT / path).is_file()
     )
 
@@ -71,12 +76,16 @@ def closure(module: str) -> set[str]:
         current = waiting.pop()
         if current not in found:
             found.add(current)
-            waiting.extend(imported(current))
+            waiting.extend(imported(current) if current.endswith(".py") else ())
     return {path for path in found if not path.endswith("__init__.py")}
 
 
 def paths(entries: list) -> list[str]:
     return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def is_code(path: str) -> bool:
+    return path.startswith(("faceanim/", "flows/", "stages/"))
 
 
 def script(stage: str) -> str:
@@ -85,7 +94,7 @@ def script(stage: str) -> str:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_code_deps_are_the_code_that_runs(stage):
-    declared = {path for path in paths(STAGES[stage]["deps"]) if path.endswith(".py")}
+    declared = {path for path in paths(STAGES[stage]["deps"]) if is_code(path)}
     needed = closure(script(stage)) - PLUMBING
     assert sorted(declared) == sorted(needed)
 
@@ -95,7 +104,7 @@ def test_the_command_names_every_output_and_no_unknown_path(stage):
     words = shlex.split(STAGES[stage]["cmd"])
     assert words[:3] == ["python", "-m", f"stages.{stage}"]
     named = [word for word in words[3:] if not word.startswith("--")]
-    deps = [path for path in paths(STAGES[stage]["deps"]) if not path.endswith(".py")]
+    deps = [path for path in paths(STAGES[stage]["deps"]) if not is_code(path)]
     outs = paths(STAGES[stage].get("outs", [])) + paths(STAGES[stage].get("metrics", []))
     assert set(outs) <= set(named)
     for word in named:
@@ -118,7 +127,7 @@ def test_stages_stand_in_an_order_of_dependency():
     made: set[str] = {"${index.path}"}
     for stage in STAGES.values():
         for path in paths(stage["deps"]):
-            if not path.endswith(".py"):
+            if not is_code(path):
                 assert any(Path(out) == Path(path) or Path(out) in Path(path).parents for out in made), path
         made |= set(paths(stage.get("outs", [])) + paths(stage.get("metrics", [])))
 
