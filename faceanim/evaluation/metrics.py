@@ -4,7 +4,7 @@ from bisect import bisect_right
 
 import torch
 import torch.nn.functional as F
-from kornia.filters import get_gaussian_kernel1d
+from kornia.filters import get_gaussian_kernel2d
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
@@ -36,8 +36,9 @@ def frame_metrics(prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
         check_frames(frames)
     if prediction.shape != target.shape:
         raise ValueError(f"frames of shape {tuple(prediction.shape)} against {tuple(target.shape)}")
-    measures = (psnr, ssim, ms_ssim, l1)
-    return {name: each(prediction, target) for name, each in zip(PIXEL_METRICS, measures, strict=True)}
+    similar, similar_over_scales = ssims(prediction, target)
+    values = (psnr(prediction, target), similar, similar_over_scales, l1(prediction, target))
+    return dict(zip(PIXEL_METRICS, values, strict=True))
 
 
 def check_frames(frames: Tensor) -> None:
@@ -64,25 +65,23 @@ def psnr(prediction: Tensor, target: Tensor) -> Tensor:
     return decibels.clamp(max=PSNR_CAP_DB)
 
 
-def ssim(prediction: Tensor, target: Tensor) -> Tensor:
-    """Structural similarity of each frame, (B,) in [-1, 1]: the mean over channels and over whole windows."""
-    return similarity(prediction, target)[0].mean(dim=1)
+def ssims(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """SSIM in [-1, 1] and MS-SSIM in [0, 1] (Wang et al., 2003) of each frame, (B,): means over channels.
 
-
-def ms_ssim(prediction: Tensor, target: Tensor) -> Tensor:
-    """SSIM over scales (Wang et al., 2003) of each frame, (B,) in [0, 1]: the mean over its channels.
-
-    The five scales need sides of 176 pixels. A smaller frame is compared on those that it has (at 64 pixels
-    three), with their weights raised to a sum of one.
+    MS-SSIM's five scales need sides of 176 pixels. A smaller frame is compared on those that it has (at 64
+    pixels three), with their weights raised to a sum of one.
     """
     weights = MS_SSIM_WEIGHTS[: bisect_right(MS_SSIM_SIDES, min(prediction.shape[-2:]))]
     product = torch.ones(prediction.shape[:2], device=prediction.device)
+    finest = None
     for scale, weight in enumerate(weights):
         both, contrast = similarity(prediction, target)
+        finest = both if finest is None else finest
         factor = both if scale == len(weights) - 1 else contrast
         product = product * factor.relu() ** (weight / sum(weights))
         prediction, target = F.avg_pool2d(prediction, 2), F.avg_pool2d(target, 2)
-    return product.mean(dim=1)
+    assert finest is not None
+    return finest.mean(dim=1), product.mean(dim=1)
 
 
 def similarity(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,12 +91,17 @@ def similarity(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     fills them up by reflection, which is another figure, and others refuse frames under 161 pixels.
     """
     count, channels = prediction.shape[:2]
-    window = get_gaussian_kernel1d(SSIM_TAPS, SSIM_SIGMA, device=prediction.device)[0]
-    moments = torch.stack((prediction, target, prediction**2, target**2, prediction * target))
-    planes = moments.flatten(0, 2)[:, None]
-    blurred = F.conv2d(F.conv2d(planes, window.view(1, 1, 1, -1)), window.view(1, 1, -1, 1))
-    mean_p, mean_t, square_p, square_t, product = blurred.view(5, count, channels, -1)
-    luminance = (2 * mean_p * mean_t + C1) / (mean_p**2 + mean_t**2 + C1)
+    # Around nought, for a variance is a small difference of squares, and these are float32.
+    centre = target.mean(dim=(2, 3), keepdim=True)
+    p, t = prediction - centre, target - centre
+    moments = torch.cat((p, t, p**2, t**2, p * t), dim=1)
+    window = get_gaussian_kernel2d((SSIM_TAPS,) * 2, (SSIM_SIGMA,) * 2, device=prediction.device)
+    # Channel by channel in one call: several times faster than as many images of one channel.
+    groups = 5 * channels
+    blurred = F.conv2d(moments, window.expand(groups, 1, -1, -1), groups=groups)
+    mean_p, mean_t, square_p, square_t, product = blurred.view(count, 5, channels, -1).unbind(1)
     variances = square_p - mean_p**2 + square_t - mean_t**2
     contrast = (2 * (product - mean_p * mean_t) + C2) / (variances + C2)
+    mean_p, mean_t = mean_p + centre.flatten(2), mean_t + centre.flatten(2)
+    luminance = (2 * mean_p * mean_t + C1) / (mean_p**2 + mean_t**2 + C1)
     return (luminance * contrast).mean(dim=2), contrast.mean(dim=2)
