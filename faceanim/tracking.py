@@ -57,7 +57,8 @@ def connect(uri: str) -> MlflowClient:
     # MLflow's own defaults keep a user waiting for minutes on an address where nothing listens.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    # Its own bars and table migrations are noise in a stage's output.
+    # Its own bars, links and table migrations are noise in a stage's output.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)

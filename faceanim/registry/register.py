@@ -159,13 +159,18 @@ def log_version(store: Store, evaluated: Evaluated, content: str) -> int:
     }
     with mlflow.start_run(experiment_id=experiment_id(store.client, store.name, store.uri)) as run:
         log_run(store, run.info.run_id, evaluated)
-        source = log_model(evaluated, card)
+        model_id = log_model(evaluated, card)
     with held(store.client, store.name):
         # Another process may have registered the same in the meantime.
         number = find(store, content)
         if number is None:
             made = store.client.create_model_version(
-                store.name, source, run.info.run_id, tags=tags, description=fitting(card, MOST_DESCRIPTION)
+                store.name,
+                f"models:/{model_id}",
+                run.info.run_id,
+                tags=tags,
+                description=fitting(card, MOST_DESCRIPTION),
+                model_id=model_id,
             )
             number = int(made.version)
     return number
@@ -192,7 +197,7 @@ def log_run(store: Store, run_id: str, evaluated: Evaluated) -> None:
 
 
 def log_model(evaluated: Evaluated, card: str) -> str:
-    """Log both networks as one MLflow model in the active run; returns its address."""
+    """Log both networks as one MLflow model in the active run; returns its id."""
     size = json.loads((evaluated.models / ANIMATION_FOLDER / CONFIG).read_text(encoding="utf-8"))["size"]
     example = {
         "source": np.full((1, size, size, 3), 127, np.uint8),
@@ -213,7 +218,7 @@ def log_model(evaluated: Evaluated, card: str) -> str:
             input_example=example,
             pip_requirements=[f"faceanim=={__version__}"],
         )
-    return str(info.model_uri)
+    return str(info.model_id)
 
 
 def model_folder(evaluated: Evaluated, card: str, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Drills on a real store: what takes `champion`, what does not, and what happened is put right.
+"""Drills on a real tracking server: what takes `champion`, what does not, and what happened is put right.
 
 The tests of the fixture `drilled` share one store, whose versions are, in this order: `FIRST`, `BETTER`,
 `WORSE`, `BROKEN`, `LIED`, `ELSEWHERE` (scored on another test set).
@@ -6,31 +6,23 @@ The tests of the fixture `drilled` share one store, whose versions are, in this 
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import pytest
 from skimage.data import astronaut
-from typer.testing import CliRunner
 
-from faceanim.cli import app
 from faceanim.data.video import probe
 from faceanim.errors import FaceanimError
 from faceanim.registry.champion import crown, earlier_champions
-from faceanim.registry.register import Registered
 from faceanim.registry.settle import compared, scores_on, settle
-from faceanim.registry.store import Store, fetch_model
-from tests.evaluations import CHECKED, write_evaluation
-from tests.registry.store import MANIFEST, add, evaluated, open_store, unasked
-from tests.tiny import save_models
+from faceanim.registry.store import fetch_model
+from tests.evaluations import CHECKED
+from tests.registry.drills import BETTER, BROKEN, ELSEWHERE, FIRST, LIED, WORSE, drill
+from tests.registry.store import MANIFEST, add, evaluated, unasked
+from tests.servers import mlflow_server
 from tests.videos import moving, write
-
-PROJECT = Path(__file__).parents[2]
-FIRST, BETTER, WORSE, BROKEN, LIED, ELSEWHERE = range(1, 7)
 
 USE_OUTSIDE = """
 import mlflow, numpy as np
@@ -48,61 +40,11 @@ main()
 """
 
 
-@dataclass
-class Drilled:
-    uri: str
-    store: Store
-    folder: Path
-    made: dict[int, Registered]
-    champions: list[int]
-    """After each was registered."""
-    asked: list[Path]
-    """The models that were scored again."""
-
-    def champion(self):
-        return self.store.champion()
-
-    def verdict(self, number):
-        return self.store.version(number).tags["verdict"]
-
-    def psnr(self, number):
-        return float(self.store.version(number).tags["psnr"])
-
-    def run(self, *arguments: str):
-        """`faceanim models` in this process."""
-        command = ["models", *arguments, "--params", str(self.folder / "params.yaml")]
-        return CliRunner(env={"COLUMNS": "200", "MLFLOW_TRACKING_URI": self.uri}).invoke(app, command)
-
-
 @pytest.fixture(scope="module")
 def drilled(tmp_path_factory, models, other_models):
     folder = tmp_path_factory.mktemp("drills")
-    uri = f"sqlite:///{folder}/mlruns/mlflow.db"
-    truncated = save_models(folder / "truncated", seed=2, encoder="plain")
-    asked = []
-
-    def score_again(model):
-        asked.append(model)
-        out = folder / f"again{len(asked)}"
-        write_evaluation(model, out, gain=2.0, protocol=2)  # the champion is good there, too
-        return out
-
-    given = {
-        FIRST: evaluated(models, folder / "first"),
-        BETTER: evaluated(other_models, folder / "better", gain=1.0),
-        WORSE: evaluated(models, folder / "worse", gain=0.5),
-        BROKEN: evaluated(truncated, folder / "broken", gain=9.0),
-        LIED: evaluated(models, folder / "lied", gain=9.0, lie=9.0),
-        ELSEWHERE: evaluated(models, folder / "elsewhere", gain=1.5, protocol=2),
-    }
-    weights = truncated / "animation" / "weights.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    shutil.copy(PROJECT / "params.yaml", folder)
-    store, made, champions = open_store(uri), {}, []
-    for number, item in given.items():
-        made[number] = add(uri, item, score_again if number == ELSEWHERE else unasked)
-        champions.append(store.champion())
-    return Drilled(uri, store, folder, made, champions, asked)
+    with mlflow_server(folder, f"sqlite:///{folder}/mlflow.db") as uri:
+        yield drill(folder, uri, models, other_models)
 
 
 def test_a_better_model_takes_champion_and_no_other_does(drilled):
