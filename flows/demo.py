@@ -52,7 +52,7 @@ def summary(params: Params, video: Path) -> Table:
     table.add_row("PSNR", f"{ours['psnr']:.2f} dB; copying the source: {copied['psnr']:.2f} dB")
     table.add_row("SSIM", f"{ours['ssim']:.3f}; copying the source: {copied['ssim']:.3f}")
     table.add_row("animated video", str(video))
-    table.add_row("pictures", "reports/evaluation/pictures.png")
+    table.add_row("the report", "reports/report.html")
     table.add_row("registered", f"{name} version {registered['version']}: {registered['verdict']}")
     table.add_row("MLflow's page", f"{binaries}/mlflow ui --backend-store-uri {uri}")
     table.add_row("Prefect's page", f"{binaries}/prefect server start")

@@ -3,7 +3,6 @@
 None of this measures anything; it shows why published figures lie on different scales.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceanim.evaluation.metrics import PSNR_CAP_DB, frame_metrics
-from faceanim.tables import atomic_path
+from faceanim.tables import write_json
 
 Images = NDArray[np.float64]
 """(N, H, W, 3), RGB in [0, 1]."""
@@ -70,9 +69,7 @@ def traps(prediction: Tensor, driving: Tensor) -> list[Trap]:
 
 def write_traps(item_id: str, found: Sequence[Trap], path: Path) -> None:
     """Write what `traps` found of a clip as JSON."""
-    told = {"item_id": item_id, "rows": [asdict(trap) for trap in found]}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    write_json({"item_id": item_id, "rows": [asdict(trap) for trap in found]}, path)
 
 
 def images_of(frames: Tensor) -> Images:

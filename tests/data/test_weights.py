@@ -60,6 +60,12 @@ def test_what_cannot_be_fetched_says_what_to_do(server, folder, address):
     assert "\n" not in str(caught.value)
 
 
+def test_nothing_is_fetched_where_it_is_not_to_be(server, folder):
+    with pytest.raises(FaceanimError, match="not to be fetched: put"):
+        weights_file("w", Weights(f"{server}/w.bin", SHA256), fetch=False)
+    assert not folder.exists()
+
+
 def test_the_table_is_pinned():
     for name, weights in WEIGHTS.items():
         assert weights.address.startswith("https://"), name

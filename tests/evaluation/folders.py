@@ -1,6 +1,5 @@
 """An evaluation's folder as `faceanim.evaluation.record` describes it, made up, but with real videos."""
 
-import json
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
@@ -19,7 +18,7 @@ from faceanim.evaluation.pictures import COLUMNS, write_grid
 from faceanim.evaluation.side_by_side import error_picture, write_side_by_side
 from faceanim.evaluation.traps import traps, write_traps
 from faceanim.schemas import FRAME_SCORES, PAIRS, SCORES, TEST_SET
-from faceanim.tables import Row, write_table
+from faceanim.tables import Row, write_json, write_table
 
 CLIPS = {"ada": ("ada--one", "ada--two"), "bea": ("bea--one",), "cyd": ("cyd--one", "cyd--two")}
 FRAMES = 12
@@ -58,9 +57,9 @@ def write_evaluation(folder: Path, tasks: Sequence[Task] = tuple(Task)) -> Path:
     write_table(test_set, TEST_SET, folder / record.CLIPS)
     pair = {"pair_id": "ada--one", "source_crop_id": "bea--one", "driving_crop_id": "ada--one"}
     write_table([pair], PAIRS, folder / record.PAIRS)
-    write_json(folder / record.PROTOCOL, {"version": "1", "size": 64, "output_size": 128})
+    write_json({"version": "1", "size": 64, "output_size": 128}, folder / record.PROTOCOL)
     left_out = {"lpips": "AlexNet's weights are not there"}
-    write_json(folder / record.MEASURED_WITH, {"networks": {"identity": "ab" * 32}, "left_out": left_out})
+    write_json({"networks": {"identity": "ab" * 32}, "left_out": left_out}, folder / record.MEASURED_WITH)
     write_videos(folder / record.VIDEOS, scores, tasks)
     row = [face(0), face(4), *(blurred(face(4)) for _ in COLUMNS[2:])]
     write_grid([row, row], folder / record.PICTURES)
@@ -126,7 +125,7 @@ def write_videos(folder: Path, scores: Sequence[Row], tasks: Sequence[Task]) -> 
             (folder / file).write_bytes(video(rank))
             entry = {"task": task, "rank": rank, "item_id": row["item_id"], "metric": metric}
             index.append(entry | {"value": row[metric], "file": file})
-    write_json(folder / "index.json", index)
+    write_json(index, folder / "index.json")
 
 
 @cache
@@ -162,8 +161,3 @@ def write_curve(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
     return path
-
-
-def write_json(path: Path, content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))

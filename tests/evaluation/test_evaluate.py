@@ -15,6 +15,8 @@ from faceanim.evaluation import record
 from faceanim.evaluation.catalog import METRIC_NAMES, Method, Task
 from faceanim.evaluation.evaluate import evaluate
 from faceanim.evaluation.metrics import frame_metrics
+from faceanim.evaluation.shown import everyone_first
+from faceanim.evaluation.test_set import Item
 from faceanim.inference import to_float
 from faceanim.models.build import build_super_resolution
 from faceanim.models.storage import save_super_resolution
@@ -160,6 +162,14 @@ def test_what_is_shown(evaluated):
         assert probe(out / record.VIDEOS / entry["file"]).frames in (3, 4, 7)
     traps = json.loads((out / record.TRAPS).read_text())
     assert traps["item_id"] == ADA_ONE
+
+
+def test_pictures_show_different_people_first():
+    clips = [
+        Item(Task.RECONSTRUCTION, f"{person}{n}", {}, {"person_id": person})
+        for person, n in (("a", 0), ("a", 1), ("a", 2), ("b", 0), ("c", 0), ("c", 1))
+    ]
+    assert [item.item_id for item in everyone_first(clips, 5)] == ["a0", "b0", "c0", "a1", "c1"]
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,4 +1,5 @@
 import base64
+import json
 import re
 from html.parser import HTMLParser
 
@@ -14,7 +15,7 @@ from faceanim.evaluation.report.paper_table import TABLE_1
 from faceanim.evaluation.report.read import read_curves
 from faceanim.evaluation.report.views import figure_cells, groups, judged, tiles
 from faceanim.schemas import SCORES
-from faceanim.tables import read_rows
+from faceanim.tables import read_rows, write_json
 from tests.evaluation.folders import CLIPS, clip_rows, frame_rows, write_curve, write_evaluation
 
 PSNR = METRICS[0]
@@ -141,6 +142,16 @@ def test_another_methods_videos_have_neither_steps_nor_every_task(tmp_path):
     assert 'id="reenactment"' in page
     assert all(f'id="{name}"' not in page for name in ("reconstruction", "super_resolution", "steps"))
     assert "The paper's Table 1" in page
+
+
+def test_a_clip_whose_figure_cannot_be_told(tmp_path):
+    """The worst clip of a bad model has no face at all, and so no identity."""
+    folder = write_evaluation(tmp_path / "evaluation", (Task.REENACTMENT,))
+    index = folder / record.VIDEOS / "index.json"
+    videos = json.loads(index.read_text())
+    write_json([*videos[:2], videos[2] | {"value": None}], index)
+    write_report(folder, tmp_path / "r.html", {}, None, None)
+    assert "CSIM not to be told" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_missing_scores(evaluation, tmp_path):

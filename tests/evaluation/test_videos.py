@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.sensitivity import PERFECT, SPOILT, score, worse
@@ -134,5 +135,9 @@ def test_the_commands(data, tmp_path):
     again = ("evaluate", "--predictions", tmp_path / "given" / DRIVING, *crops, *marks, "--beside", out)
     assert faceanim(*again, "--out", tmp_path / "again").returncode == 0
     assert "against scores" in (tmp_path / "again" / "report.html").read_text()
+    other = tmp_path / "other.parquet"
+    pq.write_table(pq.read_table(data / "crops.parquet").slice(1), other)
+    unlike = faceanim(*again[:3], "--crops", other, *marks, "--beside", out, "--out", tmp_path / "third")
+    assert "is of another test set" in unlike.stderr
     failed = faceanim("evaluate", "--predictions", tmp_path / "nothing", *crops, *marks, "--out", out)
     assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)

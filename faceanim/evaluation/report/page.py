@@ -124,7 +124,7 @@ def clip(video: Mapping[str, Any], evaluation: Evaluation) -> Clip:
         rank=video["rank"],
         item_id=video["item_id"],
         metric=metric,
-        value=looks.number(video["value"], metric),
+        value="not to be told" if video["value"] is None else looks.number(video["value"], metric),
         data=data_uri(evaluation.folder / record.VIDEOS / video["file"], "video/webm"),
         frames=Markup(frame_plot(name, told, lines)) if lines else None,
         methods=[method for method, _ in lines],
