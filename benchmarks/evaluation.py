@@ -30,8 +30,8 @@ from faceanim.models.storage import save_animation, save_super_resolution
 from faceanim.tables import Row
 
 PARAMS = load_params(Path("profiles/sample.yaml"))
-CLIPS = ("grid_bbaf2n", "latentsync_demo1", "nvidia_eyecontact", "pexels_6649832", "liveportrait_d13")
-"""Of five people; the first is left to train on."""
+CLIPS = ("grid_bbaf2n", "latentsync_demo1", "nvidia_eyecontact", "liveportrait_d13")
+"""Of four people; the first is left to train on."""
 LONG = 10
 """A clip is so many times as long where memory is measured."""
 
