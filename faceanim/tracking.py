@@ -19,8 +19,10 @@ import numpy as np
 from filelock import FileLock
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.db_types import DATABASE_ENGINES
 from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
+from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from faceanim.config import RunConfig
@@ -64,6 +66,9 @@ def connect(uri: str) -> MlflowClient:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         with alone(sqlite_path(uri)):
+            if urlparse(uri).scheme.partition("+")[0] in DATABASE_ENGINES:
+                # Nor does MLflow soon give up a server of databases that does not answer.
+                create_engine(uri).connect().close()
             mlflow.set_tracking_uri(uri)
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             client.search_experiments(max_results=1)
