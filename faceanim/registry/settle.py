@@ -53,7 +53,7 @@ def _settle(store: Store, version: Version, min_gain_db: float, today: str, scor
         if found != PASSED:
             finding = Finding(False, f"not fit to be champion: {found}")
         elif rival is None:
-            finding = Finding(True, "there was no champion")
+            finding = Finding(True, "there was none before")
         else:
             test_set = common_test_set(version, store.version(rival), today)
             finding = compared(store, version, rival, test_set, min_gain_db, score_again)

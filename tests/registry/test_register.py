@@ -51,7 +51,7 @@ def test_a_better_model_takes_champion_and_no_other_does(drilled):
     assert [made.version for made in drilled.made.values()] == [1, 2, 3, 4, 5, 6]
     assert [made.champion for made in drilled.made.values()] == [True, True, False, False, False, False]
     assert drilled.champions == [FIRST, BETTER, BETTER, BETTER, BETTER, BETTER]
-    assert drilled.verdict(FIRST) == "there was no champion"
+    assert drilled.verdict(FIRST) == "there was none before"
     gain = drilled.psnr(BETTER) - drilled.psnr(FIRST)
     assert drilled.verdict(BETTER).startswith(
         f"better than version 1, the champion till then: {gain:+.3f} dB"
