@@ -109,9 +109,8 @@ def register(config: RegisterConfig, uri: str, evaluated: Evaluated, score_again
         config: the model's name, and what makes one better.
         uri: MLflow's address.
         evaluated: what is handed over.
-        score_again: scores a model on the same test set as `evaluated` was scored on; returns the new
-        evaluation's
-            folder.
+        score_again: scores a model on the test set that `evaluated` was scored on; returns the new
+            evaluation's folder.
 
     Raises:
         FaceanimError: MLflow does not answer.
