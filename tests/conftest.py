@@ -14,6 +14,20 @@ def shared() -> Path:
     return SHARED.resolve()
 
 
+@pytest.fixture
+def mediapipe(shared, monkeypatch):
+    """MediaPipe's detector, by the weights that lie beside the checkout."""
+    from faceanim.data.weights import FOLDER_VARIABLE, WEIGHTS
+    from faceanim.faces.detectors import MEDIAPIPE_WEIGHTS, MediaPipeDetector
+
+    if not (shared / "models" / WEIGHTS[MEDIAPIPE_WEIGHTS].file_name).is_file():
+        pytest.skip("the MediaPipe weights are not in ../shared/models")
+    monkeypatch.setenv(FOLDER_VARIABLE, str(shared / "models"))
+    made = MediaPipeDetector()
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def reproduced(tmp_path_factory):
     """A copy of the project after `dvc repro`, and what that printed. Copy it to change it."""

@@ -1,4 +1,3 @@
-import shutil
 from pathlib import Path
 
 import cv2
@@ -8,7 +7,6 @@ from skimage.data import astronaut
 
 from faceanim.config import load_params
 from faceanim.data.clips import stream_clip
-from faceanim.data.weights import WEIGHTS
 from faceanim.errors import FaceanimError
 from faceanim.faces.boxes import Box
 from faceanim.faces.cropping import Clip, crop_video
@@ -23,18 +21,6 @@ BLANK = np.full((256, 256, 3), 128, np.uint8)
 @pytest.fixture(scope="module")
 def dlib():
     return DlibDetector()
-
-
-@pytest.fixture
-def mediapipe(shared, tmp_path, monkeypatch):
-    model = shared / "models" / WEIGHTS["mediapipe_face_landmarker"].file_name
-    if not model.is_file():
-        pytest.skip("the MediaPipe weights are not in ../shared/models")
-    shutil.copy(model, tmp_path)
-    monkeypatch.setenv("FACEANIM_WEIGHTS", str(tmp_path))
-    made = MediaPipeDetector()
-    yield made
-    made.close()
 
 
 def gray(image):
