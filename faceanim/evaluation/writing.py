@@ -21,7 +21,7 @@ from faceanim.inference import Animator, to_float, to_uint8
 from faceanim.schemas import FRAME_SCORES, PAIRS, TEST_SET
 from faceanim.tables import atomic_path, write_json, write_table
 
-PROTOCOL_VERSION = "1"
+PROTOCOL_VERSION = "2"
 """Raise it when the same predictions would be scored otherwise than before."""
 CHECKED_FRAMES = 8
 """Of a clip, in the file by which a copy of the model is checked."""
