@@ -67,7 +67,7 @@ def show(number: Number, params: ParamsFile = PARAMS) -> None:
     from faceanim.evaluation.commands import print_figures
     from faceanim.evaluation.figures import figures
     from faceanim.registry.card import MANIFEST, data_lines
-    from faceanim.registry.store import LICENCES, TEST_SET
+    from faceanim.registry.store import LICENCES
 
     store = open_store(params)
     version = store.version(number)
@@ -82,18 +82,16 @@ def show(number: Number, params: ParamsFile = PARAMS) -> None:
     for line in version.tags.get(LICENCES, "").splitlines():
         facts.add_row("licences", line)
     Console().print(facts)
-    print_figures(figures(store.scores(version, version.tags[TEST_SET])))
+    print_figures(figures(store.scores(version, version.test_set)))
 
 
 @app.command()
 def compare(one: Number, other: Number, params: ParamsFile = PARAMS) -> None:
     """Compare two versions clip by clip, on the clips that both were scored on."""
-    from faceanim.registry.store import TEST_SET
-
     store = open_store(params)
     pair = [store.version(number) for number in (one, other)]
     shared = shared_test_set(pair)
-    ours, theirs = (store.scores(version, shared or version.tags[TEST_SET]) for version in pair)
+    ours, theirs = (store.scores(version, shared or version.test_set) for version in pair)
     if shared is None:
         Console().print(
             "The two were scored on different test sets or by different protocols: what follows is of the "
@@ -126,12 +124,11 @@ def difference_rows(ours: "list[Row]", theirs: "list[Row]") -> Iterator[tuple[st
 
 def shared_test_set(pair: "list[Version]") -> str | None:
     """A test set that both versions were scored on, at first or again; None: there is none."""
-    from faceanim.registry.store import TEST_SET, scored_on
+    from faceanim.registry.store import scored_on
 
     for version in pair:
-        test_set = version.tags[TEST_SET]
-        if all(scored_on(each, test_set) for each in pair):
-            return test_set
+        if all(scored_on(each, version.test_set) for each in pair):
+            return version.test_set
     return None
 
 

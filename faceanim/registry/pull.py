@@ -15,7 +15,7 @@ def pull(store: Store, which: str, folder: Path) -> Path:
         store: the registered model.
         which: a version's number or an alias.
         folder: then holds `animation`, `super_resolution`, the model card, the data's manifest and the
-        metrics.
+            metrics.
 
     Raises:
         FaceanimError: there is no such version, or the folder holds something.

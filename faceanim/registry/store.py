@@ -65,6 +65,19 @@ class Version:
     aliases: tuple[str, ...]
     description: str
 
+    @property
+    def test_set(self) -> str:
+        """Identifies what its figures are of.
+
+        Raises:
+            FaceanimError: it has none: somebody else's tool registered it.
+        """
+        if TEST_SET not in self.tags:
+            raise FaceanimError(
+                f"version {self.number} was not registered by this pipeline: it has no figures"
+            )
+        return self.tags[TEST_SET]
+
 
 @contextmanager
 def one_line() -> Iterator[None]:

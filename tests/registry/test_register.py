@@ -17,7 +17,7 @@ from faceanim.data.video import probe
 from faceanim.errors import FaceanimError
 from faceanim.registry.champion import crown, earlier_champions
 from faceanim.registry.settle import compared, scores_on, settle
-from faceanim.registry.store import fetch_model
+from faceanim.registry.store import Version, fetch_model
 from tests.evaluations import CHECKED
 from tests.registry.drills import BETTER, BROKEN, ELSEWHERE, FIRST, LIED, WORSE, drill
 from tests.registry.store import MANIFEST, add, evaluated, unasked
@@ -165,6 +165,11 @@ def test_the_commands_compare_on_what_both_were_scored_on(drilled):
     # The champion was scored again on the other's test set.
     assert "different test sets" not in drilled.run("compare", str(ELSEWHERE), str(BETTER)).stdout
     assert "different test sets" in drilled.run("compare", str(ELSEWHERE), str(FIRST)).stdout
+
+
+def test_a_version_that_another_tool_registered_has_no_figures():
+    with pytest.raises(FaceanimError, match="version 7 was not registered by this pipeline"):
+        _ = Version(7, "", {}, (), "").test_set
 
 
 def test_a_version_is_pulled_whole_or_not_at_all(drilled, tmp_path, other_models):
