@@ -16,15 +16,12 @@ import numpy as np
 from benchmarks.common import finish
 from benchmarks.real_crops import make_crops, make_landmarks
 from faceanim.config import EvaluateConfig, load_params
-from faceanim.evaluation import record
 from faceanim.evaluation.catalog import METRICS, Method, Task
-from faceanim.evaluation.evaluate import evaluate_videos
+from faceanim.evaluation.evaluate import score_all, videos_to_score
 from faceanim.evaluation.export import write_lossless
 from faceanim.evaluation.figures import figures
 from faceanim.evaluation.test_set import held_out_clips, items, read_frames
 from faceanim.inference import Frames
-from faceanim.schemas import SCORES
-from faceanim.tables import read_rows
 
 PARAMS = load_params(Path("profiles/voxceleb.yaml"))
 CLIPS = (
@@ -113,10 +110,11 @@ def score(crops: Path, landmarks_folder: Path, size: int, folder: Path) -> dict[
             frames = spoil(read_frames(item.driving, slice(1, None)), read_frames(other, slice(1, None)))
             write_lossless(videos / f"{item.item_id}.mkv", frames, Fraction(25))
         out = folder / f"scores of {name}"
-        evaluate_videos(CONFIG, crops, landmarks_folder, videos, size, out, lambda done, total: None)
+        asked, candidate = videos_to_score(CONFIG, crops, videos, size, out)
+        scores = score_all(CONFIG, asked, candidate, landmarks_folder, out, lambda done, total: None)
         found[name] = {
             figure.metric: figure.interval.mean
-            for figure in figures(read_rows(out / record.SCORES, SCORES))
+            for figure in figures(scores)
             if figure.method == Method.PREDICTION
         }
     return found

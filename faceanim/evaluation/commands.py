@@ -40,21 +40,20 @@ def evaluate(
     for the first; its name is the item's. Take a lossless codec: what another loses counts against it. The
     figures are printed; the page `report.html` in the folder has them all, and the videos.
     """
-    from faceanim.evaluation import record
-    from faceanim.evaluation.evaluate import evaluate_videos
+    from faceanim.evaluation.evaluate import nested, score_all, videos_to_score
     from faceanim.evaluation.figures import figures
     from faceanim.evaluation.report import write_report
-    from faceanim.schemas import SCORES
-    from faceanim.tables import read_rows, write_json
+    from faceanim.tables import write_json
 
     loaded = load_params(params)
     size = loaded.train_animation.model.size
-    with progress("evaluate") as on_progress:
-        metrics = evaluate_videos(loaded.evaluate, crops, landmarks, predictions, size, out, on_progress)
-    write_json(metrics, out / "metrics.json")
+    todo, candidate = videos_to_score(loaded.evaluate, crops, predictions, size, out)
     rival = None if beside is None else other_evaluation(beside, out)
+    with progress("evaluate") as on_progress:
+        scores = score_all(loaded.evaluate, todo, candidate, landmarks, out, on_progress)
+    write_json(nested(scores), out / "metrics.json")
     write_report(out, out / "report.html", {}, rival, None)
-    print_figures(figures(read_rows(out / record.SCORES, SCORES)))
+    print_figures(figures(scores))
     print(out / "report.html")
 
 

@@ -73,21 +73,23 @@ def evaluate(
     return nested(scores)
 
 
-def evaluate_videos(
-    config: EvaluateConfig,
-    crops: Path,
-    landmarks: Path,
-    videos: Path,
-    size: int,
-    out: Path,
-    on_progress: OnProgress,
-) -> dict[str, Any]:
-    """Score another method by its videos, as `VideoCandidate` wants them, at a side of `size` pixels.
+def videos_to_score(
+    config: EvaluateConfig, crops: Path, videos: Path, size: int, out: Path
+) -> tuple[list[Item], VideoCandidate]:
+    """What another method is to be scored on by its videos, for `score_all`.
 
-    A task is scored if there is a video of it; then each of its items must have one. Else see `evaluate`.
+    A task is scored if there is a video of it; then each of its items must have one. The test set is written
+    to `out` at once, so that what the figures can be compared with is known before the work.
+
+    Args:
+        config: says how many pairs there are.
+        crops: crops.parquet.
+        videos: a folder of them, as `VideoCandidate` wants them.
+        size: side at which they are scored, in pixels.
+        out: the evaluation's folder.
 
     Raises:
-        FaceanimError: no videos, one that is missing or not as it should be, or no test clip.
+        FaceanimError: no videos, or no test clip.
     """
     if not videos.is_dir():
         raise FaceanimError(f"there is no folder {videos}")
@@ -103,7 +105,7 @@ def evaluate_videos(
     todo = [item for item in asked if item.task in tasks]
     candidate = VideoCandidate(videos, size, side)
     write_test_set(asked, candidate, out)
-    return nested(score_all(config, todo, candidate, landmarks, out, on_progress))
+    return todo, candidate
 
 
 def score_all(

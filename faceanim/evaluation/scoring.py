@@ -20,8 +20,7 @@ from faceanim.inference import resize, to_float, to_uint8
 IDENTITY_EVERY = 5
 """Identity is told of each so-manyth driving frame, the first included: it changes slowly, and costs most."""
 ANIMATED = (Method.PREDICTION, Method.WARPED, Method.COPY_SOURCE, Method.LANDMARK_WARP)
-"""The methods that are scored at the animation size; the others, at that of the stored
-crops."""
+"""The methods that are scored at the animation size; the others, at that of the stored crops."""
 FACES_OF = (Method.PREDICTION, Method.COPY_SOURCE, Method.LANDMARK_WARP)
 """The methods in whose frames faces are read."""
 

@@ -14,7 +14,7 @@ from benchmarks.sensitivity import PERFECT, SPOILT, score, worse
 from faceanim.config import EvaluateConfig
 from faceanim.errors import FaceanimError
 from faceanim.evaluation import record
-from faceanim.evaluation.evaluate import evaluate, evaluate_videos
+from faceanim.evaluation.evaluate import evaluate, nested, score_all, videos_to_score
 from faceanim.evaluation.export import DRIVING, SOURCES, export_test_set, write_lossless
 from faceanim.evaluation.test_set import held_out_clips, pair_up, read_frames
 from tests.evaluation.clips import write_clips
@@ -36,8 +36,8 @@ def data(tmp_path_factory):
 
 
 def scored(data, videos, out, size=128):
-    tables = data / "crops.parquet", data / "landmarks"
-    return evaluate_videos(CONFIG, *tables, videos, size, out, ignore)
+    todo, candidate = videos_to_score(CONFIG, data / "crops.parquet", videos, size, out)
+    return nested(score_all(CONFIG, todo, candidate, data / "landmarks", out, ignore))
 
 
 def test_the_exported_test_set_is_lossless(data):
@@ -139,5 +139,6 @@ def test_the_commands(data, tmp_path):
     pq.write_table(pq.read_table(data / "crops.parquet").slice(1), other)
     unlike = faceanim(*again[:3], "--crops", other, *marks, "--beside", out, "--out", tmp_path / "third")
     assert "is of another test set" in unlike.stderr
+    assert not (tmp_path / "third" / "scores.parquet").exists()  # said before the work, not after it
     failed = faceanim("evaluate", "--predictions", tmp_path / "nothing", *crops, *marks, "--out", out)
     assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
