@@ -29,6 +29,15 @@ def cpu_threads(count: int) -> None:
     cv2.setNumThreads(1)
 
 
+def peak_kilobytes() -> int:
+    """The most memory that this process has held, on Linux.
+
+    `getrusage` would not do: it starts from what the process that started this one held.
+    """
+    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+
+
 def shared(*parts: str) -> Path:
     """A file of the real media beside the checkout; without it the benchmark ends with a message."""
     path = SHARED.joinpath(*parts).resolve()

@@ -7,7 +7,6 @@ no file is read, nothing is written or shown. The model is as large as the profi
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from benchmarks.common import cpu_threads, finish, rates
+from benchmarks.common import cpu_threads, finish, peak_kilobytes, rates
 from benchmarks.real_crops import make_crops, make_landmarks
 from faceanim.config import load_params
 from faceanim.evaluation import candidates, scoring, test_set
@@ -45,7 +44,7 @@ def main() -> None:
     cpu_threads(2)
     if arguments.folder:
         evaluated(arguments.folder)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        print(peak_kilobytes())
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,7 +1,6 @@
 """Peak memory of the crop stage's work on a one-hour video, against that on one minute of it."""
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import av
 
-from benchmarks.common import finish, shared
+from benchmarks.common import finish, peak_kilobytes, shared
 from faceanim.config import load_params
 from faceanim.faces.cropping import Clip, crop_video
 
@@ -65,7 +64,7 @@ def peak(video: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
         rows = crop_video(video, [Clip("clip", 0.0, None, None, None)], config, Path(folder))
     assert any(row["status"] == "ok" for row in rows), rows
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak_kilobytes()
 
 
 if __name__ == "__main__":
