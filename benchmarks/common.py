@@ -11,6 +11,8 @@ from pathlib import Path
 
 import cv2
 
+from faceanim.data.weights import FOLDER_VARIABLE
+
 SHARED = Path(__file__).parents[1] / "../shared"
 
 
@@ -44,6 +46,11 @@ def shared(*parts: str) -> Path:
     if not path.exists():
         sys.exit(f"{path} is missing: this benchmark measures on the real media that lie beside the checkout")
     return path
+
+
+def use_shared_weights() -> None:
+    """Let MediaPipe's weights be those beside the checkout."""
+    os.environ[FOLDER_VARIABLE] = str(shared("models", "face_landmarker.task").parent)
 
 
 def rates(variants: Mapping[str, Callable[[], int]], unit: str, runs: int) -> dict[str, float]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from benchmarks.common import cpu_threads, finish, peak_kilobytes, rates
+from benchmarks.common import cpu_threads, finish, peak_kilobytes, rates, use_shared_weights
 from benchmarks.real_crops import make_crops, make_landmarks
 from faceanim.config import load_params
 from faceanim.evaluation import candidates, scoring, test_set
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
     cpu_threads(2)
+    use_shared_weights()
     if arguments.folder:
         evaluated(arguments.folder)
         print(peak_kilobytes())

@@ -1,6 +1,5 @@
 """Does Viola-Jones steady landmarks, as the paper credits it? Their jitter, by who says where the face is."""
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -13,12 +12,11 @@ import dlib
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.common import finish, pin, shared
+from benchmarks.common import finish, pin, shared, use_shared_weights
 from benchmarks.real_crops import make_crops
 from faceanim.data.clips import stream_clip
 from faceanim.data.pictures import Frame, Plane, RgbPicture
 from faceanim.data.video import read_frames
-from faceanim.data.weights import FOLDER_VARIABLE
 from faceanim.faces.boxes import Box
 from faceanim.faces.detect import ViolaJones
 from faceanim.faces.detectors import LIKE_DLIB, DlibDetector, MediaPipeDetector, Points, dlib_weights
@@ -65,7 +63,7 @@ Found = dict[str, tuple[Points, npt.NDArray[np.uint8]]]
 def main() -> None:
     """Measure and print."""
     pin()
-    os.environ[FOLDER_VARIABLE] = str(shared("models", "face_landmarker.task").parent)
+    use_shared_weights()
     with tempfile.TemporaryDirectory() as name, closing(MediaPipeDetector()) as landmarker:
         methods = dlib_methods() | mediapipe_methods(landmarker)
         folder = Path(name)

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.common import finish
+from benchmarks.common import finish, use_shared_weights
 from benchmarks.real_crops import make_crops, make_landmarks
 from faceanim.config import EvaluateConfig, load_params
 from faceanim.evaluation.catalog import METRICS, Method, Task
@@ -122,6 +122,7 @@ def score(crops: Path, landmarks_folder: Path, size: int, folder: Path) -> dict[
 
 def main() -> None:
     """Measure and print."""
+    use_shared_weights()
     held_out = {"test_people": CLIPS[1:]}
     params = PARAMS.model_copy(update={"index": PARAMS.index.model_copy(update=held_out)})
     with tempfile.TemporaryDirectory() as name:
