@@ -1,0 +1,96 @@
+"""The sample's profile on real people, to the end: both trainings, the evaluation and its report.
+
+    python -m benchmarks.real_people [--steps 1600] [--out out/real_people]
+
+A quarter of an hour on two cores. Crops that are in the folder are taken from there.
+"""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.common import cpu_threads, finish, shared, use_shared_weights
+from benchmarks.contest import PARAMS
+from benchmarks.real_crops import make_crops, make_landmarks
+from faceanim.evaluation import record
+from faceanim.evaluation.catalog import METRICS, Method, Task
+from faceanim.evaluation.commands import print_figures
+from faceanim.evaluation.evaluate import evaluate
+from faceanim.evaluation.figures import difference, figures, select
+from faceanim.evaluation.report import write_report
+from faceanim.inference import ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER
+from faceanim.progress import progress
+from faceanim.schemas import SCORES
+from faceanim.tables import read_rows
+from faceanim.training.animation import train_animation
+from faceanim.training.logger import NullLogger
+from faceanim.training.report import Report, Surroundings
+from faceanim.training.super_resolution import train_super_resolution
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=1600, help="of the animation network")
+    parser.add_argument("--out", type=Path, default=Path("out/real_people"))
+    given = parser.parse_args()
+    cpu_threads(2)
+    use_shared_weights()
+    crops = given.out / "crops.parquet"
+    if not crops.is_file():
+        make_crops(sorted(path.name for path in shared("faces", "clips").iterdir()), given.out, PARAMS)
+    make_landmarks(given.out, PARAMS)
+    curves = train(given.out, given.steps)
+    evaluation = given.out / "evaluation"
+    with progress("evaluate") as on_progress:
+        tables = crops, given.out / "landmarks"
+        evaluate(PARAMS.evaluate, *tables, given.out / "models", evaluation, on_progress)
+    write_report(evaluation, given.out / "report.html", curves, None, None)
+    scores = read_rows(evaluation / record.SCORES, SCORES)
+    print_figures(figures(scores))
+    print(given.out / "report.html")
+    made, copied, warped = (
+        select(scores, Task.RECONSTRUCTION, method)
+        for method in (Method.PREDICTION, Method.COPY_SOURCE, Method.LANDMARK_WARP)
+    )
+    for row in sorted(made, key=lambda row: row["psnr"]):
+        print(f"{row['psnr']:6.2f} dB  {row['item_id']}")
+    found = {
+        "psnr_db_vs_copy": difference(made, copied, METRICS[0]),
+        "psnr_db_vs_landmark_warp": difference(made, warped, METRICS[0]),
+    }
+    print(*(f"{name}: {gain}" for name, gain in found.items()), sep="\n")
+    finish({name: gain.mean for name, gain in found.items() if gain is not None})
+
+
+def train(folder: Path, steps: int) -> dict[str, Path]:
+    """Train both networks; returns their curves by name."""
+    crops, models, checkpoints = folder / "crops.parquet", folder / "models", folder / "checkpoints"
+    animation, enlarging = models / ANIMATION_FOLDER, models / SUPER_RESOLUTION_FOLDER
+    curves = {path.name: folder / f"{path.name}.csv" for path in (animation, enlarging)}
+    config = PARAMS.train_animation.model_copy(update={"steps": steps})
+    with surroundings(animation.name) as around:
+        history = curves[animation.name]
+        train_animation(config, crops, folder / "landmarks", animation, history, checkpoints, around)
+    with surroundings(enlarging.name) as around:
+        history = curves[enlarging.name]
+        train_super_resolution(PARAMS.train_sr, crops, animation, enlarging, history, checkpoints, around)
+    return curves
+
+
+@contextmanager
+def surroundings(name: str) -> Iterator[Surroundings]:
+    """Progress in the terminal, and no MLflow."""
+    with progress(name) as on_progress:
+
+        def on_step(report: Report) -> None:
+            on_progress(report.step, report.total, report.note())
+
+        yield Surroundings(PARAMS.run.workers, lambda run_id: NullLogger(), on_step)
+
+
+if __name__ == "__main__":
+    main()
