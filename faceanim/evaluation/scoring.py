@@ -63,15 +63,19 @@ class ItemScorer:
     @torch.inference_mode()
     def score(self, batch_size: int) -> dict[Method, Columns]:
         """Score all driving frames, so many in memory at a time."""
-        parts: dict[Method, list[Columns]] = {}
+        scores: dict[Method, Columns] = {}
         for start in range(1, 1 + self._item.frames, batch_size):
             frames = slice(start, min(start + batch_size, 1 + self._item.frames))
             for method, columns in self._batch(frames).items():
-                parts.setdefault(method, []).append(columns)
-        return {
-            method: {name: np.concatenate([part[name] for part in found]) for name in METRIC_NAMES}
-            for method, found in parts.items()
-        }
+                # Into arrays that are there from the beginning: small ones that stay, one batch's after the
+                # other, keep the allocator from using again what lay between them, 200 kB a frame.
+                whole = scores.setdefault(method, self._unscored())
+                for name, values in columns.items():
+                    whole[name][frames.start - 1 : frames.stop - 1] = values
+        return scores
+
+    def _unscored(self) -> Columns:
+        return {name: np.full(self._item.frames, np.nan) for name in METRIC_NAMES}
 
     def _batch(self, frames: slice) -> dict[Method, Columns]:
         crops = to_float(read_frames(self._item.driving, frames))
@@ -85,8 +89,7 @@ class ItemScorer:
             columns = self._pixels(method, made.cpu(), target)
             if method in FACES_OF:
                 columns |= self._faces(method, made, wanted, told)
-            empty = np.full(len(made), np.nan)
-            found[method] = {name: columns.get(name, empty) for name in METRIC_NAMES}
+            found[method] = columns
         return found
 
     def _pixels(self, method: Method, made: Tensor, target: Tensor) -> Columns:
@@ -141,7 +144,8 @@ class Flicker:
         self._made = torch.cat((self._made, made)) if len(self._made) else made
         self._target = torch.cat((self._target, target)) if len(self._target) else target
         excess = second_difference(self._made) - second_difference(self._target)
-        self._made, self._target = self._made[-2:], self._target[-2:]
+        # Copies, for a view would keep all of them.
+        self._made, self._target = self._made[-2:].clone(), self._target[-2:].clone()
         return np.pad(excess.double().numpy(), (len(made) - len(excess), 0), constant_values=np.nan)
 
 
