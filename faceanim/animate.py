@@ -10,13 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from faceanim.data.items import OnProgress
 from faceanim.data.pictures import RgbPicture
 from faceanim.data.video import Frame, MediaError, probe, read_frames, write_video
 from faceanim.errors import FaceanimError
 from faceanim.faces.framing import crop_box, cut_out, framed_like, portrait_face
 from faceanim.faces.track import follow
 from faceanim.inference import Animator, to_float, to_uint8
+from faceanim.progress import OnProgress
 
 BATCH = 8
 """Frames animated at a time; all the driving video that is ever in memory."""

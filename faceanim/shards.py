@@ -1,22 +1,25 @@
 """Spreading work over many items: shards, in processes of their own, so that one bad file ends nothing.
 
 A step that goes over many videos takes *how to map* as an argument (`MapShards`). `process_map` is the
-library's own; `flows.shards` gives one that makes a Prefect task of each shard, which calls `run_shard`.
+library's own; `flows.shards` gives one that makes a Prefect task of each shard.
 """
 
 import multiprocessing
 import os
 import resource
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
 from faceanim.config import RunConfig
+from faceanim.errors import FaceanimError
 from faceanim.schemas import Reason
 
 Item = TypeVar("Item")
@@ -29,7 +32,8 @@ class Work(Generic[Item, Result]):
 
     Attributes:
         name: what to call it on a screen.
-        run: does the work on one item.
+        run: does the work on one item, or returns at once where it is done: a shard that failed, or whose
+            machine went away, is run again as a whole.
         give_up: the result for an item whose worker crashed, hung or asked for too much memory.
     """
 
@@ -50,41 +54,95 @@ def cut(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def run_shard(run: RunConfig, work: Work[Item, Result], shard: Sequence[Item]) -> list[Result]:
-    """Do the work on each item of a shard in a child process, replaced when it dies or hangs.
-
-    An exception of `work.run` is a defect or a broken set-up (a full disk), and is raised; a crash of the
-    interpreter, a time-out or an exhausted memory is the item's own fault, and becomes
-    `work.give_up(item, reason)`.
-    """
-    with _pool(1, run) as pool:
-        return _results(work, shard, _schedule(pool, run, work, shard))
-
-
 def process_map(run: RunConfig) -> MapShards:
     """The library's own `MapShards`: up to `run.workers` child processes at a time on this machine."""
 
     def map_shards(work: Work[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
-        with _pool(run.workers, run) as pool:
-            # One pool for all shards: starting a process costs about as much as cropping a clip.
-            scheduled = [_schedule(pool, run, work, shard) for shard in shards]
-            for shard, futures in zip(shards, scheduled, strict=True):
-                yield _results(work, shard, futures)
+        with ShardPool(run) as pool:
+            scheduled = [pool.schedule(work, shard) for shard in shards]
+            for results in scheduled:
+                yield results()
 
     return map_shards
 
 
-@contextmanager
-def _pool(workers: int, run: RunConfig) -> Iterator[ProcessPool]:
-    # Not fork: the parent may hold threads (Prefect, OpenMP) whose locks a fork would copy in any state.
-    context = multiprocessing.get_context("spawn")
-    limits = {"initializer": _begin, "initargs": [run.worker_memory_mb]}
-    with ProcessPool(max_workers=workers, context=context, **limits) as pool:
+class ShardPool:
+    """Child processes, `run.workers` of them, that do the work on shards; one that dies or hangs is replaced.
+
+    One pool serves many shards: starting a process costs about as much as cropping a clip. Leaving the block
+    by an exception stops them. Threads may share it.
+    """
+
+    def __init__(self, run: RunConfig) -> None:
+        self._timeout_s = run.item_timeout_s
+        # Not fork: the parent may hold threads (Prefect, OpenMP) whose locks a fork would copy in any state.
+        context = multiprocessing.get_context("spawn")
+        limits = {"initializer": _begin, "initargs": [run.worker_memory_mb]}
+        self._pool = ProcessPool(max_workers=run.workers, context=context, **limits)
+
+    def __enter__(self) -> "ShardPool":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._pool.close()
+        else:
+            self._pool.stop()
+        self._pool.join()
+
+    def schedule(self, work: Work[Item, Result], shard: Sequence[Item]) -> Callable[[], list[Result]]:
+        """Queue a shard; what is returned waits for its results.
+
+        That raises what `work.run` raised, a defect or a broken set-up (a full disk), and then nothing of
+        the shard goes on. A crash of the interpreter, a time-out or an exhausted memory is the item's own
+        fault, and becomes `work.give_up(item, reason)`; a crash when it has come twice.
+        """
+        futures = [self._submit(work, item) for item in shard]
+
+        def results() -> list[Result]:
+            try:
+                return [self._result(work, item, future) for item, future in zip(shard, futures, strict=True)]
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
+
+        return results
+
+    def _submit(self, work: Work[Item, Result], item: Item) -> Any:
+        return self._pool.schedule(_attempt, args=(work.run, item), timeout=self._timeout_s)
+
+    def _result(self, work: Work[Item, Result], item: Item, future: Any) -> Result:
         try:
-            yield pool
-        except BaseException:
-            pool.stop()
-            raise
+            return _outcome(work, item, future)
+        except ProcessExpired:
+            pass  # perhaps by the system, which was short of memory: what is the item's own will come again
+        try:
+            return _outcome(work, item, self._submit(work, item))
+        except ProcessExpired:
+            return work.give_up(item, Reason.CRASHED)
+
+
+def run_shard(run: RunConfig, work: Work[Item, Result], shard: Sequence[Item], folder: Path) -> list[Result]:
+    """Do the work on a shard in a child of this process, itself a worker on some machine of a cluster.
+
+    Args:
+        run: the limits of the child.
+        work: what to do.
+        shard: with what.
+        folder: the project's, where relative paths begin.
+
+    Raises:
+        FaceanimError: this machine does not have the folder.
+    """
+    if not folder.is_dir():
+        raise FaceanimError(
+            f"{socket.gethostname()} has no folder {folder}: the machines of a cluster share it"
+        )
+    # Dask starts its workers as daemons, which may have no children lest these outlive them; ours do not.
+    multiprocessing.current_process().daemon = False
+    with chdir(folder), ShardPool(run.model_copy(update={"workers": 1})) as pool:
+        return pool.schedule(work, shard)()
 
 
 def _begin(memory_mb: int) -> None:
@@ -101,10 +159,6 @@ def _follow_parent() -> None:
         os._exit(1)
 
 
-def _schedule(pool: ProcessPool, run: RunConfig, work: Work[Item, Any], shard: Sequence[Item]) -> list[Any]:
-    return [pool.schedule(_attempt, args=(work.run, item), timeout=run.item_timeout_s) for item in shard]
-
-
 def _attempt(do: Callable[[Item], Result], item: Item) -> Result:
     """Do the work on an item; OpenCV has an error of its own for an exhausted memory."""
     import cv2
@@ -117,17 +171,11 @@ def _attempt(do: Callable[[Item], Result], item: Item) -> Result:
         raise
 
 
-def _results(work: Work[Item, Result], shard: Sequence[Item], futures: Sequence[Any]) -> list[Result]:
-    return [_result(work, item, future) for item, future in zip(shard, futures, strict=True)]
-
-
-def _result(work: Work[Item, Result], item: Item, future: Any) -> Result:
+def _outcome(work: Work[Item, Result], item: Item, future: Any) -> Result:
     try:
         result: Result = future.result()
     except TimeoutError:
         return work.give_up(item, Reason.TIMED_OUT)
-    except ProcessExpired:
-        return work.give_up(item, Reason.CRASHED)
     except MemoryError:
         return work.give_up(item, Reason.OUT_OF_MEMORY)
     return result

@@ -26,7 +26,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from faceanim.config import RunConfig
-from faceanim.errors import FaceanimError
+from faceanim.errors import FaceanimError, TemporaryError
 from faceanim.training.logger import NullLogger, RunLogger, Status
 
 EXPERIMENT = "faceanim-training"
@@ -54,7 +54,7 @@ def connect(uri: str) -> MlflowClient:
     """Point MLflow at a tracking server or database and see that it answers.
 
     Raises:
-        FaceanimError: it does not.
+        FaceanimError: it does not; a TemporaryError if that may pass.
     """
     # MLflow's own defaults keep a user waiting for minutes on an address where nothing listens.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -75,7 +75,9 @@ def connect(uri: str) -> MlflowClient:
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ModuleNotFoundError) as error:
         first_line = str(error).strip().splitlines()[0][:200]
         text = f"the MLflow tracking address {uri} does not answer: {first_line}"
-        raise FaceanimError(re.sub(r"//[^/@\s]*@", "//***@", text)) from None  # names and passwords stay out
+        lasts = sqlite_path(uri) is not None or isinstance(error, ModuleNotFoundError)
+        kind = FaceanimError if lasts else TemporaryError
+        raise kind(re.sub(r"//[^/@\s]*@", "//***@", text)) from None  # names and passwords stay out
     return client
 
 
@@ -136,16 +138,17 @@ def open_run(run: RunConfig, name: str, tags: Mapping[str, str], run_id: str | N
     except (FaceanimError, MlflowException, OSError) as error:
         print(f"{error}; the curves are in the CSV only", file=sys.stderr)
         return NullLogger()
-    return MlflowLogger(client, made.info.run_id, known=False)
+    return MlflowLogger(client, experiment, made.info.run_id, known=False)
 
 
 def known_run(client: MlflowClient, run_id: str) -> "MlflowLogger | None":
     """The logger of a run that goes on; None where this address has no such run."""
     try:
         client.update_run(run_id, status="RUNNING")
+        experiment = client.get_run(run_id).info.experiment_id
     except MlflowException:
         return None
-    return MlflowLogger(client, run_id, known=True)
+    return MlflowLogger(client, experiment, run_id, known=True)
 
 
 class MlflowLogger:
@@ -155,11 +158,13 @@ class MlflowLogger:
 
     Args:
         client: connected.
+        experiment_id: of the run's experiment.
         run_id: of the run.
         known: whether it goes on; then its parameters stand there already.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str, known: bool) -> None:
+    def __init__(self, client: MlflowClient, experiment_id: str, run_id: str, known: bool) -> None:
+        self.experiment_id = experiment_id
         self.run_id: str | None = run_id
         self._client = client
         self._known = known

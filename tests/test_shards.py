@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,10 +11,19 @@ import psutil
 import pytest
 
 from faceanim.config import RunConfig
+from faceanim.errors import FaceanimError
 from faceanim.schemas import Reason
-from faceanim.shards import Work, cut, process_map
+from faceanim.shards import Work, cut, process_map, run_shard
 
-RUN = RunConfig(workers=2, shard_size=2, item_timeout_s=2, worker_memory_mb=1024, tracking_uri="")
+RUN = RunConfig(
+    workers=2,
+    shard_size=2,
+    item_timeout_s=2,
+    worker_memory_mb=1024,
+    task_runner="processes",
+    cluster="",
+    tracking_uri="",
+)
 
 
 def behave(item):
@@ -94,3 +104,24 @@ def test_opencv_without_memory_is_a_reason_like_any_other():
     run = RUN.model_copy(update={"workers": 1, "item_timeout_s": 60})
     made = list(process_map(run)(Work("stretch", stretch, give_up), [[16], [40_000], [32]]))
     assert made == [[16], [Reason.OUT_OF_MEMORY], [32]]
+
+
+def die_once(item):
+    """Killed the first time, as by a system that is short of memory."""
+    if item.exists():
+        return "done"
+    item.touch()
+    return os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_was_killed_costs_another_try(tmp_path):
+    work = Work("test", die_once, give_up)
+    assert list(process_map(RUN)(work, [[tmp_path / "a", tmp_path / "b"]])) == [["done", "done"]]
+
+
+def test_a_shard_on_another_machine_runs_in_the_projects_folder(tmp_path):
+    (tmp_path / "here").touch()
+    work = Work("test", Path.exists, give_up)
+    assert run_shard(RUN, work, [Path("here"), Path("there")], tmp_path) == [True, False]
+    with pytest.raises(FaceanimError, match="the machines of a cluster share it"):
+        run_shard(RUN, work, [Path("here")], tmp_path / "elsewhere")

@@ -14,7 +14,15 @@ from faceanim.data.video import write_video
 FACE = (225, 115)
 """About where the portrait's face has its middle, in its own pixels."""
 
-RUN = RunConfig(workers=2, shard_size=2, item_timeout_s=120, worker_memory_mb=1024, tracking_uri="")
+RUN = RunConfig(
+    workers=2,
+    shard_size=2,
+    item_timeout_s=120,
+    worker_memory_mb=1024,
+    task_runner="processes",
+    cluster="",
+    tracking_uri="",
+)
 
 
 def head(size: tuple[int, int], centre: tuple[float, float], scale: float = 1.0) -> np.ndarray:
@@ -67,7 +75,7 @@ def inline(work, shards):
         yield [work.run(item) for item in shard]
 
 
-def ignore(done: int, total: int) -> None:
+def ignore(done: int, total: int, note: str = "") -> None:
     pass
 
 

@@ -10,24 +10,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from faceanim.config import DownloadConfig, RunConfig
 from faceanim.data.access import COOKIES, check_access
-from faceanim.data.items import OnProgress, prune
+from faceanim.data.items import prune
 from faceanim.data.obtain import (
-    FRAGMENT,
     PARTIAL,
     Outcome,
     Video,
     give_up,
+    kept,
     not_tried,
     obtain,
     video_key,
 )
 from faceanim.data.throttle import LONGEST_BACKOFF_S, Throttle
-from faceanim.errors import FaceanimError
+from faceanim.errors import FaceanimError, TemporaryError
+from faceanim.progress import OnProgress
 from faceanim.schemas import DOWNLOAD, INDEX, Status
 from faceanim.shards import MapShards, Work, cut
 from faceanim.tables import Row, read_rows, write_table
@@ -103,19 +101,21 @@ def download(
         `videos` by outcome; those `passing`, tried again by the next run; `clips`, `clips_ok`, ...
 
     Raises:
-        FaceanimError: the addresses need what is not here, the disk is full, or the site wants to be left
-            alone; then the table is written all the same.
+        FaceanimError: the addresses need what is not here, or the disk is full.
+        TemporaryError: the site wants to be left alone; the table is written all the same.
     """
     rows = [row for row in read_rows(index, INDEX) if part.holds(row["video_id"])]
     wanted = _wanted(rows, config.max_height)
     check_access(video.url for video in wanted)
     videos.mkdir(parents=True, exist_ok=True)
-    outcomes = {video.video_id: _kept(video, videos) or not_tried(video) for video in wanted}
+    outcomes = {video.video_id: kept(video, videos) or not_tried(video) for video in wanted}
     stale = [video for video in wanted if outcomes[video.video_id].waits]
     on_progress(len(wanted) - len(stale), len(wanted))
     for some in _fetched(stale, config, run, videos, part, map_shards):
         outcomes |= {outcome.video_id: outcome for outcome in some}
-        on_progress(sum(not outcome.waits for outcome in outcomes.values()), len(wanted))
+        done = [outcome for outcome in outcomes.values() if not outcome.waits]
+        failed = sum(outcome.row["status"] != Status.OK for outcome in done)
+        on_progress(len(done), len(wanted), f"{failed} failed" if failed else "")
     _tidy(videos, wanted, outcomes, part)
     table = [_table_row(row, outcomes, videos) for row in sorted(rows, key=lambda row: str(row["clip_id"]))]
     write_table(table, DOWNLOAD, out)
@@ -127,22 +127,6 @@ def _wanted(rows: Sequence[Row], max_height: int) -> list[Video]:
     """The videos of these clips, each once, by their ids."""
     urls = {row["video_id"]: row["url"] for row in rows}
     return [Video(name, urls[name], video_key(urls[name], max_height)) for name in sorted(urls)]
-
-
-def _kept(video: Video, videos: Path) -> Outcome | None:
-    """The outcome that an earlier run left, if it is of this version and its file is there."""
-    try:
-        table = pq.ParquetFile(video.fragment(videos)).read()
-    except (FileNotFoundError, pa.ArrowInvalid):
-        return None
-    if not table.schema.equals(FRAGMENT) or (table.schema.metadata or {}).get(b"key") != video.key.encode():
-        return None
-    row: Row = table.to_pylist()[0]
-    if row["path"] is not None:
-        file = videos / row["path"]
-        if not file.is_file() or file.stat().st_size != row["bytes"]:
-            return None
-    return Outcome(video.video_id, row, False)
 
 
 def _fetched(
@@ -221,7 +205,7 @@ def _check_finished(outcomes: Sequence[Outcome]) -> None:
     """Raise where the site stopped the run."""
     counts = Counter("waits" if outcome.waits else str(outcome.row["status"]) for outcome in outcomes)
     if counts["waits"]:
-        raise FaceanimError(
+        raise TemporaryError(
             "download: the site wants to be left alone (a bot check or a rate limit). "
             f"{counts[Status.OK]} of {counts.total()} videos are there, {counts['waits']} remain; nothing is "
             "lost. Wait some hours, then `dvc repro` goes on from here; cookies of an account may help "

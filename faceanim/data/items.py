@@ -8,7 +8,7 @@ there is what a run from nothing would have written. A killed run needs nothing 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,13 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from faceanim.config import RunConfig
+from faceanim.progress import OnProgress
 from faceanim.shards import MapShards, Work, cut
 from faceanim.tables import Row, write_table
 
 Item = TypeVar("Item")
-OnProgress = Callable[[int, int], None]
-"""Called with the number of items done and of all items."""
-
 NOT_KEPT = ""
 """The key of an outcome that the next run should try again: a crash, a time-out, a network that was down."""
 
@@ -86,16 +84,20 @@ def prune(folder: Path, keep: set[str]) -> int:
 
 
 def work_through(
-    work: Work[Item, None],
+    work: Work[Item, bool],
     items: Sequence[Item],
     total: int,
     run: RunConfig,
     map_shards: MapShards,
     on_progress: OnProgress,
 ) -> None:
-    """Do the items that are not current, in shards; each writes its own fragment. `total` counts all."""
-    done = total - len(items)
+    """Do the items that are not current, in shards; each writes its own fragment. `total` counts all.
+
+    The work's result is whether the item gave something.
+    """
+    done, empty = total - len(items), 0
     on_progress(done, total)
     for results in map_shards(work, cut(items, run.shard_size)):
         done += len(results)
-        on_progress(done, total)
+        empty += results.count(False)
+        on_progress(done, total, f"{empty} gave nothing" if empty else "")

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from faceanim.config import DownloadConfig
 from faceanim.data.fetched import Fetched, Refusal
 from faceanim.data.items import NOT_KEPT, content_key, file_sha256, without, write_fragment
@@ -89,14 +92,32 @@ def video_key(url: str, max_height: int) -> str:
     return content_key(VERSION, file_sha256(path) if path.is_file() else None)
 
 
+def kept(video: Video, videos: Path) -> Outcome | None:
+    """The outcome that was recorded before, if it is of this version and its file is there."""
+    try:
+        table = pq.ParquetFile(video.fragment(videos)).read()
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+    if not table.schema.equals(FRAGMENT) or (table.schema.metadata or {}).get(b"key") != video.key.encode():
+        return None
+    row: Row = table.to_pylist()[0]
+    if row["path"] is not None:
+        file = videos / row["path"]
+        if not file.is_file() or file.stat().st_size != row["bytes"]:
+            return None
+    return Outcome(video.video_id, row, False)
+
+
 def obtain(video: Video, config: DownloadConfig, videos: Path, throttle: Throttle) -> Outcome:
-    """Get one video into `videos`, with its fragment; a failure is an outcome like any other.
+    """Get one video into `videos`, with its fragment, unless it is there; a failure is an outcome too.
 
     There is no fragment of a video that waits until the site has had its rest.
 
     Raises:
         FaceanimError: the disk is full or cannot be written.
     """
+    if (before := kept(video, videos)) is not None:
+        return before
     folder = videos / PARTIAL
     folder.mkdir(exist_ok=True)
     if video.is_local:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faceanim.data.items import file_sha256
-from faceanim.errors import FaceanimError
+from faceanim.errors import FaceanimError, TemporaryError
 from faceanim.tables import atomic_path
 
 FOLDER_VARIABLE = "FACEANIM_WEIGHTS"
@@ -77,8 +77,10 @@ def weights_file(name: str, weights: Weights | None = None, *, fetch: bool = Tru
         raise FaceanimError(f"the weights of {name} are not here, and are not to be fetched: {by_hand}")
     try:
         _fetch(wanted.address, wanted.sha256, path)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise FaceanimError(f"cannot fetch the weights of {name} ({error}): {by_hand}") from None
+    except OSError as error:
+        raise TemporaryError(f"cannot fetch the weights of {name} ({error}): {by_hand}") from None
     return path
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from faceanim.config import EvaluateConfig
-from faceanim.data.items import OnProgress
 from faceanim.errors import FaceanimError
 from faceanim.evaluation import record
 from faceanim.evaluation.candidates import Candidate, ModelCandidate, VideoCandidate
@@ -35,6 +34,7 @@ from faceanim.evaluation.writing import (
     write_test_set,
 )
 from faceanim.inference import Animator
+from faceanim.progress import OnProgress
 from faceanim.schemas import SCORES
 from faceanim.tables import Row, write_table
 

@@ -8,11 +8,11 @@ from typing import Any
 import av
 import cv2
 
-from faceanim.data.items import OnProgress
 from faceanim.data.pictures import Frame
 from faceanim.errors import FaceanimError
 from faceanim.evaluation.catalog import Task
 from faceanim.evaluation.test_set import held_out_clips, items, read_frames
+from faceanim.progress import OnProgress
 from faceanim.tables import atomic_path
 
 SOURCES, DRIVING = "source", "driving"

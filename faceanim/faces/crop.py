@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from faceanim.config import CropConfig, RunConfig
 from faceanim.data.items import (
     NOT_KEPT,
-    OnProgress,
     content_key,
     is_current,
     prune,
@@ -26,6 +25,7 @@ from faceanim.data.items import (
 )
 from faceanim.faces.boxes import Box
 from faceanim.faces.cropping import Clip, crop_video, failed
+from faceanim.progress import OnProgress
 from faceanim.schemas import CROPS, DOWNLOAD, INDEX, Reason, Status
 from faceanim.shards import MapShards, Work
 from faceanim.tables import Row, read_rows, write_arrow
@@ -105,22 +105,31 @@ def _fragment(crops: Path, video_id: str) -> Path:
     return crops / video_id / FRAGMENT
 
 
-def _crop(video: Video, config: CropConfig, folder: Path) -> None:
-    """Crop one video into a folder of its own; its rows are written last."""
+def _crop(video: Video, config: CropConfig, folder: Path) -> bool:
+    """Crop one video into a folder of its own, unless that is done; its rows are written last.
+
+    Returns:
+        Whether there is a crop.
+    """
     cv2.setNumThreads(1)  # this is a worker process; the others have the other cores
+    fragment = _fragment(folder, video.video_id)
+    if is_current(fragment, video.key):
+        return Status.OK in pq.read_table(fragment, columns=["status"])["status"].to_pylist()
     target = folder / video.video_id
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     rows = crop_video(video.path, video.clips, config, target)
-    write_fragment(rows, _SCHEMA, target / FRAGMENT, video.key)
+    write_fragment(rows, _SCHEMA, fragment, video.key)
+    return any(row["status"] is Status.OK for row in rows)
 
 
-def _give_up(video: Video, reason: Reason, folder: Path) -> None:
+def _give_up(video: Video, reason: Reason, folder: Path) -> bool:
     """The outcome of a video whose worker crashed or hung; the next run tries it again."""
     target = folder / video.video_id
     shutil.rmtree(target, ignore_errors=True)
     rows = [failed(clip, reason) for clip in video.clips]
     write_fragment(rows, _SCHEMA, target / FRAGMENT, NOT_KEPT)
+    return False
 
 
 def _table(video_ids: Sequence[str], rows: Mapping[str, Row], crops: Path) -> pa.Table:

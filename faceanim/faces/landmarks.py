@@ -18,7 +18,6 @@ from faceanim.config import LandmarksConfig, RunConfig
 from faceanim.data.clips import stream_clip
 from faceanim.data.items import (
     NOT_KEPT,
-    OnProgress,
     content_key,
     is_current,
     prune,
@@ -29,6 +28,7 @@ from faceanim.faces.boxes import Box
 from faceanim.faces.crop import FRAGMENT
 from faceanim.faces.detectors import DetectorInfo, LandmarkDetector, Points, describe, detector
 from faceanim.faces.jitter import THUMBNAIL, Jitter, jitter, thumbnail
+from faceanim.progress import OnProgress
 from faceanim.schemas import CROPS, Reason, Status, landmarks_schema
 from faceanim.shards import MapShards, Work
 from faceanim.tables import Row, atomic_path, read_table
@@ -151,12 +151,15 @@ def _metrics(tables: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _find(video: CroppedVideo, info: DetectorInfo, out: Path) -> None:
-    """Find the landmarks in all crops of a video and write its table."""
+def _find(video: CroppedVideo, info: DetectorInfo, out: Path) -> bool:
+    """Find the landmarks in all crops of a video and write its table, unless that is done."""
     cv2.setNumThreads(1)  # this is a worker process; the others have the other cores
+    if is_current(_table(out, video), video.key):
+        return True
     with closing(detector(info.name)) as found:
         crops = (_find_in_crop(row, video.folder, found, info.points) for row in _crops(video))
         _write(crops, info, _table(out, video), {"key": video.key})
+    return True
 
 
 def _crops(video: CroppedVideo) -> Iterator[Row]:
@@ -233,7 +236,8 @@ def _lists(values: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> pa.
     return pa.ListArray.from_arrays(offsets, values[valid].ravel(), mask=pa.array(~valid))
 
 
-def _give_up(video: CroppedVideo, reason: Reason, info: DetectorInfo, out: Path) -> None:
+def _give_up(video: CroppedVideo, reason: Reason, info: DetectorInfo, out: Path) -> bool:
     """The outcome of a video whose worker crashed or hung: no frame detected; the next run tries it again."""
     crops = (_nothing(row["crop_id"], len(row["frame_offsets"]), info.points) for row in _crops(video))
     _write(crops, info, _table(out, video), {"key": NOT_KEPT, "failed": reason.value})
+    return False

@@ -204,7 +204,7 @@ def test_the_stage_stops_with_one_line(site, params):
     index_addresses(v=site.url("ok", "v.mp4"), w=site.url("ok", "w.mp4"))
     site.patience = 2
     code, lines = stage("--part", "1/1")
-    assert code == 1
+    assert code == os.EX_TEMPFAIL
     assert lines[-1].startswith("error: download: the site wants to be left alone")
     assert "1 of 2 videos are there, 1 remain" in lines[-1]
     assert reasons(table()) == {"v": "none", "w": "rate_limited"}

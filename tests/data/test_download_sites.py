@@ -275,7 +275,16 @@ def test_back_off_doubles_with_jitter_up_to_a_limit():
 def test_workers_are_no_more_than_places_and_have_time_for_manners():
     config = changed(parallel=2, sleep_s=20.0, retries=5)
     run = paced(
-        RunConfig(workers=8, shard_size=4, item_timeout_s=600, worker_memory_mb=1024, tracking_uri=""), config
+        RunConfig(
+            workers=8,
+            shard_size=4,
+            item_timeout_s=600,
+            worker_memory_mb=1024,
+            task_runner="processes",
+            cluster="",
+            tracking_uri="",
+        ),
+        config,
     )
     assert run.workers == 2
     assert run.item_timeout_s == 600 + 6 * 30 + 5 * 60
