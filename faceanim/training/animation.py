@@ -66,7 +66,8 @@ def train_animation(
     batches = PairBatches(frames, config, engine.rank, engine.processes)
     tables = [crops, *sorted(landmarks.glob("*.parquet"))]
     saved = checkpoints_for(checkpoints, "animation", config, tables)
-    last = fit(trainer, batches, config, saved, history, around)
+    with engine.turn():
+        last = fit(trainer, batches, config, saved, history, around)
     if engine.main:
         save_animation(trainer.average.result, config.model, out)
         saved.remove()

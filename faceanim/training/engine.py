@@ -1,8 +1,8 @@
 """How a step is computed, whatever is trained: processes, devices, precision, the parts of a batch."""
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from faceanim.config import EngineConfig
 from faceanim.errors import FaceanimError
 from faceanim.training.losses import NonFiniteLossError
+from faceanim.training.turns import alone_on
 
 
 class Autocast(MixedPrecision):  # type: ignore[misc]
@@ -68,6 +69,15 @@ class Engine:
     def main(self) -> bool:
         """Whether this is the process that writes and tells."""
         return self.rank == 0
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Have this process's GPU to itself among the trainings of this machine; a CPU is shared."""
+        if not self.on_gpu:
+            yield
+            return
+        with alone_on(f"gpu-{torch.cuda.get_device_properties(self.fabric.device).uuid}"):
+            yield
 
     def setup(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> Any:
         """What to call in the place of `module` and of `optimizer`; both stay what they are, and are trained.

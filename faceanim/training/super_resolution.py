@@ -71,7 +71,8 @@ def train_super_resolution(
     engine = trainer.engine
     batches = RestorationBatches(CropFrames(crops, "train"), config, engine.rank, engine.processes)
     saved = checkpoints_for(checkpoints, "super-resolution", config, given)
-    last = fit(trainer, batches, config, saved, history, around)
+    with engine.turn():
+        last = fit(trainer, batches, config, saved, history, around)
     if engine.main:
         save_super_resolution(trainer.average.result, config.model, out)
         saved.remove()
