@@ -45,7 +45,6 @@ def summary(params: Params, video: Path) -> Table:
     ours = figures["reconstruction"]
     copied = ours["copy_source"]
     name = params.register_.model_name
-    uri = params.run.tracking_uri
     binaries = Path(sys.executable).parent
     table = Table(title="faceanim", show_header=False, title_justify="left")
     table.add_row("held out", f"{ours['clips']} clips, {ours['frames']} frames")
@@ -54,8 +53,7 @@ def summary(params: Params, video: Path) -> Table:
     table.add_row("animated video", str(video))
     table.add_row("the report", "reports/report.html")
     table.add_row("registered", f"{name} version {registered['version']}: {registered['verdict']}")
-    table.add_row("MLflow's page", f"{binaries}/mlflow ui --backend-store-uri {uri}")
-    table.add_row("Prefect's page", f"{binaries}/prefect server start")
+    table.add_row("MLflow's and Prefect's pages", "make ui")
     table.add_row("a run shown there", f"PREFECT_API_URL={API} {binaries}/python -m flows.pipeline")
     return table
 

@@ -1,93 +1,225 @@
-"""The parent flow, `python -m flows.pipeline [--target STAGE] [--force]`: DVC's stages in order, as tasks."""
+"""The parent flow, `python -m flows.pipeline [STAGE...]`: DVC's stages in order, as tasks."""
 
 import os
 import sys
-from pathlib import Path
+from collections.abc import Sequence
+from graphlib import TopologicalSorter
+from typing import Annotated, Any
+from uuid import UUID
 
 import typer
-from ruamel.yaml import YAML
+from prefect import State, flow, get_client, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import as_completed
+from prefect.runtime import flow_run, task_run
+from prefect.states import Cancelled, Completed, Failed
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from faceanim.errors import FaceanimError
-from flows.dvc import repro
+from faceanim.config import load_params
+from faceanim.errors import FaceanimError, TemporaryError
+from faceanim.profiles import use_profile
+from flows.alone import alone
+from flows.api import API_ERRORS, api_address, api_answers
+from flows.cancel import heeding_the_page
+from flows.dvc import Leashed, changed_stages, repro
+from flows.graph import Stage, out_of_date, read_stages, up_to
+from flows.names import CUSTOM, day, profile_name, run_tags
+from flows.watched import PARENT, may_pass
+
+SIBLINGS: TaskRunner[Any] = ThreadPoolTaskRunner()
+"""Runs stages at the same time where none needs another; trainings still take turns on a GPU."""
+RETRIES = 3
+"""Of a stage that failed in a way that may pass."""
+RETRY_DELAY_S = 60.0
 
 
-def stage_names(dvc_yaml: Path = Path("dvc.yaml")) -> list[str]:
-    """The pipeline's stages in the order of dvc.yaml, which a test holds to be an order of dependency.
+def named() -> str:
+    """The name of the present run of the pipeline."""
+    targets = flow_run.parameters.get("targets") or ["everything"]
+    return f"{' '.join(targets)} {day()}"
+
+
+@flow(
+    name="pipeline",
+    flow_run_name=named,
+    task_runner=SIBLINGS,
+    persist_result=False,
+)
+def pipeline(
+    targets: list[str] | None = None,
+    profile: str | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+) -> State[Any]:
+    """From a list of videos to a registered model: the stages of dvc.yaml, whichever are out of date.
+
+    Cancel it whenever you like: what is finished is kept, and the next run goes on from there.
+
+    Args:
+        targets: Stages to bring up to date, with all that they need; none means everything.
+        profile: A shipped profile (sample, paper, voxceleb) to write to params.yaml first.
+        force: Run the stages even if nothing has changed.
+        dry_run: Only say what would run.
+    """
+    leashed, run_id = Leashed(), UUID(flow_run.id)
+    try:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(run_id, tags=run_tags())
+        with alone(run_id), heeding_the_page(run_id, leashed.stop):
+            choose(profile, dry_run)
+            stages = up_to(read_stages(), targets or [])
+            if dry_run:
+                return Completed(message=what_would_run(stages, force))
+            return run_stages(leashed, stages, force)
+    except FaceanimError as error:
+        return Failed(message=str(error))
+    except KeyboardInterrupt:
+        leashed.stop()
+        return Cancelled(message="Ctrl-C; the next run goes on from where it was")
+
+
+def choose(profile: str | None, dry_run: bool) -> None:
+    """Write a profile to params.yaml, unless that would lose something.
 
     Raises:
-        FaceanimError: there is no dvc.yaml here.
+        FaceanimError: there is no such profile, params.yaml has changes of its own, or this is a dry run.
     """
-    if not dvc_yaml.exists():
-        raise FaceanimError(f"{dvc_yaml} is missing; run this in the project's folder")
-    return list(YAML(typ="safe", pure=True).load(dvc_yaml.read_text(encoding="utf-8"))["stages"])
-
-
-def reproduce(stage: str, force: bool) -> None:
-    """Bring one stage and what it depends on up to date; forced, the stage itself runs in any case."""
-    repro(*(["--force", "--single-item"] if force else []), stage)
-
-
-def run_pipeline(target: str | None = None, force: bool = False) -> None:
-    """Run the stages up to `target` (or all), as one Prefect flow run when a Prefect API is configured.
-
-    Raises:
-        FaceanimError: no such stage, a stage failed, or the configured API does not answer.
-    """
-    stages = stage_names()
-    if target is not None:
-        if target not in stages:
-            raise FaceanimError(f"no stage is called {target!r}; there are {', '.join(stages)}")
-        stages = stages[: stages.index(target) + 1]
-    if api := prefect_api():
-        run_with_prefect(stages, force, api)
+    if profile is None or profile == profile_name():
         return
-    print("no Prefect API is configured (PREFECT_API_URL): running without a server", file=sys.stderr)
-    for stage in stages:
-        reproduce(stage, force)
-
-
-def prefect_api() -> str | None:
-    """The address of the Prefect API, from the environment or from the active Prefect profile."""
-    from prefect.settings import PREFECT_API_URL
-
-    address: str | None = PREFECT_API_URL.value()
-    return address
-
-
-def run_with_prefect(stages: list[str], force: bool, api: str) -> None:
-    """Run the stages as tasks of one flow run.
-
-    Raises:
-        FaceanimError: the API does not answer, or a stage failed.
-    """
-    import httpx
-    from prefect import flow, task
-    from prefect.cache_policies import NO_CACHE
-
-    try:
-        httpx.get(f"{api}/health", timeout=10).raise_for_status()
-    except httpx.HTTPError as error:
+    if dry_run:
+        raise FaceanimError("a dry run tells what the present params.yaml would run; it takes no profile")
+    if profile_name() == CUSTOM:
         raise FaceanimError(
-            f"the Prefect API at {api} does not answer ({error}); start it or unset it"
-        ) from None
-    os.environ["PREFECT_API_URL"] = api  # a profile's address would not reach the stages' processes
-    stage_task = task(reproduce, cache_policy=NO_CACHE)
-
-    @flow(name="pipeline")
-    def pipeline(stages: list[str], force: bool) -> None:
-        for stage in stages:
-            stage_task.with_options(name=stage, task_run_name=stage)(stage, force)
-
-    pipeline(stages, force)
+            f"params.yaml has changes of its own; `faceanim profile {profile}` writes over them"
+        )
+    use_profile(profile)
 
 
-def main(target: str | None = None, force: bool = False) -> None:
-    """Run the pipeline up to a stage, or all of it."""
+def what_would_run(stages: Sequence[Stage], force: bool) -> str:
+    """Names the stages that would run, in a line; `dvc repro --dry` fails where nothing was ever run."""
+    names = [stage.name for stage in stages] if force else out_of_date(stages, changed_stages())
+    return f"would run: {', '.join(names)}" if names else "would run nothing: all is up to date"
+
+
+def run_stages(leashed: Leashed, stages: Sequence[Stage], force: bool) -> State[Any]:
+    """Run the stages as tasks, each as soon as those that it needs are done."""
+    by_name = {stage.name: stage for stage in stages}
+    order = TopologicalSorter({stage.name: stage.needs for stage in stages})
+    order.prepare()
+    running: dict[str, Any] = {}
+    ended: dict[str, Any] = {}
     try:
-        run_pipeline(target, force)
+        while order.is_active():
+            for name in order.get_ready():
+                needed = [ended[need] for need in by_name[name].needs]
+                running[name] = stage_task(leashed, by_name[name], force).submit(wait_for=needed)
+            if not running:
+                break  # what is left needs what failed
+            first = next(as_completed(list(running.values())))
+            first.wait()
+            name = next(name for name, future in running.items() if future is first)
+            ended[name] = running.pop(name)
+            if first.state.is_completed():
+                order.done(name)
+    except BaseException:
+        leashed.stop()
+        raise
+    if leashed.stopped:
+        return Cancelled(message="stopped; the next run goes on from where it was")
+    for name, future in ended.items():
+        if not future.state.is_completed():
+            return Failed(message=f"{name}: {future.state.message}")
+    return Completed(message=f"up to date: {', '.join(ended)}")
+
+
+def stage_task(leashed: Leashed, stage: Stage, force: bool) -> Any:
+    """The task of a stage; it ends with DVC's word, and shows on its page what came of it."""
+    delay_s = load_params().download.pause_s if stage.name == "download" else RETRY_DELAY_S
+    # What a first stage needs may come from another dvc.yaml, as the sample's videos do: DVC sees to that.
+    options = [*["--single-item"] * bool(stage.needs), *["--force"] * force]
+
+    @task(
+        name=stage.name,
+        task_run_name=stage.name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=RETRIES,
+        retry_delay_seconds=delay_s,
+        retry_condition_fn=may_pass,
+    )
+    def reproduce() -> State[Any]:
+        try:
+            leashed.repro(
+                *options,
+                stage.name,
+                on_line=get_run_logger().info,
+                variables={PARENT: str(task_run.id), "PREFECT_API_URL": api_address() or ""},
+            )
+        except FaceanimError as error:
+            if isinstance(error, TemporaryError) and task_run.run_count <= RETRIES:
+                raise  # for Prefect to try again; else a traceback would bury the line
+            return Failed(message=str(error))
+        from flows.tables import publish  # brings MLflow, which takes seconds to import
+
+        publish(stage.name)
+        return Completed(message="up to date")
+
+    return reproduce
+
+
+def main(
+    targets: Annotated[list[str] | None, typer.Argument(help="Stages; none means everything.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Written to params.yaml first.")] = None,
+    force: Annotated[bool, typer.Option(help="Run them even if nothing has changed.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would run.")] = False,
+) -> None:
+    """Bring stages and what they need up to date, watched by Prefect where its API is configured."""
+    try:
+        if api_address():
+            run_watched(targets or [], profile, force, dry_run)
+        else:
+            print("no Prefect API is configured (PREFECT_API_URL): running without one", file=sys.stderr)
+            run_alone(targets or [], profile, force, dry_run)
     except FaceanimError as error:
         print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        raise SystemExit(os.EX_TEMPFAIL if isinstance(error, TemporaryError) else 1) from None
+
+
+def run_alone(targets: Sequence[str], profile: str | None, force: bool, dry_run: bool) -> None:
+    """The same without Prefect: one `dvc repro`.
+
+    Raises:
+        FaceanimError: no such stage or profile, or a stage failed.
+    """
+    choose(profile, dry_run)
+    stages = up_to(read_stages(), targets)
+    if dry_run:
+        print(what_would_run(stages, force))
+        return
+    repro(*["--force"] * force, *targets)
+
+
+def run_watched(targets: Sequence[str], profile: str | None, force: bool, dry_run: bool) -> None:
+    """Run the flow in this process; a server that goes away meanwhile leaves the rest to DVC.
+
+    Raises:
+        FaceanimError: the API does not answer, no such stage or profile, or a stage failed.
+    """
+    if not api_answers():
+        raise FaceanimError(f"the Prefect API at {api_address()} does not answer; start it or unset it")
+    try:
+        state = pipeline(list(targets) or None, profile, force, dry_run, return_state=True)
+    except API_ERRORS as error:
+        print(
+            f"the Prefect API at {api_address()} went away ({error}); DVC finishes what is left",
+            file=sys.stderr,
+        )
+        run_alone(targets, None, False, dry_run)
+        return
+    if dry_run and state.is_completed():
+        print(state.message)
+    elif not state.is_completed():
+        raise FaceanimError(state.message or f"the pipeline ended as {state.name}")
 
 
 if __name__ == "__main__":

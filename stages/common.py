@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import json
-import subprocess
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,18 +12,23 @@ from typing import Any
 import typer
 from ruamel.yaml import YAML
 
-from faceanim.errors import FaceanimError
+from faceanim.errors import FaceanimError, TemporaryError, disk_explained
+from flows.names import git_revision
 
 
 def start(main: Callable[..., None]) -> None:
-    """Run a stage's main function on its command line; a user's mistake is one line and exit code 1."""
+    """Run a stage's main function on its command line.
+
+    A user's mistake is one line and exit code 1; with what passes by itself the code is `os.EX_TEMPFAIL`.
+    """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
     try:
-        app()
+        with disk_explained():
+            app()
     except FaceanimError as error:
         print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        raise SystemExit(os.EX_TEMPFAIL if isinstance(error, TemporaryError) else 1) from None
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:
@@ -33,17 +38,6 @@ def read_curve(path: Path) -> list[dict[str, float]]:
             {key: float(value) for key, value in row.items() if value and key != "phase"}
             for row in csv.DictReader(file)
         ]
-
-
-def git_revision() -> str:
-    """The commit of the working tree, with `+changes` when tracked files differ from it."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return described.stdout.strip() or "none"
 
 
 def lock_hash(lock: Mapping[str, Any]) -> str:

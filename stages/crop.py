@@ -1,27 +1,20 @@
 """Stage `crop`: faces followed by Viola-Jones and cut out of the videos (the paper's section 4)."""
 
+from functools import partial
 from pathlib import Path
 
 from faceanim.config import load_params
 from faceanim.faces.crop import crop
-from faceanim.progress import progress
 from faceanim.tables import write_json
-from flows.shards import drive
+from flows.stage import drive
 from stages.common import start
 
 
 def main(index: Path, download: Path, crops: Path, out: Path, metrics: Path) -> None:
     """Crop what is not cropped yet, into `crops`; every sequence, accepted or not, into `out`."""
     params = load_params()
-    with progress("crop") as on_progress:
-        counts = drive(
-            "crop",
-            params.run,
-            lambda map_shards: crop(
-                params.crop, params.run, index, download, crops, out, map_shards, on_progress
-            ),
-        )
-    write_json(counts, metrics)
+    step = partial(crop, params.crop, params.run, index, download, crops, out)
+    write_json(drive("crop", params.run, step), metrics)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Stage `download`: every video of the index fetched once and verified."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -8,9 +9,8 @@ import typer
 
 from faceanim.config import load_params
 from faceanim.data.download import Part, download, paced
-from faceanim.progress import progress
 from faceanim.tables import write_json
-from flows.shards import drive
+from flows.stage import drive
 from stages.common import start
 
 
@@ -23,15 +23,8 @@ def main(
 ) -> None:
     """Fetch what is not there yet, into `videos`; the outcome of each clip into `out`."""
     params = load_params()
-    share = Part.parse(part)
-    with progress("download") as on_progress:
-        counts = drive(
-            "download",
-            paced(params.run, params.download),
-            lambda map_shards: download(
-                params.download, params.run, index, videos, out, map_shards, on_progress, share
-            ),
-        )
+    step = partial(download, params.download, params.run, index, videos, out, part=Part.parse(part))
+    counts = drive("download", paced(params.run, params.download), step)
     write_json(counts, metrics)
     if passing := counts["passing"]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in passing.items())

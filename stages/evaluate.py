@@ -4,15 +4,15 @@ from pathlib import Path
 
 from faceanim.config import load_params
 from faceanim.evaluation.evaluate import evaluate
-from faceanim.progress import progress
 from faceanim.tables import write_json
+from flows.stage import report
 from stages.common import start
 
 
 def main(crops: Path, landmarks: Path, models: Path, out: Path, metrics: Path) -> None:
     """Score the models in `models`; per-clip tables and the picture grid go to the folder `out`."""
-    with progress("evaluate") as on_progress:
-        figures = evaluate(load_params().evaluate, crops, landmarks, models, out, on_progress)
+    config = load_params().evaluate
+    figures = report("evaluate", lambda watcher: evaluate(config, crops, landmarks, models, out, watcher))
     write_json(figures, metrics)
 
 

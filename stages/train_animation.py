@@ -7,6 +7,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from faceanim.config import load_params
 from faceanim.tables import write_json
 from faceanim.training.animation import train_animation
+from flows.stage import Watcher, report
 from stages.common import start
 from stages.training import surroundings
 
@@ -22,8 +23,12 @@ def main(
     """Train, or go on from the last checkpoint of a run that was stopped."""
     params = load_params()
     config = params.train_animation
-    with surroundings("train_animation", params.run, config) as around:
-        last = train_animation(config, crops, landmarks, out, history, checkpoints, around)
+
+    def train(watcher: Watcher) -> dict[str, float]:
+        around = surroundings("train_animation", params.run, config, watcher)
+        return train_animation(config, crops, landmarks, out, history, checkpoints, around)
+
+    last = report("train_animation", train)
     rank_zero_only(write_json)(last, metrics)
 
 

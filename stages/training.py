@@ -2,37 +2,30 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from faceanim.config import RunConfig, Section
-from faceanim.progress import progress
 from faceanim.training.logger import NullLogger, OpenLogger, RunLogger
 from faceanim.training.report import Report, Surroundings
-from stages.common import git_revision
+from flows.links import run_page
+from flows.names import git_revision
+from flows.stage import Watcher
 
 
-@contextmanager
-def surroundings(stage: str, run: RunConfig, config: Section) -> Iterator[Surroundings]:
-    """Show a training's progress in the terminal, and send its curves to MLflow where that is installed."""
-    # Of the processes that torchrun starts, one draws a bar.
-    shown = progress(stage) if rank_zero_only.rank == 0 else nullcontext(lambda done, total, note: None)
-    with shown as on_progress:
+def surroundings(stage: str, run: RunConfig, config: Section, watcher: Watcher) -> Surroundings:
+    """Tell of a training's progress, and send its curves to MLflow where that is installed."""
 
-        def on_step(report: Report) -> None:
-            on_progress(report.step, report.total, report.note())
+    def on_step(report: Report) -> None:
+        watcher(report.step, report.total, report.note())
 
-        yield Surroundings(run.workers, mlflow_logger(stage, run, config), on_step)
+    return Surroundings(run.workers, mlflow_logger(stage, run, config, watcher), on_step)
 
 
-def mlflow_logger(stage: str, run: RunConfig, config: Section) -> OpenLogger:
+def mlflow_logger(stage: str, run: RunConfig, config: Section, watcher: Watcher) -> OpenLogger:
     """What opens a run in MLflow, named like the stage."""
 
     def open_logger(run_id: str | None) -> RunLogger:
         try:
-            from faceanim.tracking import open_run
+            from faceanim.tracking import MlflowLogger, open_run, tracking_uri
         except ModuleNotFoundError as error:
             print(f"{stage}: {error.name} is not installed: the curves are in the CSV only", file=sys.stderr)
             return NullLogger()
@@ -41,6 +34,9 @@ def mlflow_logger(stage: str, run: RunConfig, config: Section) -> OpenLogger:
             tags["dvc_experiment"] = experiment
         logger = open_run(run, stage, tags, run_id)
         logger.params(config.model_dump(mode="json"))
+        if isinstance(logger, MlflowLogger) and logger.run_id is not None:
+            page = run_page(tracking_uri(run), logger.experiment_id, logger.run_id)
+            watcher.link("Its curves in MLflow", page)
         return logger
 
     return open_logger

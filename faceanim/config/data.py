@@ -18,6 +18,11 @@ class RunConfig(Section):
     """Seconds after which a video that hangs its decoder is given up, with a reason."""
     worker_memory_mb: Positive
     """Megabytes a worker may hold; a video that asks for more is given up, with a reason."""
+    task_runner: Literal["processes", "dask", "ray"]
+    """Where the shards of download, crop and landmarks run: in processes of this machine, or on a cluster."""
+    cluster: str
+    """Address of the Dask scheduler or the Ray head; empty: `workers` processes of this machine, for the time
+    that a stage takes."""
     tracking_uri: str
     """MLflow's address; the environment's MLFLOW_TRACKING_URI wins."""
 
