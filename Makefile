@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lock
+.PHONY: help setup demo ui test lint lock
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -36,6 +36,9 @@ endif
 
 demo: setup ## the whole pipeline on the embedded sample, then an animated portrait
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m flows.demo
+
+ui: setup ## the pages of Prefect and MLflow, on this machine, until Ctrl-C
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m flows.ui
 
 test: setup ## lint, types and tests
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
