@@ -1,3 +1,5 @@
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,30 @@ def reproduced(tmp_path_factory):
 
     project = copy_project(tmp_path_factory.mktemp("reproduced"))
     return project, project.dvc("repro")
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory):
+    """The address of a real Prefect server's API, on loopback."""
+    from tests.servers import prefect_server
+
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium without a window; where there is none, the test is skipped."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("there is no Chromium: pages are not opened in it")
+    # Its sandbox refuses to run as root, as whom containers run.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -87,6 +87,33 @@ def mlflow_server(folder: Path, store: str) -> Iterator[str]:
             server.wait(30)
 
 
+@contextmanager
+def prefect_server(home: Path, port: int | None = None, **variables: str) -> Iterator[str]:
+    """A Prefect server with a home of its own; yields the address of its API."""
+    home.mkdir(exist_ok=True)
+    port = port or free_port()
+    address = f"http://127.0.0.1:{port}"
+    log = home / "log"
+    with log.open("a") as file:
+        server = subprocess.Popen(
+            [
+                sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1",
+                "--port", str(port), "--analytics-off",
+            ],
+            env=os.environ
+            | {"PREFECT_HOME": str(home), "PREFECT_UI_API_URL": f"{address}/api"}
+            | variables,
+            stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
+        try:
+            wait_for(f"{address}/api/health", server, log)
+            yield f"{address}/api"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
+
+
 def wait_for(address: str, server: subprocess.Popen, log: Path, seconds: float = 120) -> None:
     """Return when the address answers; fail with the log when the server ends or takes too long."""
     end = time.monotonic() + seconds

@@ -1,19 +1,11 @@
 """The report in a real browser: its videos play, its plots draw, no request leaves the page."""
 
-import os
-import shutil
-
 import pytest
 
 from faceanim.evaluation.catalog import Task
 from faceanim.evaluation.report import Rival, write_report
 from tests.evaluation.folders import clip_rows, frame_rows, write_curve, write_evaluation
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="there is no Chromium: the report is not opened in it"
-)
 DESKTOP, PHONE = (1280, 900), (390, 844)
 PLAYED = """async video => {
     video.currentTime = 0;
@@ -45,16 +37,6 @@ def report(tmp_path_factory):
     curves = {"animation": write_curve(folder / "animation.csv")}
     write_report(evaluation, folder / "report.html", curves, champion, "Version 4 is the new champion")
     return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    # Chromium's sandbox refuses to run as root, as whom containers run.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

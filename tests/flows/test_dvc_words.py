@@ -1,0 +1,24 @@
+"""What DVC's last lines mean."""
+
+import pytest
+
+from faceanim.errors import TemporaryError
+from flows.dvc import failure
+
+FAILED = "ERROR: failed to reproduce 'crop': failed to run: python -m stages.crop, exited with"
+
+
+@pytest.mark.parametrize(
+    ("lines", "text", "may_pass"),
+    [
+        (["error: a.mp4: no space left", f"{FAILED} 1"], "a.mp4: no space left", False),
+        (["error: the site wants a rest", f"{FAILED} 75"], "the site wants a rest", True),
+        (["Traceback", f"{FAILED} 1"], f"{FAILED} 1".removeprefix("ERROR: "), False),
+        (["ERROR: Unable to acquire lock. Most likely"], "Unable to acquire lock. Most likely", True),
+        (["Running stage 'crop':"], "killed (exit code 137)", False),
+    ],
+)
+def test_the_reason_of_a_failure(lines, text, may_pass):
+    found = failure(lines, 137)
+    assert str(found) == text
+    assert isinstance(found, TemporaryError) == may_pass

@@ -1,0 +1,37 @@
+"""`make ui`: both pages on loopback, and nothing left when it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import psutil
+
+from tests.project import PROJECT
+from tests.servers import free_port
+
+
+def test_both_pages_live_as_long_as_it_does(tmp_path):
+    (tmp_path / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
+    ports = [free_port(), free_port()]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.ui", "--prefect-port", str(ports[0]), "--mlflow-port", str(ports[1])],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(PROJECT), "PREFECT_HOME": str(tmp_path / "home")},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    said = [process.stdout.readline() for _ in range(2)]
+    assert said == [f"Prefect  http://127.0.0.1:{ports[0]}\n", f"MLflow   http://127.0.0.1:{ports[1]}\n"]
+    for port in ports:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
+            assert b"<html" in page.read().lower()
+    taken = subprocess.run(
+        process.args, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert taken.stderr.startswith(f"error: something answers at 127.0.0.1:{ports[0]} already")
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert psutil.wait_procs(family, timeout=60)[1] == []
