@@ -15,16 +15,18 @@ from faceanim.faces.landmarks import landmarks
 PARAMS: Params = load_params(Path("profiles/voxceleb.yaml"))
 
 
-def make_crops(names: Sequence[str], folder: Path, params: Params = PARAMS) -> None:
+def make_crops(names: Sequence[str], folder: Path, params: Params = PARAMS, copies: int = 1) -> None:
     """Index, fetch and crop real clips: `crops.parquet` and `crops` in a folder.
 
     Args:
         names: of the clips beside the checkout, each of which is a person.
         folder: empty.
         params: by default VoxCeleb's.
+        copies: of each clip, for more work.
     """
     for name in names:
-        shutil.copytree(shared("faces", "clips", name), folder / "clips" / name)
+        for suffix in ("", *(f"-{number}" for number in range(1, copies))):
+            shutil.copytree(shared("faces", "clips", name), folder / "clips" / f"{name}{suffix}")
     source = {"source": "folder", "path": str(folder / "clips")}
     index, fetched = folder / "index.parquet", folder / "download.parquet"
     build_index(params.index.model_copy(update=source), index)
@@ -45,5 +47,5 @@ def inline(work: Any, shards: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
         yield [work.run(item) for item in shard]
 
 
-def ignore(done: int, total: int) -> None:
+def ignore(done: int, total: int, note: str = "") -> None:
     """Progress that nobody looks at."""
