@@ -57,8 +57,8 @@ def deployed(prefect_api, tmp_path_factory):
         assert run["state_type"] == "COMPLETED", (run["state"], (around / "log").read_text()[-4000:])
         yield project, run
     finally:
-        os.killpg(worker.pid, signal.SIGTERM)
-        worker.wait(60)
+        os.killpg(worker.pid, signal.SIGKILL)  # it is idle, and takes its time to end
+        worker.wait()
 
 
 def test_a_scheduled_run_registers_a_model_and_makes_the_bytes_of_a_plain_one(deployed, reproduced):

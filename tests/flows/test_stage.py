@@ -119,20 +119,20 @@ def test_a_piece_of_work_is_a_flow_run_too(prefect_api, tmp_path):
         "    watcher(2, 10, 'loss 0.5')\n"
         "    raise FaceanimError('stopped at step 2')\n"
         "try:\n"
-        "    report('train_sr', train)\n"
+        "    report('fine_tune', train)\n"
         "except FaceanimError as error:\n"
         "    print(error)"
     )
     done = run_script(tmp_path, script, prefect_api)
     assert done.stdout == "stopped at step 2\n", done.stderr
     pages = Pages(prefect_api)
-    (run,) = pages.runs("train_sr")
+    (run,) = pages.runs("fine_tune")
     assert run["state_type"] == "FAILED"
     assert run["state"]["message"] == "stopped at step 2"
     shown = pages.artifacts(run)
-    assert shown["train-sr-progress"]["data"] == 20
-    assert "loss 0.5" in shown["train-sr-progress"]["description"]
-    assert shown["train-sr-link"]["data"] == "[its curves](http://127.0.0.1:5000/#/x)"
+    assert shown["fine-tune-progress"]["data"] == 20
+    assert "loss 0.5" in shown["fine-tune-progress"]["description"]
+    assert shown["fine-tune-link"]["data"] == "[its curves](http://127.0.0.1:5000/#/x)"
 
 
 def test_a_shard_that_failed_is_tried_again_alone_and_then_only_what_is_left(prefect_api, tmp_path):
