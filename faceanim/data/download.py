@@ -110,17 +110,22 @@ def download(
     videos.mkdir(parents=True, exist_ok=True)
     outcomes = {video.video_id: kept(video, videos) or not_tried(video) for video in wanted}
     stale = [video for video in wanted if outcomes[video.video_id].waits]
-    on_progress(len(wanted) - len(stale), len(wanted))
+    _tell(outcomes, on_progress)
     for some in _fetched(stale, config, run, videos, part, map_shards):
         outcomes |= {outcome.video_id: outcome for outcome in some}
-        done = [outcome for outcome in outcomes.values() if not outcome.waits]
-        failed = sum(outcome.row["status"] != Status.OK for outcome in done)
-        on_progress(len(done), len(wanted), f"{failed} failed" if failed else "")
+        _tell(outcomes, on_progress)
     _tidy(videos, wanted, outcomes, part)
     table = [_table_row(row, outcomes, videos) for row in sorted(rows, key=lambda row: str(row["clip_id"]))]
     write_table(table, DOWNLOAD, out)
     _check_finished(list(outcomes.values()))
     return _metrics(list(outcomes.values()), table)
+
+
+def _tell(outcomes: Mapping[str, Outcome], on_progress: OnProgress) -> None:
+    """How many videos are dealt with, and how many of these could not be had."""
+    done = [outcome for outcome in outcomes.values() if not outcome.waits]
+    failed = sum(outcome.row["status"] != Status.OK for outcome in done)
+    on_progress(len(done), len(outcomes), f"{failed} failed" if failed else "")
 
 
 def _wanted(rows: Sequence[Row], max_height: int) -> list[Video]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from faceanim.config import RunConfig
 from faceanim.data.download import download, paced
 from faceanim.data.obtain import Video, video_key
 from faceanim.data.throttle import Throttle, backoff
@@ -274,17 +273,6 @@ def test_back_off_doubles_with_jitter_up_to_a_limit():
 
 def test_workers_are_no_more_than_places_and_have_time_for_manners():
     config = changed(parallel=2, sleep_s=20.0, retries=5)
-    run = paced(
-        RunConfig(
-            workers=8,
-            shard_size=4,
-            item_timeout_s=600,
-            worker_memory_mb=1024,
-            task_runner="processes",
-            cluster="",
-            tracking_uri="",
-        ),
-        config,
-    )
+    run = paced(RUN.model_copy(update={"workers": 8, "item_timeout_s": 600}), config)
     assert run.workers == 2
     assert run.item_timeout_s == 600 + 6 * 30 + 5 * 60
