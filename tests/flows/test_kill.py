@@ -61,8 +61,8 @@ def worker(flow, chance):
 
 def made(folder):
     """When each file of what is finished was made: videos, crops and landmarks with their fragments."""
-    fragments = [*folder.glob("videos/*.parquet"), *folder.glob("crops/*/rows.parquet")]
-    return {path: path.stat().st_mtime_ns for path in [*fragments, *folder.glob("landmarks/*.parquet")]}
+    patterns = "videos/[!.]*.parquet", "crops/*/rows.parquet", "landmarks/[!.]*.parquet"  # .*: being written
+    return {path: path.stat().st_mtime_ns for pattern in patterns for path in folder.glob(pattern)}
 
 
 def finished_stages(project):
