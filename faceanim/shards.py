@@ -1,7 +1,7 @@
 """Spreading work over many items: shards, in processes of their own, so that one bad file ends nothing.
 
 A step that goes over many videos takes *how to map* as an argument (`MapShards`). `process_map` is the
-library's own; `flows.shards` gives one that makes a Prefect task of each shard.
+library's own; `flows.watched` has one that makes a Prefect task of each shard.
 """
 
 import multiprocessing
