@@ -56,7 +56,8 @@ def _take(client: MlflowClient, lock: str, ours: str) -> bool:
     try:
         client.create_registered_model(lock, tags={HOLDER: ours}, description=DESCRIPTION)
     except MlflowException as error:
-        if error.error_code != EXISTS:
+        # MISSING: it was there, and was given back before MLflow, which refuses by its tags, could read them.
+        if error.error_code not in (EXISTS, MISSING):
             raise
         return False
     return True

@@ -1,6 +1,7 @@
 """The lock, between real processes on a real store."""
 
 import pytest
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
 from faceanim.registry.lock import held
 from tests.registry.process import SHORTLY_S, start
@@ -31,6 +32,22 @@ def test_of_many_processes_none_loses_what_another_wrote(store, uri):
     assert store.client.get_registered_model("faceanim").tags["count"] == "15"
     (broken,) = names(store) - {"faceanim"}
     assert broken.startswith("faceanim-lock-broken-")
+
+
+def test_a_lock_given_back_while_mlflow_looks_at_it_is_only_waited_for(store, monkeypatch):
+    holder = held(store.client, store.name)
+    holder.__enter__()
+    look = SqlAlchemyStore.get_registered_model
+
+    def look_too_late(self, name):
+        monkeypatch.undo()
+        holder.__exit__(None, None, None)
+        return look(self, name)
+
+    monkeypatch.setattr(SqlAlchemyStore, "get_registered_model", look_too_late)
+    with held(store.client, store.name):
+        assert "faceanim-lock" in names(store)
+    assert names(store) == {"faceanim"}
 
 
 def test_the_lock_is_given_back_after_an_error(store):
