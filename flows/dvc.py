@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from faceanim.errors import FaceanimError, TemporaryError
+from flows.mend import mend
 
 ERROR = "error: "
 """How a stage begins the line that says what is wrong."""
@@ -36,7 +37,8 @@ def call(*arguments: str) -> None:
 
 
 def repro(*arguments: str) -> None:
-    """`dvc repro` with these arguments; see `call`."""
+    """`dvc repro` with these arguments, after a kill too; see `call`."""
+    mend()
     call("-m", "dvc", "repro", *arguments)
 
 

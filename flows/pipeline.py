@@ -23,6 +23,7 @@ from flows.api import API_ERRORS, api_address, api_answers
 from flows.cancel import heeding_the_page
 from flows.dvc import Leashed, changed_stages, repro
 from flows.graph import Stage, out_of_date, read_stages, up_to
+from flows.mend import keep_lock, mend
 from flows.names import CUSTOM, day, profile_name, run_tags
 from flows.watched import PARENT, may_pass
 
@@ -66,6 +67,7 @@ def pipeline(
         with get_client(sync_client=True) as client:
             client.update_flow_run(run_id, tags=run_tags())
         with alone(run_id), heeding_the_page(run_id, leashed.stop):
+            mend()
             choose(profile, dry_run)
             stages = up_to(read_stages(), targets or [])
             if dry_run:
@@ -159,6 +161,7 @@ def stage_task(leashed: Leashed, stage: Stage, force: bool) -> Any:
             if isinstance(error, TemporaryError) and task_run.run_count <= RETRIES:
                 raise  # for Prefect to try again; else a traceback would bury the line
             return Failed(message=str(error))
+        keep_lock()
         from flows.tables import publish  # brings MLflow, which takes seconds to import
 
         publish(stage.name)
