@@ -3,7 +3,8 @@
 import fcntl
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,40 @@ from faceanim.tables import atomic_path
 
 RWLOCK = Path(".dvc/tmp/rwlock")
 """Which process reads or writes which file, as JSON."""
+RWLOCK_GUARD = Path(".dvc/tmp/rwlock.lock")
 LOCK = Path("dvc.lock")
+LOCK_GUARD = Path(".dvc/tmp/lock")
 KEPT = Path(".faceanim/dvc.lock")
 """The last whole one that was seen."""
 
 
 def mend() -> None:
-    """Put right what a kill in the middle of DVC's writing has left, while no `dvc` of ours runs.
+    """Put right what a kill in the middle of DVC's writing has left.
 
     Raises:
         FaceanimError: dvc.lock is cut short, and no whole one was seen before.
     """
     if RWLOCK.exists() and not whole(RWLOCK, json.loads):
-        with RWLOCK.with_name("rwlock.lock").open("a") as guard:
-            fcntl.flock(guard, fcntl.LOCK_EX)  # as DVC does while it writes
+        with nobody_writes(RWLOCK_GUARD):
             if not whole(RWLOCK, json.loads):
                 RWLOCK.unlink()
-    if not LOCK.exists() or keep_lock():
-        return
+    if LOCK.exists() and not keep_lock():
+        with nobody_writes(LOCK_GUARD):
+            if not keep_lock():
+                put_back()
+
+
+@contextmanager
+def nobody_writes(guard: Path) -> Iterator[None]:
+    """Hold what DVC holds while it writes: it may be half-written by somebody's `dvc repro`."""
+    guard.parent.mkdir(parents=True, exist_ok=True)
+    with guard.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def put_back() -> None:
+    """Put the last whole dvc.lock back."""
     if not KEPT.exists():
         raise FaceanimError(
             f"{LOCK} was cut short by a kill: restore it (`git checkout {LOCK}`) or remove it"

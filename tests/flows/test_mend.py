@@ -1,14 +1,17 @@
 """What a kill in the middle of DVC's writing leaves."""
 
+import fcntl
 import json
 import shutil
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from faceanim.errors import FaceanimError
 from flows.dvc import call, repro
-from flows.mend import KEPT, LOCK, RWLOCK, mend
+from flows.mend import KEPT, LOCK, LOCK_GUARD, RWLOCK, mend
 
 
 @pytest.fixture
@@ -46,3 +49,16 @@ def test_without_a_copy_a_line_says_what_to_do(whole):
     LOCK.write_text("")
     with pytest.raises(FaceanimError, match="git checkout"):
         repro()
+
+
+def test_what_somebody_is_writing_is_left_alone(whole):
+    mend()
+    with ThreadPoolExecutor() as threads, LOCK_GUARD.open("a") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        LOCK.write_text("")
+        mending = threads.submit(mend)
+        time.sleep(0.5)
+        LOCK.write_text(f"{whole}# by somebody else\n")
+        fcntl.flock(theirs, fcntl.LOCK_UN)
+        mending.result()
+    assert LOCK.read_text().endswith("somebody else\n")
