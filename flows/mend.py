@@ -41,7 +41,7 @@ def mend() -> None:
 
 @contextmanager
 def nobody_writes(guard: Path) -> Iterator[None]:
-    """Hold what DVC holds while it writes: it may be half-written by somebody's `dvc repro`."""
+    """Hold the lock that DVC holds while it writes: somebody's `dvc repro` may be at it just now."""
     guard.parent.mkdir(parents=True, exist_ok=True)
     with guard.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -49,7 +49,11 @@ def nobody_writes(guard: Path) -> Iterator[None]:
 
 
 def put_back() -> None:
-    """Put the last whole dvc.lock back."""
+    """Put the last whole dvc.lock back.
+
+    Raises:
+        FaceanimError: none was seen.
+    """
     if not KEPT.exists():
         raise FaceanimError(
             f"{LOCK} was cut short by a kill: restore it (`git checkout {LOCK}`) or remove it"
