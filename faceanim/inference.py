@@ -7,16 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
+from faceanim.data.pictures import Frames as Frames
 from faceanim.models.animation import Animation, AnimationModel
 from faceanim.models.keypoints import Keypoints
 from faceanim.models.storage import CONFIG, load_animation, load_super_resolution
 from faceanim.models.super_resolution import SuperResolution
-
-Frames = NDArray[np.uint8]
-"""RGB frames, (N, H, W, 3), or one, (H, W, 3), in [0, 255]."""
 
 ANIMATION_FOLDER = "animation"
 SUPER_RESOLUTION_FOLDER = "super_resolution"
@@ -98,10 +95,15 @@ class Animator:
     @torch.inference_mode()
     def animate(self, source: Source, driving: Tensor) -> Animation:
         """Animate a batch of driving frames (B, 3, H, W), square, with all that led to the prediction."""
-        count = len(driving)
         kp_driving = self.detect(driving)
         if source.start is not None:
             kp_driving = source.keypoints.moved(source.start, kp_driving)
+        return self.posed(source, kp_driving)
+
+    @torch.inference_mode()
+    def posed(self, source: Source, kp_driving: Keypoints) -> Animation:
+        """Give the source the poses of a batch of keypoints."""
+        count = len(kp_driving.value)
         image = source.image.expand(count, -1, -1, -1)
         return self.animation.animate(image, source.keypoints.expand(count), kp_driving)
 

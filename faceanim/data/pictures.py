@@ -20,6 +20,8 @@ from faceanim.faces.boxes import Box
 
 Frame = npt.NDArray[np.uint8]
 """(H, W, 3), RGB."""
+Frames = npt.NDArray[np.uint8]
+"""(N, H, W, 3), RGB, or one of them."""
 Plane = npt.NDArray[np.uint8]
 """(H, W)."""
 

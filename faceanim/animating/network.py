@@ -1,0 +1,75 @@
+"""What animating asks of a trained model; torch and ONNX Runtime each give it."""
+
+from pathlib import Path
+from typing import Literal, Protocol
+
+from faceanim.animating.points import Points
+from faceanim.data.pictures import Frame, Frames
+from faceanim.errors import FaceanimError
+
+Device = Literal["auto", "cpu", "cuda"]
+ONNX = ".onnx"
+
+
+class Portrait(Protocol):
+    """A cropped portrait, with its share of the work done once."""
+
+    @property
+    def keypoints(self) -> Points:
+        """Its keypoints, a batch of one."""
+
+    def frames(self, driving: Points, super_resolve: bool) -> Frames:
+        """The portrait with each of the driving keypoints, (N, S, S, 3) uint8 RGB.
+
+        Args:
+            driving: of N frames.
+            super_resolve: whether the second network enlarges them: S is the network's `output_size`, not
+                its `size`.
+        """
+
+
+class Network(Protocol):
+    """Both trained networks, behind arrays of bytes."""
+
+    @property
+    def size(self) -> int:
+        """Side of the animated frames, in pixels."""
+
+    @property
+    def output_size(self) -> int:
+        """Side of the super-resolved ones."""
+
+    @property
+    def batch(self) -> int:
+        """How many frames are best given at a time."""
+
+    @property
+    def detector_id(self) -> str:
+        """SHA-256 of what finds the keypoints: another detector's mean something else."""
+
+    def detect(self, frames: Frames) -> Points:
+        """The keypoints of frames (N, size, size, 3) uint8 RGB."""
+
+    def portrait(self, frame: Frame) -> Portrait:
+        """Prepare a cropped portrait, (size, size, 3) uint8 RGB."""
+
+
+def load_network(model: Path, device: Device = "auto") -> Network:
+    """Load a folder with both networks, or an ONNX file that was made of one.
+
+    Args:
+        model: the folder, or the file, whose name ends in `.onnx`.
+        device: `auto` takes the GPU if there is one.
+
+    Raises:
+        FaceanimError: it is no model, or there is no such device.
+    """
+    if model.suffix == ONNX:
+        from faceanim.animating.onnx_network import OnnxNetwork
+
+        return OnnxNetwork.load(model, device)
+    if not model.is_dir():
+        raise FaceanimError(f"there is no model {model}: it is a folder, or a file whose name ends in {ONNX}")
+    from faceanim.animating.torch_network import TorchNetwork
+
+    return TorchNetwork.load(model, device)
