@@ -13,7 +13,8 @@ from faceanim.config import Params, load_params
 from faceanim.data.download import download
 from faceanim.data.index import build_index
 from faceanim.data.items import file_sha256
-from faceanim.data.video import probe, write_video
+from faceanim.data.mp4 import write_video
+from faceanim.data.video import probe
 from faceanim.faces.crop import crop
 from faceanim.faces.cropping import Clip, crop_video
 from faceanim.schemas import INDEX

@@ -1,6 +1,5 @@
 """The command `faceanim`."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +8,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from faceanim.animating import commands as animating
+from faceanim.animating import export_command
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
 from faceanim.evaluation import commands as evaluation
 from faceanim.profiles import use_profile
-from faceanim.progress import progress
+from faceanim.provenance import commands as provenance
 from faceanim.registry import commands as registry
 
 app = typer.Typer(
@@ -24,51 +25,14 @@ app = typer.Typer(
     "The pipeline itself is `dvc repro`; see the README.",
 )
 
+app.command()(animating.animate)
+app.command()(animating.motion)
+app.command()(provenance.verify)
+app.command()(export_command.export)
+app.command()(page.app)
 app.command()(evaluation.evaluate)
 app.command("test-set")(evaluation.export)
 app.add_typer(registry.app, name="models")
-
-DEFAULT_MODEL = "models:/faceanim@champion"
-ParamsFile = Annotated[Path, typer.Option(help="The parameters that name the MLflow address.")]
-
-
-@app.command()
-def animate(
-    source: Annotated[Path, typer.Argument(help="A picture with a face.")],
-    driving: Annotated[Path, typer.Argument(help="A video whose motion the face takes on.")],
-    out: Annotated[Path, typer.Argument(help="The MP4 to write.")],
-    model: Annotated[str, typer.Option(help="A registered model, or a folder with one.")] = DEFAULT_MODEL,
-    super_resolution: Annotated[
-        bool, typer.Option(help="Enlarge the frames with the second network.")
-    ] = True,
-    params: ParamsFile = Path("params.yaml"),
-) -> None:
-    """Animate the portrait SOURCE with the motion of the video DRIVING.
-
-    The result has the driving video's frames, rate and sound, and says in its metadata that it is synthetic.
-    """
-    from faceanim.animate import animate as animate_portrait
-    from faceanim.inference import Animator
-
-    for path in (source, driving):
-        if not path.is_file():
-            raise FaceanimError(f"there is no file {path}")
-    animator = Animator.load(model_folder(model, params))
-    with progress("animate") as on_progress:
-        animate_portrait(
-            source, driving, out, animator, super_resolve=super_resolution, on_progress=on_progress
-        )
-    print(out)
-
-
-def model_folder(model: str, params: Path) -> Path:
-    """The folder of a model given as a registry address or as a path."""
-    if not model.startswith("models:"):
-        return Path(model)
-    from faceanim.registry.store import fetch_model
-
-    # Outside the project the address in the environment is enough.
-    return fetch_model(model, os.environ.get("MLFLOW_TRACKING_URI") or load_params(params).run.tracking_uri)
 
 
 @app.command()

@@ -9,8 +9,9 @@ from skimage.data import astronaut, coffee
 
 from faceanim.animate import COMMENT, MARGIN, animate, read_picture
 from faceanim.config import load_params
+from faceanim.data.mp4 import write_video
 from faceanim.data.pictures import RgbPicture
-from faceanim.data.video import probe, read_frames, write_video
+from faceanim.data.video import probe, read_frames
 from faceanim.errors import FaceanimError
 from faceanim.faces.framing import crop_box, cut_out
 from faceanim.faces.track import follow

@@ -9,7 +9,7 @@ import numpy as np
 from skimage.data import astronaut
 
 from faceanim.config import RunConfig
-from faceanim.data.video import write_video
+from faceanim.data.mp4 import write_video
 
 FACE = (225, 115)
 """About where the portrait's face has its middle, in its own pixels."""

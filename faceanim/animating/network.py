@@ -32,6 +32,10 @@ class Network(Protocol):
     """Both trained networks, behind arrays of bytes."""
 
     @property
+    def device(self) -> str:
+        """Where it runs: `cpu` or `cuda`."""
+
+    @property
     def size(self) -> int:
         """Side of the animated frames, in pixels."""
 

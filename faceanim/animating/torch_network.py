@@ -40,6 +40,7 @@ class TorchNetwork:
 
     def __init__(self, animator: Animator) -> None:
         self._animator = animator
+        self.device = animator.device
         self.size = animator.size
         self.output_size = animator.output_size
         self.batch = CPU_BATCH if animator.device == "cpu" else GPU_BATCH

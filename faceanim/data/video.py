@@ -1,24 +1,21 @@
-"""Reading and writing video files, frame by frame: memory stays flat however long a video is."""
+"""Reading video files, frame by frame: memory stays flat however long a video is."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from itertools import chain, dropwhile, islice
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any, Literal
 
 import av
-import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import VideoReformatter
 
-from faceanim.data.audio import AudioTrack
 from faceanim.data.pictures import Frame as Frame
 from faceanim.data.pictures import Picture, RgbPicture, decoded_picture
 from faceanim.schemas import Reason
-from faceanim.tables import atomic_path
 
 Decoder = Literal["pyav", "decord"]
 
@@ -70,7 +67,7 @@ class VideoInfo:
 
 
 @contextmanager
-def _media_errors(path: Path) -> Iterator[None]:
+def media_errors(path: Path) -> Iterator[None]:
     """Turn what FFmpeg says of a bad file into `MediaError`."""
     try:
         yield
@@ -85,7 +82,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """A file's container, and the video stream that counts."""
     only = {"format_whitelist": _CONTAINERS}
     with (
-        _media_errors(path),
+        media_errors(path),
         av.open(str(path), container_options=only, metadata_errors="replace") as container,
     ):
         stream = _video_stream(container, path)
@@ -234,66 +231,3 @@ def _pyav_pictures(
 
 def _is_before(time: Fraction, frame: Any) -> bool:
     return frame.pts is not None and frame.pts * frame.time_base < time
-
-
-def write_video(
-    path: Path,
-    frames: Iterable[Frame],
-    fps: Fraction,
-    audio_from: Path | None = None,
-    comment: str | None = None,
-) -> int:
-    """Write an H.264 MP4 (yuv420p, BT.709, CRF 18) of exactly these frames and this rate; return how many.
-
-    Args:
-        path: written whole or not at all.
-        frames: (H, W, 3) RGB, all of one even size.
-        fps: frames a second, exact (Fraction(30000, 1001) for 29.97).
-        audio_from: a media file whose sound goes along, at its own time against that file's picture, as far
-            as the picture lasts.
-        comment: plain text for the file's metadata.
-
-    Raises:
-        ValueError: no frames, or an odd size.
-        MediaError: `audio_from` is no media file.
-    """
-    iterator = iter(frames)
-    head = next(iterator, None)
-    if head is None:
-        raise ValueError("a video needs at least one frame")
-    if head.shape[0] % 2 or head.shape[1] % 2:
-        raise ValueError(f"H.264 wants even sizes, not {head.shape[1]}x{head.shape[0]}")
-    with atomic_path(path) as temporary:
-        options = {"movflags": "+faststart", "fflags": "+bitexact"}
-        with av.open(str(temporary), "w", options=options) as output:
-            if comment is not None:
-                output.metadata["comment"] = comment
-            stream = _h264_stream(output, head, fps)
-            with _media_errors(audio_from or path), AudioTrack.copied(audio_from, output) as audio:
-                count = 0
-                for count, frame in enumerate(chain([head], iterator), start=1):
-                    output.mux(stream.encode(_picture(frame, count - 1, fps)))
-                    audio.write_until(count / fps)
-                output.mux(stream.encode(None))
-    return count
-
-
-def _h264_stream(output: Any, head: Frame, fps: Fraction) -> Any:
-    # With its macroblock tree, x264 does not always give the same bytes for the same frames (AVX-512).
-    options = {"crf": "18", "preset": "medium", "x264-params": "mbtree=0"}
-    stream = output.add_stream("libx264", rate=fps, options=options)
-    stream.width, stream.height, stream.pix_fmt = head.shape[1], head.shape[0], "yuv420p"
-    context = stream.codec_context
-    context.thread_count = 2  # x264's bytes depend on it, so it must not be the machine's
-    context.time_base = 1 / fps
-    context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
-    context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-    return stream
-
-
-def _picture(frame: Frame, number: int, fps: Fraction) -> Any:
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
-        format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-    )
-    picture.pts, picture.time_base = number, 1 / fps
-    return picture

@@ -4,7 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from faceanim.data.video import MediaError, probe, read_frames, write_video
+from faceanim.data.mp4 import write_video
+from faceanim.data.video import MediaError, probe, read_frames
 from faceanim.evaluation.export import write_lossless
 from faceanim.schemas import Reason
 from tests.videos import moving, write

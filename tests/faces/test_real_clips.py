@@ -12,7 +12,8 @@ from mediapipe.tasks.python import BaseOptions, vision
 
 from faceanim.config import load_params
 from faceanim.data.clips import read_clip
-from faceanim.data.video import probe, read_frames, write_video
+from faceanim.data.mp4 import write_video
+from faceanim.data.video import probe, read_frames
 from faceanim.faces.cropping import Clip, crop_video
 from tests.videos import faded
 

@@ -1,0 +1,173 @@
+"""The driving video: its face followed, cut out and read, a pass each, a batch of frames in memory."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceanim.animating.motion import Motion
+from faceanim.animating.network import Network
+from faceanim.animating.points import Points
+from faceanim.animating.portrait import numbered
+from faceanim.animating.squares import on_pixels, squares_around
+from faceanim.data.pictures import Frame, Picture, Plane
+from faceanim.data.video import MediaError, VideoInfo, read_pictures
+from faceanim.errors import FaceanimError
+from faceanim.faces.boxes import Box
+from faceanim.faces.detect import ViolaJones
+from faceanim.faces.framing import cut_out
+from faceanim.faces.track import SEARCH_EVERY, TRACK_EVERY, Follower
+
+HINT_ROOM = 0.25
+"""How far around where it was chosen a face is searched when it has been lost, as a share of its side."""
+
+OnFrame = Callable[[int], None]
+"""Told how many frames have been read."""
+
+
+@dataclass(frozen=True)
+class DrivingVideo:
+    """A driving video whose face is known in every frame.
+
+    Attributes:
+        path: of the file.
+        info: what it holds.
+        faces: the Viola-Jones box of the face in each frame, in the frame's pixels.
+        squares: the square around it that is read in each frame; its edges are no whole pixels.
+        times: when each frame is shown, in seconds from the first.
+    """
+
+    path: Path
+    info: VideoInfo
+    faces: list[Box]
+    squares: list[Box]
+    times: NDArray[np.float64]
+
+    @classmethod
+    def follow(cls, path: Path, info: VideoInfo, face: int | str, on_frame: OnFrame) -> "DrivingVideo":
+        """Follow the face that `Options.driving_face` asks for.
+
+        Args:
+            path: of the file.
+            info: what it holds.
+            face: `largest`, or its number from left to right.
+            on_frame: told how many frames have been searched.
+
+        Raises:
+            FaceanimError: the file can't be read, or has no such face.
+        """
+        times: list[Fraction | None] = []
+        with readable(path):
+            lumas = _lumas(read_pictures(path, info, "pyav"), times, on_frame)
+            faces = follow(lumas, face, str(path))
+        squares = squares_around(faces, (info.width, info.height), float(info.fps))
+        return cls(path, info, faces, squares, _clock(times, info.fps))
+
+    def crops(self, size: int) -> Iterator[Frame]:
+        """The square around the face in each frame, (size, size, 3).
+
+        Raises:
+            FaceanimError: the file can't be read any more.
+        """
+        with readable(self.path):
+            pictures = read_pictures(self.path, self.info, "pyav")
+            for picture, square in zip(pictures, self.squares, strict=False):
+                yield cut_out(picture, on_pixels(square), size)
+
+    def motion(self, network: Network, on_frame: OnFrame) -> Motion:
+        """The keypoints of its face."""
+        crops, parts, done = self.crops(network.size), [], 0
+        while batch := list(islice(crops, network.batch)):
+            parts.append(network.detect(np.stack(batch)))
+            done += len(batch)
+            on_frame(done)
+        points = _on_squares(Points.joined(parts), self.squares)
+        faces = [_in_shares(face, square) for face, square in zip(self.faces, self.squares, strict=True)]
+        return Motion(points, np.asarray(faces, np.float32), self.times, self.info.fps, network.detector_id)
+
+
+def follow(lumas: Iterable[Plane], face: int | str, name: str) -> list[Box]:
+    """The box of one face in each frame of a whole video, however far it goes.
+
+    Where the face is missed, its last box stands in; before it is first seen, its first one.
+
+    Args:
+        lumas: (H, W) uint8, the brightness of each frame, all of one size.
+        face: `largest`, or its number from left to right in the first frame that shows so many.
+        name: of the video, for messages.
+
+    Raises:
+        FaceanimError: no frame has such a face.
+    """
+    boxes: list[Box | None] = []
+    follower: Follower | None = None
+    most = 0
+    for number, luma in enumerate(lumas):
+        box = boxes[-1] if boxes else None
+        if follower is not None and number % TRACK_EVERY == 0:
+            box = follower.step(luma) or box
+        elif follower is None and number % SEARCH_EVERY == 0:
+            faces = ViolaJones().detect(luma)
+            most = max(most, len(faces))
+            if faces and (face == "largest" or int(face) <= len(faces)):
+                follower = _follower(faces, face)
+                box = follower.start(luma)
+        boxes.append(box)
+    first = next((box for box in boxes if box is not None), None)
+    if first is None and most:
+        raise FaceanimError(f"{name} has {most} faces that are found; there is no face {face}")
+    if first is None:
+        raise FaceanimError(f"no face found in {name}; take a video with one upright, frontal face")
+    return [box or first for box in boxes]
+
+
+def _follower(faces: list[Box], face: int | str) -> Follower:
+    """Whoever follows the face asked for, among these."""
+    if face == "largest":
+        return Follower()
+    chosen = numbered(faces, int(face), "the video")
+    return Follower(hint=chosen.grown(HINT_ROOM, HINT_ROOM, HINT_ROOM, HINT_ROOM))
+
+
+def _lumas(pictures: Iterator[Picture], times: list[Fraction | None], on_frame: OnFrame) -> Iterator[Plane]:
+    """The brightness of each picture; what time it is for is noted in `times`."""
+    for number, picture in enumerate(pictures, start=1):
+        times.append(picture.time)
+        on_frame(number)
+        yield picture.luma
+
+
+def _clock(times: Sequence[Fraction | None], fps: Fraction) -> NDArray[np.float64]:
+    """When each frame is shown, from the first on; by the mean rate where the file says nothing of use."""
+    known = [time for time in times if time is not None]
+    if len(known) == len(times):
+        clock = np.array([float(time - known[0]) for time in known])
+        if (np.diff(clock) > 0).all():
+            return clock
+    return np.arange(len(times)) / float(fps)
+
+
+def _on_squares(points: Points, squares: Sequence[Box]) -> Points:
+    """Keypoints in what was cut out, in whole pixels, as keypoints in the squares, which move smoothly."""
+    cut = [on_pixels(square) for square in squares]
+    beside = [((c.x0 - s.x0) / s.width, (c.y0 - s.y0) / s.width) for c, s in zip(cut, squares, strict=True)]
+    shift = 2 * np.asarray(beside, np.float32)[:, None]
+    return Points(points.value + shift, points.jacobian)
+
+
+def _in_shares(face: Box, square: Box) -> Box:
+    return face.moved(-square.x0, -square.y0).scaled(1 / square.width)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say in one line that a video cannot be read."""
+    try:
+        yield
+    except MediaError as error:
+        raise FaceanimError(f"{path} can't be read as a video ({error.reason}); is it damaged?") from None
