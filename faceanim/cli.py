@@ -10,6 +10,7 @@ from rich.table import Table
 
 from faceanim.animating import commands as animating
 from faceanim.animating import export_command
+from faceanim.app import command as page
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
 from faceanim.evaluation import commands as evaluation

@@ -15,7 +15,7 @@ from faceanim.animating.output import MP4, Clock, check_out, write_frames
 from faceanim.animating.phases import ANIMATE, FOLLOW, READ, Phases, told
 from faceanim.animating.pictures import read_picture
 from faceanim.animating.portrait import chosen_faces, shown_picture
-from faceanim.animating.scene import Scene, beside
+from faceanim.animating.scene import Scene, beside, set_scene
 from faceanim.animating.smoothing import smoothed
 from faceanim.data.pictures import Frame
 from faceanim.data.video import probe
@@ -57,8 +57,9 @@ def animate(
     """Give the face of a picture the motion of a video's face.
 
     The driving video is read twice: its face is followed, then its keypoints are read from a square around
-    it. Memory is flat in its length: of each frame no more is kept than its keypoints. Every result says in
-    its metadata that it is synthetic, and in its frames, and in a C2PA manifest where a certificate is set up.
+    it. Memory is flat in its length: of each frame no more is kept than its keypoints. Every result
+    says in its metadata and in its frames that it is synthetic, and in a C2PA manifest where a certificate is
+    set up.
 
     Example:
         faceanim.animate("me.jpg", "talk.mp4", "out.mp4", options=faceanim.Options(whole=True))
@@ -88,11 +89,11 @@ def animate(
     network = as_network(model, device)
     phases = Phases(on_progress, reads=driving.suffix != SUFFIX)
     motion, video = motion_of(driving, network, options, phases)
-    scene = Scene.prepare(network, picture, faces, motion, options)
+    scene = set_scene(network, picture, faces, motion, options)
     if options.rounds:
         motion, video = motion.there_and_back(options.rounds), None
     tell = phases.step("animating", ANIMATE, len(motion.times))
-    frames = shown(scene, motion, video, options)
+    frames = shown(scene, motion, video, options, network.batch)
     first = next(frames)
     sound = driving if video is not None and video.info.has_audio and out.suffix.lower() == MP4 else None
     clock = Clock(motion.times, motion.fps, motion.is_variable)
@@ -180,12 +181,14 @@ def read_motion(
     return video.motion(network, phases.step("reading its motion", READ, len(video.faces))), video
 
 
-def shown(scene: Scene, motion: Motion, video: DrivingVideo | None, options: Options) -> Iterator[Frame]:
-    """The frames of the result, marked."""
+def shown(
+    scene: Scene, motion: Motion, video: DrivingVideo | None, options: Options, batch: int
+) -> Iterator[Frame]:
+    """The frames of the result, marked; `batch` of them are made at a time."""
     watermark = Watermark()
-    frames = scene.frames(motion.points)
     crops = video.crops(scene.still.shape[0]) if video is not None and options.side_by_side else None
-    for frame in frames:
+    starts = range(0, len(motion.times), batch)
+    for frame in chain.from_iterable(scene.frames(motion.points[at : at + batch]) for at in starts):
         panels = [scene.still, *([next(crops)] if crops is not None else []), frame]
         made = beside(panels) if options.side_by_side else frame
         yield watermark.mark(made) if options.watermark else made

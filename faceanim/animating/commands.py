@@ -24,7 +24,7 @@ DeviceOption = Annotated[
 ]
 ParamsFile = Annotated[Path, typer.Option(help="The parameters that name the MLflow address.")]
 DrivingFace = Annotated[
-    str, typer.Option(help="Which of the video's faces: `largest`, or its number from left to right.")
+    str, typer.Option(help="Which of the video's faces: `largest`, or its number from the left.")
 ]
 MOTION, RESULT = "Motion", "Result"
 
@@ -41,9 +41,7 @@ def animate(
     device: DeviceOption = "auto",
     face: Annotated[
         str,
-        typer.Option(
-            help="Which of the picture's faces: `largest`, its number from left to right, or `all`."
-        ),
+        typer.Option(help="Which of the picture's faces: `largest`, its number from the left, or `all`."),
     ] = "largest",
     driving_face: DrivingFace = "largest",
     relative: Annotated[
@@ -82,8 +80,18 @@ def animate(
             rich_help_panel=RESULT,
         ),
     ] = DEFAULTS.whole,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="Side of the square in pixels, with the picture's own detail; else it is the network's.",
+            rich_help_panel=RESULT,
+        ),
+    ] = DEFAULTS.size,
     super_resolution: Annotated[
-        bool, typer.Option(help="Enlarge the frames with the second network.", rich_help_panel=RESULT)
+        bool,
+        typer.Option(
+            help="Enlarge a square of the network's size with the second network.", rich_help_panel=RESULT
+        ),
     ] = DEFAULTS.super_resolution,
     side_by_side: Annotated[
         bool,
@@ -100,8 +108,8 @@ def animate(
 ) -> None:
     """Animate the portrait SOURCE with the motion of DRIVING.
 
-    The result has the driving video's frames, rate and sound. It says in its metadata that it is synthetic, and
-    invisibly in its frames; `faceanim verify` reads that.
+    The result has the driving video's frames, rate and sound. It says in its metadata that it is synthetic,
+    and invisibly in its frames; `faceanim verify` reads that.
     """
     from faceanim.animating import api
 
@@ -114,6 +122,7 @@ def animate(
         smoothing=smoothing,
         rounds=rounds,
         whole=whole,
+        size=size,
         super_resolution=super_resolution,
         side_by_side=side_by_side,
         watermark=watermark,

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal, Protocol
 
+from faceanim.animating.detail import Changes
 from faceanim.animating.points import Points
 from faceanim.data.pictures import Frame, Frames
 from faceanim.errors import FaceanimError
@@ -26,6 +27,9 @@ class Portrait(Protocol):
             super_resolve: whether the second network enlarges them: S is the network's `output_size`, not
                 its `size`.
         """
+
+    def changes(self, driving: Points) -> Changes:
+        """What becomes of it with each of the driving keypoints, to be done at the size of a photograph."""
 
 
 class Network(Protocol):

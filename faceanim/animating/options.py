@@ -24,8 +24,11 @@ class Options(Section):
         smoothing: strength of the filter that takes out jitter; 0 is none.
         rounds: how often the motion is played forth and back, so that the result can be looped; 0 plays it
             once, as it is.
-        whole: the whole picture is shown with the face moving in it, not only the square around the face.
-        super_resolution: whether the second network enlarges the frames.
+        whole: the whole picture is shown with the face moving in it, not only the square around the face, and
+            that in the picture's own resolution.
+        size: side of the square in pixels, if not the network's own; what moves has the picture's detail then.
+        super_resolution: whether the second network enlarges the square; not where `whole` or `size` say how
+            large it is.
         side_by_side: portrait, driving face and result stand beside each other.
         watermark: whether the frames carry the invisible mark.
     """
@@ -38,6 +41,7 @@ class Options(Section):
     smoothing: NonNegative = 1.0
     rounds: Annotated[int, Field(ge=0, le=100)] = 0
     whole: bool = False
+    size: Annotated[int, Field(ge=32, le=2048, multiple_of=2)] | None = None
     super_resolution: bool = True
     side_by_side: bool = False
     watermark: bool = True

@@ -49,7 +49,7 @@ def check_out(out: Path, inputs: Sequence[Path]) -> None:
     """
     if out.suffix.lower() not in (MP4, GIF, FRAMES):
         raise FaceanimError(
-            f"{out.name} ends in {out.suffix}: name a video .mp4 or .gif, or a folder of frames without a suffix"
+            f"{out.name} ends in {out.suffix}: a video is .mp4 or .gif, a folder of frames has no suffix"
         )
     if any(out.resolve() == path.resolve() for path in inputs):
         raise FaceanimError(f"{out} would be overwritten; write the result to another file")

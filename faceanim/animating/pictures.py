@@ -17,7 +17,7 @@ SMALLEST_SIDE = 32
 """A picture with a shorter side than this shows no face that could be found."""
 
 # Pillow knows more; of those, some run other programs, and none comes from a camera.
-_FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM"]
+_FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM"]
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"})
 
 
@@ -27,6 +27,7 @@ def read_picture(path: Path) -> Frame:
     Raises:
         FaceanimError: the file is no picture that can be read, or of a size that can't be used.
     """
+    Image.init()  # all of Pillow's formats can be named then
     formats = [*_FORMATS, *_heif_formats(path)]
     with _unreadable(path), Image.open(path, formats=formats) as image:
         check_size(path, *image.size)

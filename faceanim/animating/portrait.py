@@ -96,13 +96,10 @@ class Place:
         return cls(square, share[_inside(square, picture)[1]])
 
     def paste(self, animated: Frame, canvas: Frame) -> None:
-        """Blend an animated square of any size into the photograph `canvas`, which is changed."""
+        """Blend the animated square, as large as `square`, into the photograph `canvas`, which is changed."""
         where, part = _inside(self.square, canvas)
-        side = int(self.square.width)
-        method = cv2.INTER_AREA if side < animated.shape[0] else cv2.INTER_CUBIC
-        fitting = np.asarray(cv2.resize(animated, (side, side), interpolation=method), np.float32)[part]
         below = canvas[where].astype(np.float32)
-        canvas[where] = np.rint(below + self.share * (fitting - below)).astype(np.uint8)
+        canvas[where] = np.rint(below + self.share * (animated[part] - below)).astype(np.uint8)
 
 
 def _inside(square: Box, picture: Frame) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

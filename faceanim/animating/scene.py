@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from faceanim.animating.detail import at_full_size
 from faceanim.animating.motion import Motion, nearest_pose
 from faceanim.animating.network import Network, Portrait
 from faceanim.animating.options import Options
 from faceanim.animating.points import Points
 from faceanim.animating.portrait import Place, cropped
-from faceanim.data.pictures import Frame, Frames
+from faceanim.data.pictures import Frame
 from faceanim.faces.boxes import Box
 from faceanim.faces.framing import framed_like
 
@@ -46,58 +47,89 @@ class Actor:
         start = motion.points[begin : begin + 1] if options.relative else None
         return cls(square, portrait, start, options.scale)
 
-    def frames(self, driving: Points, super_resolve: bool) -> Frames:
-        """The animated square for each of the driving keypoints."""
-        if self.start is not None:
-            driving = self.portrait.keypoints.moved(self.start, driving, self.scale)
-        return self.portrait.frames(driving, super_resolve)
+    def posed(self, driving: Points) -> Points:
+        """Its keypoints for each of the driving ones."""
+        if self.start is None:
+            return driving
+        return self.portrait.keypoints.moved(self.start, driving, self.scale)
+
+    def at_full_size(self, photograph: Frame, driving: Points) -> Iterator[Frame]:
+        """A photograph of its square, (H, H, 3), for each of the driving keypoints."""
+        changes = self.portrait.changes(self.posed(driving))
+        for deformation, painted in zip(changes.deformation, changes.painted, strict=True):
+            yield at_full_size(photograph, deformation, painted)
 
 
 @dataclass(frozen=True)
-class Scene:
-    """The picture as it is shown, and who moves in it.
+class CropScene:
+    """The square around one face.
 
     Attributes:
-        still: before it moves: the whole picture, or the square around the one face.
-        actors: those who move.
-        places: where in the whole picture each belongs; none where only the square is shown.
-        batch: frames made at a time.
-        super_resolve: whether they are enlarged.
+        still: the square before it moves, as large as it is shown.
+        actor: the face.
+        super_resolve: whether the second network enlarges the first one's frames; None: the photograph moves.
+    """
+
+    still: Frame
+    actor: Actor
+    super_resolve: bool | None
+
+    def frames(self, driving: Points) -> Iterator[Frame]:
+        """The square for each of a batch of driving keypoints."""
+        if self.super_resolve is None:
+            yield from self.actor.at_full_size(self.still, driving)
+        else:
+            yield from self.actor.portrait.frames(self.actor.posed(driving), self.super_resolve)
+
+
+@dataclass(frozen=True)
+class WholeScene:
+    """The whole picture, with one face or several.
+
+    Attributes:
+        still: the picture before it moves.
+        actors: the faces.
+        places: where in the picture the square of each belongs.
+        photographs: the square of each, cut out in the picture's own pixels, (side, side, 3).
     """
 
     still: Frame
     actors: Sequence[Actor]
     places: Sequence[Place]
-    batch: int
-    super_resolve: bool
+    photographs: Sequence[Frame]
 
     @classmethod
-    def prepare(
-        cls, network: Network, picture: Frame, faces: Sequence[Box], motion: Motion, options: Options
-    ) -> "Scene":
-        """Set the scene for a motion."""
-        actors = [Actor.cast(network, picture, face, motion, options) for face in faces]
-        if options.shows_whole:
-            places = [Place.of(actor.square, picture) for actor in actors]
-            return cls(picture, actors, places, network.batch, options.super_resolution)
-        size = network.output_size if options.super_resolution else network.size
-        still = cropped(picture, actors[0].square, size)
-        return cls(still, actors, (), network.batch, options.super_resolution)
+    def of(cls, picture: Frame, actors: Sequence[Actor]) -> "WholeScene":
+        """Cut out the squares and prepare their seams."""
+        places = [Place.of(actor.square, picture) for actor in actors]
+        photographs = [cropped(picture, actor.square, int(actor.square.width)) for actor in actors]
+        return cls(picture, actors, places, photographs)
 
     def frames(self, driving: Points) -> Iterator[Frame]:
-        """The picture moving, a frame for each of the driving keypoints."""
-        for start in range(0, len(driving), self.batch):
-            points = driving[start : start + self.batch]
-            animated = [actor.frames(points, self.super_resolve) for actor in self.actors]
-            yield from (self._composed(squares) for squares in zip(*animated, strict=True))
+        """The picture for each of a batch of driving keypoints."""
+        cast = zip(self.actors, self.photographs, strict=True)
+        for squares in zip(
+            *(actor.at_full_size(photograph, driving) for actor, photograph in cast), strict=True
+        ):
+            canvas = self.still.copy()
+            for place, square in zip(self.places, squares, strict=True):
+                place.paste(square, canvas)
+            yield canvas
 
-    def _composed(self, squares: Sequence[Frame]) -> Frame:
-        if not self.places:
-            return squares[0]
-        canvas = self.still.copy()
-        for place, square in zip(self.places, squares, strict=True):
-            place.paste(square, canvas)
-        return canvas
+
+Scene = CropScene | WholeScene
+
+
+def set_scene(
+    network: Network, picture: Frame, faces: Sequence[Box], motion: Motion, options: Options
+) -> Scene:
+    """Prepare a picture's faces for a motion."""
+    actors = [Actor.cast(network, picture, face, motion, options) for face in faces]
+    if options.shows_whole:
+        return WholeScene.of(picture, actors)
+    own_size = network.output_size if options.super_resolution else network.size
+    still = cropped(picture, actors[0].square, options.size or own_size)
+    return CropScene(still, actors[0], None if options.size else options.super_resolution)
 
 
 def _framed(network: Network, picture: Frame, face: Box, motion: Motion, begin: int) -> tuple[Box, Portrait]:
@@ -108,8 +140,7 @@ def _framed(network: Network, picture: Frame, face: Box, motion: Motion, begin: 
 def beside(panels: Sequence[Frame]) -> Frame:
     """Pictures beside each other, all as high as the last, and of even widths, which H.264 wants."""
     height = panels[-1].shape[0]
-    fitting = [_as_high(panel, height) for panel in panels]
-    return np.hstack(fitting)
+    return np.hstack([_as_high(panel, height) for panel in panels])
 
 
 def _as_high(panel: Frame, height: int) -> Frame:

@@ -1,4 +1,4 @@
-"""The square around a driving face in each frame: still if it can be, drifting along with one that travels."""
+"""The square around a driving face in each frame: still if it can be, else drifting along with the face."""
 
 import math
 from collections.abc import Sequence

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from faceanim.animating.detail import Changes
 from faceanim.animating.network import Device
 from faceanim.animating.points import Points
 from faceanim.data.pictures import Frame, Frames
@@ -33,6 +34,13 @@ class TorchPortrait:
             prediction = posed.prediction.clamp(0, 1)
             made = self._animator.enlarge(prediction) if super_resolve else prediction
         return to_uint8(made.float())
+
+    def changes(self, driving: Points) -> Changes:
+        """See `Portrait`."""
+        with precision(self._animator.device):
+            posed = self._animator.posed(self._source, to_keypoints(driving, self._animator.device))
+        painted = (posed.prediction - posed.warped).permute(0, 2, 3, 1).contiguous()
+        return Changes(posed.deformation.float().cpu().numpy(), painted.float().cpu().numpy())
 
 
 class TorchNetwork:
