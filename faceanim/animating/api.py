@@ -18,7 +18,7 @@ from faceanim.animating.portrait import chosen_faces, shown_picture
 from faceanim.animating.scene import Scene, beside, set_scene
 from faceanim.animating.smoothing import smoothed
 from faceanim.data.pictures import Frame
-from faceanim.data.video import probe
+from faceanim.data.verify import verify
 from faceanim.errors import FaceanimError, disk_explained
 from faceanim.progress import OnProgress
 from faceanim.provenance.manifest import Signing
@@ -175,7 +175,7 @@ def read_motion(
 ) -> tuple[Motion, DrivingVideo]:
     """Follow the driving face, and read its keypoints."""
     with readable(driving):
-        info = probe(driving)
+        info = verify(driving)
     follow = phases.step("following the face", FOLLOW, info.frames)
     video = DrivingVideo.follow(driving, info, options.driving_face, follow)
     return video.motion(network, phases.step("reading its motion", READ, len(video.faces))), video

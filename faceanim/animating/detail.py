@@ -19,8 +19,8 @@ class Changes:
     """What becomes of the portrait in N frames.
 
     Attributes:
-        deformation: F_n, (N, h, w, 2) float32, x then y in [-1, 1]: where in the portrait each pixel comes from,
-            -1 and 1 being the centres of the outermost pixels.
+        deformation: F_n, (N, h, w, 2) float32, x then y in [-1, 1]: where in the portrait each pixel comes
+            from, -1 and 1 being the centres of the outermost pixels.
         painted: (N, S, S, 3) float32 in [-1, 1], (1 - M_n) (R_n - E_n): what is added to the warped portrait.
     """
 
@@ -47,8 +47,16 @@ def at_full_size(photograph: Frame, deformation: Floats, painted: Floats) -> Fra
 
 
 def _enlarged(grid: Floats, side: int) -> Floats:
-    """A grid whose ends are the centres of the outermost pixels, which OpenCV's own resizing would move."""
-    height, width = grid.shape[:2]
-    x = np.linspace(0, width - 1, side, dtype=np.float32)[None].repeat(side, axis=0)
-    y = np.linspace(0, height - 1, side, dtype=np.float32)[:, None].repeat(side, axis=1)
-    return np.asarray(cv2.remap(grid, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    """A grid (h, w, 2) bilinearly to (side, side, 2), its ends in place.
+
+    OpenCV's resizing would move the ends, and its warps know 32 places between two of the grid's points.
+    """
+    down, across = _between(grid.shape[0], side), _between(grid.shape[1], side)
+    return np.asarray(np.einsum("yh,hwc,xw->yxc", down, grid, across, optimize=True), np.float32)
+
+
+def _between(count: int, side: int) -> Floats:
+    """What each of `count` points weighs in each of `side` places along them: (side, count)."""
+    places = np.linspace(0, count - 1, side, dtype=np.float32)[:, None]
+    weights = np.maximum(0, 1 - np.abs(places - np.arange(count, dtype=np.float32)))
+    return np.asarray(weights, np.float32)

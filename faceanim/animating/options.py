@@ -26,7 +26,7 @@ class Options(Section):
             once, as it is.
         whole: the whole picture is shown with the face moving in it, not only the square around the face, and
             that in the picture's own resolution.
-        size: side of the square in pixels, if not the network's own; what moves has the picture's detail then.
+        size: side of the square in pixels, if not the network's own; it has the picture's detail then.
         super_resolution: whether the second network enlarges the square; not where `whole` or `size` say how
             large it is.
         side_by_side: portrait, driving face and result stand beside each other.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from faceanim.faces.boxes import Box
 from faceanim.faces.framing import HEAD, crop_box
@@ -37,13 +38,18 @@ def squares_around(faces: Sequence[Box], frame_size: tuple[int, int], fps: float
     side = min(2.0 * math.ceil(side / 2), min(frame_size) // 2 * 2.0)
     corners = np.array([((h.x0 + h.x1 - side) / 2, (h.y0 + h.y1 - side) / 2) for h in heads])
     inside = np.clip(corners, 0, np.array(frame_size) - side)
-    path = cv2.GaussianBlur(
-        inside[:, None], (0, 0), sigmaX=1, sigmaY=DRIFT_S * fps, borderType=cv2.BORDER_REPLICATE
-    )
-    return [Box(x, y, x + side, y + side) for x, y in path[:, 0].tolist()]
+    return [Box(x, y, x + side, y + side) for x, y in _evenly(inside, DRIFT_S * fps).tolist()]
+
+
+def _evenly(path: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """A path (N, 2) smoothed by a Gaussian; beyond its ends it is thought to go on as it came."""
+    room = min(math.ceil(3 * sigma), len(path) - 1)
+    longer = np.pad(path, ((room, room), (0, 0)), mode="reflect", reflect_type="odd")
+    blurred = cv2.GaussianBlur(longer[:, None], (0, 0), 1, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred[room : room + len(path), 0], np.float64)
 
 
 def on_pixels(square: Box) -> Box:
     """The nearest square in even whole pixels, for videos have one colour for two by two."""
-    x0, y0 = 2.0 * round(square.x0 / 2), 2.0 * round(square.y0 / 2)
-    return Box(x0, y0, x0 + square.width, y0 + square.width)
+    x0, y0, side = (2.0 * round(length / 2) for length in (square.x0, square.y0, square.width))
+    return Box(x0, y0, x0 + side, y0 + side)
