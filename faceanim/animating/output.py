@@ -76,7 +76,7 @@ def write_frames(out: Path, frames: Iterator[Frame], clock: Clock, sound: Path |
             times = clock.times if clock.is_variable else None
             return write_video(out, frames, clock.fps, audio_from=sound, comment=COMMENT, times=times)
         if out.suffix.lower() == GIF:
-            return _write_gif(out, frames, clock.times)
+            return _write_gif(out, frames, clock)
         return _write_folder(out, frames)
 
 
@@ -97,16 +97,15 @@ def _write_folder(out: Path, frames: Iterator[Frame]) -> int:
     return count
 
 
-def _write_gif(out: Path, frames: Iterator[Frame], times: NDArray[np.float64]) -> int:
+def _write_gif(out: Path, frames: Iterator[Frame], clock: Clock) -> int:
     """An endless GIF with the palette of its first frame, written frame by frame."""
     head = next(frames)
     # One palette for all: with one of its own for each frame, still parts would flicker.
     palette = Image.fromarray(head).quantize(256, dither=Image.Dither.NONE)
     colours = _argb(palette)
+    options = {"loop": "0", "final_delay": str(round(1 / (clock.fps * GIF_TICK))), "fflags": "+bitexact"}
     with atomic_path(out) as temporary:
-        with av.open(
-            str(temporary), "w", format="gif", options={"loop": "0", "fflags": "+bitexact"}
-        ) as output:
+        with av.open(str(temporary), "w", format="gif", options=options) as output:
             stream: Any = output.add_stream("gif", rate=100)
             stream.width, stream.height, stream.pix_fmt = head.shape[1], head.shape[0], "pal8"
             stream.codec_context.time_base = GIF_TICK
@@ -114,7 +113,7 @@ def _write_gif(out: Path, frames: Iterator[Frame], times: NDArray[np.float64]) -
             for count, frame in enumerate(chain([head], frames), start=1):
                 indices = np.asarray(Image.fromarray(frame).quantize(palette=palette))
                 picture = av.VideoFrame.from_ndarray((indices, colours), format="pal8")
-                picture.pts, picture.time_base = round(times[count - 1] / GIF_TICK), GIF_TICK
+                picture.pts, picture.time_base = round(clock.times[count - 1] / GIF_TICK), GIF_TICK
                 output.mux(stream.encode(picture))
             output.mux(stream.encode(None))
         temporary.write_bytes(_commented(temporary.read_bytes()))

@@ -5,14 +5,11 @@ the same again from that frame on, to the video's end. One pass, one frame in me
 slow, looks at every fourth frame, near the last box, and the boxes between are interpolated.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import cv2
-import numpy as np
-
 from faceanim.config import CropConfig
-from faceanim.data.pictures import Frame, Plane
+from faceanim.data.pictures import Plane
 from faceanim.faces.boxes import Box, between, union
 from faceanim.faces.detect import COARSE_SIDE, SEARCH_SIDE, ViolaJones
 from faceanim.faces.shots import Change
@@ -208,24 +205,3 @@ class Tracker:
         if gap is not None and gap.first <= last:
             gap.last = last
             yield gap
-
-
-def follow(frames: Iterable[Frame]) -> list[Box]:
-    """The box of one face in each frame of a whole video, however far it goes.
-
-    Where the face is missed, its last box stands in; before it is first seen, its first one.
-
-    Args:
-        frames: (H, W, 3) RGB uint8, all of one size.
-
-    Returns:
-        a box for each frame, or an empty list where no frame has a face.
-    """
-    follower = Follower()
-    boxes: list[Box | None] = []
-    for frame in frames:
-        luma = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
-        last = boxes[-1] if boxes else None
-        boxes.append(follower.start(luma) if last is None else follower.step(luma) or last)
-    first = next((box for box in boxes if box is not None), None)
-    return [] if first is None else [box or first for box in boxes]

@@ -5,61 +5,26 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
+from pydantic import ValidationError
 from skimage.data import astronaut, coffee
 
-from faceanim.animate import COMMENT, MARGIN, animate, read_picture
+import faceanim
+from faceanim import Options
+from faceanim.animating.squares import MARGIN
 from faceanim.config import load_params
 from faceanim.data.mp4 import write_video
 from faceanim.data.pictures import RgbPicture
 from faceanim.data.video import probe, read_frames
 from faceanim.errors import FaceanimError
-from faceanim.faces.framing import crop_box, cut_out
-from faceanim.faces.track import follow
-from faceanim.inference import Animator
+from faceanim.faces.framing import crop_box, cut_out, portrait_face
+from faceanim.provenance.metadata import COMMENT
+from tests.animating.conftest import FPS, FRAMES, moving_face, write_tone
 from tests.tiny import save_models
+from tests.videos import head
 
-FPS = Fraction(30000, 1001)
-FRAMES = 21
-
-
-@pytest.fixture(scope="module")
-def animator(tmp_path_factory):
-    return Animator.load(save_models(tmp_path_factory.mktemp("models")), "cpu")
-
-
-@pytest.fixture(scope="module")
-def portrait(tmp_path_factory):
-    path = tmp_path_factory.mktemp("portrait") / "portrait.png"
-    cv2.imwrite(str(path), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
-    return path
-
-
-def write_tone(path: Path, seconds: float) -> None:
-    """A sound file: 440 Hz, one channel."""
-    wave = np.sin(2 * np.pi * 440 * np.arange(int(seconds * 48000)) / 48000)
-    samples = (wave / 3).astype(np.float32)[None]
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("aac", rate=48000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-        frame.sample_rate = 48000
-        output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
-
-
-def moving_face() -> list[np.ndarray]:
-    """A real face that travels to the left over a frame larger than it, and is hidden in the middle."""
-    picture = cv2.copyMakeBorder(astronaut(), 0, 0, 100, 100, cv2.BORDER_REPLICATE)
-    frames = [picture[0:360, 3 * n : 3 * n + 480].copy() for n in range(FRAMES)]
-    frames[10][:] = 128
-    return frames
-
-
-@pytest.fixture(scope="module")
-def driving(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("driving")
-    write_tone(folder / "tone.m4a", float(FRAMES / FPS))
-    write_video(folder / "driving.mp4", moving_face(), FPS, audio_from=folder / "tone.m4a")
-    return folder / "driving.mp4"
+UNMARKED = {"watermark": False}
+"""What a watermark would change is looked at."""
 
 
 def sound(path: Path) -> np.ndarray:
@@ -67,11 +32,29 @@ def sound(path: Path) -> np.ndarray:
         return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
 
 
-def test_frames_rate_and_sound_are_the_driving_videos(portrait, driving, animator, tmp_path):
+def shown_at(path: Path) -> list[float]:
+    with av.open(str(path)) as container:
+        return [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+
+
+def animated(source, driving, out, network, **options) -> list[np.ndarray]:
+    faceanim.animate(source, driving, out, model=network, options=Options(**options))
+    return list(read_frames(out, "pyav"))
+
+
+def test_frames_rate_and_sound_are_the_driving_videos(portrait, driving, network, tmp_path):
     out = tmp_path / "new folder" / "out.mp4"
     told = []
-    made = animate(portrait, driving, out, animator, on_progress=lambda *seen: told.append(seen))
-    assert (made.frames, made.fps, made.size, made.has_audio) == (FRAMES, FPS, 128, True)
+    made = faceanim.animate(
+        portrait, driving, out, model=network, on_progress=lambda *seen: told.append(seen)
+    )
+    assert (made.path, made.frames, made.fps, made.size, made.has_sound) == (
+        out,
+        FRAMES,
+        FPS,
+        (128, 128),
+        True,
+    )
     info = probe(out)
     assert (info.width, info.height, info.frames, info.fps) == (128, 128, FRAMES, FPS)
     assert len(list(read_frames(out, "pyav"))) == FRAMES
@@ -84,80 +67,223 @@ def test_frames_rate_and_sound_are_the_driving_videos(portrait, driving, animato
     common = min(len(theirs), len(ours))
     assert abs(len(theirs) - len(ours)) < 0.04 * 48000
     assert np.allclose(theirs[:common], ours[:common], atol=1e-3)  # copied, not encoded again
-    assert told[0] == (1, 2 * FRAMES)
-    assert told[-1] == (2 * FRAMES, 2 * FRAMES)
+    done = [seen[0] for seen in told]
+    assert done == sorted(done)
+    assert told[-1] == (FRAMES, FRAMES, "animating")
     assert [path.name for path in out.parent.iterdir()] == ["out.mp4"]
 
 
-def test_the_face_of_the_picture_is_shown_where_the_driving_face_begins(
-    portrait, driving, animator, tmp_path
-):
+def test_the_model_may_be_a_folder(portrait, driving, model, network, tmp_path):
+    ours = animated(portrait, driving, tmp_path / "a.mp4", network)
+    theirs = animated(portrait, driving, tmp_path / "b.mp4", str(model))
+    assert np.array_equal(ours, theirs)
+    with pytest.raises(FaceanimError, match="there is no model nowhere"):
+        faceanim.animate(portrait, driving, tmp_path / "c.mp4", model="nowhere")
+
+
+def test_the_face_of_the_picture_is_shown_where_the_driving_face_begins(portrait, driving, network, tmp_path):
     # Untrained networks pass the source on nearly as it is (the mask begins at the warp).
-    animate(portrait, driving, tmp_path / "out.mp4", animator, super_resolve=False)
-    first = next(read_frames(tmp_path / "out.mp4", "pyav"))
-    assert first.shape == (64, 64, 3)
+    frames = animated(
+        portrait, driving, tmp_path / "out.mp4", network, super_resolution=False, start="first", **UNMARKED
+    )
+    assert frames[0].shape == (64, 64, 3)
     # The driving face is the picture's own.
-    square = crop_box(follow(moving_face()), MARGIN, (480, 360))
+    faces = [portrait_face(frame, "") for number, frame in enumerate(moving_face()) if number != 10]
+    square = crop_box(faces, MARGIN, (480, 360))
     begins = cut_out(RgbPicture(moving_face()[0]), square, 64)
-    assert np.corrcoef(first.ravel(), begins.ravel())[0, 1] > 0.8
+    assert np.corrcoef(frames[0].ravel(), begins.ravel())[0, 1] > 0.8
 
 
-def test_silent_driving_video(portrait, animator, tmp_path):
+def test_absolute_motion_is_another(portrait, driving, network, tmp_path):
+    relative = animated(portrait, driving, tmp_path / "a.mp4", network)
+    absolute = animated(portrait, driving, tmp_path / "b.mp4", network, relative=False)
+    assert len(absolute) == FRAMES
+    assert not np.array_equal(relative, absolute)
+
+
+def test_no_scale_is_no_movement(portrait, driving, network, tmp_path):
+    frames = animated(portrait, driving, tmp_path / "a.mp4", network, scale=0.0)
+    assert np.abs(np.diff(np.asarray(frames, int), axis=0)).mean() < 0.5
+
+
+def test_silent_driving_video(portrait, network, tmp_path):
     write_video(tmp_path / "driving.mp4", moving_face()[:5], Fraction(25))
-    made = animate(portrait, tmp_path / "driving.mp4", tmp_path / "out.mp4", animator)
-    assert (made.frames, made.has_audio) == (5, False)
+    made = faceanim.animate(portrait, tmp_path / "driving.mp4", tmp_path / "out.mp4", model=network)
+    assert (made.frames, made.has_sound) == (5, False)
     assert not probe(tmp_path / "out.mp4").has_audio
 
 
-def test_twice_is_the_same_bytes(portrait, driving, animator, tmp_path):
+def test_twice_is_the_same_bytes(portrait, driving, network, tmp_path):
     for name in ("a.mp4", "b.mp4"):
-        animate(portrait, driving, tmp_path / name, animator)
+        faceanim.animate(portrait, driving, tmp_path / name, model=network)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
-def test_pictures_of_any_kind_are_read_alike(portrait, tmp_path):
-    bgr = cv2.imread(str(portrait))
-    plain = read_picture(portrait)
-    assert plain.shape == (*bgr.shape[:2], 3)
+def test_a_motion_file_does_what_its_video_does(portrait, driving, network, tmp_path):
+    faceanim.save_motion(driving, tmp_path / "talk.motion", model=network)
+    assert (tmp_path / "talk.motion").stat().st_size < 20_000
+    by_file = animated(portrait, tmp_path / "talk.motion", tmp_path / "a.mp4", network)
+    by_video = animated(portrait, driving, tmp_path / "b.mp4", network)
+    assert np.array_equal(by_file, by_video)
+    assert not probe(tmp_path / "a.mp4").has_audio  # it holds none
+    assert probe(tmp_path / "a.mp4").fps == FPS
 
-    alpha = np.dstack((bgr, np.full(bgr.shape[:2], 9, np.uint8)))
-    cv2.imwrite(str(tmp_path / "alpha.png"), alpha)
-    assert np.array_equal(read_picture(tmp_path / "alpha.png"), plain)
 
-    cv2.imwrite(str(tmp_path / "deep.png"), bgr.astype(np.uint16) * 257)
-    assert np.abs(read_picture(tmp_path / "deep.png").astype(int) - plain).max() <= 1
+def test_a_motion_file_of_another_detector_is_refused(portrait, driving, network, tmp_path):
+    faceanim.save_motion(driving, tmp_path / "talk.motion", model=network)
+    other = save_models(tmp_path / "other", seed=1)
+    with pytest.raises(FaceanimError, match=r"talk\.motion was read with another model"):
+        faceanim.animate(portrait, tmp_path / "talk.motion", tmp_path / "out.mp4", model=other)
+    with pytest.raises(FaceanimError, match="name ends in"):
+        faceanim.save_motion(driving, tmp_path / "talk.mp4", model=network)
 
-    cv2.imwrite(str(tmp_path / "grey.png"), cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY))
-    grey = read_picture(tmp_path / "grey.png")
-    assert np.array_equal(grey[..., 0], grey[..., 2])
 
-    # Lying on its side, with EXIF's orientation 6: turn it a quarter clockwise.
-    from PIL import Image
+def test_the_whole_picture_in_its_own_resolution(portrait, driving, network, tmp_path):
+    frames = animated(portrait, driving, tmp_path / "out.mp4", network, whole=True, **UNMARKED)
+    assert len(frames) == FRAMES
+    assert {frame.shape for frame in frames} == {(512, 512, 3)}
+    change = np.abs(frames[0].astype(int) - astronaut())
+    # The astronaut's feet, far from her face, are the photograph's; her face keeps its fine detail.
+    assert change[-100:].mean() < 3
+    face = np.s_[60:170, 170:280]
+    detail = [cv2.Laplacian(image[face], cv2.CV_32F).std() for image in (frames[0], astronaut())]
+    assert detail[0] > 0.6 * detail[1]
 
-    side = Image.fromarray(bgr[..., ::-1]).transpose(Image.Transpose.ROTATE_90)
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    side.save(tmp_path / "side.png", exif=exif)
-    assert np.abs(read_picture(tmp_path / "side.png").astype(int) - plain).mean() < 1
+
+def test_a_square_of_any_size(portrait, driving, network, tmp_path):
+    made = faceanim.animate(
+        portrait, driving, tmp_path / "out.mp4", model=network, options=Options(size=300, **UNMARKED)
+    )
+    assert made.size == (300, 300)
+
+
+def two_faces() -> np.ndarray:
+    left, right = head((360, 300), (180, 150), 1.0), head((360, 300), (180, 150), 1.3)
+    return np.hstack((left, right))
+
+
+@pytest.fixture
+def couple(tmp_path) -> Path:
+    Image.fromarray(two_faces()).save(tmp_path / "couple.png")
+    return tmp_path / "couple.png"
+
+
+def moved_halves(frames: list[np.ndarray]) -> tuple[float, float]:
+    """How much the left and the right half of a video change."""
+    change = np.abs(np.asarray(frames, int) - np.asarray(frames[0], int)).max(axis=(0, 3))
+    return float(change[:, :360].mean()), float(change[:, 360:].mean())
+
+
+def test_which_face_is_chosen(couple, driving, network, tmp_path):
+    common = {"whole": True, "relative": False, **UNMARKED}
+    left, right = moved_halves(animated(couple, driving, tmp_path / "l.mp4", network, face=1, **common))
+    assert left > 4 * right
+    left, right = moved_halves(animated(couple, driving, tmp_path / "r.mp4", network, face=2, **common))
+    assert right > 4 * left
+    left, right = moved_halves(animated(couple, driving, tmp_path / "o.mp4", network, **common))
+    assert right > 4 * left  # the larger one
+    left, right = moved_halves(animated(couple, driving, tmp_path / "a.mp4", network, face="all", **common))
+    assert min(left, right) > 0.3 * max(left, right)
+    with pytest.raises(FaceanimError, match=r"couple\.png has 2 faces that are found; there is no face 3"):
+        animated(couple, driving, tmp_path / "x.mp4", network, face=3)
+
+
+def test_which_driving_face_is_chosen(portrait, network, tmp_path):
+    """The left one travels, the right and larger one rests."""
+    pair = [np.hstack((frame[:300, :360], head((360, 300), (180, 150), 1.3))) for frame in moving_face()]
+    del pair[10]
+    write_video(tmp_path / "pair.mp4", pair, Fraction(25))
+    moved = {}
+    for face in (1, 2, "largest"):
+        options = Options(driving_face=face)
+        motion = faceanim.save_motion(
+            tmp_path / "pair.mp4", tmp_path / "m.motion", model=network, options=options
+        )
+        moved[face] = float(np.ptp(motion.faces[:, 0]))
+    assert moved[1] > 0.1
+    assert max(moved[2], moved["largest"]) < 0.03
+    with pytest.raises(FaceanimError, match=r"pair\.mp4 has 2 faces"):
+        faceanim.save_motion(
+            tmp_path / "pair.mp4", tmp_path / "m.motion", model=network, options=Options(driving_face=3)
+        )
+
+
+def test_side_by_side(portrait, driving, network, tmp_path):
+    frames = animated(portrait, driving, tmp_path / "a.mp4", network, side_by_side=True)
+    assert {frame.shape for frame in frames} == {(128, 384, 3)}
+    still, crop = np.asarray(frames, int)[:, :, :120], np.asarray(frames, int)[:, :, 136:250]
+    assert np.abs(still - still[0]).mean() < 2
+    assert np.abs(crop - crop[0]).mean() > 5
+    frames = animated(portrait, driving, tmp_path / "b.mp4", network, side_by_side=True, whole=True)
+    assert {frame.shape for frame in frames} == {(512, 1536, 3)}
+
+
+def test_forth_and_back(portrait, driving, network, tmp_path):
+    frames = animated(portrait, driving, tmp_path / "a.mp4", network, rounds=2)
+    assert len(frames) == 2 * (2 * FRAMES - 2)
+    assert not probe(tmp_path / "a.mp4").has_audio
+    assert probe(tmp_path / "a.mp4").fps == FPS
+    assert np.abs(frames[1].astype(int) - frames[2 * FRAMES - 3]).mean() < 2
+
+
+def test_gif(portrait, driving, network, tmp_path):
+    made = faceanim.animate(portrait, driving, tmp_path / "out.gif", model=network)
+    assert (made.frames, made.has_sound) == (FRAMES, False)
+    mp4 = animated(portrait, driving, tmp_path / "out.mp4", network)
+    with Image.open(tmp_path / "out.gif") as gif:
+        assert (gif.n_frames, gif.size, gif.info["loop"]) == (FRAMES, (128, 128), 0)
+        assert gif.info["comment"].decode() == COMMENT
+        lengths = []
+        for number in range(gif.n_frames):
+            gif.seek(number)
+            lengths.append(gif.info["duration"])
+            assert np.abs(np.asarray(gif.convert("RGB"), int) - mp4[number]).mean() < 8
+    assert abs(sum(lengths) - 1000 * FRAMES / FPS) <= 20
+
+
+def test_frames(portrait, driving, network, tmp_path):
+    made = faceanim.animate(portrait, driving, tmp_path / "frames", model=network)
+    paths = sorted((tmp_path / "frames").iterdir())
+    assert [path.name for path in paths] == [f"{number:06d}.png" for number in range(FRAMES)]
+    assert made.frames == FRAMES
+    with Image.open(paths[0]) as first:
+        assert first.text["Comment"] == COMMENT
+        assert first.size == (128, 128)
+    with pytest.raises(FaceanimError, match="already"):
+        faceanim.animate(portrait, driving, tmp_path / "frames", model=network)
+    assert len(list((tmp_path / "frames").iterdir())) == FRAMES
+
+
+def test_a_rate_that_varies_is_kept(portrait, network, tmp_path):
+    """As phones write it: the frames come when there is light enough."""
+    times = np.cumsum([0.0, *np.tile([0.02, 0.06, 0.033], 7)])[: FRAMES - 1]
+    frames = moving_face()
+    del frames[10]
+    write_video(tmp_path / "driving.mp4", frames, Fraction(27), times=times)
+    for suffix in ("mp4", "gif"):
+        faceanim.animate(portrait, tmp_path / "driving.mp4", tmp_path / f"out.{suffix}", model=network)
+    assert np.allclose(shown_at(tmp_path / "driving.mp4"), times, atol=1e-4)
+    assert np.allclose(shown_at(tmp_path / "out.mp4"), times, atol=1e-4)
+    assert np.allclose(shown_at(tmp_path / "out.gif"), times, atol=0.0051)
 
 
 def one_line(error: pytest.ExceptionInfo[FaceanimError]) -> bool:
     return "\n" not in str(error.value)
 
 
-def test_portraits_that_cannot_be_animated(portrait, driving, animator, tmp_path):
+def test_portraits_that_cannot_be_animated(portrait, driving, network, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     cv2.imwrite(str(tmp_path / "coffee.png"), coffee())
     cases = {"none.png": "there is no file", "text.png": "no picture", "coffee.png": "no face"}
     for name, complaint in cases.items():
         with pytest.raises(FaceanimError, match=complaint) as error:
-            animate(tmp_path / name, driving, tmp_path / "out.mp4", animator)
+            faceanim.animate(tmp_path / name, driving, tmp_path / "out.mp4", model=network)
         assert one_line(error)
         assert name in str(error.value)
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_driving_videos_that_cannot_be_used(portrait, driving, animator, tmp_path):
+def test_driving_videos_that_cannot_be_used(portrait, driving, network, tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     whole = driving.read_bytes()
     (tmp_path / "truncated.mp4").write_bytes(whole[: len(whole) // 2])
@@ -172,22 +298,32 @@ def test_driving_videos_that_cannot_be_used(portrait, driving, animator, tmp_pat
     }
     for name, complaint in cases.items():
         with pytest.raises(FaceanimError, match=complaint) as error:
-            animate(portrait, tmp_path / name, tmp_path / "out.mp4", animator)
+            faceanim.animate(portrait, tmp_path / name, tmp_path / "out.mp4", model=network)
         assert one_line(error)
         assert name in str(error.value)
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_outputs_that_would_be_a_mistake(portrait, driving, animator, tmp_path):
+def test_outputs_that_would_be_a_mistake(portrait, driving, network, tmp_path):
     before = driving.read_bytes()
     with pytest.raises(FaceanimError, match="overwritten"):
-        animate(portrait, driving, driving, animator)
+        faceanim.animate(portrait, driving, driving, model=network)
     assert driving.read_bytes() == before
-    with pytest.raises(FaceanimError, match=r"\.mp4"):
-        animate(portrait, driving, tmp_path / "out.gif", animator)
+    (tmp_path / "folder.mp4").mkdir()
+    for name, says in {"out.avi": r"\.mp4 or \.gif", "folder.mp4": "is a folder"}.items():
+        with pytest.raises(FaceanimError, match=says):
+            faceanim.animate(portrait, driving, tmp_path / name, model=network)
+
+
+@pytest.mark.parametrize(
+    "given", [{"face": 0}, {"face": "left"}, {"scale": -1.0}, {"size": 33}, {"rounds": -1}, {"smothing": 1.0}]
+)
+def test_options_that_do_not_exist(given):
+    with pytest.raises(ValidationError):
+        Options(**given)
 
 
 def test_faces_are_framed_as_the_shipped_profiles_crop_them():
-    profiles = Path(__file__).parents[1] / "profiles"
+    profiles = Path(__file__).parents[2] / "profiles"
     for profile in sorted(profiles.glob("*.yaml")):
         assert load_params(profile).crop.margin == MARGIN

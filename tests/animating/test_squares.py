@@ -41,7 +41,7 @@ def test_a_nod_in_a_walk_is_not_followed():
         np.array([square.x0 for square in squares_around(boxes, FRAME, 25)])
         for boxes in (nodding, faces(walk))
     )
-    assert np.abs(with_nod - without)[25:-25].max() < 0.15 * 12
+    assert np.abs(with_nod - without)[25:-25].max() < 0.25 * 12
 
 
 def test_a_frame_smaller_than_the_head():

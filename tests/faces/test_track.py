@@ -8,7 +8,7 @@ from faceanim.data.pictures import RgbPicture
 from faceanim.faces.boxes import Box
 from faceanim.faces.detect import ViolaJones
 from faceanim.faces.shots import Change, shot_changes
-from faceanim.faces.track import MAX_MISSED, SEARCH_EVERY, TRACK_EVERY, Tracker, follow
+from faceanim.faces.track import MAX_MISSED, SEARCH_EVERY, TRACK_EVERY, Tracker
 from faceanim.schemas import EndReason
 from tests.videos import head, moving, noise
 
@@ -188,12 +188,3 @@ def test_another_face_elsewhere_is_not_a_move(without_cuts):
     assert stretches[0].end_reason is EndReason.LOST
     assert all(box.x1 < 300 for box in stretches[0].boxes)
     assert all(box.x0 > 300 for box in stretches[-1].boxes)
-
-
-def test_follow_gives_a_box_for_every_frame():
-    boxes = follow(chain(noise(3), moving(20, (100, 300)), noise(2)))
-    assert len(boxes) == 25
-    assert boxes[0] == boxes[3]
-    assert boxes[-1] == boxes[22]
-    assert boxes[22].x0 - boxes[3].x0 == pytest.approx(200, abs=15)
-    assert follow(noise(3)) == []
