@@ -1,11 +1,11 @@
 """The trained networks in torch, on the CPU or a GPU."""
 
 import hashlib
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from faceanim.animating.detail import Changes
 from faceanim.animating.network import Device
@@ -29,24 +29,28 @@ class TorchPortrait:
 
     def frames(self, driving: Points, super_resolve: bool) -> Frames:
         """See `Portrait`."""
-        with precision(self._animator.device):
-            posed = self._animator.posed(self._source, to_keypoints(driving, self._animator.device))
-            prediction = posed.prediction.clamp(0, 1)
-            made = self._animator.enlarge(prediction) if super_resolve else prediction
-        return to_uint8(made.float())
+        posed = self._animator.posed(self._source, to_keypoints(driving, self._animator.device))
+        prediction = posed.prediction.clamp(0, 1)
+        return to_uint8(self._animator.enlarge(prediction) if super_resolve else prediction)
 
     def changes(self, driving: Points) -> Changes:
         """See `Portrait`."""
-        with precision(self._animator.device):
-            posed = self._animator.posed(self._source, to_keypoints(driving, self._animator.device))
+        posed = self._animator.posed(self._source, to_keypoints(driving, self._animator.device))
         painted = (posed.prediction - posed.warped).permute(0, 2, 3, 1).contiguous()
-        return Changes(posed.deformation.float().cpu().numpy(), painted.float().cpu().numpy())
+        return Changes(posed.deformation.cpu().numpy(), painted.cpu().numpy())
 
 
 class TorchNetwork:
     """See `Network`."""
 
     def __init__(self, animator: Animator) -> None:
+        for network in (animator.animation, animator.super_resolution):
+            # The layout that convolutions are fastest in, most of all in half precision.
+            network.to(memory_format=torch.channels_last)
+        half = half_precision(animator.device)
+        if half is not None:
+            in_half(animator.animation.generator, half)
+            in_half(animator.super_resolution, half)
         self._animator = animator
         self.device = animator.device
         self.size = animator.size
@@ -67,17 +71,41 @@ class TorchNetwork:
 
     def detect(self, frames: Frames) -> Points:
         """See `Network`."""
-        with torch.inference_mode(), precision(self._animator.device):
-            return to_points(self._animator.detect(to_float(frames)))
+        with torch.inference_mode():
+            return to_points(self._animator.detect(channels_last(frames)))
 
     def portrait(self, frame: Frame) -> TorchPortrait:
         """See `Network`."""
-        return TorchPortrait(self._animator, self._animator.prepare(to_float(frame[None])))
+        return TorchPortrait(self._animator, self._animator.prepare(channels_last(frame[None])))
 
 
-def precision(device: str) -> Any:
-    """Half precision where it is fast: its error is far below the 1/255 of what is written."""
-    return nullcontext() if device == "cpu" else torch.autocast(device, torch.float16)
+def channels_last(frames: Frames) -> Tensor:
+    """Frames as `to_float` gives them, in the layout that the networks are in."""
+    return to_float(frames).contiguous(memory_format=torch.channels_last)
+
+
+def half_precision(device: str) -> torch.dtype | None:
+    """The half precision that the processor computes fast in, if any."""
+    if device != "cpu":
+        return torch.float16
+    native = torch.cpu.get_capabilities()
+    return torch.bfloat16 if native.get("avx512_bf16") or native.get("amx_bf16") else None
+
+
+def in_half(network: nn.Module, dtype: torch.dtype) -> None:
+    """Have a network compute in half precision from now on, and give single precision.
+
+    For those that paint, which then err less than writing in eight bits does. Whatever moves pixels stays in
+    single precision: a keypoint, or a share of one's motion, that is rounded shakes from frame to frame.
+    """
+    whole = network.forward
+
+    def forward(*given: Tensor) -> Any:
+        with torch.autocast(given[0].device.type, dtype):
+            made = whole(*given)
+        return tuple(part.float() for part in made) if isinstance(made, tuple) else made.float()
+
+    network.forward = forward
 
 
 def to_points(keypoints: Keypoints) -> Points:
