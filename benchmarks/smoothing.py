@@ -2,7 +2,7 @@
 
     python -m benchmarks.smoothing --model FOLDER
 
-The model has to be trained; `python -m benchmarks.real_people` leaves one in `out/real_people/models`. A frame
+The model has to be trained; `python -m benchmarks.real_people` leaves one in out/real_people/models. A frame
 of each clip is held still under a sensor's noise, coded as a video, and drives the portrait through the whole
 of `faceanim.animate`. Keypoints are read from the animated frames, before they are coded, by the model's own
 detector.

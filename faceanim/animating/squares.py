@@ -12,7 +12,7 @@ from faceanim.faces.framing import HEAD, crop_box
 
 MARGIN = 0.1
 """`crop.margin` of the shipped profiles: a driving face is framed as those that the model was trained on."""
-ROOM = 1.6
+ROOM = 1.25
 """A square that need not move is at most this much larger than the one around a single head."""
 DRIFT_S = 1.5
 """Time over which a square's movement is averaged: it goes with a walk through the room, not with a nod."""
