@@ -25,6 +25,10 @@ from faceanim.provenance.manifest import Signing
 from faceanim.provenance.watermark import Watermark
 
 
+SLOWEST, FASTEST = Fraction(1, 10), Fraction(1000)
+"""Frames a second of the driving videos that are believed."""
+
+
 @dataclass(frozen=True)
 class AnimatedVideo:
     """What was written.
@@ -97,7 +101,8 @@ def animate(
     first = next(frames)
     sound = driving if video is not None and video.info.has_audio and out.suffix.lower() == MP4 else None
     clock = Clock(motion.times, motion.fps, motion.is_variable)
-    count = write_frames(out, told(chain([first], frames), tell), clock, sound)
+    with readable(driving):  # its sound can be damaged, too
+        count = write_frames(out, told(chain([first], frames), tell), clock, sound)
     if signing is not None:
         signing.sign(out)
     return AnimatedVideo(out, count, motion.fps, (first.shape[1], first.shape[0]), sound is not None)
@@ -176,6 +181,8 @@ def read_motion(
     """Follow the driving face, and read its keypoints."""
     with readable(driving):
         info = verify(driving)
+    if not SLOWEST <= info.fps <= FASTEST:
+        raise FaceanimError(f"{driving} claims {float(info.fps):g} frames a second; is it damaged?")
     follow = phases.step("following the face", FOLLOW, info.frames)
     video = DrivingVideo.follow(driving, info, options.driving_face, follow)
     return video.motion(network, phases.step("reading its motion", READ, len(video.faces))), video

@@ -22,9 +22,18 @@ from faceanim.faces.boxes import Box
 from faceanim.faces.detect import ViolaJones
 from faceanim.faces.framing import cut_out
 from faceanim.faces.track import SEARCH_EVERY, TRACK_EVERY, Follower
+from faceanim.schemas import Reason
 
 HINT_ROOM = 0.25
 """How far around where it was chosen a face is searched when it has been lost, as a share of its side."""
+
+WHY = {
+    Reason.NO_VIDEO_STREAM: "has no moving picture in it",
+    Reason.TRUNCATED: "breaks off before its end; get it again, whole",
+    Reason.TOO_LARGE: "has frames larger than can be read; make it smaller",
+}
+"""What is said of a file that is no usable video; of any other, the following."""
+DAMAGED = "is no video that can be read; if it plays, convert it to MP4 (H.264)"
 
 OnFrame = Callable[[int], None]
 """Told how many frames have been read."""
@@ -170,4 +179,4 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except MediaError as error:
-        raise FaceanimError(f"{path} can't be read as a video ({error.reason}); is it damaged?") from None
+        raise FaceanimError(f"{path} {WHY.get(error.reason, DAMAGED)}") from None

@@ -291,9 +291,9 @@ def test_driving_videos_that_cannot_be_used(portrait, driving, network, tmp_path
     write_video(tmp_path / "coffee.mp4", [coffee()[:400, :600]] * 8, Fraction(25))
     cases = {
         "none.mp4": "there is no file",
-        "text.mp4": "can't be read as a video",
-        "truncated.mp4": "can't be read as a video",
-        "tone.m4a": "no_video_stream",
+        "text.mp4": "is no video that can be read",
+        "truncated.mp4": "breaks off before its end",
+        "tone.m4a": "has no moving picture in it",
         "coffee.mp4": "no face",
     }
     for name, complaint in cases.items():
