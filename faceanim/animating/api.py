@@ -24,7 +24,6 @@ from faceanim.progress import OnProgress
 from faceanim.provenance.manifest import Signing
 from faceanim.provenance.watermark import Watermark
 
-
 SLOWEST, FASTEST = Fraction(1, 10), Fraction(1000)
 """Frames a second of the driving videos that are believed."""
 

@@ -11,13 +11,14 @@ from skimage.data import astronaut, coffee
 
 import faceanim
 from faceanim import Options
-from faceanim.animating.squares import MARGIN
+from faceanim.animating.driving import follow
+from faceanim.animating.squares import MARGIN, on_pixels, squares_around
 from faceanim.config import load_params
 from faceanim.data.mp4 import write_video
 from faceanim.data.pictures import RgbPicture
 from faceanim.data.video import probe, read_frames
 from faceanim.errors import FaceanimError
-from faceanim.faces.framing import crop_box, cut_out, portrait_face
+from faceanim.faces.framing import cut_out
 from faceanim.provenance.metadata import COMMENT
 from tests.animating.conftest import FPS, FRAMES, moving_face, write_tone
 from tests.tiny import save_models
@@ -88,9 +89,9 @@ def test_the_face_of_the_picture_is_shown_where_the_driving_face_begins(portrait
     )
     assert frames[0].shape == (64, 64, 3)
     # The driving face is the picture's own.
-    faces = [portrait_face(frame, "") for number, frame in enumerate(moving_face()) if number != 10]
-    square = crop_box(faces, MARGIN, (480, 360))
-    begins = cut_out(RgbPicture(moving_face()[0]), square, 64)
+    faces = follow([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in moving_face()], "largest", "")
+    square = squares_around(faces, (480, 360), float(FPS))[0]
+    begins = cut_out(RgbPicture(moving_face()[0]), on_pixels(square), 64)
     assert np.corrcoef(frames[0].ravel(), begins.ravel())[0, 1] > 0.8
 
 
