@@ -13,8 +13,9 @@ from faceanim.faces.boxes import Box
 from faceanim.faces.detect import ViolaJones
 from faceanim.faces.framing import cut_out
 
-FINE_SIDE = 480
-"""A photograph is searched once, so it may take longer than a video's frame, and smaller faces be found."""
+FINE_SIDE, FINE_SHARE = 480, 0.05
+"""A photograph is searched once, so it may take longer than a video's frame, and smaller faces be found: those
+of a group."""
 SAME_FACE_IOU = 0.2
 WHOLE_SIDE = 1920
 """Longer side of a whole picture as it is shown."""
@@ -26,7 +27,7 @@ def find_faces(picture: Frame) -> list[Box]:
     """The Viola-Jones boxes of all faces in a photograph, from left to right."""
     detector, luma = ViolaJones(), RgbPicture(picture).luma
     found = detector.detect(luma)
-    for face in detector.detect(luma, FINE_SIDE):
+    for face in detector.detect(luma, FINE_SIDE, FINE_SHARE):
         if all(face.iou(other) < SAME_FACE_IOU for other in found):
             found.append(face)
     return sorted(found, key=lambda box: (box.x0, box.y0))

@@ -36,14 +36,19 @@ class ViolaJones:
         path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"
         self._cascade = cv2.CascadeClassifier(str(path))
 
-    def detect(self, luma: Plane, side: int = SEARCH_SIDE) -> list[Box]:
+    def detect(
+        self, luma: Plane, side: int = SEARCH_SIDE, smallest_share: float = SMALLEST_SHARE
+    ) -> list[Box]:
         """All faces in an image, (H, W) uint8, the largest first (ties: leftmost, then topmost).
 
-        It is searched at a size whose shorter side is `side` or less.
+        Args:
+            luma: the image's brightness.
+            side: it is searched at a size whose shorter side is at most this.
+            smallest_share: of the shorter side; smaller faces are not searched.
         """
         factor = min(side / min(luma.shape), 1.0)
         small = _resized(luma, factor)
-        smallest = max(round(SMALLEST_SHARE * min(small.shape)), 20)
+        smallest = max(round(smallest_share * min(small.shape)), 20)
         return self._search(small, factor, smallest, min(small.shape), NEIGHBOURS)
 
     def detect_near(self, luma: Plane, known: Box) -> list[Box]:

@@ -7,9 +7,7 @@ import cv2
 import numpy as np
 
 from faceanim.data.pictures import Frame, Picture, RgbPicture
-from faceanim.errors import FaceanimError
 from faceanim.faces.boxes import Box, union
-from faceanim.faces.detect import ViolaJones
 
 HEAD = {"left": 0.2, "top": 0.3, "right": 0.2, "bottom": 0.2}
 """A Viola-Jones box ends at the eyebrows' upper edge, the cheeks and the chin. Grown by these shares of its
@@ -60,18 +58,6 @@ def cut_out(picture: Picture, box: Box, size: int) -> Frame:
         padded = cv2.copyMakeBorder(part.rgb(), *beyond, cv2.BORDER_REPLICATE)
         part = RgbPicture(np.asarray(padded, np.uint8))
     return part.rgb((size, size))
-
-
-def portrait_face(image: Frame, name: str) -> Box:
-    """The Viola-Jones box of the largest face in a still image, (H, W, 3) RGB in [0, 255].
-
-    Raises:
-        FaceanimError: no face is found; `name` says in what.
-    """
-    faces = ViolaJones().detect(RgbPicture(image).luma)
-    if not faces:
-        raise FaceanimError(f"no face found in {name}; take a picture with one upright, frontal face")
-    return faces[0]
 
 
 def framed_like(face: Box, other: Box, square: Box) -> Box:

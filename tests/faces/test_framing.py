@@ -1,11 +1,8 @@
 import numpy as np
-import pytest
-from skimage.data import astronaut
 
 from faceanim.data.pictures import RgbPicture
-from faceanim.errors import FaceanimError
 from faceanim.faces.boxes import Box
-from faceanim.faces.framing import crop_box, cut_out, framed_like, portrait_face
+from faceanim.faces.framing import crop_box, cut_out, framed_like
 
 
 def test_the_square_is_the_smallest_that_holds_all_heads_and_the_margin():
@@ -43,18 +40,7 @@ def test_cut_out_keeps_a_flat_colour_at_any_size():
         assert (cut == 77).all()
 
 
-def test_the_face_of_a_portrait():
-    face = portrait_face(astronaut(), "astronaut.png")
-    # It is at about x 185 to 265, y 70 to 175.
-    assert face.iou(Box(175, 70, 275, 170)) > 0.6
-
-
 def test_a_face_is_framed_as_another_one():
     # Half as large, so in a square half as large; a quarter of its side from the left, half from the top.
     framed = framed_like(Box(100, 100, 150, 150), Box(50, 150, 150, 250), Box(0, 0, 400, 400))
     assert framed == Box(75, 25, 275, 225)
-
-
-def test_a_picture_without_a_face_is_named():
-    with pytest.raises(FaceanimError, match=r"no face found in grey\.png"):
-        portrait_face(np.full((200, 200, 3), 128, np.uint8), "grey.png")
