@@ -62,9 +62,15 @@ USED_BY_PATH = {
 
 @cache
 def imported(module: str) -> frozenset[str]:
-    """The project's files that a file imports, wherever in it the import stands."""
+    """The project's files that a file imports when it runs, wherever in it the import stands."""
+    tree = ast.parse((PROJECT / module).read_text())
+    branches = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
+    for_types = [part for node in branches if ast.unparse(node.test) == "TYPE_CHECKING" for part in node.body]
+    skipped = {inner for part in for_types for inner in ast.walk(part)}
     names = set()
-    for node in ast.walk(ast.parse((PROJECT / module).read_text())):
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

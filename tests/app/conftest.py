@@ -1,0 +1,69 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import pytest
+from skimage.data import astronaut
+
+from tests.servers import free_port, wait_for
+from tests.tiny import save_models
+from tests.videos import moving, write
+
+
+class App(NamedTuple):
+    """A running page.
+
+    Attributes:
+        address: of it.
+        temporary: the folder of its temporary files.
+        log: what it printed.
+    """
+
+    address: str
+    temporary: Path
+    log: Path
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory):
+    """The page, served by the command; when it is ended, nothing of what it was given is left."""
+    pytest.importorskip("gradio", reason="gradio is not installed: there is no page")
+    folder = tmp_path_factory.mktemp("app")
+    model, temporary, log = save_models(folder / "model", encoder="plain"), folder / "tmp", folder / "log"
+    temporary.mkdir()
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "faceanim", "app", "--model", str(model), "--port", str(port)]
+    # A home of its own: the examples are rendered anew.
+    environment = os.environ | {"HOME": str(folder), "TMPDIR": str(temporary)}
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            [*command, "--device", "cpu"], cwd=folder, env=environment, stdout=out, stderr=out
+        )
+    try:
+        wait_for(address, server, log)
+        yield App(address, temporary, log)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        code = server.wait(30)
+    assert (code, [*temporary.iterdir()]) == (0, [])
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture(scope="session")
+def portrait(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("portrait") / "portrait.png"
+    cv2.imwrite(str(path), cv2.cvtColor(astronaut()[:300, 100:400], cv2.COLOR_RGB2BGR))
+    return path
+
+
+@pytest.fixture(scope="session")
+def video(tmp_path_factory) -> Callable[[int], Path]:
+    """A driving video of so many frames."""
+    folder = tmp_path_factory.mktemp("videos")
+    return lambda frames: write(folder / f"{frames}.mp4", moving(frames, (180, 220)))
