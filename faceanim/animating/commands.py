@@ -1,6 +1,5 @@
 """The commands `faceanim animate` and `faceanim motion`."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,6 +26,7 @@ DrivingFace = Annotated[
     str, typer.Option(help="Which of the video's faces: `largest`, or its number from the left.")
 ]
 MOTION, RESULT = "Motion", "Result"
+WHERE = {"cpu": "the CPU", "cuda": "the GPU"}
 
 
 def animate(
@@ -129,7 +129,7 @@ def animate(
     )
     api.check_files(source, driving)
     network = loaded(model, device, params)
-    with progress("animate") as on_progress:
+    with progress(f"animate on {WHERE[network.device]}") as on_progress:
         made = api.animate(source, driving, out, model=network, options=options, on_progress=on_progress)
     print(made.path)
 
@@ -151,19 +151,16 @@ def motion(
     options = checked(driving_face=as_face(driving_face))
     api.check_files(driving)
     network = loaded(model, device, params)
-    with progress("motion") as on_progress:
+    with progress(f"motion on {WHERE[network.device]}") as on_progress:
         api.save_motion(driving, out, model=network, options=options, on_progress=on_progress)
     print(out)
 
 
 def loaded(model: str, device: "Device", params: Path) -> "Network":
-    """The model, and a word on where it runs if that will be slow."""
+    """The model, by its address or path."""
     from faceanim.animating.network import load_network
 
-    network = load_network(model_folder(model, params), device)
-    if device == "auto" and network.device == "cpu":
-        print("no GPU is seen: animating on the CPU", file=sys.stderr)
-    return network
+    return load_network(model_folder(model, params), device)
 
 
 def as_face(text: str) -> int | str:

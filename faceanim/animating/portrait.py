@@ -14,7 +14,7 @@ from faceanim.faces.detect import ViolaJones
 from faceanim.faces.framing import cut_out
 
 FINE_SIDE, FINE_SHARE = 480, 0.05
-"""A photograph is searched once, so it may take longer than a frame, and smaller faces, as in groups, be found."""
+"""A photograph is searched once, so that may take longer, and find smaller faces, than in a video's frame."""
 SAME_FACE_IOU = 0.2
 WHOLE_SIDE = 1920
 """Longer side of a whole picture as it is shown."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from faceanim.models.grids import identity_grid, warp
-from faceanim.models.keypoints import Keypoints
+from faceanim.models.keypoints import Keypoints, inverse
 from faceanim.models.layers import Hourglass
 
 
@@ -59,10 +59,10 @@ def sparse_motions(kp_source: Keypoints, kp_driving: Keypoints, height: int, wid
     from_keypoint = grid - kp_driving.value[:, :, None, None, :]
     if kp_source.jacobian is not None and kp_driving.jacobian is not None:
         # Their eq. 4: J_source J_driving^-1 (z - driving) + source.
-        affine = kp_source.jacobian @ torch.linalg.inv(kp_driving.jacobian)
+        affine = kp_source.jacobian @ inverse(kp_driving.jacobian)
         from_keypoint = from_keypoint @ affine.transpose(-1, -2)[:, :, None]
     motions = from_keypoint + kp_source.value[:, :, None, None, :]
-    return torch.cat((grid.expand(len(motions), 1, -1, -1, -1), motions), dim=1)
+    return torch.cat((grid.expand(motions.shape[0], 1, -1, -1, -1), motions), dim=1)
 
 
 def gaussians(keypoints: Keypoints, height: int, width: int, variance: float) -> Tensor:

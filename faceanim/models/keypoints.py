@@ -44,8 +44,15 @@ class Keypoints:
         """Where these go if they move as from `start` to `end` (Siarohin et al., 2019, section 3.3)."""
         jacobian = self.jacobian
         if jacobian is not None and start.jacobian is not None and end.jacobian is not None:
-            jacobian = end.jacobian @ torch.linalg.inv(start.jacobian) @ jacobian
+            jacobian = end.jacobian @ inverse(start.jacobian) @ jacobian
         return Keypoints(self.value + end.value - start.value, jacobian)
+
+
+def inverse(matrix: Tensor) -> Tensor:
+    """The inverse of 2x2 matrices (..., 2, 2), in operations that ONNX has, too."""
+    (a, b), (c, d) = (row.unbind(-1) for row in matrix.unbind(-2))
+    adjugate = torch.stack((torch.stack((d, -b), dim=-1), torch.stack((-c, a), dim=-1)), dim=-2)
+    return adjugate / (a * d - b * c)[..., None, None]
 
 
 class KeypointDetector(nn.Module):

@@ -1,0 +1,204 @@
+"""Both networks to one ONNX file, which ONNX Runtime runs without torch."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from faceanim import __version__
+from faceanim.animating.onnx_format import (
+    ANIMATE,
+    DEFORMATION,
+    DETECT,
+    ENLARGE,
+    ENLARGED,
+    FORMAT,
+    FRAMES,
+    NOTICE,
+    PAINTED,
+    PREDICTION,
+    SOURCE,
+    keypoint_names,
+)
+from faceanim.animating.torch_network import fingerprint
+from faceanim.errors import FaceanimError, disk_explained
+from faceanim.inference import Animator
+from faceanim.models.animation import AnimationModel
+from faceanim.models.keypoints import Keypoints
+from faceanim.models.super_resolution import SuperResolution
+from faceanim.tables import atomic_path
+
+OPSET = 20
+"""The first with a grid sampler as torch has it."""
+TOLERANCE = 1e-3
+"""Of positions in [-1, 1] and colours in [0, 1]."""
+BATCH = 3
+"""Frames that are shown to the exporter; any other number is as good afterwards."""
+
+
+class Detect(nn.Module):
+    """Frames (N, 3, S, S) to their keypoints."""
+
+    def __init__(self, animation: AnimationModel) -> None:
+        super().__init__()
+        self.animation = animation
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """See the class."""
+        return parts(self.animation.detect(frames))
+
+
+class Animate(nn.Module):
+    """A source (1, 3, S, S), its keypoints and N driving ones to what `Portrait` gives of them."""
+
+    def __init__(self, animation: AnimationModel) -> None:
+        super().__init__()
+        self.animation = animation
+
+    def forward(self, source: Tensor, *keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See the class; `keypoints` are the source's, then the driving ones."""
+        half = len(keypoints) // 2
+        kp_source, kp_driving = Keypoints(*keypoints[:half]), Keypoints(*keypoints[half:])
+        count = kp_driving.value.shape[0]
+        posed = self.animation.animate(source.expand(count, -1, -1, -1), kp_source.expand(count), kp_driving)
+        return posed.prediction.clamp(0, 1), posed.deformation, posed.prediction - posed.warped
+
+
+class Enlarge(nn.Module):
+    """Generated frames (N, 3, S, S) to super-resolved ones."""
+
+    def __init__(self, super_resolution: SuperResolution) -> None:
+        super().__init__()
+        self.super_resolution = super_resolution
+
+    def forward(self, prediction: Tensor) -> Tensor:
+        """See the class."""
+        generated = torch.ones_like(prediction[:, 0, 0, 0], dtype=torch.bool)
+        enlarged: Tensor = self.super_resolution(prediction, generated)
+        return enlarged
+
+
+def parts(keypoints: Keypoints) -> tuple[Tensor, ...]:
+    """Keypoints as the one or two tensors that they are."""
+    return (keypoints.value,) if keypoints.jacobian is None else (keypoints.value, keypoints.jacobian)
+
+
+@torch.no_grad()
+def export_onnx(folder: Path, out: Path) -> float:
+    """Write both networks of a folder to one file, and see that it gives what they give.
+
+    Returns:
+        the largest difference on random inputs, of positions in [-1, 1] and colours in [0, 1].
+
+    Raises:
+        FaceanimError: the extra is missing, the folder holds no model, `out` can't be written, or what was
+            exported differs by more than `TOLERANCE`; then nothing is written.
+    """
+    require_onnx()
+    from faceanim.animating.onnx_network import OnnxNetwork
+    from faceanim.animating.onnx_parity import largest_difference
+
+    animator = Animator.load(folder, "cpu")
+    model = joined([exported(*graph) for graph in graphs(animator)])
+    about = {
+        "format": FORMAT,
+        "faceanim": __version__,
+        "size": str(animator.size),
+        "output_size": str(animator.output_size),
+        "detector_id": fingerprint(animator.animation.keypoint_detector),
+        "notice": NOTICE,
+    }
+    for key, value in about.items():
+        model.metadata_props.add(key=key, value=value)
+    with disk_explained(), atomic_path(out) as temporary:
+        temporary.write_bytes(model.SerializeToString(deterministic=True))
+        difference = largest_difference(animator, OnnxNetwork.load(temporary, "cpu"))
+        if difference > TOLERANCE:
+            raise FaceanimError(f"{folder} was exported, but differs by {difference:.2g}; nothing is written")
+    return difference
+
+
+def require_onnx() -> None:
+    """See that what exports is there.
+
+    Raises:
+        FaceanimError: it is not.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError:
+        raise FaceanimError("ONNX needs its extra: pip install 'faceanim[onnx]'") from None
+
+
+Graph = tuple[str, nn.Module, Sequence[Tensor], int, list[str], list[str]]
+
+
+def graphs(animator: Animator) -> Iterator[Graph]:
+    """Of each graph: name, module, inputs, how many of these are not a batch, names of inputs and outputs."""
+    frames = torch.rand(BATCH, 3, animator.size, animator.size)
+    detect = Detect(animator.animation).eval()
+    driving = detect(frames)
+    source = tuple(part[:1] for part in driving)
+    jacobians = len(driving) > 1
+    yield DETECT, detect, (frames,), 0, [FRAMES], keypoint_names(FRAMES, jacobians)
+    animate = Animate(animator.animation).eval()
+    names = [SOURCE, *keypoint_names(SOURCE, jacobians), *keypoint_names("driving", jacobians)]
+    made = [PREDICTION, DEFORMATION, PAINTED]
+    yield ANIMATE, animate, (frames[:1], *source, *driving), 1 + len(source), names, made
+    yield ENLARGE, Enlarge(animator.super_resolution).eval(), (frames,), 0, [PREDICTION], [ENLARGED]
+
+
+def exported(
+    graph: str, module: nn.Module, given: Sequence[Tensor], fixed: int, inputs: list[str], outputs: list[str]
+) -> Any:
+    """One graph as an ONNX model, its names with the graph's as prefix."""
+    from onnx.compose import add_prefix
+
+    any_number = torch.export.Dim("batch", min=1, max=4096)
+    sizes = [{} if number < fixed else {0: any_number} for number in range(len(given))]
+    of_arguments = (sizes[0], tuple(sizes[1:])) if len(given) > 1 else (sizes[0],)
+    with quiet():
+        program = torch.onnx.export(
+            module,
+            tuple(given),
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_shapes=of_arguments,
+            dynamo=True,
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    return add_prefix(program.model_proto, f"{graph}.")
+
+
+def joined(models: Sequence[Any]) -> Any:
+    """Models that share no name, as one with all of their inputs and outputs."""
+    import onnx
+
+    whole = models[0]
+    for other in models[1:]:
+        whole = onnx.compose.merge_models(whole, other, io_map=[])
+    onnx.checker.check_model(whole)
+    return whole
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the exporter's own report from the terminal; what fails is raised all the same."""
+    loud = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(loud)
