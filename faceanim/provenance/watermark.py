@@ -1,0 +1,243 @@
+"""An invisible watermark: whether it is in a video's frames is all that it says.
+
+Written is a fixed pattern, the same into every frame, so that nothing flickers and a codec has no reason to
+take it out of what stands still (additive spread spectrum, Cox et al., 1997). It is made of the functions that
+JPEG and H.264 code blocks with: what little energy it may have is in few coefficients, large enough not to be
+rounded away. Of the mean of the frames the reader then asks how well it goes with the pattern at each shift
+(Kalker et al., 1999: crops don't matter), as it is or mirrored, and at many scales.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from hashlib import shake_256
+from itertools import islice
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from faceanim.data.pictures import Frame
+
+Floats = NDArray[np.float32]
+
+KEY = b"faceanim"
+"""What the pattern is drawn from. With another one, nothing that was marked before is read any more."""
+BLOCK = 8
+"""Pixels: side of the blocks that JPEG and H.264 transform."""
+PERIOD = 14 * BLOCK
+"""Pixels after which the pattern repeats."""
+WAVES = ((2, 2), (2, 3), (3, 2), (1, 3), (3, 1), (0, 3), (3, 0), (0, 4), (4, 0), (1, 4), (4, 1))
+"""Half waves in a block, across and down: lengths of 4 to 6 px. Pictures have little there, codecs keep it, and a
+resize to three quarters leaves it."""
+STRENGTH, STRENGTH_SIDE, FALL, SMALLEST_SIDE = 2.0, 128, 0.3, 64
+"""Deviation in levels, 2 of 255 in a frame of 128x128 (42 dB). Larger frames have more room, and need less."""
+
+FRAMES = 300
+"""Of a video, from its beginning, that are read."""
+BAND = (0.09, 0.33)
+"""Cycles per pixel that are looked at: those that the pattern has."""
+NOISE = 4.0
+"""Levels squared: what is left of a codec's rounding in parts that look flat."""
+SCALE_RANGE, SCALE_STEP = (0.5, 4.0), 1.012
+"""How much smaller or larger than written a video may be; between two scales, edges are off by half a pixel."""
+SEARCHED_SIDE = 320
+"""Pixels of the middle in which scales are searched: further out, a scale's error would blur the pattern."""
+THRESHOLD = 8.0
+"""For one shift and scale, a score this high comes by chance with exp(-8**2 / 2) = 1.3e-14 at most (Hoeffding: a sum
+of random phases; as a Gaussian, 6e-16). All 4.4 million that are tried: 6e-8 (3e-9) for each video."""
+
+
+class Watermark:
+    """Writes the mark into frames."""
+
+    def __init__(self) -> None:
+        empty = np.empty((0, 0, 3), np.uint8)
+        self._lighter, self._darker = empty, empty  # of the last frame's size
+
+    def mark(self, frame: Frame) -> Frame:
+        """The frame with the mark: no brightness is further off than six levels, and no colour changes.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB of any size; below 64x64 the mark is hardly ever read.
+
+        Returns:
+            a new frame of that size; equal frames give equal ones.
+        """
+        if frame.shape != self._lighter.shape:
+            self._lighter, self._darker = _layers(*frame.shape[:2])
+        # Both stop at 0 and 255.
+        lighter = cv2.add(np.ascontiguousarray(frame), self._lighter)
+        return np.asarray(cv2.subtract(lighter, self._darker), np.uint8)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read.
+
+    Attributes:
+        score: how well the frames go with the pattern where they do best, in standard deviations of how well
+            they go with it elsewhere; around 5 by chance.
+        threshold: from where on that is no chance.
+    """
+
+    score: float
+    threshold: float = THRESHOLD
+
+    @property
+    def found(self) -> bool:
+        """Whether the mark is there."""
+        return self.score >= self.threshold
+
+
+def read_watermark(frames: Iterable[Frame], limit: int = FRAMES) -> Reading:
+    """Look for the mark in a video or in one picture.
+
+    Memory is flat: kept is the sum of the frames' brightness. What moves is blurred in it, the mark is not.
+
+    Args:
+        frames: (H, W, 3) uint8 RGB; those of another size than the first are left out.
+        limit: how many are taken at most, from the beginning.
+
+    Raises:
+        ValueError: there is no frame.
+    """
+    mean = _mean_luma(islice(frames, limit))
+    score = _score(mean)
+    if score >= THRESHOLD:
+        return Reading(score)
+    return Reading(max([score, *(_score(_rescaled(mean, scale)) for scale in _scales())]))
+
+
+@cache
+def _pattern() -> Floats:
+    """One period of the pattern, (112, 112), with a mean square of 1.
+
+    Of four blocks two have a wave each, any of `WAVES`, with any sign: evenly spread, and twice as strong as in
+    all four, which is what codecs keep. It is drawn from a hash, which is the same everywhere and always.
+    """
+    side = PERIOD // (2 * BLOCK)
+    draws = iter(shake_256(KEY).digest(5 * side * side))
+    pairs = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
+    pattern = np.zeros((PERIOD, PERIOD), np.float32)
+    for row in range(0, PERIOD, 2 * BLOCK):
+        for column in range(0, PERIOD, 2 * BLOCK):
+            for place in pairs[next(draws) % len(pairs)]:
+                y, x = row + place // 2 * BLOCK, column + place % 2 * BLOCK
+                sign = 1 - 2 * (next(draws) & 1)
+                pattern[y : y + BLOCK, x : x + BLOCK] = sign * _wave(*WAVES[next(draws) % len(WAVES)])
+    return pattern
+
+
+def _wave(across: int, down: int) -> Floats:
+    """A function of the cosine transform, (8, 8), with a mean square of 2."""
+    angles = (2 * np.arange(BLOCK) + 1) * np.pi / (2 * BLOCK)
+    wave = np.outer(np.cos(down * angles), np.cos(across * angles))
+    return np.asarray(wave * np.sqrt(2 / np.mean(wave**2)), np.float32)
+
+
+def _layers(height: int, width: int) -> tuple[Frame, Frame]:
+    """What a frame of that size becomes lighter and darker by, (H, W, 3) each."""
+    side = max(math.sqrt(height * width), SMALLEST_SIDE)
+    strength = STRENGTH * (STRENGTH_SIDE / side) ** FALL
+    repeats = -(-height // PERIOD), -(-width // PERIOD)
+    levels = np.rint(strength * np.tile(_pattern(), repeats)[:height, :width, None]).repeat(3, axis=2)
+    return np.maximum(levels, 0).astype(np.uint8), np.maximum(-levels, 0).astype(np.uint8)
+
+
+def _mean_luma(frames: Iterator[Frame]) -> Floats:
+    """The mean brightness, (H, W), of the frames that are of the first one's size."""
+    first = next(frames, None)
+    if first is None:
+        raise ValueError("there is no frame to read a mark from")
+    total = np.zeros(first.shape[:2], np.float32)
+    count = 0
+    for frame in _of_size(first, frames):
+        cv2.accumulate(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), total)
+        count += 1
+    return total / count
+
+
+def _of_size(first: Frame, others: Iterator[Frame]) -> Iterator[Frame]:
+    yield first
+    yield from (frame for frame in others if frame.shape == first.shape)
+
+
+def _score(luma: Floats) -> float:
+    """How well brightness (H, W) goes with the pattern, at the best shift, mirrored or not; see `Reading`."""
+    spectrum = np.fft.fft2(_folded(_whitened(luma)))
+    size = np.abs(spectrum)
+    # Textures that repeat are few frequencies: half way to none being louder than another.
+    flat = spectrum / np.sqrt(size * np.sqrt(_ring_mean(size**2)) + 1e-12)
+    return max(_peak(np.fft.ifft2(flat * template).real) for template in _templates())
+
+
+def _whitened(luma: Floats) -> Floats:
+    """Brightness without what is broad in it, and with less where it is busy: a matched filter's weights."""
+    detail = luma - cv2.GaussianBlur(luma, (0, 0), 2)
+    power = cv2.GaussianBlur(detail * detail, (0, 0), 2)
+    return np.asarray(detail / (power + NOISE), np.float32)
+
+
+def _folded(plane: Floats) -> Floats:
+    """The sum of all periods, (112, 112)."""
+    height, width = (-(-length // PERIOD) for length in plane.shape)
+    whole = np.zeros((height * PERIOD, width * PERIOD), np.float32)
+    whole[: plane.shape[0], : plane.shape[1]] = plane
+    return np.asarray(whole.reshape(height, PERIOD, width, PERIOD).sum(axis=(0, 2)), np.float32)
+
+
+@cache
+def _radius() -> NDArray[np.float64]:
+    """Cycles per pixel of each frequency, (112, 112)."""
+    frequencies = np.fft.fftfreq(PERIOD)
+    return np.hypot(frequencies[:, None], frequencies[None])
+
+
+def _ring_mean(power: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each frequency the mean over those that are as high."""
+    rings = np.rint(_radius() * PERIOD).astype(np.intp)
+    means = np.bincount(rings.ravel(), power.ravel()) / np.maximum(np.bincount(rings.ravel()), 1)
+    return np.asarray(means[rings])
+
+
+@cache
+def _templates() -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    """The pattern's conjugate spectrum in the band, and its mirror image's."""
+    low, high = BAND
+    band = (_radius() >= low) & (_radius() <= high)
+    upright, mirrored = (np.conj(np.fft.fft2(each)) * band for each in (_pattern(), _pattern()[:, ::-1]))
+    return upright, mirrored
+
+
+def _peak(correlation: NDArray[np.float64]) -> float:
+    """The highest of the correlations at all shifts, (112, 112), in standard deviations of the others.
+
+    Of those that are whole blocks away, too: pictures that were compressed are themselves made of the pattern's
+    waves, and go better with it, and worse, where their blocks lie on its own.
+    """
+    power = correlation**2
+    blocks = (PERIOD // BLOCK, BLOCK, PERIOD // BLOCK, BLOCK)
+    count = blocks[0] * blocks[2]
+    alike = np.broadcast_to(power.reshape(blocks).sum(axis=(0, 2), keepdims=True), blocks)
+    others = (alike.reshape(power.shape) - power) / (count - 1)
+    return float(np.max(correlation / np.sqrt(np.maximum(others, power.mean()) + 1e-30)))
+
+
+def _scales() -> Iterator[float]:
+    """Scales to search, each a step above the last."""
+    low, high = SCALE_RANGE
+    steps = round(math.log(high / low) / math.log(SCALE_STEP))
+    return (low * (high / low) ** (step / steps) for step in range(steps + 1))
+
+
+def _rescaled(luma: Floats, scale: float) -> Floats:
+    """The middle of a picture that has been enlarged by `scale`, at the size that it had before."""
+    height, width = (min(length, math.ceil(SEARCHED_SIDE * scale)) for length in luma.shape)
+    top, left = (luma.shape[0] - height) // 2, (luma.shape[1] - width) // 2
+    middle = luma[top : top + height, left : left + width]
+    method = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC
+    # Both sides are rounded; the factors are not.
+    factors = {"fx": 1 / scale, "fy": 1 / scale}
+    return np.asarray(cv2.resize(middle, None, **factors, interpolation=method), np.float32)
