@@ -1,0 +1,258 @@
+"""What the page refuses, and that it lives on: asked by Gradio's client and by bare requests."""
+
+import json
+import socket
+import threading
+import urllib.request
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from faceanim.animating.options import Options
+from faceanim.data.mp4 import write_video
+from faceanim.data.video import probe
+from faceanim.errors import FaceanimError
+from tests.animating.hostile import hostile_pictures, hostile_videos
+from tests.animating.test_pictures import png_claiming
+from tests.servers import free_port
+from tests.videos import moving
+
+pytest.importorskip("gradio", reason="gradio is not installed: there is no page")
+
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from faceanim.app import command
+from faceanim.app.choices import Choices
+from faceanim.app.jobs import StoppedError, followed, time_left
+from faceanim.app.server import called, check_address, is_loopback
+
+META = {"_type": "gradio.FileData"}
+CHOICES = ["largest", "relative", 1, 1, "face", "photograph", False, False, "mp4"]
+NO_CONSENT = "Please tick first that everybody shown has agreed to this."
+
+
+@pytest.fixture(scope="module")
+def client(app):
+    return Client(app.address, verbose=False)
+
+
+def ask(client, portrait, video, consent=True, **given):
+    """A result, or the sentence by which it is refused."""
+    files = [file if isinstance(file, dict) else handle_file(str(file)) for file in (portrait, video)]
+    try:
+        return client.predict(*files, consent, **given, api_name="/animate")
+    except AppError as error:
+        return str(error)
+
+
+def still(path: Path, frames: int, size: tuple[int, int], fps: int = 1) -> Path:
+    """A video in which nothing moves."""
+    write_video(path, (np.zeros((size[1], size[0], 3), np.uint8) for _ in range(frames)), Fraction(fps))
+    return path
+
+
+def is_a_sentence(said: object) -> bool:
+    """Whether somebody who knows nothing of us would understand it, at least by its form."""
+    return (
+        isinstance(said, str)
+        and said[0].isupper()
+        and said[-1] in ".?"
+        and len(said) < 200
+        and not any(sign in said for sign in ("\n", "/tmp", "Error", "Traceback", "went wrong"))
+    )
+
+
+def test_the_interface_works_with_consent_only(client, portrait, video):
+    for consent in (False, None, "yes", 1):
+        assert ask(client, portrait, video(8), consent) == NO_CONSENT
+    made = ask(client, portrait, video(8))
+    assert probe(Path(made["file"])).frames == 8
+    assert made["about"] == "8 frames, 512×512, 0.3 s"
+
+
+def test_a_bare_request_is_refused_without_consent(app):
+    assert said_to(app, [None, None, False, *CHOICES]) == NO_CONSENT
+    assert is_a_sentence(said_to(app, [None, None]))
+    assert is_a_sentence(said_to(app, [1, "x", True, *CHOICES]))
+
+
+def test_what_is_too_large_is_refused(client, portrait, tmp_path, video):
+    (tmp_path / "large.png").write_bytes(png_claiming(12_000, 12_000))
+    refused = {
+        "144 megapixels; at most 100": (tmp_path / "large.png", video(8)),
+        "lasts 61 seconds; at most 60": (portrait, still(tmp_path / "long.mp4", 61, (64, 64))),
+        "has 3660 frames; at most 3600": (portrait, still(tmp_path / "fast.mp4", 3660, (64, 64), 100)),
+        "is 1922×64; at most 1920 pixels": (portrait, still(tmp_path / "wide.mp4", 2, (1922, 64))),
+    }
+    for expected, files in refused.items():
+        said = ask(client, *files)
+        assert expected in said
+        assert is_a_sentence(said)
+    said = ask(client, portrait, still(tmp_path / "gif.mp4", 8, (64, 64)), kind="gif", loop=True)
+    assert said == "A GIF of 16 seconds is too large, 15 at most; take an MP4."
+
+
+def test_an_upload_that_is_too_large_is_refused(app, tmp_path):
+    with (tmp_path / "huge.mp4").open("wb") as file:
+        file.truncate(201 * 2**20)
+    # Written in parts: it is refused before all of it has come.
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="huge.mp4"\r\n\r\n'
+    host, port = app.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        length = len(head) + 201 * 2**20 + len(b"\r\n--x--\r\n")
+        connection.sendall(
+            f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {length}\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\n\r\n".encode()
+            + head
+        )
+        try:
+            connection.sendfile((tmp_path / "huge.mp4").open("rb"))
+            connection.sendall(b"\r\n--x--\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        answer = connection.recv(4096).decode()
+    assert " 413 " in answer.splitlines()[0]
+
+
+def test_only_uploads_are_read(app, client, portrait, video):
+    uploaded = upload(app, video(8))
+    for path in (str(portrait), f"{app.temporary}/../log", "portrait.png"):
+        for file in ({"path": path}, {"path": path, "meta": META}):
+            said = said_to(app, [file, {"path": uploaded, "meta": META}, True, *CHOICES])
+            assert said == "This request holds something that the page does not take."
+
+
+def test_addresses_are_not_fetched(app, video):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/portrait.png"
+        file = {"path": address, "url": address, "meta": META}
+        for given in (file, [file], {"picture": file}):
+            said = said_to(app, [given, None, True, *CHOICES])
+            assert said == "Please upload the file itself; addresses are not fetched."
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_odd_choices_are_one_sentence(client, portrait, video):
+    odd = {
+        "A face is": {"face": "somebody"},
+        "The portrait has": {"face": "7"},
+        "Scale: ": {"scale": 1e9},
+        "Smoothing: ": {"smoothing": "much"},
+        "Kind: ": {"kind": "exe"},
+        "Show: ": {"show": ["face"]},
+        "Loop: ": {"loop": 100},
+    }
+    for expected, given in odd.items():
+        said = ask(client, portrait, video(8), **given)
+        assert said.startswith(expected)
+        assert is_a_sentence(said)
+
+
+def test_hostile_files_are_one_sentence_each_and_the_page_lives_on(client, portrait, video, tmp_path):
+    pictures = list(islice(hostile_pictures(), 5, None, 2))
+    videos = list(islice(hostile_videos(list(moving(12, (180, 220)))), 3, None, 7))
+    assert len(pictures) + len(videos) >= 20
+    good = video(8)
+    for name, content in [*pictures, *videos]:
+        (tmp_path / name).write_bytes(content)
+    for name, _ in pictures:
+        assert is_a_sentence(ask(client, tmp_path / name, good)), name
+    for name, _ in videos:
+        said = ask(client, portrait, tmp_path / name)
+        # Some play in spite of what was done to them.
+        assert is_a_sentence(said) or probe(Path(said["file"])).frames > 0, name
+    assert probe(Path(ask(client, portrait, good)["file"])).frames == 8
+
+
+def said_to(app, data: list) -> str:
+    """The error with which a bare request for an animation ends."""
+    address = f"{app.address}/gradio_api/call/animate"
+    body = json.dumps({"data": data}).encode()
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        event = json.load(answer)["event_id"]
+    with urllib.request.urlopen(f"{address}/{event}", timeout=20) as answer:
+        kind, told = answer.read().decode().strip().split("\n")
+    assert kind == "event: error"
+    return json.loads(told.removeprefix("data: "))["error"]
+
+
+def upload(app, file: Path) -> str:
+    """Where the server puts an upload."""
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="video.mp4"\r\n\r\n'
+    body = head + file.read_bytes() + b"\r\n--x--\r\n"
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    request = urllib.request.Request(f"{app.address}/gradio_api/upload", body, kind)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)[0]
+
+
+def test_a_job_is_stopped_where_it_is_told_of():
+    stop, told = threading.Event(), []
+    on_progress = followed(lambda *seen: told.append(seen), stop)
+    on_progress(1, 4, "animating")
+    assert told == [(0.25, "animating")]
+    stop.set()
+    with pytest.raises(StoppedError):
+        on_progress(2, 4)
+
+
+def test_a_job_that_takes_too_long_is_stopped(monkeypatch):
+    monkeypatch.setattr("faceanim.app.jobs.JOB_MINUTES", -1)
+    with pytest.raises(FaceanimError, match="took longer"):
+        followed(lambda *seen: None, threading.Event())(1, 4)
+
+
+def test_the_time_left():
+    assert time_left(0.5, 0.5) == ""
+    assert time_left(10, 0.01) == ""
+    assert time_left(10, 0.5) == ", about 10 s left"
+    assert time_left(60, 0.1) == ", about 9 min left"
+    assert time_left(10, 1.0) == ""
+
+
+def test_choices_are_options():
+    assert Choices().options == Options(size=512, super_resolution=False)
+    chosen = Choices.checked(
+        {"face": "2", "movement": "absolute", "show": "whole", "loop": True, "detail": "super-resolution"}
+    )
+    assert chosen.options == Options(face=2, relative=False, whole=True, rounds=1)
+    assert chosen.options.watermark
+
+
+def test_loopback():
+    assert all(map(is_loopback, ("127.0.0.1", "127.8.9.1", "localhost", "::1")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.1.2", "example.org")))
+
+
+def test_a_model_is_called_by_its_end():
+    assert called("models:/faceanim@champion") == "models:/faceanim@champion"
+    assert called("/home/somebody/models/small") == "models/small"
+
+
+def test_an_address_that_is_none_to_listen_on_is_one_line(app):
+    taken = app.address.rpartition(":")[2]
+    for host, port in (("127.0.0.1", taken), ("192.0.2.1", "7860"), ("no such host", "7860")):
+        with pytest.raises(FaceanimError, match=f"^{host}:{port} can't be listened on"):
+            check_address(host, int(port))
+
+
+def test_other_machines_are_let_in_with_a_warning(capsys):
+    for host in ("127.0.0.1", "::1"):
+        check_address(host, free_port())
+        assert capsys.readouterr().err == ""
+    check_address("0.0.0.0", free_port())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: 0.0.0.0 may be reached by other machines")
+
+
+def test_without_gradio_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    with pytest.raises(FaceanimError, match=r"pip install 'faceanim\[app\]'"):
+        command.app()
