@@ -129,7 +129,7 @@ def follow(lumas: Iterable[Plane], face: int | str, name: str) -> list[Box]:
         boxes.append(box)
     first = next((box for box in boxes if box is not None), None)
     if first is None and most:
-        raise FaceanimError(f"{name} has {most} faces that are found; there is no face {face}")
+        raise FaceanimError(f"faces found in {name}: {most}; there is no face {face}")
     if first is None:
         raise FaceanimError(f"no face found in {name}; take a video with one upright, frontal face")
     return [box or first for box in boxes]

@@ -29,7 +29,8 @@ class Options(Section):
         size: side of the square in pixels, if not the network's own; it has the picture's detail then.
         super_resolution: whether the second network enlarges the square; not where `whole` or `size` say how
             large it is.
-        side_by_side: portrait, driving face and result stand beside each other.
+        side_by_side: portrait, driving face and result stand beside each other; with `rounds`, or by a motion
+            file, portrait and result.
         watermark: whether the frames carry the invisible mark.
     """
 

@@ -55,7 +55,7 @@ def numbered(faces: list[Box], number: int, name: str) -> Box:
         FaceanimError: there are not so many.
     """
     if number > len(faces):
-        raise FaceanimError(f"{name} has {len(faces)} faces that are found; there is no face {number}")
+        raise FaceanimError(f"faces found in {name}: {len(faces)}; there is no face {number}")
     return sorted(faces)[number - 1]
 
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -30,7 +29,6 @@ SYNTHETIC = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMe
 EXTRA = "pip install 'faceanim[c2pa]'"
 
 _TYPES = {".mp4": MP4, ".gif": GIF, ".png": PNG}
-_FRAMES = "*.png"
 _SETTINGS = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_sign": True},
     # An identity in a manifest may be looked up on the web, whatever hosts are allowed.
@@ -122,7 +120,7 @@ class Signing:
         Raises:
             FaceanimError: it can't be signed; it stays as it was.
         """
-        for file in sorted(path.glob(_FRAMES)) if path.is_dir() else [path]:
+        for file in sorted(path.glob("*.png")) if path.is_dir() else [path]:
             with (
                 _refused(f"{file} is written, but can't be signed (a full disk, or {TSA}?)"),
                 disk_explained(),
@@ -133,11 +131,14 @@ class Signing:
                 self._embed(source, target, _TYPES[file.suffix.lower()], file.name)
 
     def _embed(self, source: BinaryIO, target: BinaryIO, kind: str, title: str) -> None:
-        import_module("c2pa").Builder(_definition(title), self._context).sign(kind, source, target)
+        import c2pa
+
+        c2pa.Builder(_definition(title), self._context).sign(kind, source, target)
 
 
 def _context(algorithm: str, certificates: bytes, key: bytes, timestamps: str | None = None) -> Any:
-    c2pa = import_module("c2pa")
+    import c2pa
+
     info = c2pa.C2paSignerInfo(algorithm, certificates, key, timestamps)
     return c2pa.Context.from_dict(_SETTINGS, c2pa.Signer.from_info(info))
 
@@ -181,15 +182,13 @@ def _credentials(certificates: bytes, key: bytes) -> tuple[str, bytes, bytes]:
 
 
 def _algorithm(key: Any) -> str:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-    if isinstance(key, Ed25519PrivateKey):
+    if isinstance(key, ed25519.Ed25519PrivateKey):
         return "ed25519"
-    if isinstance(key, RSAPrivateKey):
+    if isinstance(key, rsa.RSAPrivateKey):
         return "ps256"
-    curve = key.curve.name if isinstance(key, EllipticCurvePrivateKey) else ""
+    curve = key.curve.name if isinstance(key, ec.EllipticCurvePrivateKey) else ""
     if curve not in _CURVES:
         raise FaceanimError(f"{KEY} names a key of a kind that C2PA does not know: use P-256, Ed25519 or RSA")
     return _CURVES[curve]
@@ -198,10 +197,11 @@ def _algorithm(key: Any) -> str:
 @contextmanager
 def _refused(what: str) -> Iterator[None]:
     """Put what C2PA does not like into a line; an address in it may hold a password."""
-    c2pa_error = import_module("c2pa").C2paError
+    import c2pa
+
     try:
         yield
-    except c2pa_error as error:
+    except c2pa.C2paError as error:
         why = str(error).partition(": ")[2] or str(error)
         raise FaceanimError(f"{what}: {_printable(re.sub(r'[^ ]*://[^ ]*', '...', why))}") from None
 
@@ -249,8 +249,9 @@ def read_manifest(path: Path) -> Manifest | None:
     kind = media_type(path)
     if kind is None or not can_read():
         return None
-    c2pa = import_module("c2pa")
-    errors = c2pa.C2paError  # its kinds are its attributes
+    import c2pa
+
+    errors = c2pa.C2paError
     try:
         with (
             path.open("rb") as file,
@@ -270,7 +271,7 @@ def _manifest(store: dict[str, Any]) -> Manifest:
     active = store["manifests"][store["active_manifest"]]
     signer = active.get("signature_info") or {}
     failures = store.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
-    codes = sorted((failure["code"] for failure in failures), key=_UNTRUSTED.__eq__)
+    codes = sorted((one["code"] for one in failures), key=_UNTRUSTED.__eq__)
     return Manifest(
         _says_synthetic(store),
         _printable(signer.get("issuer") or "") or None,

@@ -60,7 +60,7 @@ def verify(path: Path) -> Findings:
         path: a video, a GIF, a PNG, JPEG or WebP picture, or a folder of frames, whose first mark counts.
 
     Raises:
-        FaceanimError: it can't be read to its end, and what can be read of it carries no mark.
+        FaceanimError: it can't be read as far as a watermark is looked for, and no mark was found until then.
     """
     files = _files(path)
     trouble: list[FaceanimError] = []
@@ -125,7 +125,9 @@ def _frames(file: Path) -> Iterator[Frame]:
         yield picture
     else:
         try:
-            yield from read_frames(file, "pyav")
+            for frame in read_frames(file, "pyav"):
+                check_size(file, frame.shape[1], frame.shape[0])
+                yield frame
         except (MediaError, MemoryError) as error:  # a damaged header asks for any amount
             reason = error.reason if isinstance(error, MediaError) else Reason.OUT_OF_MEMORY
             raise FaceanimError(f"{file} can't be read as a video ({reason}); is it damaged?") from None

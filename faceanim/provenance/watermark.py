@@ -1,10 +1,10 @@
 """An invisible watermark: whether it is in a video's frames is all that it says.
 
-Written is a fixed pattern, the same into every frame, so that nothing flickers and a codec has no reason to
-take it out of what stands still (additive spread spectrum, Cox et al., 1997). It is made of the functions that
-JPEG and H.264 code blocks with: what little energy it may have is in few coefficients, large enough not to be
-rounded away. Of the mean of the frames the reader then asks how well it goes with the pattern at each shift
-(Kalker et al., 1999: crops don't matter), as it is or mirrored, and at many scales.
+Written is a fixed pattern, the same into every frame: nothing flickers, and a codec has no reason to take it
+out of what stands still (additive spread spectrum, Cox et al., 1997). It is made of the functions that JPEG
+and H.264 code blocks with: what little energy it may have is in few coefficients, too large to be rounded
+away. The reader asks how well the mean of the frames goes with the pattern at each shift (Kalker et al.,
+1999: so crops don't matter), as it is or mirrored, and at many scales.
 """
 
 import math
@@ -29,24 +29,29 @@ BLOCK = 8
 PERIOD = 14 * BLOCK
 """Pixels after which the pattern repeats."""
 WAVES = ((2, 2), (2, 3), (3, 2), (1, 3), (3, 1), (0, 3), (3, 0), (0, 4), (4, 0), (1, 4), (4, 1))
-"""Half waves in a block, across and down: lengths of 4 to 6 px. Pictures have little there, codecs keep it, and a
-resize to three quarters leaves it."""
-STRENGTH, STRENGTH_SIDE, FALL, SMALLEST_SIDE = 2.0, 128, 0.3, 64
-"""Deviation in levels, 2 of 255 in a frame of 128x128 (42 dB). Larger frames have more room, and need less."""
+"""Half waves in a block, across and down: lengths of 4 to 6 pixels. Pictures have little there, codecs keep
+it, and a resize to three quarters leaves it."""
+STRENGTH, SIDE, FALL = 2.0, 128, 0.45
+"""Deviation in levels in a frame of 128x128 (42 dB). It falls with the side: where there is more to read
+from, less has to be written."""
+STRENGTH_RANGE = (0.7, 2.45)
+"""Less would be rounded away; more would be below 40 dB."""
 
 FRAMES = 300
 """Of a video, from its beginning, that are read."""
 BAND = (0.09, 0.33)
 """Cycles per pixel that are looked at: those that the pattern has."""
 NOISE = 4.0
-"""Levels squared: what is left of a codec's rounding in parts that look flat."""
+"""Levels squared: what a codec's rounding leaves in parts that look flat."""
 SCALE_RANGE, SCALE_STEP = (0.5, 4.0), 1.012
-"""How much smaller or larger than written a video may be; between two scales, edges are off by half a pixel."""
+"""How much smaller or larger than written a video may be."""
 SEARCHED_SIDE = 320
-"""Pixels of the middle in which scales are searched: further out, a scale's error would blur the pattern."""
+"""Pixels of the middle in which scales are searched: between two of them, its edges are off by a pixel at
+most, a fifth of a wave."""
 THRESHOLD = 8.0
-"""For one shift and scale, a score this high comes by chance with exp(-8**2 / 2) = 1.3e-14 at most (Hoeffding: a sum
-of random phases; as a Gaussian, 6e-16). All 4.4 million that are tried: 6e-8 (3e-9) for each video."""
+"""At one shift and scale, chance scores as high with a probability of exp(-8**2 / 2) = 1.3e-14 at most, as a
+sum of random signs (Hoeffding, 1963); were it Gaussian, with 6e-16. Over the 4.4 million that are tried, that
+is 6e-8 (3e-9) for each video."""
 
 
 class Watermark:
@@ -57,7 +62,7 @@ class Watermark:
         self._lighter, self._darker = empty, empty  # of the last frame's size
 
     def mark(self, frame: Frame) -> Frame:
-        """The frame with the mark: no brightness is further off than six levels, and no colour changes.
+        """The frame with the mark: up to seven levels lighter or darker where it is small, three at 1280x720.
 
         Args:
             frame: (H, W, 3) uint8 RGB of any size; below 64x64 the mark is hardly ever read.
@@ -114,8 +119,8 @@ def read_watermark(frames: Iterable[Frame], limit: int = FRAMES) -> Reading:
 def _pattern() -> Floats:
     """One period of the pattern, (112, 112), with a mean square of 1.
 
-    Of four blocks two have a wave each, any of `WAVES`, with any sign: evenly spread, and twice as strong as in
-    all four, which is what codecs keep. It is drawn from a hash, which is the same everywhere and always.
+    Of four blocks two have a wave each, any of `WAVES`, with either sign: a codec leaves more of two than of
+    four with half the energy each. It is drawn from a hash, which is the same everywhere and always.
     """
     side = PERIOD // (2 * BLOCK)
     draws = iter(shake_256(KEY).digest(5 * side * side))
@@ -139,8 +144,7 @@ def _wave(across: int, down: int) -> Floats:
 
 def _layers(height: int, width: int) -> tuple[Frame, Frame]:
     """What a frame of that size becomes lighter and darker by, (H, W, 3) each."""
-    side = max(math.sqrt(height * width), SMALLEST_SIDE)
-    strength = STRENGTH * (STRENGTH_SIDE / side) ** FALL
+    strength = float(np.clip(STRENGTH * (SIDE / math.sqrt(height * width)) ** FALL, *STRENGTH_RANGE))
     repeats = -(-height // PERIOD), -(-width // PERIOD)
     levels = np.rint(strength * np.tile(_pattern(), repeats)[:height, :width, None]).repeat(3, axis=2)
     return np.maximum(levels, 0).astype(np.uint8), np.maximum(-levels, 0).astype(np.uint8)
@@ -156,7 +160,7 @@ def _mean_luma(frames: Iterator[Frame]) -> Floats:
     for frame in _of_size(first, frames):
         cv2.accumulate(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), total)
         count += 1
-    return total / count
+    return np.asarray(total / count, np.float32)
 
 
 def _of_size(first: Frame, others: Iterator[Frame]) -> Iterator[Frame]:
@@ -192,7 +196,7 @@ def _folded(plane: Floats) -> Floats:
 def _radius() -> NDArray[np.float64]:
     """Cycles per pixel of each frequency, (112, 112)."""
     frequencies = np.fft.fftfreq(PERIOD)
-    return np.hypot(frequencies[:, None], frequencies[None])
+    return np.asarray(np.hypot(frequencies[:, None], frequencies[None]))
 
 
 def _ring_mean(power: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -214,8 +218,8 @@ def _templates() -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
 def _peak(correlation: NDArray[np.float64]) -> float:
     """The highest of the correlations at all shifts, (112, 112), in standard deviations of the others.
 
-    Of those that are whole blocks away, too: pictures that were compressed are themselves made of the pattern's
-    waves, and go better with it, and worse, where their blocks lie on its own.
+    And of those alone that are whole blocks away: compressed pictures are made of such waves themselves, and
+    go with the pattern, well or badly, above all where their blocks lie on its own.
     """
     power = correlation**2
     blocks = (PERIOD // BLOCK, BLOCK, PERIOD // BLOCK, BLOCK)

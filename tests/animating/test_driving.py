@@ -57,7 +57,7 @@ def test_who_comes_later_can_be_chosen():
 def test_nobody_or_not_so_many():
     with pytest.raises(FaceanimError, match=r"^no face found in a\.mp4"):
         follow(lumas(noise(8)), "largest", "a.mp4")
-    with pytest.raises(FaceanimError, match=r"^a\.mp4 has 2 faces that are found; there is no face 3"):
+    with pytest.raises(FaceanimError, match=r"^faces found in a\.mp4: 2; there is no face 3"):
         follow(lumas(two(6)), 3, "a.mp4")
 
 

@@ -7,7 +7,6 @@ import av
 import numpy as np
 import pytest
 import typer
-from faceanim.provenance.watermark import Watermark
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from typer.testing import CliRunner
@@ -18,6 +17,7 @@ from faceanim.provenance import commands
 from faceanim.provenance.manifest import Manifest, Signing, read_manifest
 from faceanim.provenance.metadata import COMMENT, read_comment
 from faceanim.provenance.verify import verify
+from faceanim.provenance.watermark import Watermark
 from tests.provenance.test_manifest import OFFLINE, UNTRUSTED, Credentials, key_pem, make, report
 from tests.videos import moving
 
@@ -180,6 +180,8 @@ def write_hostile(path: Path) -> Path:
             path.write_bytes(content[: len(content) * 2 // 3])
         case "sound":
             sound(path)
+        case "tiny":
+            write_video(path, np.zeros((4, 2, 2, 3), np.uint8), Fraction(25))
         case "dot":
             Image.new("RGB", (1, 1)).save(path)
         case "half":
@@ -201,6 +203,7 @@ def write_hostile(path: Path) -> Path:
         "empty.gif",
         "truncated.mp4",
         "sound.mp4",
+        "tiny.mp4",
         "dot.png",
         "half.gif",
         "half.png",

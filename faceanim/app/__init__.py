@@ -1,0 +1,1 @@
+"""The page that animates portraits in a browser: `faceanim app`. It needs the extra `app`."""

@@ -1,0 +1,97 @@
+"""Serving the page until somebody ends it."""
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from faceanim.animating.network import Network
+from faceanim.app.limits import UPLOAD_MB
+from faceanim.errors import FaceanimError
+
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
+"""Nobody is told that the page is used."""
+
+
+def check_address(host: str, port: int) -> None:
+    """See that an address can be listened on, before anything is loaded; warn where others can reach it.
+
+    Raises:
+        FaceanimError: it can't be.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError:
+        raise FaceanimError(
+            f"{host}:{port} can't be listened on: another program has the port, or the address is not this "
+            "machine's; choose another --port"
+        ) from None
+    if not is_loopback(host):
+        print(
+            f"warning: {host} may be reached by other machines, without a password and unencrypted; "
+            "put a proxy that asks who they are before it",
+            file=sys.stderr,
+        )
+
+
+def serve(network: Network, model: str, host: str, port: int) -> None:
+    """Serve the page until Ctrl-C or SIGTERM.
+
+    Args:
+        network: the trained networks, shared by all who use the page.
+        model: what they are called.
+        host: the address to listen on.
+        port: the port.
+    """
+    with tempfile.TemporaryDirectory(prefix="faceanim-app-", ignore_cleanup_errors=True) as folder:
+        # Gradio reads these when it is imported, and when components are made.
+        os.environ.update(QUIET, GRADIO_TEMP_DIR=folder)
+        # It asks its own server whether it is there, and would ask a proxy for that.
+        os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy"), host, "localhost")))
+        page = open_page(network, model, host, port, Path(folder))
+        print(f"faceanim is at {page.local_url} (Ctrl-C ends it)", flush=True)
+        until_ended()
+        page.close(verbose=False)
+
+
+def open_page(network: Network, model: str, host: str, port: int, folder: Path) -> Any:
+    """Build the page and start its server, in a thread of its own."""
+    from faceanim.app.examples import examples_folder, make_examples
+    from faceanim.app.page import build_page
+    from faceanim.app.theme import STYLE, make_theme
+
+    page = build_page(network, called(model), make_examples(examples_folder()), folder)
+    page.launch(
+        server_name=f"[{host}]" if ":" in host else host, server_port=port, share=False, inbrowser=False,
+        inline=False, quiet=True, prevent_thread_lock=True, max_file_size=f"{UPLOAD_MB}mb",
+        allowed_paths=[str(examples_folder())], footer_links=[], run_history=False, enable_monitoring=False,
+        mcp_server=False, ssr_mode=False, pwa=False, show_error=False, theme=make_theme(), css_paths=[STYLE],
+    )  # fmt: skip
+    return page
+
+
+def called(model: str) -> str:
+    """What a model is called on the page: of a path no more than the end."""
+    return model if model.startswith("models:") else "/".join(Path(model).absolute().parts[-2:])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def until_ended() -> None:
+    """Wait for Ctrl-C or SIGTERM."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()
