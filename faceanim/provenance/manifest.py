@@ -37,7 +37,6 @@ _SETTINGS = {
 }
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 _CHANGED, _FORGED = "the file was changed after it was signed", "the manifest was changed after it was signed"
-_UNTRUSTED = "signingCredential.untrusted"
 _REASONS = {
     "assertion.dataHash.mismatch": _CHANGED,
     "assertion.bmffHash.mismatch": _CHANGED,
@@ -45,7 +44,7 @@ _REASONS = {
     "assertion.hashedURI.mismatch": _FORGED,
     "claimSignature.mismatch": _FORGED,
     "signingCredential.expired": "the certificate has expired, and nothing says when it signed",
-    _UNTRUSTED: "the signer is on no trust list",
+    "signingCredential.untrusted": "the signer is on no trust list",
 }
 _DOT = bytes.fromhex("47494638396101000100 800000 000000ffffff 2c00000000010001000002024401003b")
 """The smallest picture: what a trial signs."""
@@ -271,7 +270,7 @@ def _manifest(store: dict[str, Any]) -> Manifest:
     active = store["manifests"][store["active_manifest"]]
     signer = active.get("signature_info") or {}
     failures = store.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
-    codes = sorted((one["code"] for one in failures), key=_UNTRUSTED.__eq__)
+    codes = sorted((one["code"] for one in failures), key="signingCredential.untrusted".__eq__)
     return Manifest(
         _says_synthetic(store),
         _printable(signer.get("issuer") or "") or None,
