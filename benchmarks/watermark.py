@@ -2,8 +2,9 @@
 
     python -m benchmarks.watermark
 
-Each clip beside the checkout is cut out as `faceanim.animate` reads it, which stands for an animated portrait,
-and pasted into the photographs there. It is marked, written as results are, and then one thing is done to it.
+Each clip beside the checkout is cut out as `faceanim.animate` reads it, which stands for an animated
+portrait, and pasted into the photographs there. It is marked, written as results are, and then one thing is
+done to it.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from itertools import cycle, islice
 from pathlib import Path
@@ -37,7 +39,7 @@ STARTS = 0, 30
 """First frames of the clips that are cut from a video."""
 SIDES = 64, 128, 256
 PHOTOGRAPH = 1280, 720
-PASTED = Box(490.0, 200.0, 790.0, 500.0)
+PASTED = Box(512.0, 200.0, 768.0, 456.0)
 """Where in the photograph the animated face goes."""
 TOO_SMALL = "64x64"
 """What is reported, not required."""
@@ -82,7 +84,8 @@ def main() -> None:
 
 def clips() -> dict[str, list[Clip]]:
     """Unmarked clips by their size: faces, and photographs with a face in them that moves."""
-    videos = {side: list(faces(side)) for side in SIDES}
+    followed = list(faces())
+    videos = {side: [beginning(video, side) for video in followed] for side in SIDES}
     starting = {
         f"{side}x{side}": [video[n : n + FRAMES] for video in of_side for n in STARTS]
         for side, of_side in videos.items()
@@ -93,14 +96,16 @@ def clips() -> dict[str, list[Clip]]:
     return sets
 
 
-def faces(side: int) -> Iterator[Clip]:
-    """The square around the face of each video, its first frames."""
+def faces() -> Iterator[DrivingVideo]:
+    """The real videos in which there is a face."""
     for path in video_paths():
-        try:
-            video = DrivingVideo.follow(path, probe(path), "largest", lambda done: None)
-        except FaceanimError:
-            continue
-        yield list(islice(video.crops(side), max(STARTS) + FRAMES))
+        with suppress(FaceanimError):
+            yield DrivingVideo.follow(path, probe(path), "largest", lambda done: None)
+
+
+def beginning(video: DrivingVideo, side: int) -> Clip:
+    """The square around the face in as many frames as are wanted."""
+    return list(islice(video.crops(side), max(STARTS) + FRAMES))
 
 
 def video_paths() -> list[Path]:

@@ -12,20 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from faceanim import __version__
-from faceanim.animating.onnx_format import (
-    ANIMATE,
-    DEFORMATION,
-    DETECT,
-    ENLARGE,
-    ENLARGED,
-    FORMAT,
-    FRAMES,
-    NOTICE,
-    PAINTED,
-    PREDICTION,
-    SOURCE,
-    keypoint_names,
-)
+from faceanim.animating.onnx_format import ANIMATE, DETECT, ENLARGE, FORMAT, NOTICE
+from faceanim.animating.onnx_network import OnnxNetwork, messages, signatures
+from faceanim.animating.onnx_parity import largest_difference
 from faceanim.animating.torch_network import fingerprint
 from faceanim.errors import FaceanimError, disk_explained
 from faceanim.inference import Animator
@@ -93,35 +82,46 @@ def parts(keypoints: Keypoints) -> tuple[Tensor, ...]:
 def export_onnx(folder: Path, out: Path) -> float:
     """Write both networks of a folder to one file, and see that it gives what they give.
 
+    Equal weights give equal bytes, with the same versions of torch and ONNX.
+
     Returns:
         the largest difference on random inputs, of positions in [-1, 1] and colours in [0, 1].
 
     Raises:
-        FaceanimError: the extra is missing, the folder holds no model, `out` can't be written, or what was
-            exported differs by more than `TOLERANCE`; then nothing is written.
+        FaceanimError: the extra is missing, the folder holds no model or a broken one, `out` can't be
+            written, or what was exported differs by more than `TOLERANCE`; then nothing is written.
     """
     require_onnx()
-    from faceanim.animating.onnx_network import OnnxNetwork
-    from faceanim.animating.onnx_parity import largest_difference
-
+    check_paths(folder, out)
     animator = Animator.load(folder, "cpu")
-    model = joined([exported(*graph) for graph in graphs(animator)])
-    about = {
-        "format": FORMAT,
-        "faceanim": __version__,
-        "size": str(animator.size),
-        "output_size": str(animator.output_size),
-        "detector_id": fingerprint(animator.animation.keypoint_detector),
-        "notice": NOTICE,
-    }
-    for key, value in about.items():
-        model.metadata_props.add(key=key, value=value)
+    if not all(is_finite(network) for network in (animator.animation, animator.super_resolution)):
+        raise FaceanimError(f"{folder} has weights that are no numbers; it is of a training that failed")
+    model = described(joined([exported(*graph) for graph in graphs(animator)]), animator)
     with disk_explained(), atomic_path(out) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
         difference = largest_difference(animator, OnnxNetwork.load(temporary, "cpu"))
-        if difference > TOLERANCE:
+        if not difference <= TOLERANCE:  # nor is it if it is no number
             raise FaceanimError(f"{folder} was exported, but differs by {difference:.2g}; nothing is written")
     return difference
+
+
+def check_paths(folder: Path, out: Path) -> None:
+    """See that there is something to export and a place for it, before it takes its time.
+
+    Raises:
+        FaceanimError: there is not.
+    """
+    if not folder.is_dir():
+        raise FaceanimError(f"there is no model {folder}: what is exported is a folder with both networks")
+    if out.is_dir():
+        raise FaceanimError(f"{out} is a folder; name a file")
+    if any(place.exists() and not place.is_dir() for place in out.parents):
+        raise FaceanimError(f"{out} can't be written: {out.parent} is no folder")
+
+
+def is_finite(network: nn.Module) -> bool:
+    """Whether all weights are numbers, and none is infinite."""
+    return all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values())
 
 
 def require_onnx() -> None:
@@ -138,30 +138,27 @@ def require_onnx() -> None:
         raise FaceanimError("ONNX needs its extra: pip install 'faceanim[onnx]'") from None
 
 
-Graph = tuple[str, nn.Module, Sequence[Tensor], int, list[str], list[str]]
+Graph = tuple[str, nn.Module, Sequence[Tensor], int, bool]
 
 
 def graphs(animator: Animator) -> Iterator[Graph]:
-    """Of each graph: name, module, inputs, how many of these are not a batch, names of inputs and outputs."""
-    frames = torch.rand(BATCH, 3, animator.size, animator.size)
+    """Of each graph: name, module, inputs, how many of these are not a batch, whether there are jacobians."""
+    frames = torch.zeros(BATCH, 3, animator.size, animator.size)
     detect = Detect(animator.animation).eval()
     driving = detect(frames)
     source = tuple(part[:1] for part in driving)
     jacobians = len(driving) > 1
-    yield DETECT, detect, (frames,), 0, [FRAMES], keypoint_names(FRAMES, jacobians)
+    yield DETECT, detect, (frames,), 0, jacobians
     animate = Animate(animator.animation).eval()
-    names = [SOURCE, *keypoint_names(SOURCE, jacobians), *keypoint_names("driving", jacobians)]
-    made = [PREDICTION, DEFORMATION, PAINTED]
-    yield ANIMATE, animate, (frames[:1], *source, *driving), 1 + len(source), names, made
-    yield ENLARGE, Enlarge(animator.super_resolution).eval(), (frames,), 0, [PREDICTION], [ENLARGED]
+    yield ANIMATE, animate, (frames[:1], *source, *driving), 1 + len(source), jacobians
+    yield ENLARGE, Enlarge(animator.super_resolution).eval(), (frames,), 0, jacobians
 
 
-def exported(
-    graph: str, module: nn.Module, given: Sequence[Tensor], fixed: int, inputs: list[str], outputs: list[str]
-) -> Any:
+def exported(graph: str, module: nn.Module, given: Sequence[Tensor], fixed: int, jacobians: bool) -> Any:
     """One graph as an ONNX model, its names with the graph's as prefix."""
     from onnx.compose import add_prefix
 
+    inputs, outputs = signatures(jacobians)[graph]
     any_number = torch.export.Dim("batch", min=1, max=4096)
     sizes = [{} if number < fixed else {0: any_number} for number in range(len(given))]
     of_arguments = (sizes[0], tuple(sizes[1:])) if len(given) > 1 else (sizes[0],)
@@ -182,13 +179,40 @@ def exported(
 
 def joined(models: Sequence[Any]) -> Any:
     """Models that share no name, as one with all of their inputs and outputs."""
-    import onnx
+    from onnx.compose import merge_models
+    from onnx.helper import make_opsetid
 
     whole = models[0]
     for other in models[1:]:
-        whole = onnx.compose.merge_models(whole, other, io_map=[])
-    onnx.checker.check_model(whole)
+        whole = merge_models(whole, other, io_map=[])
+    # Merging lists those of each model.
+    opsets = {(each.domain, each.version) for each in whole.opset_import}
+    del whole.opset_import[:]
+    whole.opset_import.extend(make_opsetid(*each) for each in sorted(opsets))
     return whole
+
+
+def described(model: Any, animator: Animator) -> Any:
+    """The model, with what it says of itself; what the exporter says of it is dropped.
+
+    That names the lines of code in the folders of this machine, so the bytes would depend on where those are.
+    """
+    for message in messages(model):
+        for field in {"metadata_props", "doc_string"} & set(message.DESCRIPTOR.fields_by_name):
+            message.ClearField(field)
+    model.producer_name, model.producer_version = "faceanim", __version__
+    model.graph.name = "faceanim"
+    about = {
+        "format": FORMAT,
+        "faceanim": __version__,
+        "size": str(animator.size),
+        "output_size": str(animator.output_size),
+        "detector_id": fingerprint(animator.animation.keypoint_detector),
+        "notice": NOTICE,
+    }
+    for key, value in about.items():
+        model.metadata_props.add(key=key, value=value)
+    return model
 
 
 @contextmanager

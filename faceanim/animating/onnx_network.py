@@ -1,5 +1,6 @@
 """Both networks in ONNX Runtime, on the CPU or a GPU; torch is not needed."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from faceanim.data.pictures import Frame, Frames
 from faceanim.errors import FaceanimError
 
 BATCH = 8
-GPU = "CUDAExecutionProvider"
+CPU, GPU = "CPUExecutionProvider", "CUDAExecutionProvider"
+SILENT = 4
+"""ONNX Runtime's own messages, but those of a crash; whatever fails is raised all the same."""
 
 
 class OnnxPortrait:
@@ -73,27 +76,26 @@ class OnnxNetwork:
                 GPU was asked for and ONNX Runtime has none.
         """
         try:
-            import onnx
+            import onnx  # noqa: F401
             import onnxruntime
         except ImportError:
             raise FaceanimError("an ONNX model needs the extra: pip install 'faceanim[onnx]'") from None
         has_gpu = GPU in onnxruntime.get_available_providers()
         if device == "cuda" and not has_gpu:
             raise FaceanimError("this ONNX Runtime has no GPU; onnxruntime-gpu has, or leave out --device")
-        on_gpu = has_gpu and device != "cpu"
+        providers = [GPU, CPU] if has_gpu and device != "cpu" else [CPU]
         model = read_model(path)
-        about = {item.key: item.value for item in model.metadata_props}
-        extractor = onnx.utils.Extractor(model)
-        sessions = {}
-        for graph in (DETECT, ANIMATE, ENLARGE):
-            inputs, outputs = (
-                [item.name for item in items if item.name.startswith(f"{graph}.")]
-                for items in (model.graph.input, model.graph.output)
-            )
-            part = extractor.extract_model(inputs, outputs).SerializeToString()
-            providers = [GPU, "CPUExecutionProvider"] if on_gpu else ["CPUExecutionProvider"]
-            sessions[graph] = onnxruntime.InferenceSession(part, providers=providers)
-        return cls(sessions, about, "cuda" if on_gpu else "cpu")
+        try:
+            sessions = {graph: session(part, providers) for graph, part in parts(model)}
+            network = cls(sessions, metadata(model), "cpu")
+        except Exception as error:  # a damaged file ends in onnx's, ONNX Runtime's or Python's own errors
+            raise damaged(path) from error
+        # ONNX Runtime goes on without a GPU whose libraries are missing, and says nothing.
+        if all(GPU in each.get_providers() for each in sessions.values()):
+            network.device = "cuda"
+        elif device == "cuda":
+            raise FaceanimError("ONNX Runtime can't use the GPU (CUDA, cuDNN?); leave out --device")
+        return network
 
     def detect(self, frames: Frames) -> Points:
         """See `Network`."""
@@ -106,9 +108,8 @@ class OnnxNetwork:
 
     def animate(self, given: list[Floats], outputs: list[str]) -> list[Floats]:
         """Run the animation: source (1, 3, S, S), its keypoints and the driving ones to the outputs named."""
-        jacobians = len(given) > 3
-        names = [SOURCE, *keypoint_names(SOURCE, jacobians), *keypoint_names("driving", jacobians)]
-        feeds = dict(zip(named(ANIMATE, names), given, strict=True))
+        inputs, _ = signatures(jacobians=len(given) > 3)[ANIMATE]
+        feeds = dict(zip(named(ANIMATE, inputs), given, strict=True))
         made: list[Floats] = self._sessions[ANIMATE].run(named(ANIMATE, outputs), feeds)
         return made
 
@@ -118,6 +119,17 @@ class OnnxNetwork:
             named(ENLARGE, [ENLARGED]), {f"{ENLARGE}.{PREDICTION}": prediction}
         )
         return np.asarray(enlarged, np.float32)
+
+
+def signatures(jacobians: bool) -> dict[str, tuple[list[str], list[str]]]:
+    """The inputs and outputs of each graph; in the file, they have its name as prefix."""
+    found = keypoint_names(FRAMES, jacobians)
+    posed = [SOURCE, *keypoint_names(SOURCE, jacobians), *keypoint_names("driving", jacobians)]
+    return {
+        DETECT: ([FRAMES], found),
+        ANIMATE: (posed, [PREDICTION, DEFORMATION, PAINTED]),
+        ENLARGE: ([PREDICTION], [ENLARGED]),
+    }
 
 
 def read_model(path: Path) -> Any:
@@ -130,17 +142,76 @@ def read_model(path: Path) -> Any:
     from google.protobuf.message import DecodeError
 
     try:
-        # What lies in other files is not looked for: it may be named by whoever made this one.
-        model = onnx.load(path, load_external_data=False)
-        about = {item.key: item.value for item in model.metadata_props}
-        if about.get("format") != FORMAT:
-            raise FaceanimError(f"{path} is no model of ours; `faceanim export {path.name}` makes one")
-        onnx.checker.check_model(model)
+        model = onnx.load(path, format="protobuf", load_external_data=False)
+        about = metadata(model)
     except FileNotFoundError:
         raise FaceanimError(f"there is no file {path}") from None
-    except (DecodeError, onnx.checker.ValidationError, OSError):
-        raise FaceanimError(f"{path} is damaged, or no ONNX model; export it again") from None
+    except OSError as error:
+        raise FaceanimError(f"{path} can't be read: {(error.strerror or str(error)).lower()}") from None
+    except (DecodeError, UnicodeDecodeError):
+        raise damaged(path) from None
+    if about.get("format") != FORMAT:
+        raise FaceanimError(f"{path} is no model of ours; `faceanim export {path.name}` makes one")
+    # Here, for ONNX Runtime would read the files named there, wherever whoever made this one chose.
+    if any(is_external(message) for message in messages(model)):
+        raise FaceanimError(f"{path} has weights in other files; those are not read: export it again")
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, UnicodeDecodeError):
+        raise damaged(path) from None
     return model
+
+
+def damaged(path: Path) -> FaceanimError:
+    """What is said of a file that can't be made sense of."""
+    return FaceanimError(f"{path} is damaged, or no ONNX model; export it again")
+
+
+def metadata(model: Any) -> dict[str, str]:
+    """What a model says of itself."""
+    return {item.key: item.value for item in model.metadata_props}
+
+
+def messages(message: Any) -> Iterator[Any]:
+    """A Protobuf message and all those in it, however deep."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                yield from messages(part)
+
+
+def is_external(message: Any) -> bool:
+    """Whether a Protobuf message is a tensor whose values lie in another file."""
+    from onnx import TensorProto
+
+    if not isinstance(message, TensorProto):
+        return False
+    return message.data_location != TensorProto.DEFAULT or len(message.external_data) > 0
+
+
+def parts(model: Any) -> Iterator[tuple[str, bytes]]:
+    """The name of each graph, and a model of its own of it."""
+    from onnx.utils import Extractor
+
+    extractor = Extractor(model)
+    given = {item.name for item in model.graph.output}
+    jacobians = set(named(DETECT, keypoint_names(FRAMES, jacobians=True))) <= given
+    for graph, (inputs, outputs) in signatures(jacobians).items():
+        part = extractor.extract_model(named(graph, inputs), named(graph, outputs))
+        yield graph, part.SerializeToString()
+
+
+def session(model: bytes, providers: list[str]) -> Any:
+    """ONNX Runtime with a model, on the first of the providers that works; equal inputs give equal bytes."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = SILENT
+    options.use_deterministic_compute = True  # a GPU would sum in any order
+    # Threads that wait would keep the cores from whatever decodes and encodes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(model, options, providers=providers)
 
 
 def arrays(points: Points) -> list[Floats]:
