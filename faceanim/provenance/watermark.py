@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from hashlib import shake_256
-from itertools import islice
+from itertools import islice, takewhile
 
 import cv2
 import numpy as np
@@ -45,6 +45,8 @@ NOISE = 4.0
 """Levels squared: what a codec's rounding leaves in parts that look flat."""
 SCALE_RANGE, SCALE_STEP = (0.5, 4.0), 1.012
 """How much smaller or larger than written a video may be."""
+SMALLEST_SIDE = 64
+"""Pixels that there have to have been before: in fewer, chance scores higher."""
 SEARCHED_SIDE = 320
 """Pixels of the middle in which scales are searched: between two of them, its edges are off by a pixel at
 most, a fifth of a wave."""
@@ -112,7 +114,8 @@ def read_watermark(frames: Iterable[Frame], limit: int = FRAMES) -> Reading:
     score = _score(mean)
     if score >= THRESHOLD:
         return Reading(score)
-    return Reading(max([score, *(_score(_rescaled(mean, scale)) for scale in _scales())]))
+    scales = _scales(min(mean.shape))
+    return Reading(max([score, *(_score(_rescaled(mean, scale)) for scale in scales)]))
 
 
 @cache
@@ -229,11 +232,12 @@ def _peak(correlation: NDArray[np.float64]) -> float:
     return float(np.max(correlation / np.sqrt(np.maximum(others, power.mean()) + 1e-30)))
 
 
-def _scales() -> Iterator[float]:
-    """Scales to search, each a step above the last."""
+def _scales(side: int) -> Iterator[float]:
+    """Scales to search in a picture of that shorter side, each a step above the last."""
     low, high = SCALE_RANGE
-    steps = round(math.log(high / low) / math.log(SCALE_STEP))
-    return (low * (high / low) ** (step / steps) for step in range(steps + 1))
+    steps = math.floor(math.log(high / low) / math.log(SCALE_STEP))
+    scales = (low * SCALE_STEP**step for step in range(steps + 1))
+    return takewhile(lambda scale: side >= scale * SMALLEST_SIDE, scales)
 
 
 def _rescaled(luma: Floats, scale: float) -> Floats:

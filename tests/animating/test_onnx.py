@@ -123,9 +123,7 @@ def test_the_comparison_sees_every_network(small, exported, part):
     assert difference > TOLERANCE
 
 
-def test_it_animates_as_torch_does_and_without_torch(
-    portrait, driving, small, exported, tmp_path, monkeypatch
-):
+def test_it_animates_without_torch_as_with_it(portrait, driving, small, exported, tmp_path, monkeypatch):
     done = subprocess.run(
         [sys.executable, "-c", ANIMATE, *map(str, (portrait, driving, exported, tmp_path))],
         capture_output=True,
@@ -166,8 +164,7 @@ def test_the_command_writes_equal_bytes_and_one_line(small, exported, tmp_path, 
     assert out.count("\n") == 1
     assert err == ""
     assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
-    # Nor do the bytes tell of this machine.
-    assert str(PROFILES.parent).encode() not in exported.read_bytes()
+    assert str(PROFILES.parent).encode() not in exported.read_bytes()  # nothing of this machine
     about = {item.key: item.value for item in onnx.load(exported).metadata_props}
     assert about.keys() == {"format", "faceanim", "size", "output_size", "detector_id", "notice"}
     assert "synthetic" in about["notice"]
