@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -109,11 +110,9 @@ def in_half(network: nn.Module, dtype: torch.dtype) -> None:
 
 
 def to_points(keypoints: Keypoints) -> Points:
-    """Keypoints as arrays."""
+    """Keypoints as arrays of their own: those of a long video, kept as tensors, pin 50 kB a frame."""
     jacobian = keypoints.jacobian
-    return Points(
-        keypoints.value.float().cpu().numpy(), None if jacobian is None else jacobian.float().cpu().numpy()
-    )
+    return Points(np.array(keypoints.value.cpu()), None if jacobian is None else np.array(jacobian.cpu()))
 
 
 def to_keypoints(points: Points, device: str) -> Keypoints:

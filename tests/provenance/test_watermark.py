@@ -90,7 +90,7 @@ def test_what_is_not_marked_is_not_read(tmp_path):
         [np.zeros((256, 256, 3), np.uint8)],
     ]
     scores = [read_watermark(frames).score for frames in videos]
-    assert max(scores) < 6
+    assert max(scores) < 7  # the threshold is 8
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (33, 47), (106, 300), (720, 1281)])
