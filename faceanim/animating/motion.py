@@ -67,11 +67,13 @@ class Motion:
 
     def save(self, path: Path) -> None:
         """Write it as a small file; equal motions give equal bytes."""
-        tensors = {"value": self.points.value, "faces": self.faces, "times": self.times}
+        fps = np.array(self.fps.as_integer_ratio())
+        tensors = {"value": self.points.value, "faces": self.faces, "times": self.times, "fps": fps}
         if self.points.jacobian is not None:
             tensors["jacobian"] = self.points.jacobian
-        about = {"format": FORMAT, "fps": str(self.fps), "detector_id": self.detector_id}
         with atomic_path(path) as temporary:
+            # One entry of metadata: safetensors writes several in any order.
+            about = {FORMAT: self.detector_id}
             save_file({name: np.ascontiguousarray(t) for name, t in tensors.items()}, temporary, about)
 
     @classmethod
@@ -85,17 +87,16 @@ class Motion:
             with safe_open(path, "numpy") as file:
                 about = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if about.get("format") != FORMAT:
-                raise FaceanimError(f"{path} is no motion file of this version; make it again")
-            points = Points(tensors["value"], tensors.get("jacobian"))
-            motion = cls(
-                points, tensors["faces"], tensors["times"], Fraction(about["fps"]), about["detector_id"]
+            points, fps = (
+                Points(tensors["value"], tensors.get("jacobian")),
+                Fraction(*tensors["fps"].tolist()),
             )
+            motion = cls(points, tensors["faces"], tensors["times"], fps, about[FORMAT])
         except FileNotFoundError:
             raise FaceanimError(f"there is no file {path}") from None
-        except (SafetensorError, KeyError, ValueError, ZeroDivisionError, OSError):
+        except (SafetensorError, KeyError, TypeError, ValueError, ZeroDivisionError, OSError):
             raise FaceanimError(
-                f"{path} is no motion file; `faceanim motion VIDEO {path.name}` makes one"
+                f"{path} is no motion file of this version; `faceanim motion VIDEO {path.name}` makes one"
             ) from None
         motion.check(path)
         return motion

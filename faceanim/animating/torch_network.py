@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -111,8 +110,10 @@ def in_half(network: nn.Module, dtype: torch.dtype) -> None:
 
 def to_points(keypoints: Keypoints) -> Points:
     """Keypoints as arrays of their own: those of a long video, kept as tensors, pin 50 kB a frame."""
-    jacobian = keypoints.jacobian
-    return Points(np.array(keypoints.value.cpu()), None if jacobian is None else np.array(jacobian.cpu()))
+    value, jacobian = keypoints.value, keypoints.jacobian
+    return Points(
+        value.numpy(force=True).copy(), None if jacobian is None else jacobian.numpy(force=True).copy()
+    )
 
 
 def to_keypoints(points: Points, device: str) -> Keypoints:

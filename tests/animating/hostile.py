@@ -10,7 +10,7 @@ from faceanim.data.pictures import Frame
 from tests.animating.test_pictures import png_claiming
 from tests.data.hostile import hostile_files
 
-PER_KIND = 7
+PER_KIND = 8
 """Of each kind of hostile video so many are taken, evenly spread."""
 
 

@@ -16,7 +16,6 @@ from tests.animating.hostile import hostile_pictures, hostile_videos
 RUN_ALL = """
 import json, sys
 from pathlib import Path
-import sys; sys.path.insert(0,"/tmp"); import stubs
 import faceanim
 from faceanim.errors import FaceanimError
 folder, model, portrait, driving = map(Path, sys.argv[1:])
@@ -116,7 +115,9 @@ def test_the_command_says_the_same(said, model, portrait, driving):
     for name in ("picture-half-a-face.png", "picture-bomb.png"):
         done = command(folder, f"in/{name}", str(driving), model)
         assert done.returncode == 1
-        assert done.stderr.splitlines()[-1].startswith("error: in/" + name)
+        line = done.stderr.splitlines()[-1]
+        assert line.startswith("error: ")
+        assert f"in/{name}" in line
         assert "Traceback" not in done.stderr
     name = next(name for name in lines if name.startswith("video-truncated"))
     done = command(folder, str(portrait), f"in/{name}", model)

@@ -26,8 +26,9 @@ def test_a_file_holds_all_of_it_and_is_small(tmp_path):
     assert np.array_equal(read.times, motion.times)
     assert (read.fps, read.detector_id) == (motion.fps, motion.detector_id)
     assert (tmp_path / "a.motion").stat().st_size < 150 * 250
-    motion.save(tmp_path / "b.motion")
-    assert (tmp_path / "a.motion").read_bytes() == (tmp_path / "b.motion").read_bytes()
+    for _ in range(8):  # where an order is left to chance, once may be luck
+        motion.save(tmp_path / "b.motion")
+        assert (tmp_path / "a.motion").read_bytes() == (tmp_path / "b.motion").read_bytes()
 
 
 def test_jacobians_are_kept(tmp_path):

@@ -141,7 +141,7 @@ def test_addresses_are_not_fetched(app, video):
 def test_odd_choices_are_one_sentence(client, portrait, video):
     odd = {
         "A face is": {"face": "somebody"},
-        "The portrait has": {"face": "7"},
+        "Faces found in the portrait: 1": {"face": "7"},
         "Scale: ": {"scale": 1e9},
         "Smoothing: ": {"smoothing": "much"},
         "Kind: ": {"kind": "exe"},
