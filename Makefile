@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 # write beside it.
 UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
+# Tests that start servers and whole pipelines, or kill them at set moments: one at a time. The others run two at once.
+ALONE := $(addprefix tests/,flows registry test_pipeline.py test_sharing.py test_tracking.py)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui test lint lock
 
@@ -42,7 +45,10 @@ ui: setup ## the pages of Prefect and MLflow, on this machine, until Ctrl-C
 
 test: setup ## lint, types and tests
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --cov=faceanim --cov-report=term --cov-fail-under=85
+	@OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(addprefix --ignore=,$(ALONE)) \
+	  --numprocesses 2 --dist loadfile --cov=faceanim --cov-report=
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ALONE) \
+	  --cov=faceanim --cov-append --cov-report=term --cov-fail-under=85
 
 lint: setup ## format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/mypy

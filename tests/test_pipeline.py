@@ -60,9 +60,3 @@ def test_a_new_video_costs_its_own_work_only(project):
     (project.folder / "videos" / f"{pick('p05', 1)[0]}.mp4").unlink()
     project.dvc("repro", "landmarks")
     assert not [path for path in (project.folder / "data").rglob("*") if "p05" in path.name]
-
-
-def test_an_experiment_runs_what_its_parameter_changes(project):
-    project.dvc("repro")
-    output = project.dvc("exp", "run", "-S", "train_sr.steps=3")
-    assert ran(output) == ["train_sr", "evaluate", "register"]

@@ -28,6 +28,7 @@ from faceanim.models.build import build_animation, build_super_resolution
 from faceanim.models.keypoints import inverse
 from faceanim.models.storage import save_animation, save_super_resolution
 from tests import tiny
+from tests.training.processes import FORK
 
 PROFILES = Path(__file__).parents[2] / "profiles"
 ANIMATE = """
@@ -85,23 +86,30 @@ def small(tmp_path_factory):
     return save_trained_like("tiny", tmp_path_factory.mktemp("small"))
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory, small):
-    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    export_onnx(small, path)
+def export_apart(folder: Path, path: Path) -> Path:
+    """Export in a process of its own: after torch.export, autograd refuses to work in what is forked."""
+    process = FORK.Process(target=export_onnx, args=(folder, path))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
     return path
 
 
-@pytest.mark.parametrize("name", ["tiny", "sample", pytest.param("voxceleb", marks=pytest.mark.pipeline)])
-def test_it_computes_what_torch_does_on_twenty_inputs(tmp_path, name, request):
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, small):
+    return export_apart(small, tmp_path_factory.mktemp("onnx") / "model.onnx")
+
+
+@pytest.mark.parametrize(("name", "inputs"), [("tiny", 20), ("sample", 20), ("voxceleb", 5)])
+def test_it_computes_what_torch_does(tmp_path, name, inputs, request):
     if name == "tiny":
         folder, path = (request.getfixturevalue(fixture) for fixture in ("small", "exported"))
     else:
-        folder, path = save_trained_like(name, tmp_path / "model"), tmp_path / "model.onnx"
-        assert export_onnx(folder, path) < TOLERANCE
+        folder = save_trained_like(name, tmp_path / "model")
+        path = export_apart(folder, tmp_path / "model.onnx")
     animator, network = Animator.load(folder, "cpu"), OnnxNetwork.load(path, "cpu")
-    frames = crops(21, animator.size)
-    batches = [[0, 20], *([0, *range(first, first + 5)] for first in range(1, 21, 5))]
+    frames = crops(inputs + 1, animator.size)
+    batches = [[0, inputs], *([0, *range(first, first + 5)] for first in range(1, inputs, 5))]
     assert max(largest_difference(animator, network, frames[batch]) for batch in batches) < TOLERANCE
 
     driving = network.detect(frames[1:2])
@@ -157,12 +165,17 @@ def test_motion_files_go_either_way(driving, small, exported, tmp_path):
     assert np.allclose(motions[0].points.value, motions[1].points.value, atol=1e-4)
 
 
-def test_the_command_writes_equal_bytes_and_one_line(small, exported, tmp_path, capfd):
-    export(tmp_path / "again.onnx", model=str(small))
-    out, err = capfd.readouterr()
-    assert out.startswith(f"{tmp_path / 'again.onnx'}, which differs from torch by at most ")
-    assert out.count("\n") == 1
-    assert err == ""
+def test_the_command_writes_equal_bytes_and_one_line(small, exported, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "faceanim", "export", "again.onnx", "--model", str(small)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith("again.onnx, which differs from torch by at most ")
+    assert done.stdout.count("\n") == 1
+    assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
     assert str(PROFILES.parent).encode() not in exported.read_bytes()  # nothing of this machine
     about = {item.key: item.value for item in onnx.load(exported).metadata_props}
