@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from PIL import Image
 
 from benchmarks.common import cpu_threads, finish, shared
 from faceanim.animating.api import animate
@@ -52,7 +53,7 @@ def main() -> None:
         made, exact = made + len(checks), exact + sum(not fault for fault in checks)
         print(f"{photograph.name:28} {'; '.join(filter(None, checks)) or 'exact'}")
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(given.out), np.vstack(rows)[..., ::-1])
+    Image.fromarray(np.vstack(rows)).save(given.out, "PNG")  # whatever its suffix
     print(f"{given.out}: portrait, then for each video: driving face, relative, absolute")
     finish({"videos": made, "exact_share": exact / made})
 
