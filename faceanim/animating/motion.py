@@ -87,10 +87,8 @@ class Motion:
             with safe_open(path, "numpy") as file:
                 about = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            points, fps = (
-                Points(tensors["value"], tensors.get("jacobian")),
-                Fraction(*tensors["fps"].tolist()),
-            )
+            points = Points(tensors["value"], tensors.get("jacobian"))
+            fps = Fraction(*tensors["fps"].tolist())
             motion = cls(points, tensors["faces"], tensors["times"], fps, about[FORMAT])
         except FileNotFoundError:
             raise FaceanimError(f"there is no file {path}") from None

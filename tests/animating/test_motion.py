@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from faceanim.animating.motion import Motion, nearest_pose
+from faceanim.animating.motion import FORMAT, Motion, nearest_pose
 from faceanim.animating.points import Points
 from faceanim.errors import FaceanimError
 
@@ -52,7 +52,9 @@ def test_files_that_are_none(tmp_path):
     bad = some()
     bad.points.value[0] = np.nan
     bad.save(tmp_path / "nan.motion")
-    for name in ("cut", "text", "empty", "weights", "uneven", "nan", "missing"):
+    tensors = {"value": bad.points.value, "faces": bad.faces, "times": bad.times, "fps": np.array(25.0)}
+    save_file(tensors, tmp_path / "rate.motion", {FORMAT: "x"})
+    for name in ("cut", "text", "empty", "weights", "uneven", "nan", "rate", "missing"):
         with pytest.raises(FaceanimError, match=rf"{name}\.motion") as error:
             Motion.load(tmp_path / f"{name}.motion")
         assert "\n" not in str(error.value)
