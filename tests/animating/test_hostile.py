@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faceanim.data.video import probe, read_frames
+from faceanim.data.video import read_frames
 from tests.animating.conftest import moving_face
 from tests.animating.hostile import hostile_pictures, hostile_videos
 
@@ -22,12 +22,12 @@ for path in sorted(Path(folder, "in").iterdir()):
     source, video = (portrait, path) if path.name.startswith("video-") else (path, driving)
     out = Path(folder, "out", f"{path.name}.mp4")
     sys.argv = ["faceanim", "animate", *map(str, (source, video, out)), "--model", model, "--device", "cpu"]
-    printed = io.StringIO()
+    printed, code = io.StringIO(), 0
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:
             main()
         except SystemExit as end:
-            code = end.code or 0
+            code = end.code
     print(json.dumps([path.name, code, printed.getvalue()]), flush=True)
 """
 
@@ -88,8 +88,11 @@ def test_what_is_made_is_whole_and_nothing_else_is_left(said):
     left = {path.name for path in (said.folder / "out").iterdir()} if made else set()
     assert left == made
     for name in islice(sorted(made), 8):
-        path = said.folder / "out" / name
-        assert len(list(read_frames(path, "pyav"))) == probe(path).frames
+        read, written = (
+            len(list(read_frames(path, "pyav")))
+            for path in (said.folder / "in" / name.removesuffix(".mp4"), said.folder / "out" / name)
+        )
+        assert read == written > 0
 
 
 @pytest.mark.parametrize(
