@@ -19,8 +19,8 @@ import torch
 from benchmarks.common import cpu_threads, finish, rates, shared
 from benchmarks.peer import build_peer, load_config
 from faceanim.config import load_params
-from faceanim.data.video import probe
-from faceanim.inference import ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER
+from faceanim.inference.animator import ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER
+from faceanim.media.video import probe
 from faceanim.models.build import build_animation, build_super_resolution
 from faceanim.models.storage import save_animation, save_super_resolution
 

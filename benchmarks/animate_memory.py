@@ -15,9 +15,9 @@ import torch
 
 from benchmarks.common import cpu_threads, finish, peak_kilobytes, shared
 from benchmarks.memory import repeat
-from faceanim.animating.api import animate
 from faceanim.config import load_params
-from faceanim.inference import ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER
+from faceanim.inference.animator import ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER
+from faceanim.inference.api import animate
 from faceanim.models.build import build_animation, build_super_resolution
 from faceanim.models.storage import save_animation, save_super_resolution
 

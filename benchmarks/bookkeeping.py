@@ -10,16 +10,15 @@ import numpy as np
 
 from benchmarks.common import finish, pin, shared
 from faceanim.config import Params, load_params
-from faceanim.data.download import download
-from faceanim.data.index import build_index
-from faceanim.data.items import file_sha256
-from faceanim.data.mp4 import write_video
-from faceanim.data.video import probe
-from faceanim.faces.crop import crop
+from faceanim.faces.crop_stage import crop
 from faceanim.faces.cropping import Clip, crop_video
+from faceanim.ingest.download import download
+from faceanim.ingest.index import build_index
+from faceanim.media.encode import write_video
+from faceanim.media.video import probe
 from faceanim.schemas import INDEX
-from faceanim.shards import process_map
-from faceanim.tables import Row, read_rows, write_table
+from faceanim.tables import Row, file_sha256, read_rows, write_table
+from faceanim.workers import process_map
 
 BUDGET_MS = 2.0
 """Milliseconds a clip a stage may cost beside its work."""

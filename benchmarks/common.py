@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 
-from faceanim.data.weights import FOLDER_VARIABLE
+from faceanim.models.pretrained import FOLDER_VARIABLE
 
 SHARED = Path(__file__).parents[1] / "../shared"
 

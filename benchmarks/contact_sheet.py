@@ -17,12 +17,13 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.common import cpu_threads, finish, shared
-from faceanim.animating.api import animate
-from faceanim.animating.network import Network, load_network
-from faceanim.animating.options import Options
-from faceanim.data.pictures import Frame
-from faceanim.data.video import probe, read_frames
 from faceanim.errors import FaceanimError
+from faceanim.inference.api import animate
+from faceanim.inference.backend import Network
+from faceanim.inference.loading import load_network
+from faceanim.inference.options import Options
+from faceanim.media.frames import Frame
+from faceanim.media.video import probe, read_frames
 
 VIDEOS = ("liveportrait_s29", "grid_lwbsza", "intel_thanks_small")
 """Upright with sound at 25 frames/s, an MPEG program stream with sound, and a Matroska file at 30 without."""

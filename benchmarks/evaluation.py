@@ -20,10 +20,10 @@ import torch
 from benchmarks.common import cpu_threads, finish, peak_kilobytes, rates, use_shared_weights
 from benchmarks.real_crops import make_crops, make_landmarks
 from faceanim.config import load_params
-from faceanim.evaluation import candidates, scoring, test_set
+from faceanim.evaluation import methods, scorer, test_set
 from faceanim.evaluation.evaluate import evaluate
-from faceanim.evaluation.instruments import instruments
-from faceanim.inference import Animator, Frames
+from faceanim.evaluation.scorer import instruments
+from faceanim.inference.animator import Animator, Frames
 from faceanim.models.build import build_animation, build_super_resolution
 from faceanim.models.storage import save_animation, save_super_resolution
 from faceanim.tables import Row
@@ -93,20 +93,20 @@ class InMemory:
         self._items = test_set.items(rows, PARAMS.evaluate.pairs)
         self._frames = {row["crop_id"]: test_set.read_frames(row, slice(None)) for row in rows}
         self._points = {row["crop_id"]: test_set.read_points(folder / "landmarks", row) for row in rows}
-        self._candidate = candidates.ModelCandidate(Animator.load(folder / "models"))
+        self._candidate = methods.ModelCandidate(Animator.load(folder / "models"))
         self._folder = folder
 
     def score(self) -> int:
         """Score all items; the number of frames."""
         with (
             instruments(PARAMS.evaluate.fetch) as tools,
-            patch.object(scoring, "read_frames", self._read_frames),
-            patch.object(candidates, "read_frames", self._read_frames),
-            patch.object(candidates, "read_points", lambda folder, row: self._points[row["crop_id"]]),
+            patch.object(scorer, "read_frames", self._read_frames),
+            patch.object(methods, "read_frames", self._read_frames),
+            patch.object(methods, "read_points", lambda folder, row: self._points[row["crop_id"]]),
         ):
             for item in self._items:
-                scorer = scoring.ItemScorer(item, self._candidate, self._folder, tools)
-                scorer.score(PARAMS.evaluate.batch_size)
+                item_scorer = scorer.ItemScorer(item, self._candidate, self._folder, tools)
+                item_scorer.score(PARAMS.evaluate.batch_size)
         return sum(item.frames for item in self._items)
 
     def _read_frames(self, row: Row, frames: slice) -> Frames:

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.common import cpu_threads, finish, rates
 from benchmarks.peer import PeerPortrait, build_peer, load_config
 from faceanim.config import load_params
-from faceanim.inference import Animator
+from faceanim.inference.animator import Animator
 from faceanim.models.build import build_animation, build_super_resolution
 
 THREADS = 2

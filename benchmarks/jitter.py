@@ -14,15 +14,15 @@ import numpy.typing as npt
 
 from benchmarks.common import finish, pin, shared, use_shared_weights
 from benchmarks.real_crops import make_crops
-from faceanim.data.clips import stream_clip
-from faceanim.data.pictures import Frame, Plane, RgbPicture
-from faceanim.data.video import read_frames
-from faceanim.faces.boxes import Box
-from faceanim.faces.detect import ViolaJones
-from faceanim.faces.detectors import LIKE_DLIB, DlibDetector, MediaPipeDetector, Points, dlib_weights
+from faceanim.faces.detection import ViolaJones
 from faceanim.faces.framing import cut_out
-from faceanim.faces.jitter import jitter, thumbnail
-from faceanim.faces.schemes import EYES, MOUTH
+from faceanim.faces.landmark_detectors import LIKE_DLIB, DlibDetector, MediaPipeDetector, Points, dlib_weights
+from faceanim.faces.landmark_sets import EYES, MOUTH
+from faceanim.faces.landmark_stage import jitter, thumbnail
+from faceanim.media.boxes import Box
+from faceanim.media.frames import Frame, Plane, RgbPicture
+from faceanim.media.mjpeg import stream_clip
+from faceanim.media.video import read_frames
 from faceanim.schemas import CROPS, DOWNLOAD
 from faceanim.tables import Row, read_rows
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.scoring import keypoint_error, read_clips
-from faceanim.inference import Animator
+from faceanim.inference.animator import Animator
 
 
 def main() -> None:

@@ -15,10 +15,10 @@ from mediapipe.tasks.python import BaseOptions, vision
 from benchmarks.common import finish, pin, rates, shared
 from benchmarks.real_crops import PARAMS, ignore, inline, make_crops
 from faceanim.config import LandmarksConfig
-from faceanim.data.clips import read_clip, stream_clip
-from faceanim.data.weights import FOLDER_VARIABLE
-from faceanim.faces.detectors import dlib_weights
-from faceanim.faces.landmarks import landmarks
+from faceanim.faces.landmark_detectors import dlib_weights
+from faceanim.faces.landmark_stage import landmarks
+from faceanim.media.mjpeg import read_clip, stream_clip
+from faceanim.models.pretrained import FOLDER_VARIABLE
 from faceanim.schemas import CROPS
 from faceanim.tables import Row, read_rows
 

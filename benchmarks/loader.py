@@ -11,14 +11,15 @@ import numpy as np
 
 from benchmarks.common import finish, pin, rates, shared
 from faceanim.config import load_params
-from faceanim.data import dataset
-from faceanim.data.clips import read_frame
-from faceanim.data.dataset import CropFrames, PairBatches
-from faceanim.data.pictures import Frame
-from faceanim.data.video import probe, read_pictures
-from faceanim.faces.boxes import Box
+from faceanim.datasets import frames as dataset
+from faceanim.datasets.animation import PairBatches
+from faceanim.datasets.frames import CropFrames
 from faceanim.faces.cropping import Clip, crop_video
 from faceanim.faces.framing import cut_out
+from faceanim.media.boxes import Box
+from faceanim.media.frames import Frame
+from faceanim.media.mjpeg import read_frame
+from faceanim.media.video import probe, read_pictures
 from faceanim.schemas import CROPS, Status, landmarks_schema
 from faceanim.tables import Row, write_table
 

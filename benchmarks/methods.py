@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from benchmarks.peer import Peer, PeerPortrait, build_peer, full_models, halved, load_config, scaled
 from faceanim.config import Params, TrainAnimationConfig
-from faceanim.data.pairs import PairBatches
-from faceanim.inference import Animator
+from faceanim.datasets.animation import PairBatches
+from faceanim.inference.animator import Animator
 from faceanim.models.build import build_super_resolution
 from faceanim.models.storage import save_animation
 from faceanim.training.animation import AnimationTrainer
+from faceanim.training.engine import deterministic, seed_step
 from faceanim.training.losses import pyramid_l1
-from faceanim.training.seed import deterministic, seed_step
 
 EQUIVARIANCE = 1.0
 """The reference's own is 10, which is little beside its perceptual loss, a sum over twenty layers and scales,

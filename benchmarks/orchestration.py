@@ -17,8 +17,8 @@ from benchmarks.common import finish
 from faceanim.config import RunConfig
 from faceanim.progress import OnProgress
 from faceanim.schemas import Reason
-from faceanim.shards import MapShards, Work, cut
-from flows.stage import drive
+from faceanim.workers import MapShards, Work, cut
+from flows.stage_runs import drive
 from flows.ui import prefect_server
 
 ITEMS = 20_000

@@ -7,10 +7,10 @@ from typing import Any
 
 from benchmarks.common import shared
 from faceanim.config import Params, load_params
-from faceanim.data.download import download
-from faceanim.data.index import build_index
-from faceanim.faces.crop import crop
-from faceanim.faces.landmarks import landmarks
+from faceanim.faces.crop_stage import crop
+from faceanim.faces.landmark_stage import landmarks
+from faceanim.ingest.download import download
+from faceanim.ingest.index import build_index
 
 PARAMS: Params = load_params(Path("profiles/voxceleb.yaml"))
 

@@ -13,19 +13,17 @@ from pathlib import Path
 from benchmarks.common import cpu_threads, finish, shared, use_shared_weights
 from benchmarks.contest import PARAMS
 from benchmarks.real_crops import make_crops, make_landmarks
-from faceanim.evaluation import record
-from faceanim.evaluation.catalog import METRICS, Method, Task
-from faceanim.evaluation.commands import print_figures
+from faceanim.cli.evaluate import print_figures
+from faceanim.evaluation import protocol
 from faceanim.evaluation.evaluate import evaluate
-from faceanim.evaluation.figures import difference, figures, select
+from faceanim.evaluation.protocol import METRICS, SCORES, Method, Task
 from faceanim.evaluation.report import write_report
-from faceanim.inference import ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER
-from faceanim.progress import progress
-from faceanim.schemas import SCORES
+from faceanim.evaluation.statistics import difference, figures, select
+from faceanim.inference.animator import ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER
+from faceanim.progress import NullLogger, progress
 from faceanim.tables import read_rows
 from faceanim.training.animation import train_animation
-from faceanim.training.logger import NullLogger
-from faceanim.training.report import Report, Surroundings
+from faceanim.training.monitoring import Report, Surroundings
 from faceanim.training.super_resolution import train_super_resolution
 
 
@@ -49,7 +47,7 @@ def main() -> None:
         tables = crops, given.out / "landmarks"
         evaluate(PARAMS.evaluate, *tables, given.out / "models", evaluation, on_progress)
     write_report(evaluation, given.out / "report.html", curves, None, None)
-    scores = read_rows(evaluation / record.SCORES, SCORES)
+    scores = read_rows(evaluation / protocol.SCORES_FILE, SCORES)
     print_figures(figures(scores))
     print(given.out / "report.html")
     made, copied, warped = (

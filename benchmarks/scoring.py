@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.keypoint_regression import PosedFrames, landmark_error
 from benchmarks.methods import Method
-from faceanim.evaluation.baselines import copy_source, landmark_warp
-from faceanim.evaluation.faces import SIDE
-from faceanim.evaluation.keypoints import PosedFrames, landmark_error
-from faceanim.evaluation.metrics import PIXEL_METRICS, frame_metrics, psnr
-from faceanim.evaluation.pictures import enlarge
+from faceanim.evaluation.face_metrics import SIDE
+from faceanim.evaluation.image_metrics import PIXEL_METRICS, frame_metrics, psnr
+from faceanim.evaluation.methods import copy_source, landmark_warp
 from faceanim.evaluation.test_set import driving_frames, read_frames, read_points
-from faceanim.faces.detectors import DlibDetector, Points
-from faceanim.faces.schemes import EYES
-from faceanim.inference import resize, to_float, to_uint8
+from faceanim.faces.landmark_detectors import DlibDetector, Points
+from faceanim.faces.landmark_sets import EYES
+from faceanim.inference.animator import resize, to_float, to_uint8
 from faceanim.schemas import CROPS, Status
 from faceanim.tables import Row, read_rows
+from faceanim.viz import enlarge
 
 BATCH = 16
 """Frames animated at a time."""

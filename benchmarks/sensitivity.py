@@ -16,12 +16,12 @@ import numpy as np
 from benchmarks.common import finish, use_shared_weights
 from benchmarks.real_crops import make_crops, make_landmarks
 from faceanim.config import EvaluateConfig, load_params
-from faceanim.evaluation.catalog import METRICS, Method, Task
 from faceanim.evaluation.evaluate import score_all, videos_to_score
-from faceanim.evaluation.export import write_lossless
-from faceanim.evaluation.figures import figures
+from faceanim.evaluation.protocol import METRICS, Method, Task
+from faceanim.evaluation.statistics import figures
 from faceanim.evaluation.test_set import held_out_clips, items, read_frames
-from faceanim.inference import Frames
+from faceanim.evaluation.test_set_export import write_lossless
+from faceanim.inference.animator import Frames
 
 PARAMS = load_params(Path("profiles/voxceleb.yaml"))
 CLIPS = (

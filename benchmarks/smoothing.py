@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import cpu_threads, finish, shared
-from faceanim.animating.api import animate
-from faceanim.animating.network import Network, load_network
-from faceanim.animating.options import Options
-from faceanim.animating.pictures import read_picture
-from faceanim.data.mp4 import write_video
-from faceanim.data.pictures import Frame
-from faceanim.data.video import read_frames
+from faceanim.inference.api import animate
+from faceanim.inference.backend import Network
+from faceanim.inference.loading import load_network
+from faceanim.inference.options import Options
+from faceanim.media.encode import write_video
+from faceanim.media.frames import Frame
+from faceanim.media.images import read_picture
+from faceanim.media.video import read_frames
 
 FPS = Fraction(25)
 FRAMES = 50

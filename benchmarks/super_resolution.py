@@ -20,14 +20,14 @@ from torch import Tensor
 from benchmarks.common import finish, pin, shared
 from benchmarks.real_crops import make_crops
 from faceanim.config import DegradeConfig, TrainSuperResolutionConfig, load_params
-from faceanim.data.degrade import degrade
-from faceanim.evaluation.metrics import PIXEL_METRICS, frame_metrics
+from faceanim.datasets.super_resolution import degrade
+from faceanim.evaluation.image_metrics import PIXEL_METRICS, frame_metrics
 from faceanim.evaluation.test_set import held_out_clips, read_frames
-from faceanim.inference import Animator, Frames, to_float
+from faceanim.inference.animator import Animator, Frames, to_float
 from faceanim.models.storage import load_animation, load_super_resolution
 from faceanim.models.super_resolution import SuperResolution, enlarge
-from faceanim.training.logger import NullLogger
-from faceanim.training.report import OnStep, Surroundings
+from faceanim.progress import NullLogger
+from faceanim.training.monitoring import OnStep, Surroundings
 from faceanim.training.super_resolution import train_super_resolution
 
 PARAMS = load_params(Path("profiles/sample.yaml"))

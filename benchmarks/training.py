@@ -16,10 +16,10 @@ from torch import nn
 from benchmarks.common import cpu_threads, finish, rates
 from benchmarks.peer import build_peer, full_models, load_config, random_vgg
 from faceanim.config import TrainAnimationConfig, load_params
-from faceanim.data.pairs import PairBatch
-from faceanim.data.weights import FOLDER_VARIABLE, WEIGHTS
+from faceanim.datasets.animation import PairBatch
+from faceanim.models.pretrained import FOLDER_VARIABLE, WEIGHTS
 from faceanim.training.animation import AnimationTrainer
-from faceanim.training.seed import deterministic
+from faceanim.training.engine import deterministic
 
 THREADS = 2
 SIZE = 256

@@ -32,10 +32,10 @@ from benchmarks.scoring import (
     thinned,
 )
 from faceanim.config import AugmentConfig, Section, TrainAnimationConfig, load_params
-from faceanim.data.dataset import CropFrames
-from faceanim.data.pairs import PairBatches
-from faceanim.evaluation.pictures import enlarge
-from faceanim.inference import to_uint8
+from faceanim.datasets.animation import PairBatches
+from faceanim.datasets.frames import CropFrames
+from faceanim.inference.animator import to_uint8
+from faceanim.viz import enlarge
 
 POINTS_OF_CURVE = 4
 EVERY = 10

@@ -23,14 +23,14 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.common import finish, pin, shared
-from faceanim.animating.driving import DrivingVideo
-from faceanim.animating.portrait import Place
-from faceanim.data.mp4 import write_video
-from faceanim.data.pictures import Frame, RgbPicture
-from faceanim.data.video import probe, read_frames
 from faceanim.errors import FaceanimError
-from faceanim.faces.boxes import Box
 from faceanim.faces.framing import cut_out
+from faceanim.inference.driving import DrivingVideo
+from faceanim.inference.portrait import Place
+from faceanim.media.boxes import Box
+from faceanim.media.encode import write_video
+from faceanim.media.frames import Frame, RgbPicture
+from faceanim.media.video import probe, read_frames
 from faceanim.provenance.watermark import THRESHOLD, Watermark, read_watermark
 
 FRAMES = 24

@@ -8,9 +8,9 @@ from pathlib import Path
 from benchmarks.common import finish, rates, shared
 from benchmarks.real_crops import PARAMS, ignore, make_crops
 from faceanim.config import Params
-from faceanim.faces.crop import crop
-from faceanim.faces.landmarks import landmarks
-from faceanim.shards import process_map
+from faceanim.faces.crop_stage import crop
+from faceanim.faces.landmark_stage import landmarks
+from faceanim.workers import process_map
 
 COPIES = 3
 """Of each clip: in a minute of work the start of two processes weighs as little as it does in a day's."""

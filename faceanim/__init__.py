@@ -2,20 +2,20 @@
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from faceanim.animating.api import AnimatedVideo as AnimatedVideo
-    from faceanim.animating.api import animate as animate
-    from faceanim.animating.api import save_motion as save_motion
-    from faceanim.animating.network import load_network as load_network
-    from faceanim.animating.options import Options as Options
+from faceanim._version import __version__ as __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from faceanim.inference.api import AnimatedVideo as AnimatedVideo
+    from faceanim.inference.api import animate as animate
+    from faceanim.inference.api import save_motion as save_motion
+    from faceanim.inference.loading import load_network as load_network
+    from faceanim.inference.options import Options as Options
 
 _HOME = {
     "AnimatedVideo": "api",
     "animate": "api",
     "save_motion": "api",
-    "load_network": "network",
+    "load_network": "loading",
     "Options": "options",
 }
 
@@ -26,4 +26,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"faceanim.animating.{_HOME[name]}"), name)
+    return getattr(import_module(f"faceanim.inference.{_HOME[name]}"), name)

@@ -1,5 +1,5 @@
 """`python -m faceanim` is the command `faceanim`."""
 
-from faceanim.cli import main
+from faceanim.cli.main import main
 
 main()

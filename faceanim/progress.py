@@ -2,12 +2,58 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+class RunLogger(Protocol):
+    """Takes what a run has to tell; never raises, for no training may end by it."""
+
+    run_id: str | None
+    """What a resumed run is continued by."""
+
+    def params(self, values: dict[str, Any]) -> None:
+        """The run's parameters, nested as they may be."""
+
+    def metrics(self, step: int, values: dict[str, float]) -> None:
+        """Figures of a step."""
+
+    def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+        """A picture of a step, (H, W, 3), RGB."""
+
+    def close(self, status: Status) -> None:
+        """The run is over, for now."""
+
+
+OpenLogger = Callable[[str | None], RunLogger]
+"""Opens the logger of a new run, or of the run of that id."""
+
+
+class NullLogger:
+    """Keeps everything to itself."""
+
+    run_id: str | None = None
+
+    def params(self, values: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def metrics(self, step: int, values: dict[str, float]) -> None:
+        """Nothing."""
+
+    def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+        """Nothing."""
+
+    def close(self, status: Status) -> None:
+        """Nothing."""
+
 
 LINE_EVERY_S = 15.0
 
@@ -49,3 +95,10 @@ def lines(name: str) -> OnProgress:
             print(f"{name}: {done}/{total} {note}".rstrip(), file=sys.stderr, flush=True)
 
     return on_progress
+
+
+class Watcher(OnProgress, Protocol):
+    """Told how far a stage has come, and of pages about it."""
+
+    def link(self, text: str, address: str) -> None:
+        """Show a link."""

@@ -4,8 +4,6 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from faceanim.evaluation.catalog import METRIC_NAMES
-
 
 class Status(StrEnum):
     """What became of an item."""
@@ -120,49 +118,6 @@ CROPS = pa.schema(
         pa.field("faces", pa.list_(pa.float32())),
         # Whether Viola-Jones saw it about there; where not, its last place is carried on.
         pa.field("seen", pa.list_(pa.bool_())),
-    ]
-)
-
-
-TEST_SET = pa.schema(
-    [
-        pa.field("crop_id", pa.string(), nullable=False),
-        pa.field("person_id", pa.string(), nullable=False),
-        pa.field("frames", pa.int32(), nullable=False),  # driving frames: all but the first
-        pa.field("sha256", pa.string(), nullable=False),  # of the crop's file
-    ]
-)
-
-PAIRS = pa.schema(
-    [
-        pa.field("pair_id", pa.string(), nullable=False),
-        pa.field("source_crop_id", pa.string(), nullable=False),
-        pa.field("driving_crop_id", pa.string(), nullable=False),
-    ]
-)
-
-_MEASURED = [pa.field(name, pa.float64()) for name in METRIC_NAMES]
-"""Null: not to be told (no face, too few frames, a network that is not there)."""
-
-FRAME_SCORES = pa.schema(
-    [
-        pa.field("task", pa.string(), nullable=False),
-        pa.field("method", pa.string(), nullable=False),
-        pa.field("item_id", pa.string(), nullable=False),  # a crop_id or a pair_id
-        pa.field("person_id", pa.string(), nullable=False),  # the driving one
-        pa.field("frame", pa.int32(), nullable=False),  # of the driving clip, from 1
-        *_MEASURED,
-    ]
-)
-
-SCORES = pa.schema(
-    [
-        pa.field("task", pa.string(), nullable=False),
-        pa.field("method", pa.string(), nullable=False),
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("person_id", pa.string(), nullable=False),
-        pa.field("frames", pa.int32(), nullable=False),
-        *_MEASURED,  # the mean over the frames that have a value
     ]
 )
 

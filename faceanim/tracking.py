@@ -27,7 +27,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from faceanim.config import RunConfig
 from faceanim.errors import FaceanimError, TemporaryError
-from faceanim.training.logger import NullLogger, RunLogger, Status
+from faceanim.progress import NullLogger, RunLogger, Status
+from faceanim.tables import flatten
 
 EXPERIMENT = "faceanim-training"
 """The runs of trainings; those of the registered versions are in the experiment of the model's name."""
@@ -214,9 +215,22 @@ class MlflowLogger:
                 print(f"MLflow does not answer, the training goes on without it: {line}", file=sys.stderr)
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
+MLFLOW_PAGE = "http://127.0.0.1:5000"
+"""Where `make ui` shows a registry that is a database."""
+
+
+def mlflow_page(uri: str) -> str:
+    """The address of MLflow's page for a tracking address, without the name and password it may carry."""
+    if not uri.startswith(("http://", "https://")):
+        return MLFLOW_PAGE
+    return re.sub(r"//[^/@\s]*@", "//", uri).rstrip("/")
+
+
+def run_page(uri: str, experiment_id: str, run_id: str) -> str:
+    """The page of a run."""
+    return f"{mlflow_page(uri)}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def version_page(uri: str, model: str, number: int) -> str:
+    """The page of a registered version."""
+    return f"{mlflow_page(uri)}/#/models/{model}/versions/{number}"

@@ -11,8 +11,8 @@ from rich.table import Table
 from skimage import data
 
 from faceanim.config import Params, load_params
-from faceanim.data.video import probe
 from faceanim.errors import FaceanimError
+from faceanim.media.video import probe
 from faceanim.schemas import CROPS, DOWNLOAD, Status
 from faceanim.tables import read_rows
 from flows.dvc import call, repro

@@ -1,15 +1,163 @@
 """Calling DVC, which stays the truth about what is out of date."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from faceanim.errors import FaceanimError, TemporaryError
-from flows.mend import mend
+from faceanim.tables import atomic_path
+
+RWLOCK = Path(".dvc/tmp/rwlock")
+"""Which process reads or writes which file, as JSON."""
+RWLOCK_GUARD = Path(".dvc/tmp/rwlock.lock")
+LOCK = Path("dvc.lock")
+LOCK_GUARD = Path(".dvc/tmp/lock")
+KEPT = Path(".faceanim/dvc.lock")
+"""The last whole one that was seen."""
+
+
+def mend() -> None:
+    """Put right what a kill in the middle of DVC's writing has left.
+
+    Raises:
+        FaceanimError: dvc.lock is cut short, and no whole one was seen before.
+    """
+    if RWLOCK.exists() and not whole(RWLOCK, json.loads):
+        with nobody_writes(RWLOCK_GUARD):
+            if not whole(RWLOCK, json.loads):
+                RWLOCK.unlink()
+    if LOCK.exists() and not keep_lock():
+        with nobody_writes(LOCK_GUARD):
+            if not keep_lock():
+                put_back()
+
+
+@contextmanager
+def nobody_writes(guard: Path) -> Iterator[None]:
+    """Hold the lock that DVC holds while it writes: somebody's `dvc repro` may be at it just now."""
+    guard.parent.mkdir(parents=True, exist_ok=True)
+    with guard.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def put_back() -> None:
+    """Put the last whole dvc.lock back.
+
+    Raises:
+        FaceanimError: none was seen.
+    """
+    if not KEPT.exists():
+        raise FaceanimError(
+            f"{LOCK} was cut short by a kill: restore it (`git checkout {LOCK}`) or remove it"
+        )
+    with atomic_path(LOCK) as temporary:
+        temporary.write_bytes(KEPT.read_bytes())
+    print(f"{LOCK} was cut short by a kill; it is again as it was before", file=sys.stderr)
+
+
+def keep_lock() -> bool:
+    """Keep a copy of dvc.lock, unless it is not whole; returns whether it is."""
+    if not whole(LOCK, YAML(typ="safe", pure=True).load):
+        return False
+    with atomic_path(KEPT) as temporary:
+        temporary.write_bytes(LOCK.read_bytes())
+    return True
+
+
+def whole(path: Path, load: Callable[[str], Any]) -> bool:
+    """Whether a file is there and all of it was written: it can be loaded, and is not empty."""
+    try:
+        return load(path.read_text(encoding="utf-8")) is not None
+    except (FileNotFoundError, ValueError, YAMLError):
+        return False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of dvc.yaml.
+
+    Attributes:
+        name: its.
+        needs: the stages whose outputs it reads.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+
+
+def read_stages(dvc_yaml: Path = Path("dvc.yaml")) -> list[Stage]:
+    """The pipeline's stages, each after those it needs.
+
+    Raises:
+        FaceanimError: there is no dvc.yaml here.
+    """
+    if not dvc_yaml.exists():
+        raise FaceanimError(f"{dvc_yaml} is missing; run this in the project's folder")
+    stages = YAML(typ="safe", pure=True).load(dvc_yaml.read_text(encoding="utf-8"))["stages"]
+    made_by = {out: name for name, stage in stages.items() for out in outputs(stage)}
+    needs = {
+        name: tuple(
+            dict.fromkeys(made_by[out] for dep in paths(stage, "deps") for out in made_by if meets(dep, out))
+        )
+        for name, stage in stages.items()
+    }
+    return [Stage(name, needs[name]) for name in TopologicalSorter(needs).static_order()]
+
+
+def outputs(stage: Mapping[str, Any]) -> list[str]:
+    """The paths that a stage writes."""
+    return [path for kind in ("outs", "metrics", "plots") for path in paths(stage, kind)]
+
+
+def paths(stage: Mapping[str, Any], kind: str) -> list[str]:
+    """The paths in one of a stage's lists, whose entries may have options."""
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in stage.get(kind, [])]
+
+
+def meets(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one lies in the other."""
+    a, b = PurePosixPath(one), PurePosixPath(other)
+    return a == b or a in b.parents or b in a.parents
+
+
+def out_of_date(stages: Iterable[Stage], changed: Collection[str]) -> list[str]:
+    """The stages that have changed, and in order those that need them, which will run if outputs differ."""
+    found: list[str] = []
+    for stage in stages:
+        if stage.name in changed or any(name in found for name in stage.needs):
+            found.append(stage.name)
+    return found
+
+
+def up_to(stages: list[Stage], targets: Collection[str]) -> list[Stage]:
+    """The targets and all that they need, in order; without targets, everything.
+
+    Raises:
+        FaceanimError: there is no such stage.
+    """
+    names = [stage.name for stage in stages]
+    for target in targets:
+        if target not in names:
+            raise FaceanimError(f"no stage is called {target!r}; there are {', '.join(names)}")
+    wanted = set(targets or names)
+    for stage in reversed(stages):
+        if stage.name in wanted:
+            wanted.update(stage.needs)
+    return [stage for stage in stages if stage.name in wanted]
+
 
 ERROR = "error: "
 """How a stage begins the line that says what is wrong."""
@@ -91,7 +239,7 @@ class Leashed:
             if self.stopped:
                 raise FaceanimError("stopped before it began")
             process = subprocess.Popen(
-                [sys.executable, "-m", "flows.leash", *command],
+                [sys.executable, "-m", "flows.supervise", *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -118,3 +266,14 @@ def failure(lines: list[str], code: int) -> FaceanimError:
     text = own[-1] if own else said[-1].partition(": ")[2] if said else f"killed (exit code {code})"
     may_pass = any(line.endswith(f"exited with {os.EX_TEMPFAIL}") or BUSY in line for line in said)
     return TemporaryError(text) if may_pass else FaceanimError(text)
+
+
+def git_revision() -> str:
+    """The commit of the working tree, with `+changes` when tracked files differ from it; or `none`."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or "none"

@@ -16,16 +16,11 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from faceanim.config import load_params
+from faceanim.config.params import CUSTOM, profile_name, use_profile
 from faceanim.errors import FaceanimError, TemporaryError
-from faceanim.profiles import use_profile
-from flows.alone import alone
-from flows.api import API_ERRORS, api_address, api_answers
-from flows.cancel import heeding_the_page
-from flows.dvc import Leashed, changed_stages, repro
-from flows.graph import Stage, out_of_date, read_stages, up_to
-from flows.mend import keep_lock, mend
-from flows.names import CUSTOM, day, profile_name, run_tags
-from flows.watched import PARENT, may_pass
+from flows.dvc import Leashed, Stage, changed_stages, keep_lock, mend, out_of_date, read_stages, repro, up_to
+from flows.prefect_api import API_ERRORS, alone, api_address, api_answers, day, heeding_the_page, run_tags
+from flows.prefect_runs import PARENT, may_pass
 
 SIBLINGS: TaskRunner[Any] = ThreadPoolTaskRunner()
 """Runs stages at the same time where none needs another; trainings still take turns on a GPU."""
@@ -162,7 +157,7 @@ def stage_task(leashed: Leashed, stage: Stage, force: bool) -> Any:
                 raise  # for Prefect to try again; else a traceback would bury the line
             return Failed(message=str(error))
         keep_lock()
-        from flows.tables import publish  # brings MLflow, which takes seconds to import
+        from flows.artifacts import publish  # brings MLflow, which takes seconds to import
 
         publish(stage.name)
         return Completed(message="up to date")

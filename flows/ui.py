@@ -45,7 +45,7 @@ def server(name: str, port: int, health: str, command: list[str], **variables: s
     log = LOGS / f"{name}.log"
     with log.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.leash", sys.executable, "-m", *command],
+            [sys.executable, "-m", "flows.supervise", sys.executable, "-m", *command],
             stdin=subprocess.PIPE,
             stdout=file,
             stderr=file,

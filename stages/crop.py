@@ -4,9 +4,9 @@ from functools import partial
 from pathlib import Path
 
 from faceanim.config import load_params
-from faceanim.faces.crop import crop
+from faceanim.faces.crop_stage import crop
 from faceanim.tables import write_json
-from flows.stage import drive
+from flows.stage_runs import drive
 from stages.common import start
 
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from faceanim.config import load_params
-from faceanim.data.download import Part, download, paced
+from faceanim.ingest.download import Part, download, paced
 from faceanim.tables import write_json
-from flows.stage import drive
+from flows.stage_runs import drive
 from stages.common import start
 
 

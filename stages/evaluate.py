@@ -5,7 +5,7 @@ from pathlib import Path
 from faceanim.config import load_params
 from faceanim.evaluation.evaluate import evaluate
 from faceanim.tables import write_json
-from flows.stage import report
+from flows.stage_runs import report
 from stages.common import start
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from faceanim.config import load_params
-from faceanim.data.index import build_index
+from faceanim.ingest.index import build_index
 from faceanim.tables import write_json
 from stages.common import start
 

@@ -9,14 +9,14 @@ import typer
 
 from faceanim.config import Params, load_params
 from faceanim.evaluation.evaluate import evaluate
-from faceanim.evaluation.record import CLIPS
+from faceanim.evaluation.protocol import CLIPS_FILE, TEST_SET
 from faceanim.evaluation.report import Rival, write_report
 from faceanim.progress import progress
 from faceanim.registry.card import data_manifest, licence_notes
 from faceanim.registry.register import Evaluated, Registered, register
-from faceanim.schemas import CROPS, DOWNLOAD, INDEX, TEST_SET
-from faceanim.tables import read_rows, write_json
-from faceanim.tracking import flatten, tracking_uri
+from faceanim.schemas import CROPS, DOWNLOAD, INDEX
+from faceanim.tables import flatten, read_rows, write_json
+from faceanim.tracking import tracking_uri
 from stages.common import read_curve, revision, start
 
 
@@ -52,7 +52,7 @@ def main(
 ) -> None:
     """Register the evaluated models; what became of them goes to `out`, and to the page `report`."""
     params = load_params()
-    tables = ((index, INDEX), (download, DOWNLOAD), (crops, CROPS), (evaluation / CLIPS, TEST_SET))
+    tables = ((index, INDEX), (download, DOWNLOAD), (crops, CROPS), (evaluation / CLIPS_FILE, TEST_SET))
     evaluated = Evaluated(
         models=models,
         evaluation=evaluation,

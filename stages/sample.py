@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from faceanim.progress import progress
-from faceanim.sample import make_sample, videos
+from faceanim.synthetic import make_sample, videos
 from stages.common import start
 
 

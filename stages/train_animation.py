@@ -5,11 +5,11 @@ from pathlib import Path
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from faceanim.config import load_params
+from faceanim.progress import Watcher
 from faceanim.tables import write_json
 from faceanim.training.animation import train_animation
-from flows.stage import Watcher, report
-from stages.common import start
-from stages.training import surroundings
+from flows.stage_runs import report
+from stages.common import start, surroundings
 
 
 def main(

@@ -3,10 +3,16 @@ import shutil
 import signal
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
+from skimage.data import astronaut
 
-SHARED = Path(__file__).parents[1] / "../shared"
+from faceanim.inference.torch_backend import TorchNetwork
+from faceanim.media.encode import write_video
+from tests.helpers.driving import FPS, FRAMES, moving_face, write_tone
+from tests.helpers.paths import SHARED
+from tests.helpers.tiny import save_models
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +26,8 @@ def shared() -> Path:
 @pytest.fixture
 def mediapipe(shared, monkeypatch):
     """MediaPipe's detector, by the weights that lie beside the checkout."""
-    from faceanim.data.weights import FOLDER_VARIABLE, WEIGHTS
-    from faceanim.faces.detectors import MEDIAPIPE_WEIGHTS, MediaPipeDetector
+    from faceanim.faces.landmark_detectors import MEDIAPIPE_WEIGHTS, MediaPipeDetector
+    from faceanim.models.pretrained import FOLDER_VARIABLE, WEIGHTS
 
     if not (shared / "models" / WEIGHTS[MEDIAPIPE_WEIGHTS].file_name).is_file():
         pytest.skip("the MediaPipe weights are not in ../shared/models")
@@ -34,7 +40,7 @@ def mediapipe(shared, monkeypatch):
 @pytest.fixture(scope="session")
 def reproduced(tmp_path_factory):
     """A copy of the project after `dvc repro`, and what that printed. Copy it to change it."""
-    from tests.project import copy_project
+    from tests.helpers.project import copy_project
 
     project = copy_project(tmp_path_factory.mktemp("reproduced"))
     return project, project.dvc("repro")
@@ -43,7 +49,7 @@ def reproduced(tmp_path_factory):
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory):
     """The address of a real Prefect server's API, on loopback."""
-    from tests.servers import prefect_server
+    from tests.helpers.servers import prefect_server
 
     with prefect_server(tmp_path_factory.mktemp("prefect")) as address:
         yield address
@@ -74,3 +80,29 @@ def one_thread() -> None:
 def ctrl_c() -> None:
     """What a shell runs in the background ignores Ctrl-C, and so would every command that a test starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    return save_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def network(model) -> TorchNetwork:
+    return TorchNetwork.load(model, "cpu")
+
+
+@pytest.fixture(scope="session")
+def portrait(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("portrait") / "portrait.png"
+    cv2.imwrite(str(path), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
+    return path
+
+
+@pytest.fixture(scope="session")
+def driving(tmp_path_factory) -> Path:
+    """`moving_face` with sound."""
+    folder = tmp_path_factory.mktemp("driving")
+    write_tone(folder / "tone.m4a", float(FRAMES / FPS))
+    write_video(folder / "driving.mp4", moving_face(), FPS, audio_from=folder / "tone.m4a")
+    return folder / "driving.mp4"

@@ -1,13 +1,11 @@
-from pathlib import Path
-
 import pytest
 from ruamel.yaml import YAML
 
 from faceanim.config import load_params
+from faceanim.config.params import use_profile
 from faceanim.errors import FaceanimError
-from faceanim.profiles import use_profile
+from tests.helpers.paths import PROJECT
 
-PROJECT = Path(__file__).parents[1]
 PROFILES = PROJECT / "profiles"
 
 

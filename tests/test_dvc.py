@@ -11,8 +11,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from faceanim.config import Params
+from tests.helpers.paths import PROJECT
 
-PROJECT = Path(__file__).parents[1]
 DVC = YAML(typ="safe").load(PROJECT / "dvc.yaml")
 STAGES = DVC["stages"]
 
@@ -24,34 +24,24 @@ PLUMBING = {
     "faceanim/config/params.py",
     "faceanim/config/training.py",
     "faceanim/errors.py",
-    "faceanim/evaluation/catalog.py",
     "faceanim/progress.py",
     "faceanim/schemas.py",
-    "faceanim/shards.py",
     "faceanim/tables.py",
     "faceanim/tracking.py",
-    "faceanim/training/interrupt.py",
-    "faceanim/training/logger.py",
-    "faceanim/training/pictures.py",
-    "faceanim/training/report.py",
-    "faceanim/training/throughput.py",
-    "faceanim/training/turns.py",
-    "flows/alone.py",
-    "flows/api.py",
-    "flows/links.py",
-    "flows/names.py",
-    "flows/progress.py",
-    "flows/reported.py",
-    "flows/runners.py",
-    "flows/stage.py",
-    "flows/watched.py",
+    "faceanim/training/monitoring.py",
+    "faceanim/viz.py",
+    "faceanim/workers.py",
+    "flows/artifacts.py",
+    "flows/prefect_api.py",
+    "flows/prefect_runs.py",
+    "flows/stage_runs.py",
+    "flows/task_runners.py",
     "stages/common.py",
-    "stages/training.py",
 }
 # Files that a module runs or reads by their paths.
 USED_BY_PATH = {
-    "faceanim/registry/register.py": {"faceanim/pyfunc.py"},
-    "faceanim/registry/check.py": {"faceanim/registry/predict.py"},
+    "faceanim/registry/register.py": {"faceanim/registry/pyfunc.py"},
+    "faceanim/registry/validation.py": {"faceanim/registry/predict.py"},
     "faceanim/registry/card.py": {"faceanim/registry/card.md"},
     "faceanim/evaluation/report/page.py": {
         "faceanim/evaluation/report/page.html.j2",

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from faceanim.data.video import probe
-from faceanim.sample import make_sample
-from tests.project import STAGES, pick, ran
+from faceanim.media.video import probe
+from faceanim.synthetic import make_sample
+from tests.helpers.project import STAGES, pick, ran
 
 pytestmark = pytest.mark.pipeline
 

@@ -11,9 +11,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from faceanim.data.video import probe
-from tests.project import Project, ran
-from tests.servers import has_postgres, mlflow_server, postgres
+from faceanim.media.video import probe
+from tests.helpers.project import Project, ran
+from tests.helpers.servers import has_postgres, mlflow_server, postgres
 
 pytestmark = pytest.mark.pipeline
 

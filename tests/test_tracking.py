@@ -4,7 +4,6 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +11,12 @@ from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
 from faceanim.errors import FaceanimError
-from faceanim.tracking import EXPERIMENT, MlflowLogger, connect, flatten, open_run, tracking_uri
-from faceanim.training.logger import NullLogger
-from tests.crops import write_crops
-from tests.videos import RUN
-
-PROJECT = Path(__file__).parents[1]
+from faceanim.progress import NullLogger
+from faceanim.tables import flatten
+from faceanim.tracking import EXPERIMENT, MlflowLogger, connect, open_run, tracking_uri
+from tests.helpers.crops import write_crops
+from tests.helpers.paths import PROJECT
+from tests.helpers.videos import RUN
 
 
 @pytest.fixture

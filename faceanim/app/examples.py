@@ -8,8 +8,8 @@ from typing import Literal
 
 from PIL import Image
 
-from faceanim import __version__
-from faceanim.sample import make_sample
+from faceanim._version import __version__
+from faceanim.synthetic import make_sample
 from faceanim.tables import atomic_path
 
 CLIP = "p04/b"

@@ -6,16 +6,15 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData
 
-from faceanim.animating.api import AnimatedVideo
-from faceanim.animating.pictures import read_picture
-from faceanim.animating.portrait import find_faces
-from faceanim.app import words
-from faceanim.app.choices import Choices
+from faceanim.app import text
 from faceanim.app.examples import Example
-from faceanim.app.faces import numbered_faces
 from faceanim.app.jobs import PORTRAIT, VIDEO, Jobs
-from faceanim.app.limits import check_video
+from faceanim.app.options import Choices, check_video
 from faceanim.errors import FaceanimError
+from faceanim.inference.api import AnimatedVideo
+from faceanim.inference.portrait import find_faces
+from faceanim.media.images import read_picture
+from faceanim.viz import numbered_faces
 
 Upload = dict[str, Any] | None
 """An uploaded file as the browser names it."""
@@ -99,20 +98,20 @@ class Handlers:
         nothing = gr.update(visible=False), gr.update(value=None), gr.update(value="largest")
         path = self._uploaded(portrait)
         if path is None:
-            return words.hint(words.PORTRAIT_HINT), *nothing
+            return text.hint(text.PORTRAIT_HINT), *nothing
         try:
             picture = read_picture(path)
         except FaceanimError as error:
-            return words.hint(as_said(error, path, PORTRAIT), "bad"), *nothing
+            return text.hint(as_said(error, path, PORTRAIT), "bad"), *nothing
         faces = find_faces(picture)
         if not faces:
-            return words.hint(words.NO_FACE, "bad"), *nothing
+            return text.hint(text.NO_FACE, "bad"), *nothing
         if len(faces) == 1:
-            return words.hint(words.ONE_FACE, "good"), *nothing
+            return text.hint(text.ONE_FACE, "good"), *nothing
         numbers = [str(number) for number in range(1, len(faces) + 1)]
         choices = [("Largest", "largest"), *((number, number) for number in numbers), ("All", "all")]
         return (
-            words.hint(words.SEVERAL_FACES.format(len(faces)), "good"),
+            text.hint(text.SEVERAL_FACES.format(len(faces)), "good"),
             gr.update(visible=True),
             gr.update(value=numbered_faces(picture, faces)),
             gr.update(choices=choices, value="largest"),
@@ -122,13 +121,13 @@ class Handlers:
         """Say what a video holds, or why it is not taken."""
         path = self._uploaded(video)
         if path is None:
-            return words.hint(words.VIDEO_HINT)
+            return text.hint(text.VIDEO_HINT)
         try:
             info = check_video(path)
         except FaceanimError as error:
-            return words.hint(as_said(error, path, VIDEO), "bad")
+            return text.hint(as_said(error, path, VIDEO), "bad")
         sound = "with sound" if info.has_audio else "silent"
-        return words.hint(
+        return text.hint(
             f"{info.seconds:.1f} s, {info.frames} frames of {info.width}×{info.height}, {sound}.", "good"
         )
 
@@ -139,12 +138,12 @@ class Handlers:
             FaceanimError: one is missing, or the consent.
         """
         if consent is not True:
-            raise FaceanimError(words.NO_CONSENT)
+            raise FaceanimError(text.NO_CONSENT)
         paths = self._uploaded(portrait), self._uploaded(video)
         if paths[0] is None:
-            raise FaceanimError(words.NO_PORTRAIT)
+            raise FaceanimError(text.NO_PORTRAIT)
         if paths[1] is None:
-            raise FaceanimError(words.NO_VIDEO)
+            raise FaceanimError(text.NO_VIDEO)
         return paths[0], paths[1]
 
     def _uploaded(self, upload: Upload) -> Path | None:
@@ -157,7 +156,7 @@ class Handlers:
             return None
         path = Path(upload["path"]).resolve()
         if not path.is_relative_to(self._uploads):
-            raise FaceanimError(words.THEIRS)
+            raise FaceanimError(text.THEIRS)
         return path
 
 
@@ -168,7 +167,7 @@ def session_of(request: gr.Request) -> str:
 
 def as_said(error: FaceanimError, path: Path, name: str) -> str:
     """An error's sentence, with the upload called by our name."""
-    return words.sentence(str(error).replace(str(path), name))
+    return text.sentence(str(error).replace(str(path), name))
 
 
 def about(made: AnimatedVideo) -> str:

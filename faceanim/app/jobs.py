@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from faceanim.animating.api import AnimatedVideo, animate
-from faceanim.animating.network import Network
-from faceanim.app.choices import Choices
-from faceanim.app.limits import JOB_MINUTES, check_gif, check_video
+from faceanim.app.options import JOB_MINUTES, Choices, check_gif, check_video
 from faceanim.errors import FaceanimError
+from faceanim.inference.api import AnimatedVideo, animate
+from faceanim.inference.backend import Network
 from faceanim.progress import OnProgress
 
 PORTRAIT, VIDEO = "the portrait", "the video"

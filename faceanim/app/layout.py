@@ -6,10 +6,10 @@ from pathlib import Path
 import gradio as gr
 from gradio.components import Component
 
-from faceanim.animating.network import Network
-from faceanim.app import words
-from faceanim.app.choices import DETAIL_SIZE, Choices
+from faceanim.app import text
 from faceanim.app.examples import Example
+from faceanim.app.options import DETAIL_SIZE, Choices
+from faceanim.inference.backend import Network
 
 STAGE = Path(__file__).parent / "stage.html"
 DEFAULTS = Choices()
@@ -72,8 +72,8 @@ class Layout:
 
 def lay_out(network: Network, model: str, examples: list[Example]) -> Layout:
     """Put everything into the page that is being built."""
-    plain(words.HEADER)
-    plain(words.NOTICE)
+    plain(text.HEADER)
+    plain(text.NOTICE)
     with gr.Row(elem_classes="fa-columns"):
         with gr.Column(elem_classes="fa-left", scale=11, min_width=320):
             with gr.Row(elem_classes="fa-uploads"):
@@ -83,7 +83,7 @@ def lay_out(network: Network, model: str, examples: list[Example]) -> Layout:
         with gr.Column(elem_classes="fa-right", scale=12, min_width=320):
             controls = Controls(consent, go, stop, make_stage())
             buttons = example_row(examples)
-    plain(words.footer(network, model))
+    plain(text.footer(network, model))
     return Layout(inputs, settings, controls, buttons)
 
 
@@ -95,19 +95,19 @@ def plain(html: str) -> gr.HTML:
 def upload_steps() -> tuple[gr.Image, gr.HTML, gr.Video, gr.HTML]:
     """Steps 1 and 2."""
     with gr.Column(elem_classes="fa-card", min_width=240):
-        plain(words.step(1, "Portrait"))
+        plain(text.step(1, "Portrait"))
         portrait = gr.Image(
             type="filepath", sources=["upload", "webcam", "clipboard"], label="Portrait", show_label=False,
             height=UPLOAD_HEIGHT, elem_id="fa-portrait", buttons=[],
         )  # fmt: skip
-        portrait_hint = plain(words.hint(words.PORTRAIT_HINT))
+        portrait_hint = plain(text.hint(text.PORTRAIT_HINT))
     with gr.Column(elem_classes="fa-card", min_width=240):
-        plain(words.step(2, "Motion"))
+        plain(text.step(2, "Motion"))
         video = gr.Video(
             sources=["upload", "webcam"], label="Driving video", show_label=False, height=UPLOAD_HEIGHT,
             elem_id="fa-video", include_audio=True,
         )  # fmt: skip
-        video_hint = plain(words.hint(words.VIDEO_HINT))
+        video_hint = plain(text.hint(text.VIDEO_HINT))
     return portrait, portrait_hint, video, video_hint
 
 
@@ -126,14 +126,14 @@ def faces_step() -> tuple[gr.Column, gr.Image, gr.Radio]:
 def animate_step(network: Network) -> tuple[Settings, gr.Checkbox, gr.Button, gr.Button]:
     """Step 3: settings, consent, what starts it and what stops it."""
     with gr.Column(elem_classes="fa-card"):
-        plain(words.step(3, "Animate"))
+        plain(text.step(3, "Animate"))
         with gr.Row(elem_classes="fa-pair"):
             show = gr.Radio(
                 [("The face", "face"), ("The whole picture", "whole")], value=DEFAULTS.show, label="Show"
             )
             kind = gr.Radio([("MP4", "mp4"), ("GIF", "gif")], value=DEFAULTS.kind, label="Save as")
         settings = more_options(network, show, kind)
-        consent = gr.Checkbox(label=words.CONSENT, value=False, elem_id="fa-consent", container=False)
+        consent = gr.Checkbox(label=text.CONSENT, value=False, elem_id="fa-consent", container=False)
         with gr.Row(elem_classes="fa-go"):
             go = gr.Button("Animate", variant="primary", elem_id="fa-animate", size="lg")
             stop = gr.Button("Stop", elem_id="fa-stop", size="lg", visible=False)
@@ -182,5 +182,5 @@ def example_row(examples: list[Example]) -> list[gr.Button]:
     if not examples:
         return []
     with gr.Row(elem_classes="fa-examples"):
-        plain(words.EXAMPLES)
+        plain(text.EXAMPLES)
         return [gr.Button(example.label, icon=str(example.portrait), size="sm") for example in examples]

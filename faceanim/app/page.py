@@ -1,5 +1,6 @@
 """The page, and which of its functions is called when something on it is used."""
 
+import logging
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,69 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from faceanim.animating.network import Network
-from faceanim.app import words
+from faceanim.app import text
 from faceanim.app.examples import Example
-from faceanim.app.guard import GuardedBlocks
 from faceanim.app.handlers import Handlers
 from faceanim.app.jobs import Jobs
 from faceanim.app.layout import Layout, lay_out
-from faceanim.app.limits import KEPT_MINUTES, WAITING
+from faceanim.app.options import KEPT_MINUTES, WAITING
+from faceanim.errors import FaceanimError
+from faceanim.inference.backend import Network
+
+log = logging.getLogger(__name__)
+
+
+class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is Any to mypy
+    """Blocks that say every failure in one sentence, and write those that are ours to the log.
+
+    Gradio looks at the errors that functions raise, not at those of requests that reach no function.
+    """
+
+    async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """See Gradio's.
+
+        Raises:
+            gr.Error: whatever failed.
+        """
+        try:
+            answer: dict[str, Any] = await super().process_api(*args, **kwargs)
+        except gr.Error:
+            raise
+        except FaceanimError as error:
+            raise said(text.sentence(str(error))) from None
+        except Exception:
+            log.exception("a request failed")
+            raise said(text.OURS) from None
+        return answer
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """See Gradio's; nothing is fetched here that a request names by its address.
+
+        Raises:
+            gr.Error: the request holds what no component gives.
+        """
+        if names_address(inputs):
+            raise said(text.NO_ADDRESS)
+        try:
+            taken: list[Any] = await super().preprocess_data(block_fn, inputs, *args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception:
+            raise said(text.THEIRS) from None
+        return taken
+
+
+def said(sentence: str) -> gr.Error:
+    """An error that says one sentence, until whoever reads it closes it."""
+    return gr.Error(sentence, duration=None, print_exception=False)
+
+
+def names_address(given: object) -> bool:
+    """Whether a request names a file by its address, anywhere in it."""
+    if isinstance(given, dict):
+        return "://" in str(given.get("path")) or names_address([*given.values()])
+    return isinstance(given, list) and any(map(names_address, given))
+
 
 POINT_AT_CONSENT = """(...given) => {
     document.querySelector('#fa-consent').classList.toggle('fa-missing', !given[2]);
@@ -40,7 +96,7 @@ def build_page(network: Network, model: str, examples: list[Example], folder: Pa
     """
     # Files are looked for each minute, and those deleted that are older than the limit.
     cache = (60, KEPT_MINUTES * 60)
-    page = GuardedBlocks(title=words.TITLE, analytics_enabled=False, delete_cache=cache)
+    page = GuardedBlocks(title=text.TITLE, analytics_enabled=False, delete_cache=cache)
     with page:
         layout = lay_out(network, model, examples)
         handlers = Handlers(Jobs(network, folder), folder)

@@ -10,9 +10,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from faceanim.animating.network import Network
-from faceanim.app.limits import UPLOAD_MB
+from faceanim.app.options import UPLOAD_MB
 from faceanim.errors import FaceanimError
+from faceanim.inference.backend import Network
 
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
 """Nobody is told that the page is used."""

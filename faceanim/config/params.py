@@ -12,6 +12,22 @@ from faceanim.config.base import NonNegative, Positive, Section, describe
 from faceanim.config.data import CropConfig, DownloadConfig, IndexConfig, LandmarksConfig, RunConfig
 from faceanim.config.training import TrainAnimationConfig, TrainSuperResolutionConfig
 from faceanim.errors import FaceanimError
+from faceanim.tables import atomic_path
+
+
+def use_profile(name: str, profiles: Path = Path("profiles"), params: Path = Path("params.yaml")) -> None:
+    """Make `params` a copy of the profile of that name, once it has been checked.
+
+    Raises:
+        FaceanimError: there is no such profile, or it is not valid.
+    """
+    source = profiles / f"{name}.yaml"
+    known = sorted(path.stem for path in profiles.glob("*.yaml"))
+    if name not in known:
+        raise FaceanimError(f"no profile is called {name!r}; {profiles}/ has {', '.join(known) or 'none'}")
+    load_params(source)
+    with atomic_path(params) as temporary:
+        temporary.write_bytes(source.read_bytes())
 
 
 class EvaluateConfig(Section):
@@ -78,3 +94,17 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         return Params.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         raise FaceanimError(f"{path}: {describe(error)}") from None
+
+
+def profile_name(params: Path = Path("params.yaml"), profiles: Path = Path("profiles")) -> str:
+    """The shipped profile that the parameters are; CUSTOM where they are none, `invalid` if unreadable."""
+    try:
+        used = load_params(params)
+        shipped = {path.stem: load_params(path) for path in sorted(profiles.glob("*.yaml"))}
+    except FaceanimError:
+        return "invalid"
+    return next((name for name, values in shipped.items() if values == used), CUSTOM)
+
+
+CUSTOM = "custom"
+"""Stands for parameters that are no shipped profile."""

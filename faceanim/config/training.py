@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from faceanim.config.base import Fraction, NonNegative, Positive, Section
 
 GUIDED_KEYPOINTS = 10
-"""Keypoints that the landmarks can guide; `faceanim.faces.guides` says by which."""
+"""Keypoints that the landmarks can guide; `faceanim.faces.landmark_sets` says by which."""
 
 ConstantRateFactor = Annotated[int, Field(ge=0, le=51)]
 

@@ -4,39 +4,127 @@ Three tasks: to reconstruct a clip from its first frame, to re-enact one person 
 Each method is scored by the same code beside the same baselines; what is left behind, `record` says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from safetensors.numpy import save_file
 
 from faceanim.config import EvaluateConfig
 from faceanim.errors import FaceanimError
-from faceanim.evaluation import record
-from faceanim.evaluation.candidates import Candidate, ModelCandidate, VideoCandidate
-from faceanim.evaluation.catalog import METRIC_NAMES, Task
-from faceanim.evaluation.figures import figures, write_clips_csv, write_figures_csv
-from faceanim.evaluation.instruments import instruments
-from faceanim.evaluation.scoring import Columns, ItemScorer
-from faceanim.evaluation.shown import (
+from faceanim.evaluation import protocol
+from faceanim.evaluation.methods import Candidate, ModelCandidate, VideoCandidate
+from faceanim.evaluation.protocol import FRAME_SCORES, METRIC_NAMES, PAIRS, SCORES, TEST_SET, Method, Task
+from faceanim.evaluation.qualitative import (
     MAIN,
     everyone_first,
     write_demonstration,
     write_pictures,
     write_videos,
 )
+from faceanim.evaluation.scorer import IDENTITY_EVERY, Columns, Instruments, ItemScorer, instruments
+from faceanim.evaluation.statistics import figures, write_clips_csv, write_figures_csv
 from faceanim.evaluation.test_set import Item, held_out_clips, items, read_frames
-from faceanim.evaluation.writing import (
-    frame_table,
-    least_like_source,
-    write_check,
-    write_measured_with,
-    write_test_set,
-)
-from faceanim.inference import Animator
+from faceanim.inference.animator import Animator, to_float, to_uint8
 from faceanim.progress import OnProgress
-from faceanim.schemas import SCORES
-from faceanim.tables import Row, write_table
+from faceanim.tables import Row, atomic_path, file_sha256, write_json, write_table
+
+PROTOCOL_VERSION = "2"
+"""Raise it when the same predictions would be scored otherwise than before."""
+CHECKED_FRAMES = 8
+"""Of a clip, in the file by which a copy of the model is checked."""
+
+
+def write_test_set(todo: Sequence[Item], candidate: Candidate, out: Path) -> None:
+    """Write what the figures are of: the protocol, the clips with their hashes, and who drives whom.
+
+    Two evaluations with the same test set write the same bytes, whatever they evaluate: of a candidate, only
+    the sizes are in it.
+    """
+    write_json(
+        {
+            "version": PROTOCOL_VERSION,
+            "size": candidate.size,
+            "output_size": candidate.output_size,
+            "identity_every": IDENTITY_EVERY,
+        },
+        out / protocol.PROTOCOL_FILE,
+    )
+    clips = [
+        {**item.driving, "frames": item.frames, "sha256": file_sha256(Path(item.driving["path"]))}
+        for item in todo
+        if item.task == Task.RECONSTRUCTION
+    ]
+    write_table(clips, TEST_SET, out / protocol.CLIPS_FILE)
+    pairs = [
+        {
+            "pair_id": item.item_id,
+            "source_crop_id": item.source["crop_id"],
+            "driving_crop_id": item.driving["crop_id"],
+        }
+        for item in todo
+        if item.task == Task.REENACTMENT
+    ]
+    write_table(pairs, PAIRS, out / protocol.PAIRS_FILE)
+
+
+def write_measured_with(tools: Instruments, out: Path) -> None:
+    """Write which networks measured, and what was left out for want of one."""
+    write_json({"networks": tools.networks, "left_out": tools.left_out}, out / protocol.MEASURED_WITH_FILE)
+
+
+@contextmanager
+def frame_table(path: Path) -> Iterator[Callable[[Item, str, Columns], None]]:
+    """A table of FRAME_SCORES that is written item by item, whole or not at all: takes a method's columns."""
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, FRAME_SCORES) as writer:
+
+        def write(item: Item, method: str, columns: Columns) -> None:
+            count = item.frames
+            names = {
+                "task": str(item.task),
+                "method": str(method),
+                "item_id": item.item_id,
+                "person_id": item.driving["person_id"],
+            }
+            arrays = [pa.repeat(value, count) for value in names.values()]
+            arrays.append(pa.array(range(1, 1 + count), pa.int32()))
+            arrays += [pa.array(columns[name], from_pandas=True) for name in METRIC_NAMES]  # NaN as null
+            writer.write_table(pa.Table.from_arrays(arrays, schema=FRAME_SCORES))
+
+        yield write
+
+
+def least_like_source(frames: Path) -> dict[str, int]:
+    """By item_id of the reconstructions, the number of the driving frame least like the source."""
+    table = pq.read_table(frames, columns=["task", "method", "item_id", "frame", "psnr"])
+    copied = table.filter(
+        (pc.field("task") == str(Task.RECONSTRUCTION)) & (pc.field("method") == str(Method.COPY_SOURCE))
+    )
+    rows = sorted(copied.to_pylist(), key=lambda row: -row["psnr"])
+    return {row["item_id"]: row["frame"] for row in rows}  # the last of an item stays
+
+
+def write_check(animator: Animator, item: Item, path: Path) -> None:
+    """Write a few frames with what the model makes of them, by which a copy of it is checked."""
+    numbers = np.unique(np.linspace(1, item.frames, CHECKED_FRAMES).round().astype(np.int32))
+    source = read_frames(item.source, slice(1))
+    driving = np.concatenate([read_frames(item.driving, slice(n, n + 1)) for n in numbers])
+    made = animator.frames(animator.prepare(to_float(source)), to_float(driving))
+    tensors = {
+        "source": source,
+        "driving": driving,
+        "predicted": to_uint8(animator.enlarge(made)),
+        "frames": numbers,
+    }
+    with atomic_path(path) as temporary:
+        # One entry: safetensors writes several in another order each time.
+        save_file(tensors, temporary, metadata={"item_id": item.item_id})
+
 
 BESIDE = ("psnr", "ssim", "l1", "akd", "csim")
 """What reports/metrics.json says of the methods beside a task's main one; the tables have the rest."""
@@ -67,9 +155,11 @@ def evaluate(
     write_test_set(todo, candidate, out)
     scores = score_all(config, todo, candidate, landmarks, out, on_progress)
     reconstructions = [item for item in todo if item.task == Task.RECONSTRUCTION]
-    write_check(animator, reconstructions[0], out / record.CHECK)
+    write_check(animator, reconstructions[0], out / protocol.CHECK_FILE)
     shown = everyone_first(reconstructions, config.pictures)
-    write_pictures(animator, shown, least_like_source(out / record.FRAMES), out / record.PICTURES)
+    write_pictures(
+        animator, shown, least_like_source(out / protocol.FRAMES_FILE), out / protocol.PICTURES_FILE
+    )
     return nested(scores)
 
 
@@ -118,7 +208,7 @@ def score_all(
 ) -> list[Row]:
     """Score a candidate and the baselines on all items, write it down, and return the rows of SCORES."""
     scores: list[Row] = []
-    with instruments(config.fetch) as tools, frame_table(out / record.FRAMES) as write:
+    with instruments(config.fetch) as tools, frame_table(out / protocol.FRAMES_FILE) as write:
         write_measured_with(tools, out)
         for done, item in enumerate(todo):
             on_progress(done, len(todo))
@@ -126,12 +216,12 @@ def score_all(
             for method, columns in found.items():
                 write(item, method, columns)
                 scores.append(score_row(item, method, columns))
-    write_table(scores, SCORES, out / record.SCORES)
-    write_figures_csv(figures(scores), out / record.FIGURES)
-    write_clips_csv(scores, out / record.CLIP_FIGURES)
+    write_table(scores, SCORES, out / protocol.SCORES_FILE)
+    write_figures_csv(figures(scores), out / protocol.FIGURES_FILE)
+    write_clips_csv(scores, out / protocol.CLIP_FIGURES_FILE)
     write_videos(todo, scores, candidate, out)
     if reconstructions := [item for item in todo if item.task == Task.RECONSTRUCTION]:
-        write_demonstration(reconstructions[0], candidate, out / record.TRAPS)
+        write_demonstration(reconstructions[0], candidate, out / protocol.PITFALLS_FILE)
     on_progress(len(todo), len(todo))
     return scores
 

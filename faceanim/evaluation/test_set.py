@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faceanim.data.clips import read_frame
 from faceanim.errors import FaceanimError
-from faceanim.evaluation.catalog import Task
-from faceanim.faces.landmark_tables import load_landmarks
-from faceanim.inference import Frames
+from faceanim.evaluation.protocol import Task
+from faceanim.faces.landmark_sets import load_landmarks
+from faceanim.inference.animator import Frames
+from faceanim.media.mjpeg import read_frame
 from faceanim.schemas import CROPS, Status
 from faceanim.tables import Row, read_rows
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from faceanim.data.pictures import Frame, Picture, RgbPicture
-from faceanim.faces.boxes import Box, union
+from faceanim.media.boxes import Box, union
+from faceanim.media.frames import Frame, Picture, RgbPicture
 
 HEAD = {"left": 0.2, "top": 0.3, "right": 0.2, "bottom": 0.2}
 """A Viola-Jones box ends at the eyebrows' upper edge, the cheeks and the chin. Grown by these shares of its

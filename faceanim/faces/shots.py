@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from faceanim.data.pictures import Picture, Plane
+from faceanim.media.frames import Picture, Plane
 
 HALF_FADES = 4, 8
 """A fade is looked for in frames so far before and behind its middle. It may be shorter, or as long as the

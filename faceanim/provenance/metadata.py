@@ -18,7 +18,7 @@ COMMENT_KEY = "Comment"
 
 GIF, MP4, PNG = "image/gif", "video/mp4", "image/png"
 
-# What `faceanim.data.video` reads. FFmpeg knows more, of which some only follow a script to other files.
+# What `faceanim.media.video` reads. FFmpeg knows more, of which some only follow a script to other files.
 _CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo"
 _SIGNATURES = {
     b"GIF8": GIF,

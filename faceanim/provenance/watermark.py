@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceanim.data.pictures import Frame
+from faceanim.media.frames import Frame
 
 Floats = NDArray[np.float32]
 

@@ -5,13 +5,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from faceanim import __version__
+from faceanim._version import __version__
 from faceanim.config import Params
-from faceanim.evaluation.catalog import METRICS, Metric, Task
-from faceanim.evaluation.figures import Figure, figures
-from faceanim.evaluation.intervals import Interval
-from faceanim.evaluation.record import SCORES
-from faceanim.schemas import SCORES as SCORES_SCHEMA
+from faceanim.evaluation.protocol import METRICS, SCORES_FILE, Metric, Task
+from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
+from faceanim.evaluation.statistics import Figure, Interval, figures
 from faceanim.schemas import Status
 from faceanim.tables import Row, read_rows
 
@@ -137,7 +135,7 @@ def card_of(
         manifest: see `data_manifest`.
         licences: see `licence_notes`.
     """
-    found = figures(read_rows(evaluation / SCORES, SCORES_SCHEMA))
+    found = figures(read_rows(evaluation / SCORES_FILE, SCORES_SCHEMA))
     tables = [figure_table(found, task) for task in dict.fromkeys(figure.task for figure in found)]
     size, factor = (
         params.get(f"{name}", "?") for name in ("train_animation.model.size", "train_sr.model.factor")

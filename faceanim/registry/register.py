@@ -1,7 +1,7 @@
 """An evaluated model as a version in MLflow, and what became of it."""
 
 # First, for it sets the environment that mlflow reads when it is imported.
-from faceanim.tracking import MOST_METRICS, experiment_id, flatten
+from faceanim.tracking import MOST_METRICS, experiment_id
 
 # isort: split
 import json
@@ -20,15 +20,14 @@ from mlflow.entities import Metric
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from faceanim import __version__
+from faceanim._version import __version__
 from faceanim.config import RegisterConfig
-from faceanim.data.items import content_key, file_sha256
-from faceanim.evaluation.record import SCORES, test_set_id
-from faceanim.inference import ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER
+from faceanim.evaluation.protocol import SCORES_FILE, test_set_id
+from faceanim.inference.animator import ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER
 from faceanim.models.storage import CONFIG
 from faceanim.registry.card import CARD, MANIFEST, METRICS_FILE, card_of, fitting
 from faceanim.registry.lock import held
-from faceanim.registry.settle import ScoreAgain, checked, settle
+from faceanim.registry.promotion import ScoreAgain, checked, settle
 from faceanim.registry.store import (
     AGAINST,
     CONTENT,
@@ -43,7 +42,7 @@ from faceanim.registry.store import (
     one_line,
     scored_on,
 )
-from faceanim.tables import Row, write_json
+from faceanim.tables import Row, content_key, file_sha256, flatten, write_json
 
 MOST_DESCRIPTION = 5000
 """Characters of a version's description, as MLflow's databases take it."""
@@ -55,7 +54,7 @@ class Evaluated:
 
     Attributes:
         models: the folder that holds `animation` and `super_resolution`.
-        evaluation: the folder that their evaluation left; see `faceanim.evaluation.record`.
+        evaluation: the folder that their evaluation left; see `faceanim.evaluation.protocol`.
         metrics: as in reports/metrics.json.
         params: what made the model, of params.yaml, flat.
         curves: by name, the rows of a training history, `step` among their columns.
@@ -136,7 +135,7 @@ def content_of(evaluated: Evaluated) -> str:
         for path in (evaluated.models / part).rglob("*")
         if path.is_file()
     }
-    scores = file_sha256(evaluated.evaluation / SCORES)
+    scores = file_sha256(evaluated.evaluation / SCORES_FILE)
     return content_key(networks, test_set_id(evaluated.evaluation), scores)
 
 
@@ -211,7 +210,7 @@ def log_model(evaluated: Evaluated, card: str) -> str:
         info = mlflow.pyfunc.log_model(
             name="model",
             # Models from code: nothing is pickled, so the model loads with pickle switched off.
-            python_model=str(Path(__file__).parents[1] / "pyfunc.py"),
+            python_model=str(Path(__file__).with_name("pyfunc.py")),
             artifacts={MODEL_ARTIFACT: str(folder)},
             signature=ModelSignature(inputs=inputs, outputs=Schema([TensorSpec(np.dtype(np.uint8), frames)])),
             input_example=example,

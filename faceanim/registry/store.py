@@ -1,14 +1,18 @@
 """The registered model of one name, in MLflow: its versions, their tags and files, and the aliases."""
 
+import shutil
+import tempfile
+from pathlib import Path
+
+from faceanim.errors import FaceanimError
+
 # First, for it sets the environment that mlflow reads when it is imported.
 from faceanim.tracking import connect
 
 # isort: split
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -16,34 +20,70 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from faceanim.config import RegisterConfig
-from faceanim.errors import FaceanimError
-from faceanim.evaluation.record import CLIPS, FIGURES, MEASURED_WITH, PAIRS, PROTOCOL, SCORES
-from faceanim.schemas import SCORES as SCORES_SCHEMA
+from faceanim.evaluation.protocol import (
+    CLIPS_FILE,
+    FIGURES_FILE,
+    MEASURED_WITH_FILE,
+    PAIRS_FILE,
+    PROTOCOL_FILE,
+    SCORES_FILE,
+)
+from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
 from faceanim.tables import Row, read_rows
 
 CHAMPION = "champion"
+
+
 CHALLENGER = "challenger"
+
+
 MODEL_ARTIFACT = "faceanim"
 """The artifact's name inside the MLflow model, and so the folder's in the registry."""
+
+
 EVALUATION = "evaluation"
 """The folder of a run's artifacts that holds what the pipeline's evaluation left."""
-SCORED_AGAIN = (SCORES, FIGURES, CLIPS, PAIRS, PROTOCOL, MEASURED_WITH)
+
+
+SCORED_AGAIN = (SCORES_FILE, FIGURES_FILE, CLIPS_FILE, PAIRS_FILE, PROTOCOL_FILE, MEASURED_WITH_FILE)
 """What is kept of an evaluation on a later test set."""
+
 
 # Tags of a version.
 TEST_SET = "test_set"
+
+
 PSNR = "psnr"
+
+
 CONTENT = "content"
+
+
 LICENCES = "licences"
+
+
 CHECK = "check"
+
+
 PASSED = "passed"
+
+
 VERDICT = "verdict"
+
+
 AGAINST = "against"
+
+
 ON = "compared_on"
+
+
 # Tag of the registered model: those that have been champion, the oldest first.
 CHAMPIONS = "champions"
 
+
 MISSING = "RESOURCE_DOES_NOT_EXIST"
+
+
 EXISTS = "RESOURCE_ALREADY_EXISTS"
 
 
@@ -198,7 +238,9 @@ class Store:
         """
         folder = EVALUATION if version.tags.get(TEST_SET) == test_set else again_folder(test_set)
         with tempfile.TemporaryDirectory() as temporary:
-            return read_rows(self.download(version, f"{folder}/{SCORES}", Path(temporary)), SCORES_SCHEMA)
+            return read_rows(
+                self.download(version, f"{folder}/{SCORES_FILE}", Path(temporary)), SCORES_SCHEMA
+            )
 
     def keep_scores(self, version: Version, test_set: str, evaluation: Path) -> None:
         """Keep what a later evaluation of a version left, so that it is done once."""
@@ -253,3 +295,27 @@ def fetch_model(model_uri: str, uri: str) -> Path:
     except (MlflowException, OSError) as error:
         raise FaceanimError(f"no model at {model_uri}: {str(error).splitlines()[0]}") from None
     return model / str(artifacts[MODEL_ARTIFACT]["path"])
+
+
+def pull(store: Store, which: str, folder: Path) -> Path:
+    """Copy a version's model to a folder that does not exist yet or is empty: whole or not at all.
+
+    Args:
+        store: the registered model.
+        which: a version's number or an alias.
+        folder: then holds `animation`, `super_resolution`, the model card, the data's manifest and the
+            metrics.
+
+    Raises:
+        FaceanimError: there is no such version, or the folder holds something.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FaceanimError(f"{folder} is there already and is not empty; name another folder")
+    address = f"models:/{store.name}/{which}" if which.isdigit() else f"models:/{store.name}@{which}"
+    model = fetch_model(address, store.uri)
+    target = folder.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as temporary:
+        copy = Path(shutil.copytree(model, Path(temporary) / folder.name))
+        copy.replace(target)  # an empty folder makes way
+    return folder

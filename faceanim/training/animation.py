@@ -7,29 +7,27 @@ import torch
 from torch import Tensor, nn
 
 from faceanim.config import TrainAnimationConfig
-from faceanim.data.dataset import CropFrames
-from faceanim.data.pairs import PairBatch, PairBatches
-from faceanim.data.pictures import Frame
-from faceanim.data.weights import weights_file
+from faceanim.datasets.animation import PairBatch, PairBatches
+from faceanim.datasets.frames import CropFrames
+from faceanim.media.frames import Frame
 from faceanim.models.build import build_animation, build_discriminator
 from faceanim.models.keypoints import load_encoder_weights
 from faceanim.models.perceptual import load_perceptual
+from faceanim.models.pretrained import weights_file
 from faceanim.models.storage import save_animation
 from faceanim.training.checkpoint import checkpoints_for
-from faceanim.training.ema import WeightAverage
-from faceanim.training.engine import Engine
+from faceanim.training.engine import Engine, deterministic, seed_step
 from faceanim.training.loop import fit
 from faceanim.training.losses import (
+    Objective,
     discriminator_loss,
     feature_matching_loss,
     generator_loss,
     require_finite,
 )
-from faceanim.training.objective import Objective
-from faceanim.training.optim import Swats, build_optimizer
-from faceanim.training.pictures import animation_rows
-from faceanim.training.report import Surroundings
-from faceanim.training.seed import deterministic, seed_step
+from faceanim.training.monitoring import Surroundings
+from faceanim.training.optim import Swats, WeightAverage, build_optimizer
+from faceanim.viz import animation_rows
 
 
 def train_animation(

@@ -1,11 +1,17 @@
 """How a step is computed, whatever is trained: processes, devices, precision, the parts of a batch."""
 
+import getpass
 import os
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 from lightning_fabric.plugins.environments import TorchElasticEnvironment
@@ -15,7 +21,47 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from faceanim.config import EngineConfig
 from faceanim.errors import FaceanimError
 from faceanim.training.losses import NonFiniteLossError
-from faceanim.training.turns import alone_on
+
+
+@contextmanager
+def alone_on(device: str, folder: Path | None = None) -> Iterator[None]:
+    """Be the only training on a device: wait, and say so, while another of this user is on it.
+
+    The system ends the other's claim with its process, by whatever cause.
+
+    Args:
+        device: identifies it on this machine.
+        folder: of the claims; None: the system's for temporary files.
+    """
+    claims = folder or Path(tempfile.gettempdir())
+    claim = FileLock(claims / f"faceanim-{getpass.getuser()}-{device}.lock")
+    try:
+        claimed = claim.acquire(timeout=0)
+    except Timeout:
+        print(f"another training is on {device}: this one waits for its turn", file=sys.stderr, flush=True)
+        claimed = claim.acquire()
+    with claimed:
+        yield
+
+
+def deterministic() -> None:
+    """Ask torch for algorithms whose results do not vary from run to run."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Nothing here reads memory before writing it, and filling it costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+
+
+def seed_step(seed: int, step: int, rank: int = 0) -> None:
+    """Seed torch, on every device, for one step; step 0 also stands for the building of the networks.
+
+    Args:
+        seed: of the run.
+        step: its number.
+        rank: of the process; each draws what is random for its own share of the batch.
+    """
+    sequence = np.random.SeedSequence((seed, step, rank))
+    torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]) >> 1)
 
 
 class Autocast(MixedPrecision):  # type: ignore[misc]

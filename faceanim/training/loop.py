@@ -9,19 +9,15 @@ import torch
 from torch import Tensor
 
 from faceanim.config import TrainAnimationConfig, TrainSuperResolutionConfig
-from faceanim.data.dataset import Batches
-from faceanim.data.pictures import Frame
+from faceanim.datasets.frames import Batches
 from faceanim.errors import FaceanimError
+from faceanim.media.frames import Frame
+from faceanim.progress import NullLogger, RunLogger
 from faceanim.training.checkpoint import Checkpoints
-from faceanim.training.engine import Engine
-from faceanim.training.history import History
-from faceanim.training.interrupt import interruptible
-from faceanim.training.loader import load, worker_count
-from faceanim.training.logger import NullLogger, RunLogger
+from faceanim.training.engine import Engine, seed_step
+from faceanim.training.loader import interruptible, load, worker_count
 from faceanim.training.losses import NonFiniteLossError
-from faceanim.training.report import Reporter, StoppedError, Surroundings, concluding, say
-from faceanim.training.seed import seed_step
-from faceanim.training.throughput import Meter
+from faceanim.training.monitoring import History, Meter, Reporter, StoppedError, Surroundings, concluding, say
 
 Batch = TypeVar("Batch", bound=tuple[Tensor, ...])
 Batch_contra = TypeVar("Batch_contra", contravariant=True, bound=tuple[Tensor, ...])

@@ -14,21 +14,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from faceanim.config import TrainSuperResolutionConfig
-from faceanim.data.dataset import CropFrames
-from faceanim.data.pictures import Frame
-from faceanim.data.restoration import Restoration, RestorationBatches
+from faceanim.datasets.frames import CropFrames
+from faceanim.datasets.super_resolution import Restoration, RestorationBatches
+from faceanim.media.frames import Frame
 from faceanim.models.animation import AnimationModel
 from faceanim.models.build import build_super_resolution
 from faceanim.models.keypoints import Keypoints
 from faceanim.models.storage import WEIGHTS, load_animation, save_super_resolution
 from faceanim.training.checkpoint import checkpoints_for
-from faceanim.training.ema import WeightAverage
-from faceanim.training.engine import Engine
+from faceanim.training.engine import Engine, deterministic, seed_step
 from faceanim.training.loop import fit
 from faceanim.training.losses import require_finite
-from faceanim.training.pictures import super_resolution_rows
-from faceanim.training.report import Surroundings
-from faceanim.training.seed import deterministic, seed_step
+from faceanim.training.monitoring import Surroundings
+from faceanim.training.optim import WeightAverage
+from faceanim.viz import super_resolution_rows
 
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises; from there it falls to nothing along half a cosine."""

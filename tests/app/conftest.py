@@ -10,10 +10,10 @@ import cv2
 import pytest
 from skimage.data import astronaut
 
-from tests.data.coded import encode
-from tests.servers import free_port, wait_for
-from tests.tiny import save_models
-from tests.videos import moving
+from tests.helpers.encoding import encode
+from tests.helpers.servers import free_port, wait_for
+from tests.helpers.tiny import save_models
+from tests.helpers.videos import moving
 
 
 class App(NamedTuple):

@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceanim.animating.options import Options
-from faceanim.data.mp4 import write_video
-from faceanim.data.video import probe
 from faceanim.errors import FaceanimError
-from tests.animating.hostile import hostile_pictures, hostile_videos
-from tests.animating.test_pictures import png_claiming
-from tests.servers import free_port
-from tests.videos import moving
+from faceanim.inference.options import Options
+from faceanim.media.encode import write_video
+from faceanim.media.video import probe
+from tests.helpers.hostile_inputs import hostile_pictures, hostile_videos
+from tests.helpers.servers import free_port
+from tests.helpers.videos import moving
+from tests.media.test_images import png_claiming
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no page")
 
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from faceanim.app import command
-from faceanim.app.choices import Choices
 from faceanim.app.jobs import StoppedError, followed, time_left
+from faceanim.app.options import Choices
 from faceanim.app.server import called, check_address, is_loopback
+from faceanim.cli import app
 
 META = {"_type": "gradio.FileData"}
 CHOICES = ["largest", "relative", 1, 1, "face", "photograph", False, False, "mp4"]
@@ -253,6 +253,6 @@ def test_other_machines_are_let_in_with_a_warning(capsys):
 
 
 def test_without_gradio_it_is_said_what_to_install(monkeypatch):
-    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    monkeypatch.setattr(app, "find_spec", lambda name: None)
     with pytest.raises(FaceanimError, match=r"pip install 'faceanim\[app\]'"):
-        command.app()
+        app.app()

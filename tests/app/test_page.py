@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from skimage.data import astronaut, chelsea
 
-from faceanim.data.video import probe, read_frames
-from faceanim.provenance.verify import verify
+from faceanim.media.video import probe, read_frames
+from faceanim.provenance.verification import verify
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 NO_CONSENT = "Please tick first that everybody shown has agreed to this."

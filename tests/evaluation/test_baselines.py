@@ -3,9 +3,9 @@ import torch
 from kornia.geometry.transform import warp_points_tps
 from skimage.data import astronaut
 
-from faceanim.evaluation.baselines import border_anchors, copy_source, landmark_warp, thin_plate_spline
-from faceanim.evaluation.metrics import psnr
-from faceanim.inference import to_float
+from faceanim.evaluation.image_metrics import psnr
+from faceanim.evaluation.methods import border_anchors, copy_source, landmark_warp, thin_plate_spline
+from faceanim.inference.animator import to_float
 
 SIDE = 64
 

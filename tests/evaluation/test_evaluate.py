@@ -9,21 +9,21 @@ import pytest
 from safetensors import safe_open
 
 from faceanim.config import EvaluateConfig, SuperResolutionModelConfig
-from faceanim.data.video import probe
 from faceanim.errors import FaceanimError
-from faceanim.evaluation import record
-from faceanim.evaluation.catalog import METRIC_NAMES, Method, Task
+from faceanim.evaluation import protocol
 from faceanim.evaluation.evaluate import evaluate
-from faceanim.evaluation.metrics import frame_metrics
-from faceanim.evaluation.shown import everyone_first
+from faceanim.evaluation.image_metrics import frame_metrics
+from faceanim.evaluation.protocol import FRAME_SCORES, METRIC_NAMES, PAIRS, SCORES, TEST_SET, Method, Task
+from faceanim.evaluation.qualitative import everyone_first
 from faceanim.evaluation.test_set import Item
-from faceanim.inference import to_float
+from faceanim.inference.animator import to_float
+from faceanim.media.video import probe
 from faceanim.models.build import build_super_resolution
 from faceanim.models.storage import save_super_resolution
-from faceanim.schemas import CROPS, FRAME_SCORES, PAIRS, SCORES, TEST_SET
+from faceanim.schemas import CROPS
 from faceanim.tables import read_rows, write_table
-from tests.evaluation.clips import write_clips
-from tests.tiny import save_models
+from tests.helpers.evaluation_clips import write_clips
+from tests.helpers.tiny import save_models
 
 CONFIG = EvaluateConfig(batch_size=3, pictures=2, pairs=2, fetch=False)
 ADA_ONE, ADA_TWO, BEA = (f"{name}--0000000" for name in ("ada--one", "ada--two", "bea--one"))
@@ -93,21 +93,21 @@ def test_copy_of_the_source_against_a_plain_computation(data, evaluated):
 
 def test_what_the_figures_are_of(evaluated):
     _, out, _ = evaluated
-    clips = read_rows(out / record.CLIPS, TEST_SET)
+    clips = read_rows(out / protocol.CLIPS_FILE, TEST_SET)
     assert [(row["crop_id"], row["frames"]) for row in clips] == [(ADA_ONE, 3), (ADA_TWO, 7), (BEA, 4)]
     assert len({row["sha256"] for row in clips}) == 3
-    pairs = read_rows(out / record.PAIRS, PAIRS)
+    pairs = read_rows(out / protocol.PAIRS_FILE, PAIRS)
     assert all(row["source_crop_id"][:3] != row["driving_crop_id"][:3] for row in pairs)
-    assert json.loads((out / record.PROTOCOL).read_text())["size"] == 64
-    told = json.loads((out / record.MEASURED_WITH).read_text())
+    assert json.loads((out / protocol.PROTOCOL_FILE).read_text())["size"] == 64
+    told = json.loads((out / protocol.MEASURED_WITH_FILE).read_text())
     assert set(told["networks"]) >= {"landmarks", "identity"}
     assert set(told["left_out"]) >= {"lpips"}
 
 
 def test_tables_agree(evaluated):
     metrics, out, _ = evaluated
-    scores = read_rows(out / record.SCORES, SCORES)
-    frames = read_rows(out / record.FRAMES, FRAME_SCORES)
+    scores = read_rows(out / protocol.SCORES_FILE, SCORES)
+    frames = read_rows(out / protocol.FRAMES_FILE, FRAME_SCORES)
     methods = {task: {row["method"] for row in scores if row["task"] == task} for task in Task}
     assert methods[Task.RECONSTRUCTION] == methods[Task.REENACTMENT] == set(Method)
     assert methods[Task.SUPER_RESOLUTION] == {"super_resolved", "bicubic"}
@@ -127,14 +127,14 @@ def test_tables_agree(evaluated):
 
 def test_the_frames_to_check_a_copy_by(evaluated):
     _, out, _ = evaluated
-    with safe_open(out / record.CHECK, "numpy") as file:
+    with safe_open(out / protocol.CHECK_FILE, "numpy") as file:
         item, tensors = file.metadata()["item_id"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     assert item == ADA_ONE
     assert tensors["frames"].tolist() == [1, 2, 3]
     found = frame_metrics(to_float(tensors["predicted"]), to_float(tensors["driving"]))["psnr"]
     wanted = [
         row["psnr"]
-        for row in read_rows(out / record.FRAMES, FRAME_SCORES)
+        for row in read_rows(out / protocol.FRAMES_FILE, FRAME_SCORES)
         if (row["task"], row["method"], row["item_id"]) == ("reconstruction", "super_resolved", item)
     ]
     assert found.tolist() == pytest.approx(wanted, abs=0.02)  # but for rounding to whole levels
@@ -142,10 +142,10 @@ def test_the_frames_to_check_a_copy_by(evaluated):
 
 def test_what_is_shown(evaluated):
     _, out, _ = evaluated
-    sheet = cv2.imread(str(out / record.PICTURES))
+    sheet = cv2.imread(str(out / protocol.PICTURES_FILE))
     assert sheet.shape[1] == 6 + 8 * (256 + 6)
     assert (sheet[:30] < 100).any()  # the titles
-    index = json.loads((out / record.VIDEOS / "index.json").read_text())
+    index = json.loads((out / protocol.VIDEOS_FOLDER / "index.json").read_text())
     assert [(entry["task"], entry["rank"]) for entry in index] == [
         ("reconstruction", "best"),
         ("reconstruction", "median"),
@@ -159,8 +159,8 @@ def test_what_is_shown(evaluated):
     values = [entry["value"] for entry in index[:3]]
     assert values == sorted(values, reverse=True)
     for entry in index:
-        assert probe(out / record.VIDEOS / entry["file"]).frames in (3, 4, 7)
-    traps = json.loads((out / record.TRAPS).read_text())
+        assert probe(out / protocol.VIDEOS_FOLDER / entry["file"]).frames in (3, 4, 7)
+    traps = json.loads((out / protocol.PITFALLS_FILE).read_text())
     assert traps["item_id"] == ADA_ONE
 
 
@@ -185,8 +185,8 @@ def test_twice_is_the_same_bytes(data, evaluated):
 def test_another_model_has_the_same_test_set(data, evaluated):
     save_models(data / "other", seed=1)
     run(data, data / "second", data / "other")
-    assert record.test_set_id(data / "second") == record.test_set_id(evaluated[1])
-    scores = [pq.read_table(folder / record.SCORES) for folder in (data / "second", evaluated[1])]
+    assert protocol.test_set_id(data / "second") == protocol.test_set_id(evaluated[1])
+    scores = [pq.read_table(folder / protocol.SCORES_FILE) for folder in (data / "second", evaluated[1])]
     assert not scores[0].equals(scores[1])
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from faceanim.evaluation.geometry import (
+from faceanim.evaluation.face_metrics import (
     FOCAL_LENGTH,
     HEAD,
     angle_between,

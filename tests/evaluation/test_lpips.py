@@ -8,8 +8,8 @@ import torchvision
 from skimage.data import astronaut
 
 from faceanim.errors import FaceanimError
-from faceanim.evaluation.lpips import Lpips
-from faceanim.inference import to_float
+from faceanim.evaluation.image_metrics import Lpips
+from faceanim.inference.animator import to_float
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """The metrics of faces and time on 20 real frames, against a library or a second way to the same figure."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
@@ -9,15 +7,15 @@ from scipy.spatial import distance
 from scipy.spatial.transform import Rotation
 
 from faceanim.config import load_params
-from faceanim.data.clips import read_clip
-from faceanim.evaluation.faces import SIDE, FaceReader, face_metrics
-from faceanim.evaluation.geometry import FOCAL_LENGTH, HEAD
-from faceanim.evaluation.scoring import Flicker
+from faceanim.evaluation.face_metrics import FOCAL_LENGTH, HEAD, SIDE, FaceReader, face_metrics
+from faceanim.evaluation.scorer import Flicker
 from faceanim.faces.cropping import Clip, crop_video
-from faceanim.faces.schemes import EYES
-from faceanim.inference import to_float
+from faceanim.faces.landmark_sets import EYES
+from faceanim.inference.animator import to_float
+from faceanim.media.mjpeg import read_clip
+from tests.helpers.paths import PROFILES
 
-PROFILE = Path(__file__).parents[2] / "profiles/voxceleb.yaml"
+PROFILE = PROFILES / "voxceleb.yaml"
 COUNT = 20
 LATER = 25
 """Frames from a driving one to the one taken for its prediction: another pose and expression."""

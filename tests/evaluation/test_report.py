@@ -6,17 +6,15 @@ from html.parser import HTMLParser
 import pytest
 
 from faceanim.errors import FaceanimError
-from faceanim.evaluation import record
-from faceanim.evaluation.catalog import METRICS, Method, Task
-from faceanim.evaluation.intervals import Interval
+from faceanim.evaluation import protocol
+from faceanim.evaluation.protocol import METRICS, SCORES, Method, Task
 from faceanim.evaluation.report import Rival, write_report
-from faceanim.evaluation.report.looks import COLOURS, NAMES, number, signed
-from faceanim.evaluation.report.paper_table import TABLE_1
+from faceanim.evaluation.report.labels import COLOURS, NAMES, TABLE_1, number, signed
 from faceanim.evaluation.report.read import read_curves
 from faceanim.evaluation.report.views import figure_cells, groups, judged, tiles
-from faceanim.schemas import SCORES
+from faceanim.evaluation.statistics import Interval
 from faceanim.tables import read_rows, write_json
-from tests.evaluation.folders import CLIPS, clip_rows, frame_rows, write_curve, write_evaluation
+from tests.helpers.evaluation_folders import CLIPS, clip_rows, frame_rows, write_curve, write_evaluation
 
 PSNR = METRICS[0]
 FLICKER, L1 = (next(metric for metric in METRICS if metric.name == name) for name in ("flicker", "l1"))
@@ -95,24 +93,26 @@ def test_identifiers_are_unique_and_links_lead_somewhere(page):
 def test_videos_and_pictures_are_in_it(evaluation, page):
     elements = Elements(page)
     videos = [base64.b64decode(each["src"].partition(",")[2]) for each in elements.found["video"]]
-    stored = {path.read_bytes() for path in (evaluation / record.VIDEOS).glob("*.webm")}
+    stored = {path.read_bytes() for path in (evaluation / protocol.VIDEOS_FOLDER).glob("*.webm")}
     assert len(videos) == 9
     assert set(videos) == stored
     (image,) = elements.found["img"]
-    assert base64.b64decode(image["src"].partition(",")[2]) == (evaluation / record.PICTURES).read_bytes()
+    assert (
+        base64.b64decode(image["src"].partition(",")[2]) == (evaluation / protocol.PICTURES_FILE).read_bytes()
+    )
     assert image["alt"]
     assert all(each.get("aria-label") for tag in ("video", "svg") for each in elements.found[tag])
 
 
 def test_what_it_says(evaluation, page):
-    scores = read_rows(evaluation / record.SCORES, SCORES)
+    scores = read_rows(evaluation / protocol.SCORES_FILE, SCORES)
     ours = [row["psnr"] for row in scores if (row["task"], row["method"]) == ("reconstruction", "prediction")]
     assert f"{sum(ours) / 5:.2f} dB" in page
     assert "Version 4 is the &lt;new&gt; champion" in page
     assert "against champion 3" in page
     assert "5 clips of 3 people, 60 frames" in page
     assert "LPIPS (AlexNet&#39;s weights are not there)" in page
-    assert record.test_set_id(evaluation) in page
+    assert protocol.test_set_id(evaluation) in page
     assert "ab" * 32 in page
     assert "not comparable" in page
     assert "6.02 dB as a gift" in page
@@ -135,8 +135,8 @@ def test_without_champion_verdict_and_curves(evaluation, tmp_path):
 
 def test_another_methods_videos_have_neither_steps_nor_every_task(tmp_path):
     folder = write_evaluation(tmp_path / "evaluation", (Task.REENACTMENT,))
-    (folder / record.PICTURES).unlink()
-    (folder / record.TRAPS).unlink()
+    (folder / protocol.PICTURES_FILE).unlink()
+    (folder / protocol.PITFALLS_FILE).unlink()
     write_report(folder, tmp_path / "r.html", {}, None, None)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert 'id="reenactment"' in page
@@ -147,7 +147,7 @@ def test_another_methods_videos_have_neither_steps_nor_every_task(tmp_path):
 def test_a_clip_whose_figure_cannot_be_told(tmp_path):
     """The worst clip of a bad model has no face at all, and so no identity."""
     folder = write_evaluation(tmp_path / "evaluation", (Task.REENACTMENT,))
-    index = folder / record.VIDEOS / "index.json"
+    index = folder / protocol.VIDEOS_FOLDER / "index.json"
     videos = json.loads(index.read_text())
     write_json([*videos[:2], videos[2] | {"value": None}], index)
     write_report(folder, tmp_path / "r.html", {}, None, None)
@@ -156,14 +156,16 @@ def test_a_clip_whose_figure_cannot_be_told(tmp_path):
 
 def test_missing_scores(evaluation, tmp_path):
     folder = write_evaluation(tmp_path / "evaluation", (Task.SUPER_RESOLUTION,))
-    (folder / record.SCORES).unlink()
+    (folder / protocol.SCORES_FILE).unlink()
     with pytest.raises(FaceanimError, match="is missing"):
         write_report(folder, tmp_path / "r.html", {}, None, None)
     assert not (tmp_path / "r.html").exists()
 
 
 def test_groups_hold_what_can_be_compared(evaluation, champion):
-    animated, enlarged = groups(Task.RECONSTRUCTION, read_rows(evaluation / record.SCORES, SCORES), champion)
+    animated, enlarged = groups(
+        Task.RECONSTRUCTION, read_rows(evaluation / protocol.SCORES_FILE, SCORES), champion
+    )
     assert animated.methods == ["prediction", "warped", "copy_source", "landmark_warp", "rival"]
     assert enlarged.methods == ["super_resolved", "bicubic", "rival"]
     assert (animated.people, animated.clips, animated.frames) == (3, 5, 60)
@@ -175,7 +177,7 @@ def test_groups_hold_what_can_be_compared(evaluation, champion):
 
 
 def test_headline(evaluation, champion):
-    scores = read_rows(evaluation / record.SCORES, SCORES)
+    scores = read_rows(evaluation / protocol.SCORES_FILE, SCORES)
     assert [tile.title for tile in tiles(scores, champion)] == [
         "PSNR of the reconstruction",
         "against champion 3",
@@ -241,7 +243,7 @@ def test_curves(tmp_path):
 
 def test_names_of_people_are_only_text(tmp_path):
     folder = write_evaluation(tmp_path / "evaluation", (Task.SUPER_RESOLUTION,))
-    index = folder / record.VIDEOS / "index.json"
+    index = folder / protocol.VIDEOS_FOLDER / "index.json"
     index.write_text(index.read_text().replace(CLIPS["ada"][0], "<b>$ada$&"))
     write_report(folder, tmp_path / "r.html", {}, None, None)
     assert "<b>$ada$" not in (tmp_path / "r.html").read_text(encoding="utf-8")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from faceanim.evaluation.catalog import Task
+from faceanim.evaluation.protocol import Task
 from faceanim.evaluation.report import Rival, write_report
-from tests.evaluation.folders import clip_rows, frame_rows, write_curve, write_evaluation
+from tests.helpers.evaluation_folders import clip_rows, frame_rows, write_curve, write_evaluation
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 PLAYED = """async video => {

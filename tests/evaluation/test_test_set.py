@@ -1,6 +1,6 @@
 import pytest
 
-from faceanim.evaluation.catalog import Task
+from faceanim.evaluation.protocol import Task
 from faceanim.evaluation.test_set import items, pair_up
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.faces.crop_folders import IDS, SEQUENCES, finished_files, project, start
-from tests.videos import contents
+from tests.helpers.crop_folders import IDS, SEQUENCES, finished_files, project, start
+from tests.helpers.videos import contents
 
 
 def kill(process, whole_group):

@@ -1,8 +1,8 @@
 import numpy as np
 
-from faceanim.data.pictures import RgbPicture
-from faceanim.faces.boxes import Box
 from faceanim.faces.framing import crop_box, cut_out, framed_like
+from faceanim.media.boxes import Box
+from faceanim.media.frames import RgbPicture
 
 
 def test_the_square_is_the_smallest_that_holds_all_heads_and_the_margin():

@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 from itertools import islice, pairwise
-from pathlib import Path
 
 import cv2
 import mediapipe
@@ -11,13 +10,14 @@ import pytest
 from mediapipe.tasks.python import BaseOptions, vision
 
 from faceanim.config import load_params
-from faceanim.data.clips import read_clip
-from faceanim.data.mp4 import write_video
-from faceanim.data.video import probe, read_frames
 from faceanim.faces.cropping import Clip, crop_video
-from tests.videos import faded
+from faceanim.media.encode import write_video
+from faceanim.media.mjpeg import read_clip
+from faceanim.media.video import probe, read_frames
+from tests.helpers.paths import PROFILES
+from tests.helpers.videos import faded
 
-CONFIG = load_params(Path(__file__).parents[2] / "profiles/voxceleb.yaml").crop
+CONFIG = load_params(PROFILES / "voxceleb.yaml").crop
 SMALLER = CONFIG.model_copy(update={"min_size": 128, "min_frames": 24})
 """Most of the real clips are smaller than VoxCeleb's."""
 SECONDS = 6.0

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from faceanim.data.pictures import RgbPicture
-from faceanim.data.video import probe, read_frames, read_pictures
 from faceanim.faces import shots
 from faceanim.faces.shots import LONGEST, Change, shot_changes
-from tests.videos import faded, moving, noise
+from faceanim.media.frames import RgbPicture
+from faceanim.media.video import probe, read_frames, read_pictures
+from tests.helpers.videos import faded, moving, noise
 
 THRESHOLD = 0.04
 COUNT = 60

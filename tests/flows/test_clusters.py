@@ -6,10 +6,10 @@ from ipaddress import ip_address
 import psutil
 import pytest
 
-from tests.faces.crop_folders import IDS, SEQUENCES, finished_files, project, start
-from tests.flows.pages import Pages
-from tests.flows.processes import wait_until
-from tests.videos import contents
+from tests.helpers.crop_folders import IDS, SEQUENCES, finished_files, project, start
+from tests.helpers.prefect_pages import Pages
+from tests.helpers.processes import wait_until
+from tests.helpers.videos import contents
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.flows.pages import Pages
-from tests.flows.processes import at_work, wait_until
-from tests.project import STAGES, copy_project
+from tests.helpers.prefect_pages import Pages
+from tests.helpers.processes import at_work, wait_until
+from tests.helpers.project import STAGES, copy_project
 
 pytestmark = pytest.mark.pipeline
 MADE_BY_SHARDS = ("download", "crop", "landmarks")

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from tests.faces.crop_folders import finished_files, project, start
-from tests.videos import contents
+from tests.helpers.crop_folders import finished_files, project, start
+from tests.helpers.videos import contents
 
 
 @pytest.fixture

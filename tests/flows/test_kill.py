@@ -11,9 +11,9 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from tests.flows.processes import at_work, wait_until
-from tests.project import copy_project
-from tests.servers import free_port, prefect_server
+from tests.helpers.processes import at_work, wait_until
+from tests.helpers.project import copy_project
+from tests.helpers.servers import free_port, prefect_server
 
 pytestmark = pytest.mark.pipeline
 KILLS = 10

@@ -5,17 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from faceanim.errors import FaceanimError
-from flows.graph import read_stages, up_to
-from tests.flows.pages import Pages
-from tests.flows.processes import at_work, wait_until
-from tests.servers import has_postgres, postgres, prefect_server
+from flows.dvc import read_stages, up_to
+from tests.helpers.paths import PROJECT
+from tests.helpers.prefect_pages import Pages
+from tests.helpers.processes import at_work, wait_until
+from tests.helpers.servers import has_postgres, postgres, prefect_server
 
-PROJECT = Path(__file__).parents[2]
 PYTHON = "import sys, time, os; from pathlib import Path; "
 
 

@@ -8,8 +8,8 @@ import urllib.request
 
 import psutil
 
-from tests.project import PROJECT
-from tests.servers import free_port
+from tests.helpers.project import PROJECT
+from tests.helpers.servers import free_port
 
 
 def test_both_pages_live_as_long_as_it_does(tmp_path):

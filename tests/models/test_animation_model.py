@@ -4,7 +4,7 @@ import torch
 from faceanim.models.build import build_animation
 from faceanim.models.dense_motion import gaussians, sparse_motions
 from faceanim.models.keypoints import Keypoints
-from tests.tiny import ANIMATION
+from tests.helpers.tiny import ANIMATION
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from faceanim.models.storage import (
     save_animation,
     save_super_resolution,
 )
-from tests.tiny import ANIMATION, SUPER_RESOLUTION
+from tests.helpers.tiny import ANIMATION, SUPER_RESOLUTION
 
 
 @pytest.fixture(scope="module")

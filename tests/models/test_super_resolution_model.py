@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,9 +5,10 @@ import torch.nn.functional as F
 from faceanim.config import SuperResolutionModelConfig, load_params
 from faceanim.models.build import build_super_resolution
 from faceanim.models.super_resolution import LEVELS, enlarge
+from tests.helpers.paths import PROFILES
 
 CROP, GENERATED = torch.tensor([False]), torch.tensor([True])
-PROFILES = sorted((Path(__file__).parents[2] / "profiles").glob("*.yaml"))
+PROFILE_FILES = sorted(PROFILES.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
@@ -75,7 +74,7 @@ def test_gradients_reach_every_parameter():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("profile", PROFILE_FILES, ids=lambda path: path.stem)
 def test_every_shipped_configuration_builds_and_runs(profile):
     params = load_params(profile)
     model = build_super_resolution(params.train_sr.model).eval()

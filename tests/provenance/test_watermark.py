@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from skimage.data import astronaut, camera, coffee
 
-from faceanim.data.mp4 import write_video
-from faceanim.data.video import read_frames
+from faceanim.media.encode import write_video
+from faceanim.media.video import read_frames
 from faceanim.provenance.watermark import Watermark, read_watermark
 
 FRAMES = 24

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.tiny import save_models
+from tests.helpers.tiny import save_models
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,12 @@
 """What a version says of itself."""
 
-from pathlib import Path
-
 import pytest
 
 from faceanim.config import load_params
 from faceanim.registry.card import card_of, data_lines, data_manifest, fitting, licence_notes
-from faceanim.tracking import flatten
-from tests.evaluations import write_evaluation
-
-PROFILES = Path(__file__).parents[2] / "profiles"
+from faceanim.tables import flatten
+from tests.helpers.evaluations import write_evaluation
+from tests.helpers.paths import PROFILES
 
 
 def clip(clip_id, split="train"):

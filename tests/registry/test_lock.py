@@ -4,8 +4,8 @@ import pytest
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
 from faceanim.registry.lock import held
-from tests.registry.process import SHORTLY_S, start
-from tests.registry.store import open_store
+from tests.helpers.registry_process import SHORTLY_S, start
+from tests.helpers.registry_store import open_store
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from faceanim.errors import FaceanimError
 from faceanim.registry.store import fetch_model
-from tests.registry.process import start
-from tests.registry.store import add, evaluated, open_store
+from tests.helpers.registry_process import start
+from tests.helpers.registry_store import add, evaluated, open_store
 
 
 def test_a_process_killed_before_the_verdict_is_made_up_for_by_the_next(uri, models, tmp_path):

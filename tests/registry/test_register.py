@@ -13,16 +13,15 @@ import cv2
 import pytest
 from skimage.data import astronaut
 
-from faceanim.data.video import probe
 from faceanim.errors import FaceanimError
-from faceanim.registry.champion import crown, earlier_champions
-from faceanim.registry.settle import compared, scores_on, settle
+from faceanim.media.video import probe
+from faceanim.registry.promotion import compared, crown, earlier_champions, scores_on, settle
 from faceanim.registry.store import Version, fetch_model
-from tests.evaluations import CHECKED
-from tests.registry.drills import BETTER, BROKEN, ELSEWHERE, FIRST, LIED, WORSE, drill
-from tests.registry.store import MANIFEST, add, evaluated, unasked
-from tests.servers import mlflow_server
-from tests.videos import moving, write
+from tests.helpers.evaluations import CHECKED
+from tests.helpers.registry_drills import BETTER, BROKEN, ELSEWHERE, FIRST, LIED, WORSE, drill
+from tests.helpers.registry_store import MANIFEST, add, evaluated, unasked
+from tests.helpers.servers import mlflow_server
+from tests.helpers.videos import moving, write
 
 USE_OUTSIDE = """
 import mlflow, numpy as np

@@ -5,7 +5,7 @@ import torch
 
 from faceanim.errors import FaceanimError
 from faceanim.training.checkpoint import Checkpoints, checkpoints_for
-from tests.training.runs import SUPER_RESOLUTION_RUN, engine
+from tests.helpers.training_runs import SUPER_RESOLUTION_RUN, engine
 
 
 @pytest.fixture

@@ -6,21 +6,29 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 
-from faceanim.data.dataset import CropFrames
-from faceanim.data.pairs import PairBatches
-from faceanim.data.restoration import RestorationBatches
+from faceanim.datasets.animation import PairBatches
+from faceanim.datasets.frames import CropFrames
+from faceanim.datasets.super_resolution import RestorationBatches
 from faceanim.errors import FaceanimError
 from faceanim.training.animation import AnimationTrainer
 from faceanim.training.checkpoint import checkpoints_for
-from faceanim.training.ema import WeightAverage
 from faceanim.training.engine import Engine
 from faceanim.training.loop import fit, state_of
 from faceanim.training.losses import NonFiniteLossError
+from faceanim.training.optim import WeightAverage
 from faceanim.training.super_resolution import SuperResolutionTrainer
-from tests.crops import write_crops
-from tests.tiny import ANIMATION
-from tests.training.processes import in_processes
-from tests.training.runs import ANIMATION_RUN, ENGINE, SUPER_RESOLUTION_RUN, around, engine, train, written
+from tests.helpers.crops import write_crops
+from tests.helpers.tiny import ANIMATION
+from tests.helpers.training_processes import in_processes
+from tests.helpers.training_runs import (
+    ANIMATION_RUN,
+    ENGINE,
+    SUPER_RESOLUTION_RUN,
+    around,
+    engine,
+    train,
+    written,
+)
 
 # Nothing is drawn in these steps, so that how the batch is divided may change nothing.
 DRAWLESS_ANIMATION = ANIMATION_RUN.model_copy(

@@ -5,16 +5,16 @@ import time
 import pytest
 import torch
 
-from faceanim.data.dataset import CropFrames
-from faceanim.data.restoration import RestorationBatches
+from faceanim.datasets.frames import CropFrames
+from faceanim.datasets.super_resolution import RestorationBatches
 from faceanim.errors import FaceanimError
-from faceanim.training import loop, throughput
+from faceanim.progress import NullLogger
+from faceanim.training import loop, monitoring
 from faceanim.training.loader import load, worker_count
-from faceanim.training.logger import NullLogger
+from faceanim.training.monitoring import Meter
 from faceanim.training.super_resolution import SuperResolutionTrainer
-from faceanim.training.throughput import Meter
-from tests.crops import write_crops
-from tests.training.runs import ANIMATION_RUN, SUPER_RESOLUTION_RUN, engine, train, written
+from tests.helpers.crops import write_crops
+from tests.helpers.training_runs import ANIMATION_RUN, SUPER_RESOLUTION_RUN, engine, train, written
 
 
 class Recorder(NullLogger):
@@ -154,7 +154,7 @@ def test_the_meter_tells_waiting_from_work(monkeypatch):
     meter = Meter(samples=8)
     assert (meter.samples_per_s, meter.waiting) == (0.0, 0.0)
     watched = meter.watch(slow())
-    for _ in range(throughput.WINDOW):
+    for _ in range(monitoring.WINDOW):
         next(watched)
         assert not meter.starved
         now[0] += 3.0

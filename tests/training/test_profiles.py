@@ -1,7 +1,6 @@
 """Every shipped configuration builds, trains, and goes on after it was stopped."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,12 +8,13 @@ from torchvision.models import resnet
 from torchvision.models.vgg import cfgs, make_layers
 
 from faceanim.config import load_params
-from faceanim.data.weights import WEIGHTS
-from tests.crops import MANY_POINTS, write_crops
-from tests.tiny import save_models
-from tests.training.runs import engine, train, written
+from faceanim.models.pretrained import WEIGHTS
+from tests.helpers.crops import MANY_POINTS, write_crops
+from tests.helpers.paths import PROFILES
+from tests.helpers.tiny import save_models
+from tests.helpers.training_runs import engine, train, written
 
-PROFILES = sorted((Path(__file__).parents[2] / "profiles").glob("*.yaml"))
+PROFILE_FILES = sorted(PROFILES.glob("*.yaml"))
 SIDE = 128
 
 
@@ -36,7 +36,7 @@ def weights(tmp_path, monkeypatch):
     return lambda name: publish(name, getattr(resnet, name)())
 
 
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("profile", PROFILE_FILES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("section", ["train_animation", "train_sr"])
 def test_two_steps_and_a_stop_between_them(profile, section, weights, tmp_path):
     config = getattr(load_params(profile), section)

@@ -8,9 +8,9 @@ import time
 import psutil
 import pytest
 
-from tests.crops import write_crops
-from tests.training.processes import Stepwise
-from tests.training.runs import ANIMATION_RUN, SUPER_RESOLUTION_RUN, engine, train, written
+from tests.helpers.crops import write_crops
+from tests.helpers.training_processes import Stepwise
+from tests.helpers.training_runs import ANIMATION_RUN, SUPER_RESOLUTION_RUN, engine, train, written
 
 CONFIGS = {
     "animation": engine(

@@ -8,10 +8,10 @@ from faceanim.errors import FaceanimError
 from faceanim.models.storage import load_animation
 from faceanim.training import animation
 from faceanim.training.animation import AnimationTrainer
-from tests.crops import write_crops
-from tests.tiny import NO_LOSSES, random_batch
-from tests.training.runs import ANIMATION_RUN as CONFIG
-from tests.training.runs import train, written
+from tests.helpers.crops import write_crops
+from tests.helpers.tiny import NO_LOSSES, random_batch
+from tests.helpers.training_runs import ANIMATION_RUN as CONFIG
+from tests.helpers.training_runs import train, written
 
 
 class Killed(Exception):

@@ -2,15 +2,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from faceanim.data.dataset import CropFrames
-from faceanim.data.restoration import RestorationBatches
+from faceanim.datasets.frames import CropFrames
+from faceanim.datasets.super_resolution import RestorationBatches
 from faceanim.errors import FaceanimError
 from faceanim.models.storage import load_animation, load_super_resolution
 from faceanim.models.super_resolution import enlarge
 from faceanim.training.super_resolution import SuperResolutionTrainer, recoloured, share_of_rate
-from tests.crops import write_crops
-from tests.tiny import SUPER_RESOLUTION, save_models
-from tests.training.runs import SUPER_RESOLUTION_RUN, engine, train, written
+from tests.helpers.crops import write_crops
+from tests.helpers.tiny import SUPER_RESOLUTION, save_models
+from tests.helpers.training_runs import SUPER_RESOLUTION_RUN, engine, train, written
 
 CONFIG = engine(
     SUPER_RESOLUTION_RUN.model_copy(update={"generated_share": 0.5, "model": SUPER_RESOLUTION}), log_every=3

@@ -9,9 +9,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from faceanim.evaluation import intervals, record
-from faceanim.evaluation.catalog import METRICS, Method, Metric, Task
-from faceanim.evaluation.report import looks, paper_table
+from faceanim.evaluation import protocol, statistics
+from faceanim.evaluation.protocol import METRICS, Method, Metric, Task
+from faceanim.evaluation.report import labels
 from faceanim.evaluation.report.plots import curve_plot, frame_plot, trap_plot
 from faceanim.evaluation.report.read import Curve, Evaluation, read_curves, read_evaluation
 from faceanim.evaluation.report.views import FEW_PEOPLE, GROUPS, Rival, groups, tiles
@@ -50,7 +50,7 @@ def write_report(
     """Write an evaluation as one HTML page; the same evaluation gives the same bytes.
 
     Args:
-        evaluation: the folder, see faceanim.evaluation.record.
+        evaluation: the folder, see faceanim.evaluation.protocol.
         out: the page, written whole or not at all.
         curves: training histories (CSV) by what was trained.
         rival: whom the figures stand beside; None: nobody, or who was scored on another test set.
@@ -90,17 +90,17 @@ def words() -> dict[str, Any]:
     """What is the same on every page."""
     return {
         "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),
-        "names": looks.NAMES,
-        "colours": looks.COLOURS,
-        "headings": looks.TASKS,
-        "arrows": looks.ARROWS,
-        "spoken": looks.SPOKEN,
+        "names": labels.NAMES,
+        "colours": labels.COLOURS,
+        "headings": labels.TASKS,
+        "arrows": labels.ARROWS,
+        "spoken": labels.SPOKEN,
         "metrics": METRICS,
         "few_people": FEW_PEOPLE,
-        "resamples": intervals.RESAMPLES,
-        "table_1": paper_table.TABLE_1,
-        "source": paper_table.SOURCE,
-        "why_not": paper_table.WHY_NOT,
+        "resamples": statistics.RESAMPLES,
+        "table_1": labels.TABLE_1,
+        "source": labels.SOURCE,
+        "why_not": labels.WHY_NOT,
     }
 
 
@@ -124,8 +124,8 @@ def clip(video: Mapping[str, Any], evaluation: Evaluation) -> Clip:
         rank=video["rank"],
         item_id=video["item_id"],
         metric=metric,
-        value="not to be told" if video["value"] is None else looks.number(video["value"], metric),
-        data=data_uri(evaluation.folder / record.VIDEOS / video["file"], "video/webm"),
+        value="not to be told" if video["value"] is None else labels.number(video["value"], metric),
+        data=data_uri(evaluation.folder / protocol.VIDEOS_FOLDER / video["file"], "video/webm"),
         frames=Markup(frame_plot(name, told, lines)) if lines else None,
         methods=[method for method, _ in lines],
     )
@@ -169,7 +169,7 @@ def trap_tables(evaluation: Evaluation) -> list[tuple[Metric, list[dict[str, Any
 
 def trap_words(metric: Metric, value: float, right: float) -> dict[str, str]:
     """A trap's figure and its distance from the right one, as shown."""
-    return {"shown": looks.number(value, metric), "off": looks.signed(value - right, metric)}
+    return {"shown": labels.number(value, metric), "off": labels.signed(value - right, metric)}
 
 
 def trap_svg(metric: Metric, rows: list[dict[str, Any]]) -> Markup:

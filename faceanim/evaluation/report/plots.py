@@ -12,9 +12,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from faceanim.evaluation.intervals import Interval
-from faceanim.evaluation.report.looks import COLOURS, NAMES
+from faceanim.evaluation.report.labels import COLOURS, NAMES
 from faceanim.evaluation.report.read import Curve
+from faceanim.evaluation.statistics import Interval
 
 INK = "#010203"
 """Stands for the page's own colour, which is only known where the page is shown."""

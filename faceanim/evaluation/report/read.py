@@ -1,4 +1,4 @@
-"""Reading the folder that an evaluation leaves behind; see faceanim.evaluation.record."""
+"""Reading the folder that an evaluation leaves behind; see faceanim.evaluation.protocol."""
 
 import csv
 import json
@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from faceanim.evaluation import record
-from faceanim.schemas import FRAME_SCORES, SCORES
+from faceanim.evaluation import protocol
+from faceanim.evaluation.protocol import FRAME_SCORES, SCORES
 from faceanim.tables import Row, read_rows, read_table
 
 
@@ -27,7 +27,7 @@ class Evaluation:
         test_set: identifies what the figures are of.
         videos: of index.json: task, rank, item_id, metric, value and file.
         frames: rows of FRAME_SCORES of the clips in the videos.
-        traps: item_id and rows, see faceanim.evaluation.traps; None: no clip was reconstructed.
+        traps: item_id and rows, see faceanim.evaluation.metric_pitfalls; None: no clip was reconstructed.
         pictures: the picture grid; None: what was evaluated is no model of ours, whose steps could be shown.
         folder: where the videos are.
     """
@@ -51,20 +51,20 @@ def read_evaluation(folder: Path) -> Evaluation:
         FaceanimError: a table is missing or has other columns.
         FileNotFoundError: another file is missing.
     """
-    measured = _json(folder / record.MEASURED_WITH)
-    videos = _json(folder / record.VIDEOS / "index.json")
+    measured = _json(folder / protocol.MEASURED_WITH_FILE)
+    videos = _json(folder / protocol.VIDEOS_FOLDER / "index.json")
     shown = pa.array([video["item_id"] for video in videos], pa.string())
-    frames = read_table(folder / record.FRAMES, FRAME_SCORES)
+    frames = read_table(folder / protocol.FRAMES_FILE, FRAME_SCORES)
     return Evaluation(
-        scores=read_rows(folder / record.SCORES, SCORES),
-        protocol=_json(folder / record.PROTOCOL),
+        scores=read_rows(folder / protocol.SCORES_FILE, SCORES),
+        protocol=_json(folder / protocol.PROTOCOL_FILE),
         networks=measured["networks"],
         left_out=measured["left_out"],
-        test_set=record.test_set_id(folder),
+        test_set=protocol.test_set_id(folder),
         videos=videos,
         frames=frames.filter(pc.is_in(frames["item_id"], shown)).to_pylist(),
-        traps=_json(folder / record.TRAPS) if (folder / record.TRAPS).is_file() else None,
-        pictures=pictures if (pictures := folder / record.PICTURES).is_file() else None,
+        traps=_json(folder / protocol.PITFALLS_FILE) if (folder / protocol.PITFALLS_FILE).is_file() else None,
+        pictures=pictures if (pictures := folder / protocol.PICTURES_FILE).is_file() else None,
         folder=folder,
     )
 
@@ -89,7 +89,7 @@ class Curve:
 
 
 def read_curves(path: Path) -> list[Curve]:
-    """The numeric columns of a training history; see faceanim.training.history."""
+    """The numeric columns of a training history; see faceanim.training.monitoring."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     phases = [(int(row["step"]), row.get("phase") or "") for row in rows]

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from faceanim.evaluation.catalog import METRICS, Method, Metric, Task
-from faceanim.evaluation.figures import Figure, difference, figures, select
-from faceanim.evaluation.intervals import Interval, interval
-from faceanim.evaluation.report.looks import NAMES, RIVAL, SPOKEN, number, signed
+from faceanim.evaluation.protocol import METRICS, Method, Metric, Task
+from faceanim.evaluation.report.labels import NAMES, RIVAL, SPOKEN, number, signed
 from faceanim.evaluation.report.plots import Strip, strip_plot
+from faceanim.evaluation.statistics import Figure, Interval, difference, figures, interval, select
 from faceanim.tables import Row
 
 FEW_PEOPLE = 10

@@ -1,0 +1,1 @@
+"""The command `faceanim`: every command in one place, each a thin call."""

@@ -1,0 +1,163 @@
+"""The commands `faceanim models`: look at the versions, fetch one, and move the champion by hand."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from faceanim.config import load_params
+
+if TYPE_CHECKING:
+    from faceanim.registry.store import Store, Version
+    from faceanim.tables import Row
+
+
+app = typer.Typer(
+    help="Look after the registered versions; alone, it lists them.",
+    rich_markup_mode="markdown",
+)
+
+ParamsFile = Annotated[Path, typer.Option(help="The parameters that name the model and the MLflow address.")]
+PARAMS = Path("params.yaml")
+Number = Annotated[int, typer.Argument(help="A version's number.")]
+
+
+def open_store(params: Path) -> "Store":
+    """The registered model that a parameter file names."""
+    from faceanim.registry.store import Store
+    from faceanim.tracking import tracking_uri
+
+    loaded = load_params(params)
+    return Store.open(loaded.register_, tracking_uri(loaded.run))
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context, params: ParamsFile = PARAMS) -> None:
+    """List the versions where no command is named."""
+    if context.invoked_subcommand is None:
+        list_versions(params)
+
+
+@app.command("list")
+def list_versions(params: ParamsFile = PARAMS) -> None:
+    """List the versions, their figures and who is the champion."""
+    store = open_store(params)
+    table = Table(title=store.name)
+    for column in ("version", "alias", "PSNR, dB", "git revision", "verdict"):
+        table.add_column(column)
+    for version in reversed(store.versions()):
+        tags = version.tags
+        table.add_row(
+            str(version.number),
+            " ".join(version.aliases),
+            f"{float(tags['psnr']):.2f}" if "psnr" in tags else "",
+            tags.get("git_revision", "")[:9],
+            tags.get("verdict", ""),
+        )
+    Console().print(table)
+
+
+@app.command()
+def show(number: Number, params: ParamsFile = PARAMS) -> None:
+    """Show a version: where it comes from, its figures, its data, its licences and the verdict on it."""
+    from faceanim.cli.evaluate import print_figures
+    from faceanim.evaluation.statistics import figures
+    from faceanim.registry.card import MANIFEST, data_lines
+    from faceanim.registry.store import LICENCES
+
+    store = open_store(params)
+    version = store.version(number)
+    facts = Table(title=f"{store.name} version {number}", show_header=False)
+    for name, value in [("aliases", " ".join(version.aliases) or "none"), *sorted(version.tags.items())]:
+        if name != LICENCES:
+            facts.add_row(name.replace("_", " "), value)
+    with tempfile.TemporaryDirectory() as temporary:
+        manifest = json.loads(store.download(version, MANIFEST, Path(temporary)).read_text(encoding="utf-8"))
+    for line in data_lines(manifest):
+        facts.add_row("data", line)
+    for line in version.tags.get(LICENCES, "").splitlines():
+        facts.add_row("licences", line)
+    Console().print(facts)
+    print_figures(figures(store.scores(version, version.test_set)))
+
+
+@app.command()
+def compare(one: Number, other: Number, params: ParamsFile = PARAMS) -> None:
+    """Compare two versions clip by clip, on the clips that both were scored on."""
+    store = open_store(params)
+    pair = [store.version(number) for number in (one, other)]
+    shared = shared_test_set(pair)
+    ours, theirs = (store.scores(version, shared or version.test_set) for version in pair)
+    if shared is None:
+        Console().print(
+            "The two were scored on different test sets or by different protocols: what follows is of the "
+            "clips whose names both have, and is no fair comparison."
+        )
+    table = Table(title=f"version {one} less version {other}, mean over clips")
+    for column in ("task", "method", "metric", "difference", "95 % interval", "clips", "people"):
+        table.add_column(column)
+    for row in difference_rows(ours, theirs):
+        table.add_row(*row)
+    Console().print(table)
+
+
+def difference_rows(ours: "list[Row]", theirs: "list[Row]") -> Iterator[tuple[str, ...]]:
+    """The rows of the table of `compare`, where there are figures of both."""
+    from faceanim.evaluation.protocol import METRICS, Method, Task
+    from faceanim.evaluation.statistics import difference, select
+
+    for task in Task:
+        for method in (Method.PREDICTION, Method.SUPER_RESOLVED):
+            clips, others = (select(rows, task, method) for rows in (ours, theirs))
+            for metric in METRICS:
+                if found := difference(clips, others, metric):
+                    ends = (found.mean, found.low, found.high)
+                    mean, low, high = (f"{value:+.{metric.digits}f}" for value in ends)
+                    names = (task.replace("_", " "), method.replace("_", " "))
+                    label = f"{metric.label} {metric.unit}".strip()
+                    yield (*names, label, mean, f"{low} to {high}", str(found.clips), str(found.people))
+
+
+def shared_test_set(pair: "list[Version]") -> str | None:
+    """A test set that both versions were scored on, at first or again; None: there is none."""
+    from faceanim.registry.store import scored_on
+
+    for version in pair:
+        if all(scored_on(each, version.test_set) for each in pair):
+            return version.test_set
+    return None
+
+
+@app.command()
+def pull(
+    version: Annotated[str, typer.Argument(help="A version's number, or `champion`.")],
+    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet, or is empty.")],
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Fetch a version to a FOLDER, which `faceanim animate --model FOLDER` uses without MLflow."""
+    from faceanim.registry.store import pull as pull_version
+
+    print(pull_version(open_store(params), version, folder))
+
+
+@app.command()
+def promote(number: Number, params: ParamsFile = PARAMS) -> None:
+    """Make a version the champion by hand, once it has passed the check of every champion."""
+    from faceanim.registry.promotion import promote as promote_version
+
+    promote_version(open_store(params), number)
+    print(f"version {number} is the champion")
+
+
+@app.command()
+def rollback(params: ParamsFile = PARAMS) -> None:
+    """Give `champion` back to the version that had it before."""
+    from faceanim.registry.promotion import rollback as roll_back
+
+    before, now = roll_back(open_store(params))
+    print(f"version {now} is the champion again; version {before} was")

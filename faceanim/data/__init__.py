@@ -1,1 +1,0 @@
-"""Data: where the videos come from, how they are fetched, read and written."""

@@ -1,0 +1,1 @@
+"""Datasets: the batches that trainings read."""

@@ -1,0 +1,95 @@
+"""What methods are called and which colour stands for them: the same everywhere on the page."""
+
+from dataclasses import dataclass
+
+from faceanim.evaluation.protocol import Method, Metric, Task
+
+SOURCE = (
+    "Karim & Saleh, Face Image Animation with Adversarial Learning and Motion Transfer, iJIM 16(10), 2022, "
+    "Table 1, doi 10.3991/ijim.v16i10.30047"
+)
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A row of the paper's Table 1, digit for digit; None: it says N/A.
+
+    Attributes:
+        method: its name there.
+        psnr: in dB.
+        ssim: an index.
+    """
+
+    method: str
+    psnr: str | None
+    ssim: str
+
+
+TABLE_1 = (
+    Reported("X2Face", "22.54", "0.72"),
+    Reported("MoCoGAN", "17.36", "0.54"),
+    Reported("MonkeyNet", "30.87", "0.74"),
+    Reported("Few-shot", None, "0.72"),
+    Reported("PuppeteerGAN", None, "0.73"),
+    Reported("The suggested method", "30.74", "0.90"),
+)
+
+WHY_NOT = (
+    "It states neither the split, nor the frames, nor data_range, nor SSIM's window, and there is no code: "
+    "nobody can measure the same again.",
+    "PSNR is published on two scales in this field: the same model is given 22 to 24 dB in one paper and "
+    "about 31 dB in another. A table that takes its rows from several papers mixes them.",
+    "A mean absolute error of 0.041, as is published for models of this kind, allows no more than about "
+    "27.7 dB: a mean square is never less than the square of the mean, so PSNR ≤ −20 log10(L1).",
+    "The text calls its own PSNR the highest; in the table MonkeyNet's is 0.13 dB higher.",
+)
+
+RIVAL = "rival"
+"""Another evaluation, drawn as a method of its own."""
+
+NAMES = {
+    Method.PREDICTION: "prediction",
+    Method.WARPED: "its warp alone",
+    Method.COPY_SOURCE: "copied source",
+    Method.LANDMARK_WARP: "landmark warp",
+    Method.SUPER_RESOLVED: "super-resolved",
+    Method.BICUBIC: "bicubic",
+    RIVAL: "the other",
+}
+COLOURS = {
+    Method.PREDICTION: ("#0072b2", "#4aa8e0"),
+    Method.WARPED: ("#3aa6d8", "#9ad4f2"),
+    Method.COPY_SOURCE: ("#7b8088", "#a3a9b2"),
+    Method.LANDMARK_WARP: ("#d98a00", "#f0b040"),
+    Method.SUPER_RESOLVED: ("#d55e00", "#f08a4b"),
+    Method.BICUBIC: ("#009e73", "#3cc79e"),
+    RIVAL: ("#b3589a", "#dd9cca"),
+}
+"""On light and on dark, after Okabe and Ito's palette, which colour-blind readers tell apart."""
+
+TASKS = {
+    Task.RECONSTRUCTION: ("Reconstruction", "A clip's first frame takes on the motion of its other frames."),
+    Task.REENACTMENT: (
+        "Re-enactment",
+        "A person takes on the motion of another. No frame is the right one, so identity, pose and "
+        "expression are compared. The copied source keeps its identity by doing nothing: read rows together.",
+    ),
+    Task.SUPER_RESOLUTION: (
+        "Super-resolution",
+        "Crops shrunk and enlarged again: the second network alone.",
+    ),
+}
+"""Heading and what is done."""
+ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
+SPOKEN = {"higher": "higher is better", "lower": "lower is better", "zero": "nearer to nought is better"}
+
+
+def number(value: float, metric: Metric) -> str:
+    """A figure as it is shown, with a true minus."""
+    return f"{value:.{metric.digits}f}".replace("-", "−")
+
+
+def signed(value: float, metric: Metric) -> str:
+    """A difference as it is shown: without a sign where its digits are noughts."""
+    shown = f"{value:+.{metric.digits}f}".replace("-", "−")
+    return shown if set(shown[1:]) - set("0.") else shown[1:]

@@ -1,0 +1,80 @@
+"""The test set as files that any other method can be run on."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+
+from faceanim.errors import FaceanimError
+from faceanim.evaluation.protocol import Task
+from faceanim.evaluation.test_set import held_out_clips, items, read_frames
+from faceanim.media.frames import Frame
+from faceanim.progress import OnProgress
+from faceanim.tables import atomic_path
+
+SOURCES, DRIVING = "source", "driving"
+
+
+def export_test_set(crops: Path, pairs: int, out: Path, on_progress: OnProgress) -> int:
+    """Write each item's source as `source/<item_id>.png`, and its driving frames as `driving/<item_id>.mkv`.
+
+    The video is lossless (FFV1) and begins with the clip's first frame, which is not scored: a method that
+    moves the source as the driving face moves from there needs it. Of a reconstruction it is the source.
+
+    Args:
+        crops: crops.parquet.
+        pairs: as in the parameters.
+        out: the folder.
+        on_progress: told the number of items done and of all.
+
+    Returns:
+        The number of items.
+
+    Raises:
+        FaceanimError: there is no test clip.
+    """
+    todo = [item for item in items(held_out_clips(crops), pairs) if item.task != Task.SUPER_RESOLUTION]
+    for done, item in enumerate(todo):
+        on_progress(done, len(todo))
+        source = read_frames(item.source, slice(1))[0]
+        write_png(source, out / SOURCES / f"{item.item_id}.png")
+        fps = Fraction(item.driving["fps"]).limit_denominator(1001)
+        count = len(item.driving["frame_offsets"])
+        frames = (read_frames(item.driving, slice(n, n + 1))[0] for n in range(count))
+        write_lossless(out / DRIVING / f"{item.item_id}.mkv", frames, fps)
+    on_progress(len(todo), len(todo))
+    return len(todo)
+
+
+def write_png(picture: Frame, path: Path) -> None:
+    """Write a picture (H, W, 3), RGB in [0, 255]."""
+    with atomic_path(path) as temporary:
+        encoded, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        if not encoded:
+            raise FaceanimError(f"{path} cannot be written as a PNG")
+        temporary.write_bytes(png.tobytes())
+
+
+def write_lossless(path: Path, frames: Iterable[Frame], fps: Fraction) -> None:
+    """Write frames (H, W, 3), RGB in [0, 255], as an FFV1 video that gives back every bit of them."""
+    options = {"fflags": "+bitexact"}
+    with (
+        atomic_path(path) as temporary,
+        av.open(str(temporary), "w", format="matroska", options=options) as output,
+    ):
+        stream: Any = None
+        for number, frame in enumerate(frames):
+            if stream is None:
+                stream = output.add_stream("ffv1", rate=fps)
+                stream.height, stream.width = frame.shape[:2]
+                stream.pix_fmt = "bgr0"
+                stream.codec_context.time_base = 1 / fps
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="bgr0")
+            picture.pts, picture.time_base = number, 1 / fps
+            output.mux(stream.encode(picture))
+        if stream is None:
+            raise ValueError("a video needs at least one frame")
+        output.mux(stream.encode(None))

@@ -1,0 +1,143 @@
+"""Both trained networks behind one facade: what evaluation, the registered model and `animate` run."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from faceanim.media.frames import Frames as Frames
+from faceanim.models.animation import Animation, AnimationModel
+from faceanim.models.keypoints import Keypoints
+from faceanim.models.storage import CONFIG, load_animation, load_super_resolution
+from faceanim.models.super_resolution import SuperResolution
+
+ANIMATION_FOLDER = "animation"
+SUPER_RESOLUTION_FOLDER = "super_resolution"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The source's share of the work, done once.
+
+    Attributes:
+        image: (1, 3, S, S) in [0, 1] at the animation size.
+        keypoints: the source's, a batch of one.
+        start: the driving face's keypoints where it is posed as the source is; the source's then move as
+            they do (relative); None: the source's become the driving ones (absolute).
+    """
+
+    image: Tensor
+    keypoints: Keypoints
+    start: Keypoints | None
+
+
+class Animator:
+    """Animates a cropped portrait with cropped driving frames.
+
+    Example:
+        animator = Animator.load(folder)
+        source = animator.prepare(to_float(portrait[None]))
+        frames = to_uint8(animator.enlarge(animator.frames(source, to_float(driving))))
+
+    Attributes:
+        size: side of the animated frames, in pixels.
+        output_size: side of the super-resolved ones.
+        device: where it runs.
+    """
+
+    def __init__(
+        self,
+        animation: AnimationModel,
+        super_resolution: SuperResolution,
+        size: int,
+        device: str = "cpu",
+    ) -> None:
+        self.animation = animation.to(device).eval()
+        self.super_resolution = super_resolution.to(device).eval()
+        self.size = size
+        self.output_size = size * super_resolution.factor
+        self.device = device
+
+    @classmethod
+    def load(cls, folder: Path, device: str | None = None) -> "Animator":
+        """Load `folder/animation` and `folder/super_resolution`, by default on the GPU if there is one.
+
+        Raises:
+            FaceanimError: a folder or a file in it is missing or is not a model's.
+        """
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        animation = load_animation(folder / ANIMATION_FOLDER, device)
+        size = json.loads((folder / ANIMATION_FOLDER / CONFIG).read_text(encoding="utf-8"))["size"]
+        return cls(animation, load_super_resolution(folder / SUPER_RESOLUTION_FOLDER, device), size, device)
+
+    @torch.inference_mode()
+    def prepare(self, source: Tensor, start: Tensor | None = None) -> Source:
+        """Do the source's share of the work.
+
+        Args:
+            source: (1, 3, H, W) in [0, 1], square, of any size.
+            start: a driving frame of the same kind, in which the driving face is posed as the source's is.
+                Then the source's keypoints move as the driving ones move from there (relative), so that the
+                driving face's shape is not carried over; without it they become the driving ones (absolute).
+        """
+        image = resize(source.to(self.device), self.size)
+        keypoints = self.animation.detect(image)
+        return Source(image, keypoints, None if start is None else self.detect(start))
+
+    def detect(self, frames: Tensor) -> Keypoints:
+        """The keypoints of frames (B, 3, H, W) in [0, 1], square, of any size."""
+        return self.animation.detect(resize(frames.to(self.device), self.size))
+
+    @torch.inference_mode()
+    def animate(self, source: Source, driving: Tensor) -> Animation:
+        """Animate a batch of driving frames (B, 3, H, W), square, with all that led to the prediction."""
+        kp_driving = self.detect(driving)
+        if source.start is not None:
+            kp_driving = source.keypoints.moved(source.start, kp_driving)
+        return self.posed(source, kp_driving)
+
+    @torch.inference_mode()
+    def posed(self, source: Source, kp_driving: Keypoints) -> Animation:
+        """Give the source the poses of a batch of keypoints."""
+        count = len(kp_driving.value)
+        image = source.image.expand(count, -1, -1, -1)
+        return self.animation.animate(image, source.keypoints.expand(count), kp_driving)
+
+    def frames(self, source: Source, driving: Tensor) -> Tensor:
+        """Animate a batch of driving frames (B, 3, H, W), square: (B, 3, size, size) in [0, 1]."""
+        return self.animate(source, driving).prediction.clamp(0, 1)
+
+    @torch.inference_mode()
+    def enlarge(self, frames: Tensor, generated: bool = True) -> Tensor:
+        """Super-resolve frames (B, 3, size, size): (B, 3, output_size, output_size) in [0, 1].
+
+        Args:
+            frames: to be enlarged.
+            generated: whether this model made them; if not, they are photographs.
+        """
+        which = torch.full((len(frames),), generated, device=self.device)
+        enlarged: Tensor = self.super_resolution(frames.to(self.device), which)
+        return enlarged.clamp(0, 1)
+
+
+def resize(frames: Tensor, size: int) -> Tensor:
+    """Resize square frames (B, 3, H, W): the mean over areas when it shrinks, bilinear when it enlarges."""
+    if frames.shape[-1] > size:
+        return F.interpolate(frames, size=(size, size), mode="area")
+    return F.interpolate(frames, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def to_float(frames: Frames) -> Tensor:
+    """Frames (N, H, W, 3) in [0, 255] as (N, 3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float().div(255)
+
+
+def to_uint8(frames: Tensor) -> Frames:
+    """Frames (N, 3, H, W) in [0, 1] as (N, H, W, 3) in [0, 255], rounded and clamped."""
+    scaled = frames.mul(255).round().clamp(0, 255).to(torch.uint8)
+    array: Frames = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return array

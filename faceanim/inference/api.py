@@ -1,0 +1,235 @@
+"""A portrait and a driving video to an animated video: the one function behind command, Python and page."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+from faceanim.errors import FaceanimError, disk_explained
+from faceanim.inference.backend import Device, Network
+from faceanim.inference.compose import Scene, beside, set_scene
+from faceanim.inference.driving import DrivingVideo, readable
+from faceanim.inference.loading import DEFAULT_MODEL, load_network, model_folder
+from faceanim.inference.motion import SUFFIX, Motion, smoothed
+from faceanim.inference.options import Options
+from faceanim.inference.output import MP4, Clock, check_out, write_frames
+from faceanim.inference.portrait import chosen_faces, shown_picture
+from faceanim.media.frames import Frame
+from faceanim.media.images import read_picture
+from faceanim.media.integrity import verify
+from faceanim.progress import OnProgress
+from faceanim.provenance.c2pa import Signing
+from faceanim.provenance.watermark import Watermark
+
+FOLLOW, READ, ANIMATE = 0.02, 0.18, 0.8
+"""What each step takes of the time, about, at 256x256 on a CPU."""
+
+
+class Phases:
+    """Tells how much of the whole is done, counted in frames, so that the time left means something.
+
+    Args:
+        on_progress: whom to tell.
+        reads: whether there is a video to follow and to read first.
+        animates: whether a portrait is animated then.
+    """
+
+    def __init__(self, on_progress: OnProgress | None, reads: bool = True, animates: bool = True) -> None:
+        self._on_progress = on_progress
+        self._whole = (FOLLOW + READ) * reads + ANIMATE * animates
+        self._before = 0.0
+
+    def step(self, note: str, share: float, count: int) -> Callable[[int], None]:
+        """The next step, of `count` frames; gives what is to be told how many of them are done."""
+        begin, self._before = self._before, self._before + share
+
+        def tell(done: int) -> None:
+            if self._on_progress is not None:
+                part = (begin + share * min(done / count, 1)) / self._whole
+                self._on_progress(round(part * count), count, note)
+
+        return tell
+
+
+def told(frames: Iterator[Frame], tell: Callable[[int], None]) -> Iterator[Frame]:
+    """The frames, each told of once it has been taken on."""
+    for number, frame in enumerate(frames, start=1):
+        yield frame
+        tell(number)
+
+
+SLOWEST, FASTEST = Fraction(1, 10), Fraction(1000)
+"""Frames a second of the driving videos that are believed."""
+
+
+@dataclass(frozen=True)
+class AnimatedVideo:
+    """What was written.
+
+    Attributes:
+        path: of the MP4, the GIF, or the folder of frames.
+        frames: as many as the driving video has.
+        fps: the driving video's mean rate.
+        size: width and height of a frame, in pixels.
+        has_sound: whether it has the driving video's sound.
+    """
+
+    path: Path
+    frames: int
+    fps: Fraction
+    size: tuple[int, int]
+    has_sound: bool
+
+
+def animate(
+    source: str | Path,
+    driving: str | Path,
+    out: str | Path,
+    *,
+    model: str | Path | Network = DEFAULT_MODEL,
+    device: Device = "auto",
+    options: Options | None = None,
+    on_progress: OnProgress | None = None,
+) -> AnimatedVideo:
+    """Give the face of a picture the motion of a video's face.
+
+    The driving video is read twice: its face is followed, then its keypoints are read from a square around
+    it. Memory is flat in its length: of each frame no more is kept than its keypoints. Every result
+    says in its metadata and in its frames that it is synthetic, and in a C2PA manifest where a certificate is
+    set up.
+
+    Example:
+        faceanim.animate("me.jpg", "talk.mp4", "out.mp4", options=faceanim.Options(whole=True))
+
+    Args:
+        source: a picture with a face, of any size; HEIC with the extra of that name.
+        driving: a video with a face, or a motion file (`.motion`) that `save_motion` wrote. Frames in which
+            the face is not found are animated all the same.
+        out: an MP4 with the driving video's rate and sound, a `.gif`, or, without a suffix, a new folder of
+            PNG frames; it is written whole or not at all.
+        model: `models:/...`, a folder with both networks, an ONNX file, or a network that is loaded already.
+        device: where it runs; `auto` takes the GPU if there is one.
+        options: what else can be chosen.
+        on_progress: told how much of the whole work is done, in frames.
+
+    Raises:
+        FaceanimError: a file is missing or unreadable, has no such face, or `out` is none to write to; there
+            is no such model or device.
+    """
+    source, driving, out = Path(source), Path(driving), Path(out)
+    options = options or Options()
+    check_files(source, driving)
+    check_out(out, [source, driving])
+    signing = Signing.from_environment()
+    picture = shown_picture(read_picture(source), options)
+    faces = chosen_faces(picture, str(source), options.face)
+    network = as_network(model, device)
+    phases = Phases(on_progress, reads=driving.suffix != SUFFIX)
+    motion, video = motion_of(driving, network, options, phases)
+    scene = set_scene(network, picture, faces, motion, options)
+    if options.rounds:
+        motion, video = motion.there_and_back(options.rounds), None
+    tell = phases.step("animating", ANIMATE, len(motion.times))
+    frames = shown(scene, motion, video, options, network.batch)
+    first = next(frames)
+    sound = driving if video is not None and video.info.has_audio and out.suffix.lower() == MP4 else None
+    clock = Clock(motion.times, motion.fps, motion.is_variable)
+    with readable(driving):  # its sound can be damaged, too
+        count = write_frames(out, told(chain([first], frames), tell), clock, sound)
+    if signing is not None:
+        signing.sign(out)
+    return AnimatedVideo(out, count, motion.fps, (first.shape[1], first.shape[0]), sound is not None)
+
+
+def save_motion(
+    driving: str | Path,
+    out: str | Path,
+    *,
+    model: str | Path | Network = DEFAULT_MODEL,
+    device: Device = "auto",
+    options: Options | None = None,
+    on_progress: OnProgress | None = None,
+) -> Motion:
+    """Read a driving video's motion once and keep it as a small file, which animates any portrait.
+
+    Args:
+        driving: a video with a face.
+        out: the file to write, `.motion`.
+        model: whose keypoint detector reads it; only models with the same one can use it.
+        device: see `animate`.
+        options: of these, `driving_face` counts.
+        on_progress: see `animate`.
+
+    Raises:
+        FaceanimError: see `animate`.
+    """
+    driving, out = Path(driving), Path(out)
+    check_files(driving)
+    if out.suffix != SUFFIX:
+        raise FaceanimError(f"a motion file's name ends in {SUFFIX}, not as {out.name} does")
+    network = as_network(model, device)
+    phases = Phases(on_progress, animates=False)
+    motion, _ = read_motion(driving, network, options or Options(), phases)
+    with disk_explained():
+        motion.save(out)
+    return motion
+
+
+def check_files(*paths: Path) -> None:
+    """See that there is something to read.
+
+    Raises:
+        FaceanimError: there is not.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise FaceanimError(f"there is no file {path}")
+
+
+def as_network(model: str | Path | Network, device: Device) -> Network:
+    """A model by its address or path, loaded; or one that is."""
+    return load_network(model_folder(str(model)), device) if isinstance(model, str | Path) else model
+
+
+def motion_of(
+    driving: Path, network: Network, options: Options, phases: Phases
+) -> tuple[Motion, DrivingVideo | None]:
+    """The driving motion, smoothed, and the video that it is of, if it does not come from a motion file.
+
+    Raises:
+        FaceanimError: the file can't be used.
+    """
+    if driving.suffix == SUFFIX:
+        video, motion = None, Motion.load(driving)
+        if motion.detector_id != network.detector_id:
+            raise FaceanimError(f"{driving} was read with another model; make it again with this one")
+    else:
+        motion, video = read_motion(driving, network, options, phases)
+    return replace(motion, points=smoothed(motion.points, motion.times, options.smoothing)), video
+
+
+def read_motion(
+    driving: Path, network: Network, options: Options, phases: Phases
+) -> tuple[Motion, DrivingVideo]:
+    """Follow the driving face, and read its keypoints."""
+    with readable(driving):
+        info = verify(driving)
+    if not SLOWEST <= info.fps <= FASTEST:
+        raise FaceanimError(f"{driving} claims {float(info.fps):g} frames a second; is it damaged?")
+    follow = phases.step("following the face", FOLLOW, info.frames)
+    video = DrivingVideo.follow(driving, info, options.driving_face, follow)
+    return video.motion(network, phases.step("reading its motion", READ, len(video.faces))), video
+
+
+def shown(
+    scene: Scene, motion: Motion, video: DrivingVideo | None, options: Options, batch: int
+) -> Iterator[Frame]:
+    """The frames of the result, marked; `batch` of them are made at a time."""
+    watermark = Watermark()
+    crops = video.crops(scene.still.shape[0]) if video is not None and options.side_by_side else None
+    starts = range(0, len(motion.times), batch)
+    for frame in chain.from_iterable(scene.frames(motion.points[at : at + batch]) for at in starts):
+        panels = [scene.still, *([next(crops)] if crops is not None else []), frame]
+        made = beside(panels) if options.side_by_side else frame
+        yield watermark.mark(made) if options.watermark else made

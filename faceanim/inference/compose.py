@@ -1,0 +1,150 @@
+"""The picture and all that moves in it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from faceanim.faces.framing import framed_like
+from faceanim.inference.backend import Network, Portrait
+from faceanim.inference.keypoints import Points, at_full_size
+from faceanim.inference.motion import Motion, nearest_pose
+from faceanim.inference.options import Options
+from faceanim.inference.portrait import Place, cropped
+from faceanim.media.boxes import Box
+from faceanim.media.frames import Frame
+
+CROP = Box(0.0, 0.0, 1.0, 1.0)
+"""The driving crop in shares of its side, in which `Motion` has the driving face."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """One face of the picture, ready to move.
+
+    Attributes:
+        square: what is cut out around it, in the picture's pixels.
+        portrait: that, with the network's share of the work done.
+        start: the driving face posed as this one is; None: it takes on the driving keypoints as they are.
+        scale: how much of the movement from there is carried over.
+    """
+
+    square: Box
+    portrait: Portrait
+    start: Points | None
+    scale: float
+
+    @classmethod
+    def cast(cls, network: Network, picture: Frame, face: Box, motion: Motion, options: Options) -> "Actor":
+        """Frame a face as the driving face is where the movement begins, and prepare it."""
+        begin = 0
+        square, portrait = _framed(network, picture, face, motion, begin)
+        if options.relative and options.start == "best":
+            begin = nearest_pose(motion.points, portrait.keypoints)
+            square, portrait = _framed(network, picture, face, motion, begin)
+        start = motion.points[begin : begin + 1] if options.relative else None
+        return cls(square, portrait, start, options.scale)
+
+    def posed(self, driving: Points) -> Points:
+        """Its keypoints for each of the driving ones."""
+        if self.start is None:
+            return driving
+        return self.portrait.keypoints.moved(self.start, driving, self.scale)
+
+    def at_full_size(self, photograph: Frame, driving: Points) -> Iterator[Frame]:
+        """A photograph of its square, (H, H, 3), for each of the driving keypoints."""
+        changes = self.portrait.changes(self.posed(driving))
+        for deformation, painted in zip(changes.deformation, changes.painted, strict=True):
+            yield at_full_size(photograph, deformation, painted)
+
+
+@dataclass(frozen=True)
+class CropScene:
+    """The square around one face.
+
+    Attributes:
+        still: the square before it moves, as large as it is shown.
+        actor: the face.
+        super_resolve: whether the second network enlarges the first one's frames; None: the photograph moves.
+    """
+
+    still: Frame
+    actor: Actor
+    super_resolve: bool | None
+
+    def frames(self, driving: Points) -> Iterator[Frame]:
+        """The square for each of a batch of driving keypoints."""
+        if self.super_resolve is None:
+            yield from self.actor.at_full_size(self.still, driving)
+        else:
+            yield from self.actor.portrait.frames(self.actor.posed(driving), self.super_resolve)
+
+
+@dataclass(frozen=True)
+class WholeScene:
+    """The whole picture, with one face or several.
+
+    Attributes:
+        still: the picture before it moves.
+        actors: the faces.
+        places: where in the picture the square of each belongs.
+        photographs: the square of each, cut out in the picture's own pixels, (side, side, 3).
+    """
+
+    still: Frame
+    actors: Sequence[Actor]
+    places: Sequence[Place]
+    photographs: Sequence[Frame]
+
+    @classmethod
+    def of(cls, picture: Frame, actors: Sequence[Actor]) -> "WholeScene":
+        """Cut out the squares and prepare their seams."""
+        places = [Place.of(actor.square, picture) for actor in actors]
+        photographs = [cropped(picture, actor.square, int(actor.square.width)) for actor in actors]
+        return cls(picture, actors, places, photographs)
+
+    def frames(self, driving: Points) -> Iterator[Frame]:
+        """The picture for each of a batch of driving keypoints."""
+        cast = zip(self.actors, self.photographs, strict=True)
+        for squares in zip(
+            *(actor.at_full_size(photograph, driving) for actor, photograph in cast), strict=True
+        ):
+            canvas = self.still.copy()
+            for place, square in zip(self.places, squares, strict=True):
+                place.paste(square, canvas)
+            yield canvas
+
+
+Scene = CropScene | WholeScene
+
+
+def set_scene(
+    network: Network, picture: Frame, faces: Sequence[Box], motion: Motion, options: Options
+) -> Scene:
+    """Prepare a picture's faces for a motion."""
+    actors = [Actor.cast(network, picture, face, motion, options) for face in faces]
+    if options.shows_whole:
+        return WholeScene.of(picture, actors)
+    own_size = network.output_size if options.super_resolution else network.size
+    still = cropped(picture, actors[0].square, options.size or own_size)
+    return CropScene(still, actors[0], None if options.size else options.super_resolution)
+
+
+def _framed(network: Network, picture: Frame, face: Box, motion: Motion, begin: int) -> tuple[Box, Portrait]:
+    square = framed_like(face, motion.face(begin), CROP)
+    return square, network.portrait(cropped(picture, square, network.size))
+
+
+def beside(panels: Sequence[Frame]) -> Frame:
+    """Pictures beside each other, all as high as the last, and of even widths, which H.264 wants."""
+    height = panels[-1].shape[0]
+    return np.hstack([_as_high(panel, height) for panel in panels])
+
+
+def _as_high(panel: Frame, height: int) -> Frame:
+    if panel.shape[0] == height:
+        return panel
+    width = max(round(panel.shape[1] * height / panel.shape[0] / 2), 1) * 2
+    method = cv2.INTER_AREA if height < panel.shape[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(panel, (width, height), interpolation=method), np.uint8)

@@ -1,0 +1,105 @@
+"""Keypoints outside the networks: plain arrays, so that animating works with any backend."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from faceanim.media.frames import Frame
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What becomes of the portrait in N frames.
+
+    Attributes:
+        deformation: F_n, (N, h, w, 2) float32, x then y in [-1, 1]: where in the portrait each pixel comes
+            from, -1 and 1 being the centres of the outermost pixels.
+        painted: (N, S, S, 3) float32 in [-1, 1], (1 - M_n) (R_n - E_n): what is added to the warped portrait.
+    """
+
+    deformation: Floats
+    painted: Floats
+
+
+def at_full_size(photograph: Frame, deformation: Floats, painted: Floats) -> Frame:
+    """One animated frame of the size of the photograph.
+
+    Args:
+        photograph: the portrait, (H, H, 3) uint8 RGB.
+        deformation: one frame's, (h, w, 2).
+        painted: one frame's, (S, S, 3).
+
+    Returns:
+        (H, H, 3) uint8 RGB.
+    """
+    side = photograph.shape[0]
+    pixels = (_enlarged(deformation, side) + 1) * np.float32((side - 1) / 2)
+    warped = cv2.remap(photograph, pixels, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    added = cv2.resize(painted, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.rint(warped + 255 * added).clip(0, 255), np.uint8)
+
+
+def _enlarged(grid: Floats, side: int) -> Floats:
+    """A grid (h, w, 2) bilinearly to (side, side, 2), its ends in place.
+
+    OpenCV's resizing would move the ends, and its warps know 32 places between two of the grid's points.
+    """
+    down, across = _between(grid.shape[0], side), _between(grid.shape[1], side)
+    return np.asarray(np.einsum("yh,hwc,xw->yxc", down, grid, across, optimize=True), np.float32)
+
+
+def _between(count: int, side: int) -> Floats:
+    """What each of `count` points weighs in each of `side` places along them: (side, count)."""
+    places = np.linspace(0, count - 1, side, dtype=np.float32)[:, None]
+    weights = np.maximum(0, 1 - np.abs(places - np.arange(count, dtype=np.float32)))
+    return np.asarray(weights, np.float32)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Keypoints of frames; what `Keypoints` is inside the networks.
+
+    Attributes:
+        value: (N, K, 2) float32, x then y in [-1, 1] of the crop.
+        jacobian: (N, K, 2, 2) float32, the local affine motion, or None: the motion is a translation.
+    """
+
+    value: Floats
+    jacobian: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> "Points":
+        return Points(self.value[index], None if self.jacobian is None else self.jacobian[index])
+
+    @classmethod
+    def joined(cls, parts: "list[Points]") -> "Points":
+        """Those of several runs of frames, one after the other; there is at least one run."""
+        jacobians = [part.jacobian for part in parts if part.jacobian is not None]
+        value = np.concatenate([part.value for part in parts])
+        return cls(value, np.concatenate(jacobians) if jacobians else None)
+
+    def moved(self, start: "Points", end: "Points", scale: float) -> "Points":
+        """Where these (of one frame) go if they move as from `start` (one frame) to each of `end`.
+
+        Siarohin et al. (2019), section 3.3, and its movement scale.
+
+        Args:
+            start: the driving face posed as this one is.
+            end: the driving face in N frames.
+            scale: how much of the movement is carried over; 1 is all of it.
+
+        Returns:
+            those of N frames.
+        """
+        value = self.value + np.float32(scale) * (end.value - start.value)
+        if self.jacobian is None or start.jacobian is None or end.jacobian is None:
+            return Points(value)
+        still = np.eye(2, dtype=np.float32)
+        change = still + np.float32(scale) * (end.jacobian @ np.linalg.inv(start.jacobian) - still)
+        return Points(value, change @ self.jacobian)

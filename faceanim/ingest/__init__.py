@@ -1,0 +1,1 @@
+"""Ingest: from lists of videos to verified files on disk."""

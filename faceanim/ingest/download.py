@@ -1,0 +1,275 @@
+"""Stage 2: one fetch a video, checked before it counts; every clip ends in download.parquet with a reason."""
+
+import hashlib
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from faceanim.config import DownloadConfig, RunConfig
+from faceanim.errors import FaceanimError, TemporaryError
+from faceanim.incremental import NOT_KEPT, prune, read_metadata
+from faceanim.ingest.credentials import COOKIES, check_access
+from faceanim.ingest.fetch import (
+    FRAGMENT,
+    PARTIAL,
+    Outcome,
+    Video,
+    give_up,
+    kept,
+    not_tried,
+    obtain,
+    video_key,
+)
+from faceanim.ingest.rate_limit import LONGEST_BACKOFF_S, Throttle
+from faceanim.progress import OnProgress
+from faceanim.schemas import DOWNLOAD, INDEX, Reason, Status
+from faceanim.tables import Row, read_rows, write_table
+from faceanim.workers import MapShards, Work, cut
+
+
+class Failures(NamedTuple):
+    """The fragments of videos that failed for one reason, and whether the next run tries them by itself."""
+
+    reason: str
+    passes: bool
+    fragments: list[Path]
+
+
+def failures(videos: Path) -> list[Failures]:
+    """The videos in a folder that could not be had, by reason.
+
+    Raises:
+        FaceanimError: there is no such folder, or its fragments are of another version.
+    """
+    if not videos.is_dir():
+        raise FaceanimError(f"there is no folder {videos}; `dvc repro download` makes it")
+    found: dict[tuple[str, bool], list[Path]] = defaultdict(list)
+    for fragment in sorted(videos.glob("*.parquet")):
+        (row,) = read_rows(fragment, FRAGMENT)
+        if row["status"] == Status.FAILED:
+            passes = read_metadata(fragment).get("key") == NOT_KEPT
+            found[row["reason"], passes].append(fragment)
+    return [Failures(reason, passes, fragments) for (reason, passes), fragments in sorted(found.items())]
+
+
+def forget(videos: Path, reasons: Iterable[str]) -> int:
+    """Forget the failures for these reasons, and say how many there were.
+
+    Raises:
+        FaceanimError: a reason that there is not, or what `failures` raises.
+    """
+    chosen = set(reasons)
+    if unknown := sorted(chosen - {str(reason) for reason in Reason}):
+        raise FaceanimError(f"no reason is called {unknown[0]!r}; `faceanim retry` lists those there are")
+    gone = [path for found in failures(videos) if found.reason in chosen for path in found.fragments]
+    for fragment in gone:
+        fragment.unlink()
+    return len(gone)
+
+
+log = logging.getLogger(__name__)
+_PAUSE = (
+    "download: the site asks us to stop; everything rests for %.0f s, then one video asks again "
+    "(pause %d of %d)"
+)
+
+
+class Part(NamedTuple):
+    """One machine's share of the videos: part `number` (from 1) of `of`."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """Read a text such as `2/4`.
+
+        Raises:
+            FaceanimError: it is no such text.
+        """
+        number, slash, of = text.partition("/")
+        if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+            raise FaceanimError(f"--part wants a text such as 2/4, not {text!r}")
+        return cls(int(number), int(of))
+
+    def holds(self, video_id: str) -> bool:
+        """Whether a video belongs to this part, whatever other videos there are."""
+        digest = hashlib.sha256(video_id.encode()).hexdigest()
+        return int(digest, 16) % self.of == self.number - 1
+
+
+WHOLE = Part(1, 1)
+
+
+def paced(run: RunConfig, config: DownloadConfig) -> RunConfig:
+    """How downloads are spread: no more workers than may fetch at a time, each with time to be polite."""
+    waits_s = (config.retries + 1) * 1.5 * config.sleep_s + config.retries * LONGEST_BACKOFF_S
+    return run.model_copy(
+        update={
+            "workers": min(run.workers, config.parallel),
+            "item_timeout_s": run.item_timeout_s + round(waits_s),
+        }
+    )
+
+
+def download(
+    config: DownloadConfig,
+    run: RunConfig,
+    index: Path,
+    videos: Path,
+    out: Path,
+    map_shards: MapShards,
+    on_progress: OnProgress,
+    part: Part = WHOLE,
+) -> dict[str, Any]:
+    """Fetch the videos that changed, drop those that are gone, write download.parquet and return its counts.
+
+    Args:
+        config: formats, retries and manners.
+        run: how the work is spread.
+        index: index.parquet.
+        videos: folder of the videos, `<video_id>.<ext>`, each with a fragment `<video_id>.parquet`.
+        out: download.parquet.
+        map_shards: runs the work.
+        on_progress: told of the videos done, and of all.
+        part: the share to fetch, and to write rows of; nothing of the others is dropped.
+
+    Returns:
+        `videos` by outcome; those `passing`, tried again by the next run; `clips`, `clips_ok`, ...
+
+    Raises:
+        FaceanimError: the addresses need what is not here, or the disk is full.
+        TemporaryError: the site wants to be left alone; the table is written all the same.
+    """
+    rows = [row for row in read_rows(index, INDEX) if part.holds(row["video_id"])]
+    wanted = _wanted(rows, config.max_height)
+    check_access(video.url for video in wanted)
+    videos.mkdir(parents=True, exist_ok=True)
+    outcomes = {video.video_id: kept(video, videos) or not_tried(video) for video in wanted}
+    stale = [video for video in wanted if outcomes[video.video_id].waits]
+    _tell(outcomes, on_progress)
+    for some in _fetched(stale, config, run, videos, part, map_shards):
+        outcomes |= {outcome.video_id: outcome for outcome in some}
+        _tell(outcomes, on_progress)
+    _tidy(videos, wanted, outcomes, part)
+    table = [_table_row(row, outcomes, videos) for row in sorted(rows, key=lambda row: str(row["clip_id"]))]
+    write_table(table, DOWNLOAD, out)
+    _check_finished(list(outcomes.values()))
+    return _metrics(list(outcomes.values()), table)
+
+
+def _tell(outcomes: Mapping[str, Outcome], on_progress: OnProgress) -> None:
+    """How many videos are dealt with, and how many of these could not be had."""
+    done = [outcome for outcome in outcomes.values() if not outcome.waits]
+    failed = sum(outcome.row["status"] != Status.OK for outcome in done)
+    on_progress(len(done), len(outcomes), f"{failed} failed" if failed else "")
+
+
+def _wanted(rows: Sequence[Row], max_height: int) -> list[Video]:
+    """The videos of these clips, each once, by their ids."""
+    urls = {row["video_id"]: row["url"] for row in rows}
+    return [Video(name, urls[name], video_key(urls[name], max_height)) for name in sorted(urls)]
+
+
+def _fetched(
+    stale: Sequence[Video],
+    config: DownloadConfig,
+    run: RunConfig,
+    videos: Path,
+    part: Part,
+    map_shards: MapShards,
+) -> Iterator[list[Outcome]]:
+    """Get videos, and yield their outcomes some at a time; one that has to wait may come again."""
+    state = videos / f".state-{part.number}-of-{part.of}"
+    with Throttle(state, config.parallel, config.sleep_s).opened() as throttle:
+        get = partial(obtain, config=config, videos=videos, throttle=throttle)
+        work = Work("download", get, partial(give_up, videos=videos))
+        yield from _in_rounds(
+            lambda batch: map_shards(work, cut(batch, run.shard_size)), stale, config, throttle
+        )
+
+
+def _in_rounds(
+    map_videos: Callable[[Sequence[Video]], Iterable[list[Outcome]]],
+    stale: Sequence[Video],
+    config: DownloadConfig,
+    throttle: Throttle,
+) -> Iterator[list[Outcome]]:
+    """Yield the outcomes of videos; a bot check or a rate limit ends a round, and everything rests.
+
+    Then one video asks first; when it is told the same after `config.pauses` rests, the others stay untried.
+    """
+    waiting, pauses = list(stale), 0
+    while waiting:
+        batch = waiting[:1] if pauses else waiting
+        by_id = {video.video_id: video for video in batch}
+        waiting = waiting[len(batch) :]
+        for outcomes in map_videos(batch):
+            yield outcomes
+            for outcome in outcomes:
+                if outcome.waits:
+                    waiting.append(replace(by_id[outcome.video_id], attempts=outcome.row["attempts"]))
+        rest_s = throttle.end_rest()
+        if rest_s is None:
+            pauses = 0
+            continue
+        if pauses == config.pauses:
+            return
+        pauses += 1
+        log.warning(_PAUSE, rest_s, pauses, config.pauses)
+        time.sleep(rest_s)
+
+
+def _tidy(videos: Path, wanted: Sequence[Video], outcomes: Mapping[str, Outcome], part: Part) -> None:
+    """Leave nothing but videos, fragments, and what the next run can continue."""
+    unfinished = tuple(
+        f"{video.partial_name}." for video in wanted if outcomes[video.video_id].passes and not video.is_local
+    )
+    folder = videos / PARTIAL
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if part.holds(path.name.partition(".")[0]) and not path.name.startswith(unfinished):
+                path.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    if part == WHOLE:
+        files = {outcome.row["path"] for outcome in outcomes.values() if outcome.row["path"] is not None}
+        prune(videos, files | {video.fragment(videos).name for video in wanted} | {PARTIAL})
+
+
+def _table_row(clip: Row, outcomes: Mapping[str, Outcome], videos: Path) -> Row:
+    row = outcomes[clip["video_id"]].row
+    path = None if row["path"] is None else (videos / row["path"]).as_posix()
+    return row | {"clip_id": clip["clip_id"], "path": path}
+
+
+def _check_finished(outcomes: Sequence[Outcome]) -> None:
+    """Raise where the site stopped the run."""
+    counts = Counter("waits" if outcome.waits else str(outcome.row["status"]) for outcome in outcomes)
+    if counts["waits"]:
+        raise TemporaryError(
+            "download: the site wants to be left alone (a bot check or a rate limit). "
+            f"{counts[Status.OK]} of {counts.total()} videos are there, {counts['waits']} remain; nothing is "
+            "lost. Wait some hours, then `dvc repro` goes on from here; cookies of an account may help "
+            f"({COOKIES}, see the README)"
+        )
+
+
+def _metrics(outcomes: Sequence[Outcome], table: Sequence[Row]) -> dict[str, Any]:
+    """Counts of videos by outcome, and of the clips whose video is there."""
+    rows = [outcome.row for outcome in outcomes]
+    by_outcome = Counter(str(row["status"] if row["status"] == Status.OK else row["reason"]) for row in rows)
+    passing = Counter(str(outcome.row["reason"]) for outcome in outcomes if outcome.passes)
+    return {
+        "videos": dict(sorted(by_outcome.items())),
+        "passing": dict(sorted(passing.items())),
+        "clips_ok": sum(row["status"] == Status.OK for row in table),
+        "clips": len(table),
+        "bytes": sum(row["bytes"] or 0 for row in rows),
+        "seconds": round(sum(row["seconds"] or 0.0 for row in rows), 3),
+    }

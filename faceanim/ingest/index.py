@@ -1,0 +1,103 @@
+"""Stage 1: the list of clips to fetch, and the split by person, decided here and nowhere else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from faceanim.config import IndexConfig
+from faceanim.errors import FaceanimError
+from faceanim.ingest.fetch import VIDEO_SUFFIXES
+from faceanim.ingest.split import check_split, close_split, hold_out, join_ids, overlaps, safe_id
+from faceanim.ingest.voxceleb import index_rows, read_csv, read_tree
+from faceanim.schemas import INDEX
+from faceanim.tables import Row, write_table
+
+
+def build_index(config: IndexConfig, out: Path) -> dict[str, Any]:
+    """Write index.parquet and return its counts.
+
+    Returns:
+        what the source's reader counts (`index_rows`, `read_tree`); `moved_to_test`, the clips of people and
+        videos that had a test clip; `overlapping_pairs`, clips that share time and are both kept; and
+        the clips, videos and people, in all and in each of `train` and `test`.
+
+    Raises:
+        FaceanimError: the source is missing, empty or malformed, a person to hold out is not in it, or
+            nobody of a VoxCeleb list is on one of the sides.
+    """
+    source = Path(config.path)
+    if config.source == "folder":
+        rows, counts = _folder_rows(source)
+        hold_out(rows, config)
+    else:
+        rows, counts = _voxceleb_rows(source, config)
+    check_split(rows)
+    rows.sort(key=lambda row: str(row["clip_id"]))
+    write_table(rows, INDEX, out)
+    return counts | {"overlapping_pairs": sum(1 for _ in overlaps(rows))} | summary(rows)
+
+
+def _voxceleb_rows(source: Path, config: IndexConfig) -> tuple[list[Row], dict[str, Any]]:
+    """The rows of the annotation tree or the CSV, with the list's split unless people are named."""
+    clips, files = read_tree(source) if source.is_dir() else (read_csv(source), {})
+    rows, counts = index_rows(clips)
+    if config.test_people:
+        hold_out(rows, config)
+    moved = close_split(rows)
+    for side in ("train", "test"):
+        if all(row["split"] != side for row in rows):
+            raise FaceanimError(f"{source} has nobody to {side} on; choose people in index.test_people")
+    return rows, files | counts | {"moved_to_test": moved}
+
+
+def _folder_rows(folder: Path) -> tuple[list[Row], dict[str, Any]]:
+    """A row for each `<person>/<name>.<ext>`; the split is still open."""
+    if not folder.is_dir():
+        raise FaceanimError(f"index.path: there is no folder {folder}")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    videos = [path for path in files if path.parent.parent == folder and _is_video(path)]
+    if not videos:
+        raise FaceanimError(f"{folder} holds no videos; put them there as <person>/<name>.mp4")
+    seen: dict[str, Path] = {}
+    rows = []
+    for path in videos:
+        person = safe_id(path.parent.name)
+        video_id = join_ids(person, safe_id(path.stem))
+        if video_id in seen:
+            raise FaceanimError(f"{seen[video_id]} and {path} have the same name; rename one")
+        seen[video_id] = path
+        if not _is_unicode(path):
+            raise FaceanimError(f"the name of {path} is not Unicode; rename it")
+        rows.append(_whole_video(video_id, person, path))
+    return rows, {"ignored_files": len(files) - len(videos)}
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+
+
+def _is_unicode(path: Path) -> bool:
+    return str(path).encode("utf-8", "replace").decode() == str(path)
+
+
+def _whole_video(video_id: str, person_id: str, path: Path) -> Row:
+    nothing = {"end_s": None, "box": None, "box_width": None, "box_height": None}
+    return {
+        "clip_id": video_id,
+        "person_id": person_id,
+        "video_id": video_id,
+        "url": path.as_posix(),
+        "start_s": 0.0,
+        **nothing,
+    }
+
+
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """Clips, videos and people, in all and on each side."""
+
+    def count(chosen: Sequence[Row]) -> dict[str, Any]:
+        people, videos = ({row[name] for row in chosen} for name in ("person_id", "video_id"))
+        return {"clips": len(chosen), "videos": len(videos), "people": len(people)}
+
+    sides = {side: count([row for row in rows if row["split"] == side]) for side in ("train", "test")}
+    return count(rows) | sides

@@ -1,0 +1,235 @@
+"""The verdict on every version that has none yet, whoever registered it.
+
+All that is needed stands in the store: a process that dies between registering a version and judging it
+leaves that to the next run. What takes long happens without the lock; what was found is written down under
+it, and only while the champion is still the one that was compared with.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from faceanim.errors import FaceanimError
+from faceanim.evaluation.protocol import METRICS, Method, Task, test_set_id
+from faceanim.evaluation.statistics import Interval, difference, select
+from faceanim.registry.lock import held
+from faceanim.registry.store import (
+    CHALLENGER,
+    CHAMPION,
+    CHECK,
+    PASSED,
+    TEST_SET,
+    VERDICT,
+    Store,
+    Version,
+    fetch_model,
+    scored_on,
+)
+from faceanim.registry.validation import problem
+from faceanim.tables import Row
+
+
+def earlier_champions(store: Store) -> list[int]:
+    """Those who were champion before the present one and are still there, the oldest first."""
+    written, holder = store.history(), store.champion()
+    if holder in written:
+        return written[: len(written) - 1 - written[::-1].index(holder)]
+    return written
+
+
+def rival_of(store: Store, number: int) -> int | None:
+    """Whom a version has to beat: the champion, and where it is that itself, the one before; None: nobody."""
+    holder = store.champion()
+    if holder != number:
+        return holder
+    earlier = earlier_champions(store)
+    return earlier[-1] if earlier else None
+
+
+def crown(store: Store, number: int) -> None:
+    """Make a version the champion. Only for who holds the lock; a second time changes nothing."""
+    holder, champions = store.champion(), earlier_champions(store)
+    if holder is not None and holder != number:
+        champions.append(holder)
+    # The history first: one that names a champion who is not yet so is put right when it is read.
+    store.write_history([*champions, number])
+    store.give(CHAMPION, number)
+
+
+def promote(store: Store, number: int) -> None:
+    """Make a version the champion by hand, once it has passed the check of every champion.
+
+    Raises:
+        FaceanimError: there is no such version, or it does not pass.
+    """
+    version = store.version(number)
+    if reason := problem(store, version):
+        raise FaceanimError(f"version {number} can't be champion: {reason}")
+    with held(store.client, store.name):
+        verdict = store.version(number).tags.get(VERDICT, "none")
+        store.tag(number, verdict=f"made champion by hand; the verdict before: {verdict}")
+        crown(store, number)
+
+
+def rollback(store: Store) -> tuple[int, int]:
+    """Give the alias back to the champion before; the present one is not made champion again but by hand.
+
+    Returns:
+        The version that was champion, and the one that is now.
+
+    Raises:
+        FaceanimError: there is no champion, none before it, or the one before no longer passes the check.
+    """
+    holder, earlier = store.champion(), earlier_champions(store)
+    if holder is None or not earlier:
+        raise FaceanimError(
+            f"{store.name} has no champion before the present one; `faceanim models` lists them"
+        )
+    target = earlier[-1]
+    if reason := problem(store, store.version(target)):
+        raise FaceanimError(f"version {target}, the champion before, can't be champion: {reason}")
+    with held(store.client, store.name):
+        if (store.champion(), earlier_champions(store)) != (holder, earlier):
+            raise FaceanimError(
+                "the champion has changed in the meantime; look at `faceanim models` and try again"
+            )
+        verdict = store.version(holder).tags.get(VERDICT, "none")
+        # The verdict first: without one the version could be made champion again by the next run.
+        store.tag(holder, verdict=f"rolled back to version {target} by hand; the verdict before: {verdict}")
+        store.give(CHAMPION, target)
+        store.write_history(earlier)
+    return holder, target
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether a version is to be champion, and a sentence that says why or why not."""
+
+    better: bool
+    verdict: str
+
+
+def gain_in_psnr(ours: Sequence[Row], theirs: Sequence[Row]) -> Interval:
+    """What champions are chosen by: the gain in PSNR of reconstruction, on one and the same test set.
+
+    Args:
+        ours: rows of SCORES.
+        theirs: the champion's.
+
+    Raises:
+        FaceanimError: they are of different clips, or of none.
+    """
+    clips, others = (select(rows, Task.RECONSTRUCTION, Method.PREDICTION) for rows in (ours, theirs))
+    gain = difference(clips, others, METRICS[0])
+    if gain is None or {row["item_id"] for row in clips} != {row["item_id"] for row in others}:
+        raise FaceanimError("the scores of the two are not of the same clips")
+    return gain
+
+
+def judge(gain: Interval, rival: int, min_gain_db: float) -> Finding:
+    """Whether a gain over the champion, the version `rival`, is one for sure."""
+    figures = (
+        f"{gain.mean:+.3f} dB PSNR (95 % interval {gain.low:+.3f} to {gain.high:+.3f}) on {gain.clips} "
+        f"clips of {gain.people} people"
+    )
+    if gain.low > min_gain_db:
+        return Finding(True, f"better than version {rival}, the champion till then: {figures}")
+    if gain.high < 0:
+        return Finding(False, f"worse than version {rival}, the champion: {figures}")
+    wanted = f"; its lower end must be above {min_gain_db:g} dB"
+    return Finding(False, f"not surely better than version {rival}, the champion: {figures}{wanted}")
+
+
+ScoreAgain = Callable[[Path], Path]
+"""Scores the model of a folder on today's test set; returns the folder of that evaluation (see `record`)."""
+
+
+def settle(store: Store, min_gain_db: float, today: str, score_again: ScoreAgain) -> None:
+    """Judge all versions that have no verdict, the oldest first.
+
+    Args:
+        store: the registered model.
+        min_gain_db: the gain over the champion that is none yet, in dB.
+        today: identifies the test set that `score_again` scores on.
+        score_again: scores a model of a version that was scored on another test set than the champion.
+    """
+    for version in store.versions():
+        if VERDICT not in store.version(version.number).tags:
+            _settle(store, version, min_gain_db, today, score_again)
+
+
+def _settle(store: Store, version: Version, min_gain_db: float, today: str, score_again: ScoreAgain) -> None:
+    found = checked(store, version)
+    while True:
+        rival = rival_of(store, version.number)
+        test_set = ""
+        if found != PASSED:
+            finding = Finding(False, f"not fit to be champion: {found}")
+        elif rival is None:
+            finding = Finding(True, "there was none before")
+        else:
+            test_set = common_test_set(version, store.version(rival), today)
+            finding = compared(store, version, rival, test_set, min_gain_db, score_again)
+        with held(store.client, store.name):
+            if VERDICT in store.version(version.number).tags:
+                return  # another process was faster
+            if rival_of(store, version.number) != rival:
+                continue  # another champion by now
+            store.give(CHALLENGER, store.versions()[-1].number)
+            if rival is not None and test_set:
+                store.tag(version.number, against=str(rival), compared_on=test_set)
+            if finding.better:
+                crown(store, version.number)
+            store.tag(version.number, verdict=finding.verdict)
+            return
+
+
+def checked(store: Store, version: Version) -> str:
+    """What the check of a version found, `PASSED` or why not; it is made once and written down."""
+    found = store.version(version.number).tags.get(CHECK)
+    if found is None:
+        found = problem(store, version) or PASSED
+        store.tag(version.number, check=found)
+    return found
+
+
+def common_test_set(version: Version, rival: Version, today: str) -> str:
+    """The test set that two versions are compared on: the version's own, or today's."""
+    own = version.tags.get(TEST_SET, today)
+    return own if scored_on(rival, own) else today
+
+
+def compared(
+    store: Store, version: Version, rival: int, test_set: str, min_gain_db: float, score_again: ScoreAgain
+) -> Finding:
+    """The finding on a version against the champion `rival`."""
+    try:
+        theirs = scores_on(store, store.version(rival), test_set, score_again)
+        ours = scores_on(store, version, test_set, score_again)
+        return judge(gain_in_psnr(ours, theirs), rival, min_gain_db)
+    except FaceanimError as error:
+        return Finding(
+            False,
+            f"not compared with version {rival}, the champion: {error} "
+            f"(`faceanim models promote {version.number}` makes it champion by hand)",
+        )
+
+
+def scores_on(store: Store, version: Version, test_set: str, score_again: ScoreAgain) -> list[Row]:
+    """A version's scores on a test set, on which it is scored if it has not been.
+
+    Raises:
+        FaceanimError: it can't be scored on that.
+    """
+    if not scored_on(version, test_set):
+        model = fetch_model(store.model_uri(version.number), store.uri)
+        try:
+            evaluation = score_again(model)
+        except FaceanimError as error:
+            raise FaceanimError(
+                f"version {version.number} can't be scored on this test set: {error}"
+            ) from error
+        if test_set_id(evaluation) != test_set:
+            raise FaceanimError(f"version {version.number} was scored again on another test set")
+        store.keep_scores(version, test_set, evaluation)
+    return store.scores(version, test_set)

@@ -1,0 +1,204 @@
+"""Whether a registered version is what was scored: it loads in a clean process, predicts the same, and the
+figures it came with are those of its own predictions."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file
+from torch import Tensor
+
+from faceanim.errors import FaceanimError
+from faceanim.evaluation.image_metrics import psnr
+from faceanim.evaluation.protocol import (
+    CHECK_FILE,
+    CLIPS_FILE,
+    FRAME_SCORES,
+    FRAMES_FILE,
+    METRIC_NAMES,
+    PAIRS_FILE,
+    PROTOCOL_FILE,
+    SCORES_FILE,
+    Method,
+    Task,
+    test_set_id,
+)
+from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
+from faceanim.evaluation.protocol import TEST_SET as TEST_SET_SCHEMA
+from faceanim.evaluation.statistics import select
+from faceanim.inference.animator import resize, to_float
+from faceanim.registry.store import EVALUATION, PSNR, TEST_SET, Store, Version
+from faceanim.tables import read_rows, read_table
+
+TIME_LIMIT_S = 900
+LEVELS = 2
+"""By which a value of [0, 255] may be off. On one machine a model gives the same bytes; between processors,
+and from a GPU to a CPU, its floats differ by about 1e-3, which moves keypoints by less than a tenth of a
+pixel."""
+MEAN_LEVELS = 0.25
+SHARE_OFF = 1e-3
+"""Of the values that may be off by more: those at the sharpest edges."""
+TOLERANCE_DB = 0.1
+ROUNDING = 1 / 12 / 255**2
+"""What rounding to 256 levels adds to a mean squared error of [0, 1]."""
+
+
+def problem(store: Store, version: Version) -> str | None:
+    """Why a version may not be champion, as a sentence; None: it is what was scored."""
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            needed = (CHECK_FILE, FRAMES_FILE, SCORES_FILE, CLIPS_FILE, PAIRS_FILE, PROTOCOL_FILE)
+            files = [store.download(version, f"{EVALUATION}/{name}", folder) for name in needed]
+            evaluation = files[0].parent
+            made = predicted_in_clean_process(store, version, evaluation / CHECK_FILE, folder)
+            check_predictions(evaluation, made)
+            check_tables(evaluation, version)
+    except FaceanimError as error:
+        return str(error)
+    return None
+
+
+def predicted_in_clean_process(
+    store: Store, version: Version, check: Path, folder: Path
+) -> dict[str, NDArray[Any]]:
+    """What a version predicts in a new process with pickle switched off; see `predict`.
+
+    Raises:
+        FaceanimError: it does not load, or does not predict.
+    """
+    out = folder / "predicted.safetensors"
+    command = [sys.executable, "-m", "faceanim.registry.predict", store.model_uri(version.number)]
+    try:
+        done = subprocess.run(
+            [*command, str(check), str(out)],
+            env={
+                **os.environ,
+                "MLFLOW_TRACKING_URI": store.uri,
+                "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIME_LIMIT_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise FaceanimError(f"it does not predict in a clean process within {TIME_LIMIT_S} seconds") from None
+    if done.returncode:
+        last_line = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise FaceanimError(f"it does not load and predict in a clean process: {last_line[:300]}")
+    return read_tensors(out)
+
+
+def check_predictions(evaluation: Path, made: dict[str, NDArray[Any]]) -> None:
+    """See that predictions are those of the evaluation, and have the PSNR that it says they have.
+
+    Raises:
+        FaceanimError: they are not, or have another.
+    """
+    frames = read_tensors(evaluation / CHECK_FILE)
+    expected, predicted = frames["predicted"], made["predicted"]
+    if predicted.shape != expected.shape or predicted.dtype != expected.dtype:
+        raise FaceanimError(
+            f"it predicts frames of shape {predicted.shape} where {expected.shape} were scored"
+        )
+    off = np.abs(predicted.astype(np.int16) - expected)
+    if off.mean() > MEAN_LEVELS or (off > LEVELS).mean() > SHARE_OFF:
+        raise FaceanimError(
+            f"it does not predict what was scored: values in [0, 255] are off by {off.mean():.2f} in the "
+            f"mean and by {off.max()} at most"
+        )
+    driving, animated = to_float(frames["driving"]), torch.from_numpy(made["animated"])
+    check_psnr(evaluation, Method.SUPER_RESOLVED, to_float(predicted), driving)
+    check_psnr(evaluation, Method.PREDICTION, animated, resize(driving, animated.shape[-1]))
+
+
+def check_psnr(evaluation: Path, method: Method, frames: Tensor, driving: Tensor) -> None:
+    """See that frames (N, 3, H, W) have the PSNR that the evaluation says the check's frames have.
+
+    Raises:
+        FaceanimError: they have another, or the evaluation says nothing of them.
+    """
+    if frames.shape != driving.shape:
+        raise FaceanimError(
+            f"its frames are {tuple(frames.shape)}, those to be scored against {tuple(driving.shape)}"
+        )
+    with safe_open(evaluation / CHECK_FILE, framework="numpy") as file:
+        item, numbers = file.metadata()["item_id"], file.get_tensor("frames").tolist()
+    said = {
+        row["frame"]: row["psnr"]
+        for row in read_table(evaluation / FRAMES_FILE, FRAME_SCORES)
+        .filter((pc.field("item_id") == item) & pc.field("frame").isin(numbers))
+        .to_pylist()
+        if (row["task"], row["method"]) == (Task.RECONSTRUCTION.value, method.value)
+    }
+    for number, measured in zip(numbers, psnr(frames, driving).tolist(), strict=True):
+        if said.get(number) is None:
+            raise FaceanimError(f"its evaluation has no PSNR of {method} in frame {number} of {item}")
+        if not agree(said[number], measured):
+            raise FaceanimError(
+                f"wrongly scored: its evaluation says {said[number]:.2f} dB of {method} in frame {number} of "
+                f"{item}, its predictions have {measured:.2f} dB"
+            )
+
+
+def agree(one: float, other: float) -> bool:
+    """Whether two PSNRs (dB) are of the same frames, one of them perhaps rounded to 256 levels."""
+    errors = 10 ** (-one / 10), 10 ** (-other / 10)
+    return abs(errors[0] - errors[1]) <= min(errors) * (10 ** (TOLERANCE_DB / 10) - 1) + ROUNDING
+
+
+def check_tables(evaluation: Path, version: Version) -> None:
+    """See that the figures of clips are the means of their frames', and the version's tags are of these
+    clips.
+
+    Raises:
+        FaceanimError: they are not.
+    """
+    scores = read_rows(evaluation / SCORES_FILE, SCORES_SCHEMA)
+    key = ["task", "method", "item_id"]
+    frames = read_table(evaluation / FRAMES_FILE, FRAME_SCORES)
+    means = frames.group_by(key).aggregate([(name, "mean") for name in METRIC_NAMES])
+    of_frames = {tuple(row[name] for name in key): row for row in means.to_pylist()}
+    for row in scores:
+        mean = of_frames.get(tuple(row[name] for name in key), {})
+        for name in METRIC_NAMES:
+            if not same(row[name], mean.get(f"{name}_mean")):
+                raise FaceanimError(
+                    f"wrongly scored: {name} of {row['method']} in {row['item_id']} is not the mean of its "
+                    "frames'"
+                )
+    test_set = {row["crop_id"] for row in read_rows(evaluation / CLIPS_FILE, TEST_SET_SCHEMA)}
+    clips = select(scores, Task.RECONSTRUCTION, Method.PREDICTION)
+    if {row["item_id"] for row in clips} != test_set or test_set_id(evaluation) != version.tags.get(TEST_SET):
+        raise FaceanimError("wrongly scored: its scores are not of the clips that its test set names")
+    mean_of_clips = float(np.mean([row["psnr"] for row in clips]))
+    if not same(mean_of_clips, float(version.tags.get(PSNR, "nan"))):
+        raise FaceanimError(f"wrongly scored: its PSNR is not {mean_of_clips:.3f} dB, the mean of its clips'")
+
+
+def same(one: float | None, other: float | None) -> bool:
+    """Whether two figures are the same but for their last digits, or both are missing."""
+    if one is None or other is None:
+        return one is other
+    return bool(np.isclose(one, other, rtol=1e-4, atol=1e-5))
+
+
+def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a safetensors file.
+
+    Raises:
+        FaceanimError: it is damaged.
+    """
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        raise FaceanimError(f"{path.name} is damaged: {error}") from None

@@ -1,5 +1,0 @@
-"""The embedded sample: talking heads that the project renders itself from two public-domain portraits."""
-
-from faceanim.sample.clips import Video, make_sample, videos
-
-__all__ = ["Video", "make_sample", "videos"]

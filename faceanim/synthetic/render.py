@@ -1,0 +1,200 @@
+"""Posing a person: expression first, on the canvas, then the head's turn and the place in the frame."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from faceanim.synthetic.cutouts import Image, Points, f32, smooth
+from faceanim.synthetic.identity import Layer
+from faceanim.synthetic.performance import Pose
+
+Pixels = NDArray[np.uint8]
+
+STEP = 8
+"""Spacing of the grid on which the pose is inverted, in frame pixels: the field is smooth."""
+
+
+class Face:
+    """One person's face, whose parts move: what does not depend on the pose is worked out once."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        self.pixels = (255 * np.dstack([layer.color, layer.alpha]) + 0.5).astype(np.uint8)
+        self.parts = [_Eye(layer.points, 0), _Eye(layer.points, 1), _Mouth(layer.points)]
+
+    def express(self, pose: Pose) -> Pixels:
+        """The person with this frame's mouth, lids, gaze and brows, (H, W, 4); the head still looks ahead."""
+        moved = self.pixels.copy()
+        for part in self.parts:
+            region = moved[part.box]
+            part.paint(region, self.pixels, pose)
+            frames = self.layer.glasses[part.box][..., None]
+            region[..., :3] = region[..., :3] * (1 - frames) + 18 * frames
+        return moved
+
+
+class _Part:
+    """A box of the canvas in which something moves; `x`, `y` are its pixels' places."""
+
+    def __init__(self, low: Image, high: Image) -> None:
+        (x0, y0), (x1, y1) = low.astype(int), high.astype(int)
+        self.box = (slice(y0, y1), slice(x0, x1))
+        self.y, self.x = np.mgrid[y0:y1, x0:x1].astype(np.float32)
+
+    def paint(self, region: Pixels, still: Pixels, pose: Pose) -> None:
+        """Paint this part for a pose into its region of the canvas; `still` is the whole face at rest."""
+        raise NotImplementedError
+
+    def blend(self, region: Pixels, over: Image, cover: Image) -> None:
+        """Lay a colour (..., 3) in 0-255 over the region, where `cover` is 1."""
+        cover = cover[..., None]
+        region[..., :3] = np.clip(region[..., :3] * (1 - cover) + over * cover + 0.5, 0, 255)
+
+
+class _Eye(_Part):
+    """An eye: the upper lid comes down over it, the iris moves in it, the brow rises above."""
+
+    def __init__(self, points: Points, index: int) -> None:
+        left, right, top, bottom, brow = (
+            points[f"eye{index}_{part}"] for part in ("l", "r", "t", "b", "brow")
+        )
+        middle, half = (left + right) / 2, float(right[0] - left[0]) / 2
+        super().__init__(middle - f32((2.6 * half, 52)), middle + f32((2.6 * half, 24)))
+        self.along = (self.x - middle[0]) / half
+        corners = left[1] + (right[1] - left[1]) * (self.along + 1) / 2
+        arch = np.clip(1 - self.along**2, 0, 1) ** 0.8
+        self.upper = corners + (top[1] - middle[1]) * arch
+        self.lower = corners + (bottom[1] - middle[1]) * arch
+        self.inside = np.clip(1.02 - np.abs(self.along), 0, 0.12) / 0.12
+        self.iris, self.half, self.height = points[f"iris{index}"], half, float(bottom[1] - top[1])
+        self.brow = float(brow[1])
+        # Where spectacles leave no room above the lid, the brow stays: the frame would bend with it.
+        room = float(np.clip((top[1] - brow[1] - 4) / 4, 0, 1))
+        above = np.exp(-0.5 * ((self.along / 1.1) ** 2 + ((self.y - self.brow + 6) / 12) ** 2))
+        self.lift = 6.0 * room * above * smooth((self.upper - self.y - 3) / 8)
+
+    def paint(self, region: Pixels, still: Pixels, pose: Pose) -> None:
+        """Stretch the skin between brow and lid, and show the eyeball where the lids leave a gap."""
+        travel = f32(pose.blink) * (self.lower - self.upper)
+        lid = self.upper + travel
+        # The lashes, just above the lid's edge, move with it unstretched.
+        span = np.maximum(self.upper - self.brow - 4, 2.0)
+        ramp = np.clip((self.y - self.brow) / (span + travel), 0, 1)
+        y = self.y - np.where(self.y <= lid + 0.5, travel * ramp, 0) + pose.brows * self.lift
+        region[:] = cv2.remap(still, self.x, y.astype(np.float32), cv2.INTER_CUBIC)
+        gap = np.clip(self.y - lid + 0.5, 0, 1) * np.clip(self.lower - self.y + 0.4, 0, 1) * self.inside
+        reach = np.exp(-0.5 * ((self.x - self.iris[0]) / (0.42 * self.half)) ** 2)
+        reach *= 1 - np.clip(self.along**4, 0, 1)
+        shift = f32(pose.gaze) * f32((0.26 * self.half, 0.12 * self.height))
+        ball = cv2.remap(still, self.x - shift[0] * reach, self.y - shift[1] * reach, cv2.INTER_CUBIC)
+        self.blend(region, ball[..., :3], gap)
+
+
+class _Mouth(_Part):
+    """A mouth: the lower lip and jaw drop from under the upper lip, teeth and a dark cavity show between."""
+
+    def __init__(self, points: Points) -> None:
+        left, right = points["mouth_l"], points["mouth_r"]
+        self.middle, self.half = (left + right) / 2, float(right[0] - left[0]) / 2
+        reach = 3.2 * self.half
+        super().__init__(self.middle - (reach, 40), f32((self.middle[0] + reach, points["neck"][1] + 2)))
+        self.line = self.middle[1] + float(right[1] - left[1]) / (2 * self.half) * (self.x - self.middle[0])
+        self.top = float(points["mouth_t"][1] - self.middle[1])
+        self.bottom = float(points["mouth_b"][1] - self.middle[1])
+        self.chin, self.neck = float(points["chin"][1]), float(points["neck"][1])
+        self.closing = max(self.bottom - self.top - 1.0, 0.0)
+        near = np.exp(-0.5 * (((self.x - self.middle[0]) / 60) ** 2 + ((self.y - self.middle[1]) / 24) ** 2))
+        edge = smooth((self.half * 3.2 - np.abs(self.x - self.middle[0])) / 40)
+        self.spread = near * edge * smooth((self.y - self.y[0, 0]) / 24) * (self.x - self.middle[0])
+        self.edge = edge
+
+    def paint(self, region: Pixels, still: Pixels, pose: Pose) -> None:
+        """Move lips, jaw and neck, and fill the opening."""
+        x = (self.x - 0.16 * pose.wide * self.spread).astype(np.float32)
+        along = (x - self.middle[0]) / self.half
+        arch = np.clip(1 - along**2, 0, 1)
+        upper, lower = self.line + self.top * arch, self.line + self.bottom * arch
+        drop = 21.0 * pose.mouth if pose.mouth > 0 else self.closing * pose.mouth
+        lip = drop * arch ** (0.75 if pose.mouth > 0 else 1.0)
+        jaw = drop * 0.85 * np.exp(-0.5 * (along / 1.5) ** 2) * self.edge
+        moved = lower + lip
+        to_chin = smooth((self.y - moved) / np.maximum(self.chin + jaw - moved, 4.0))
+        to_neck = smooth((self.y - self.chin - jaw) / (self.neck - self.chin - jaw))
+        below = (lip + (jaw - lip) * to_chin) * (1 - to_neck)
+        between = lip * np.clip((self.y - upper) / np.maximum(moved - upper, 0.5), 0, 1)
+        y = self.y - np.where(self.y >= moved, below, between)
+        region[:] = cv2.remap(still, x, y.astype(np.float32), cv2.INTER_CUBIC)
+        inside = np.clip(self.y - upper, 0, 1) * np.clip(moved - self.y + 1, 0, 1) * np.clip(arch * 8, 0, 1)
+        filling = self._filling(still, arch, self.y - upper, moved - upper)
+        self.blend(region, filling, cv2.GaussianBlur(inside, (0, 0), 0.9))
+
+    def _filling(self, still: Pixels, arch: Image, depth: Image, height: Image) -> Image:
+        """Teeth below the upper lip, dark further down, a hint of tongue; a dark line between closed lips."""
+        if self.closing > 2:
+            teeth = still[self.box][..., :3].astype(np.float32)
+        else:  # a portrait with closed lips has none to show
+            gaps = 1 - 0.12 * np.exp(-0.5 * (np.abs((self.x - self.middle[0] + 40) % 8 - 4) / 0.9) ** 2)
+            light = 235 * (0.45 + 0.5 * arch**0.7) * gaps * np.clip(1.05 - depth / 40, 0, 1)
+            teeth = light[..., None] * f32((1.0, 0.93, 0.82))
+        tongue = np.exp(-0.5 * ((height - depth - 1) / 6) ** 2) * np.clip(height / 26 - 0.25, 0, 1) * arch
+        dark = f32((42, 14, 14)) + tongue[..., None] * f32((95, 38, 36))
+        reach = max(self.bottom - self.top - 1.5, 7.0) * arch**0.5
+        show = np.clip((reach - depth) / 2.5 + 0.5, 0, 1) * np.clip(height / 4 - 0.5, 0, 1)
+        shade = 1 - 0.5 * np.exp(-np.clip(depth, 0, None) / 2.0)
+        show = show[..., None]
+        result: Image = (teeth * shade[..., None]) * show + dark * (1 - show)
+        return result
+
+
+def compose(person: Pixels, points: Points, pose: Pose, background: Image) -> Image:
+    """The person (H, W, 4), turned and placed, in front of a background (h, w, 3), both in 0-255."""
+    source = _inverse_pose(points, pose, *background.shape[:2])
+    placed = cv2.remap(person, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    cover = placed[..., 3:].astype(np.float32) / 255
+    result: Image = background + cover * (placed[..., :3] - background)
+    return result
+
+
+def _inverse_pose(points: Points, pose: Pose, height: int, width: int) -> Image:
+    """The canvas place that each frame pixel shows, (H, W, 2).
+
+    The pose is only known forwards, from the portrait's plane to the frame. Its difference from a shift
+    contracts, so a fixed-point iteration inverts it; on a coarse grid with one cell to spare all around.
+    """
+    half = (STEP - 1) / 2
+    rows, columns = np.mgrid[-1 : height // STEP + 1, -1 : width // STEP + 1].astype(np.float32) * STEP + half
+    centre = _middle(points)
+    target = np.stack([(columns - pose.x) / pose.scale, (rows - pose.y) / pose.scale], -1) + centre
+    source = target.copy()
+    for _ in range(12):
+        source += target - _turned(points, pose, source)
+    fine = cv2.resize(source, None, fx=STEP, fy=STEP, interpolation=cv2.INTER_LINEAR)
+    return f32(fine[STEP : STEP + height, STEP : STEP + width])
+
+
+def _middle(points: Points) -> Image:
+    x = (points["side_l"][0] + points["side_r"][0]) / 2
+    return f32((x, (points["crown"][1] + points["chin"][1]) / 2))
+
+
+def _turned(points: Points, pose: Pose, at: Image) -> Image:
+    """Where the places `at` of the canvas move when the head turns; the shoulders stay.
+
+    The head is half an ellipsoid, rounded off at its rim so that nothing folds, with a nose: yaw and pitch
+    are rotations of that relief, seen from far away.
+    """
+    centre = _middle(points)
+    wide = float(points["side_r"][0] - points["side_l"][0]) / 2 * 1.02
+    high = float(points["chin"][1] - points["crown"][1]) / 2 * 1.06
+    dx, dy = at[..., 0] - centre[0], at[..., 1] - centre[1]
+    square = (dx / wide) ** 2 + (dy / high) ** 2
+    nose = ((at[..., 0] - points["nose"][0]) / 16) ** 2 + ((at[..., 1] - points["nose"][1]) / 22) ** 2
+    relief = 0.72 * wide * np.clip(1 - square, 0, 1) ** 1.5 + 13 * np.exp(-0.5 * nose)
+    yaw, pitch, roll = np.deg2rad((pose.yaw, pose.pitch, pose.roll))
+    x = dx * np.cos(yaw) + relief * np.sin(yaw)
+    y = dy * np.cos(pitch) - relief * np.sin(pitch)
+    pivot = points["chin"] + f32((0, 10))
+    x, y = x + centre[0] - pivot[0], y + centre[1] - pivot[1]
+    head = np.stack([x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)], -1) + pivot
+    weight = 1 - smooth((at[..., 1:] - points["chin"][1] + 25) / 110)
+    return np.asarray(at + weight * (head - at), np.float32)

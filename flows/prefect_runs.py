@@ -1,0 +1,239 @@
+"""A stage as a Prefect flow run: how far it has come, and a task for each shard."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect import Flow, State, flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.exceptions import ObjectNotFound
+from prefect.flow_engine import run_flow
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed, Pending, Running
+
+from faceanim.config import RunConfig
+from faceanim.errors import FaceanimError, TemporaryError, disk_explained
+from faceanim.progress import OnProgress, Watcher, progress
+from faceanim.workers import Item, MapShards, Outcome, Result, ShardPool, Step, Work, run_shard
+from flows.artifacts import Page
+from flows.prefect_api import API_ERRORS, NotBegunError, day, marked, run_tags
+from flows.task_runners import task_runner
+
+
+def no_code() -> None:
+    """Stands for what this process does, which Prefect does not call."""
+
+
+@contextmanager
+def reported(name: str, in_terminal: OnProgress, api: str) -> Iterator[Watcher]:
+    """Show what the block does as a flow run of that name.
+
+    Raises:
+        NotBegunError: the API does not answer.
+    """
+    try:
+        run_id = new_run(Flow(fn=no_code, name=name), Running()).id
+    except API_ERRORS as error:
+        raise NotBegunError(f"the Prefect API at {api} does not answer ({error})") from None
+    state: State[Any] = Completed(message="done")
+    try:
+        with marked(name, run_id), Page(name, run_id, in_terminal).telling() as page:
+            yield page
+    except FaceanimError as error:
+        state = Failed(message=str(error))
+        raise
+    except Exception as error:
+        state = Failed(message=f"{type(error).__name__}: {error}")
+        raise
+    except BaseException as error:
+        state = Cancelled(message=f"{type(error).__name__}; the next run goes on from where it was")
+        raise
+    finally:
+        try:
+            with get_client(sync_client=True) as client:
+                client.set_flow_run_state(run_id, state, force=True)
+        except API_ERRORS:
+            print(f"{name}: the Prefect API at {api} went away; its page is out of date", file=sys.stderr)
+
+
+PARENT = "FACEANIM_STAGE_TASK"
+"""Environment variable: the task run, of the pipeline, that a stage belongs to."""
+PARENT_WAIT_S = 15.0
+"""For the server to have recorded that task run, which it does behind the work."""
+RETRY_DELAYS_S = [2.0, 30.0]
+"""Before a shard that failed in a way that may pass is tried again."""
+
+
+def drive_watched(name: str, run: RunConfig, step: Step[Outcome], api: str) -> Outcome:
+    """Do a stage's work as a flow run.
+
+    Raises:
+        NotBegunError: the API does not answer, and nothing has been done.
+        FaceanimError: what the step says.
+    """
+    begun: list[bool] = []
+    outcome: list[Outcome] = []
+    failures: list[Exception] = []
+
+    def stage() -> State[Any]:
+        begun.append(True)
+        try:
+            with shown(name) as page, shard_tasks(name, run) as map_shards:
+                outcome.append(step(map_shards, page))
+        except FaceanimError as error:  # its line is the run's message; a traceback would bury it
+            failures.append(error)
+            return Failed(message=str(error))
+        except Exception as error:
+            failures.append(error)
+            raise
+        return Completed(message="done")
+
+    stage_flow = flow(name=name, task_runner=task_runner(run), persist_result=False)(stage)
+    try:
+        with cluster_reached(run):  # Ray's, before the step begins
+            run_flow(stage_flow, new_run(stage_flow, Pending()), return_type="state")
+    except API_ERRORS as error:
+        if not begun:
+            raise NotBegunError(f"the Prefect API at {api} does not answer ({error})") from None
+        print(f"{name}: the Prefect API at {api} went away; its page is out of date", file=sys.stderr)
+    if failures:
+        raise failures[0]
+    if not outcome:
+        raise FaceanimError(f"{name}: Prefect did not let it begin; its page says why")
+    return outcome[0]
+
+
+@contextmanager
+def shown(name: str) -> Iterator[Page]:
+    """Progress in the terminal and on the page of the present flow run, which is marked as at work."""
+    run_id = UUID(flow_run.id)
+    with ExitStack() as stack:
+        stack.enter_context(disk_explained())
+        in_terminal = stack.enter_context(progress(name))
+        stack.enter_context(marked(name, run_id))
+        yield stack.enter_context(Page(name, run_id, in_terminal).telling())
+
+
+def new_run(stage_flow: Flow[..., Any], state: State[Any]) -> FlowRun:
+    """A flow run with a name and tags, below the pipeline's task where there is one."""
+    with get_client(sync_client=True) as client:
+        return client.create_flow_run(
+            stage_flow,
+            name=day(),
+            tags=run_tags(),
+            parent_task_run_id=parent_task(client),
+            state=state,
+        )
+
+
+def parent_task(client: SyncPrefectClient) -> UUID | None:
+    """The pipeline's task run that this stage belongs to, once the server knows it; else None."""
+    if PARENT not in os.environ:
+        return None
+    parent, deadline = UUID(os.environ[PARENT]), time.monotonic() + PARENT_WAIT_S
+    while time.monotonic() < deadline:
+        try:
+            client.read_task_run(parent)
+        except ObjectNotFound:
+            time.sleep(0.3)
+        else:
+            return parent
+    return None
+
+
+@contextmanager
+def shard_tasks(name: str, run: RunConfig) -> Iterator[MapShards]:
+    """A `MapShards` that makes a task of each shard, in this machine's processes or on the cluster."""
+    if run.task_runner != "processes":
+        yield cluster_tasks(name, run)
+        return
+    with ShardPool(run) as pool:
+        yield pool_tasks(name, pool)
+
+
+def pool_tasks(name: str, pool: ShardPool) -> MapShards:
+    """Tasks that wait, in threads, for the processes of a pool."""
+
+    def map_shards(work: Work[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
+        refusals: list[FaceanimError] = []
+
+        @task(**task_options(name, len(shards)))
+        def shard(number: int) -> Any:
+            if refusals:
+                return Cancelled(message="not begun, for another shard has ended the run")
+            try:
+                with disk_explained():
+                    return pool.schedule(work, shards[number - 1])()
+            except FaceanimError as error:  # without a traceback in the log, and without another try
+                refusals.append(error)
+                return Failed(message=str(error))
+
+        futures = [shard.submit(number) for number in range(1, len(shards) + 1)]
+        for future in futures:
+            future.wait()
+            if refusals:
+                raise refusals[0]
+            yield future.result()
+
+    return map_shards
+
+
+def cluster_tasks(name: str, run: RunConfig) -> MapShards:
+    """Tasks that carry their shard to another machine, which has this folder too."""
+
+    def map_shards(work: Work[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
+        shard_task = task(run_there, **task_options(name, len(shards)))
+        # As a partial, in which Prefect does not look for futures; it would visit every item.
+        jobs = [partial(run_shard, run, work, shard, Path.cwd()) for shard in shards]
+        with cluster_reached(run):  # by the first that is submitted
+            futures = [shard_task.submit(number, job) for number, job in enumerate(jobs, start=1)]
+        for future in futures:
+            yield future.result()
+
+    return map_shards
+
+
+@contextmanager
+def cluster_reached(run: RunConfig) -> Iterator[None]:
+    """Say in a line that a cluster cannot be reached.
+
+    Raises:
+        TemporaryError: it can't; the machine may be back later.
+    """
+    try:
+        yield
+    except OSError as error:
+        line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise TemporaryError(f"run.cluster: {run.cluster} does not answer: {line}") from error
+
+
+def run_there(number: int, job: Callable[[], list[Result]]) -> list[Result]:
+    """Shard `number`, on a machine of the cluster."""
+    with disk_explained():
+        return job()
+
+
+def task_options(name: str, total: int) -> dict[str, Any]:
+    """What all tasks of shards have in common."""
+    return {
+        "name": f"{name}-shard",
+        "task_run_name": f"{name} shard {{number}} of {total}",
+        "cache_policy": NO_CACHE,
+        "persist_result": False,
+        "retries": len(RETRY_DELAYS_S),
+        "retry_delay_seconds": RETRY_DELAYS_S,
+        "retry_condition_fn": may_pass,
+    }
+
+
+def may_pass(task: Any, task_run: TaskRun, state: State[Any]) -> bool:
+    """Whether a task failed in a way that may pass: what `disk_explained` left an OSError is no full disk."""
+    return isinstance(state.result(raise_on_failure=False), (OSError, TemporaryError))

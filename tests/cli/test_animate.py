@@ -1,0 +1,74 @@
+"""`faceanim animate` and `faceanim motion`, as users call them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from faceanim.media.video import probe
+from tests.helpers.driving import FRAMES
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, portrait, driving, model):
+    folder = tmp_path_factory.mktemp("commands")
+    for name, target in {"face.png": portrait, "talk.mp4": driving, "model": model}.items():
+        (folder / name).symlink_to(target)
+    return folder
+
+
+def faceanim(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "faceanim", *arguments],
+        cwd=folder,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_animate_says_where_it_is_how_far_and_on_what(folder):
+    done = faceanim(folder, "animate", "face.png", "talk.mp4", "out.mp4", "--model", "model")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "out.mp4\n"
+    assert f"animate on the CPU: {FRAMES}/{FRAMES} animating" in done.stderr
+    assert probe(folder / "out.mp4").frames == FRAMES
+
+
+def test_a_motion_is_read_once_and_used_again(folder):
+    assert faceanim(folder, "motion", "talk.mp4", "talk.motion", "--model", "model").returncode == 0
+    arguments = (
+        "animate",
+        "face.png",
+        "talk.motion",
+        "again.mp4",
+        "--model",
+        "model",
+        "--absolute",
+        "--whole",
+    )
+    assert faceanim(folder, *arguments).returncode == 0
+    info = probe(folder / "again.mp4")
+    assert (info.frames, info.width, info.height) == (FRAMES, 512, 512)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--device", "cuda"), "sees no GPU"),
+        (("--face", "left"), "face"),
+        (("--face", "3"), "there is no face 3"),
+        (("--scale", "-1"), "scale: Input should be greater than or equal to 0"),
+        (("--size", "33"), "size: Input should be a multiple of 2"),
+    ],
+)
+def test_what_can_not_be_is_one_line(folder, arguments, says):
+    done = faceanim(folder, "animate", "face.png", "talk.mp4", "no.mp4", "--model", "model", *arguments)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert says in line
+    assert not (folder / "no.mp4").exists()

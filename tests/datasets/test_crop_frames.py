@@ -1,0 +1,177 @@
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from skimage.data import astronaut
+from torch.utils.data import DataLoader
+
+from faceanim.datasets.animation import PairBatches
+from faceanim.datasets.frames import CropFrames
+from faceanim.errors import FaceanimError
+from tests.helpers.crops import POINTS, SIZE, write_crops
+from tests.helpers.tiny import UNCHANGED
+from tests.helpers.training_runs import ANIMATION_RUN as TRAINING
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory):
+    return write_crops(tmp_path_factory.mktemp("crops"))[0]
+
+
+def test_only_accepted_crops_of_the_split(crops, tmp_path):
+    assert [crop.crop_id for crop in CropFrames(crops, "train").crops] == ["clip0", "clip1"]
+    assert [crop.crop_id for crop in CropFrames(crops, "test").crops] == ["clip2"]
+    rejected, _ = write_crops(tmp_path, status="rejected")
+    with pytest.raises(FaceanimError, match="no accepted crop"):
+        CropFrames(rejected, "train")
+
+
+def test_a_frame_is_the_crops_own(crops):
+    frames = CropFrames(crops, "train")
+    crop = frames.crops[1]
+    fourth = frames.frame(crop, crop.frames[3])
+    assert np.abs(fourth.astype(int) - astronaut()[21 : 21 + SIZE, 173 : 173 + SIZE]).mean() < 3
+    small = CropFrames(crops, "train", size=48)
+    area = cv2.resize(fourth, (48, 48), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(small.frame(crop, crop.frames[3]), area)
+    assert small.frame(crop, crop.frames[3]) is small.frame(crop, crop.frames[3])
+
+
+def test_frames_without_a_face_are_no_training_pair(tmp_path):
+    crops, landmarks = write_crops(tmp_path, missed=(0, 2, 5))
+    frames = CropFrames(crops, "train", landmarks=landmarks)
+    assert [crop.frames.tolist() for crop in frames.crops] == [[1, 3, 4], [7, 9, 10]]
+    crops, landmarks = write_crops(tmp_path, missed=(0, 2, 3, 4, 5))
+    with pytest.raises(FaceanimError, match="two usable frames"):
+        CropFrames(crops, "train", landmarks=landmarks)
+    (landmarks / "video1.parquet").unlink()
+    with pytest.raises(FaceanimError, match=r"video1\.parquet is missing"):
+        CropFrames(crops, "train", landmarks=landmarks)
+
+
+@pytest.mark.parametrize("size", [None, 48])
+def test_a_pair_has_the_landmarks_of_its_frames(tmp_path, size):
+    crops, landmarks = write_crops(tmp_path, clips=5, missed=(1, 4), per_video=2)
+    frames = CropFrames(crops, "train", size, landmarks)
+    assert [crop.crop_id for crop in frames.crops] == ["clip0", "clip1", "clip2", "clip3"]
+    places = {
+        frames.frame(crop, number).tobytes(): (clip, n)
+        for clip, crop in enumerate(frames.crops)
+        for n, number in zip((0, 2, 3, 5), crop.frames, strict=True)
+    }
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        pair = frames.pair(*frames.choose_pair(rng))
+        for frame, points in ((pair.source, pair.source_points), (pair.driving, pair.driving_points)):
+            clip, n = places[frame.tobytes()]
+            in_crop = np.subtract(POINTS, (n, clip))
+            # Of half the size, the middle of pixels 0 and 1 is the middle of pixel 0.
+            assert_allclose(points, in_crop if size is None else (in_crop - 0.5) / 2, atol=1e-5)
+            assert points.dtype == np.float32
+
+
+def test_landmarks_of_other_crops_are_refused(tmp_path):
+    crops, _ = write_crops(tmp_path)
+    _, landmarks = write_crops(tmp_path / "shorter", frames=5)
+    with pytest.raises(FaceanimError, match="has no landmarks of clip0"):
+        CropFrames(crops, "train", landmarks=landmarks)
+    _, landmarks = write_crops(tmp_path)
+    shutil.copy(landmarks / "video0.parquet", landmarks / "video1.parquet")
+    with pytest.raises(FaceanimError, match="has no landmarks of clip1"):
+        CropFrames(crops, "train", landmarks=landmarks)
+
+
+def test_a_crop_that_is_gone_is_named(tmp_path):
+    crops, _ = write_crops(tmp_path)
+    frames = CropFrames(crops, "train")
+    for crop in frames.crops:
+        crop.path.unlink()
+    with pytest.raises(FaceanimError, match=r"clip[01]\.avi is missing"):
+        frames.pair(*frames.choose_pair(np.random.default_rng(0)))
+    with pytest.raises(FaceanimError, match=r"clip0\.avi is missing"):
+        CropFrames(crops, "train", size=48)
+
+
+def test_workers_give_the_batches_of_the_process_itself(tmp_path):
+    crops, landmarks = write_crops(tmp_path)
+    batches = PairBatches(CropFrames(crops, "train", 64, landmarks), TRAINING)
+    loader = DataLoader(batches, batch_size=None, sampler=range(1, 5), num_workers=2)
+    for step, given in enumerate(loader, start=1):
+        assert all(map(torch.equal, given, batches[step]))
+    assert step == 4
+
+
+def test_a_batch_depends_on_seed_and_step_alone(crops):
+    config = TRAINING.model_copy(update={"batch_size": 4, "seed": 1})
+    batches = PairBatches(CropFrames(crops, "train", 64), config)
+    source, driving, *guides = batches[7]
+    assert [tuple(points.shape) for points in guides] == [(4, 0, 2), (4, 0, 2)]
+    assert source.shape == driving.shape == (4, 3, 64, 64)
+    assert 0 <= source.min() <= source.max() <= 1
+    for other in range(3):
+        batches[other]
+    again = PairBatches(CropFrames(crops, "train", 64), config)[7]
+    assert torch.equal(source, again[0])
+    assert torch.equal(driving, again[1])
+    assert not torch.equal(source, batches[8][0])
+    other_seed = config.model_copy(update={"seed": 2})
+    assert not torch.equal(source, PairBatches(batches.frames, other_seed)[7].source)
+
+
+def test_of_several_candidates_the_farthest_drives(tmp_path):
+    crops, landmarks = write_crops(tmp_path, clips=2, frames=6)
+    frames = CropFrames(crops, "train", landmarks=landmarks)
+    rng = np.random.default_rng(0)
+    far = [abs(float((pair.source_points - pair.driving_points)[0, 0])) for pair in (
+        frames.pair(*frames.choose_pair(rng, candidates=5)) for _ in range(20)
+    )]  # fmt: skip
+    # The face moves a pixel a frame: of all five other frames, the first or the last is farthest.
+    assert min(far) >= 3
+    near = [frames.pair(*frames.choose_pair(rng)) for _ in range(40)]
+    assert min(abs(float((p.source_points - p.driving_points)[0, 0])) for p in near) == 1
+
+
+def test_two_processes_share_what_one_would_see(crops):
+    frames = CropFrames(crops, "train", 64)
+    config = TRAINING.model_copy(update={"batch_size": 6})
+    whole = PairBatches(frames, config)
+    shares = [PairBatches(frames, config, rank, processes=2) for rank in range(2)]
+    for rank, share in enumerate(shares):
+        assert torch.equal(share[7][0], whole[7][0][rank::2])
+        assert share.names(7) == whole.names(7)[rank::2]
+
+
+def test_the_samples_of_a_step_have_names(crops):
+    frames = CropFrames(crops, "train", 64)
+    config = TRAINING.model_copy(update={"batch_size": 3, "augment": UNCHANGED})
+    batches = PairBatches(frames, config)
+    batch = batches[5]
+    for name, *pictures in zip(batches.names(5), batch.source, batch.driving, strict=True):
+        crop_id, *numbers = re.fullmatch(r"(\w+)\[(\d), (\d)\]", name).groups()
+        (crop,) = [crop for crop in frames.crops if crop.crop_id == crop_id]
+        for number, picture in zip(numbers, pictures, strict=True):
+            given = (picture * 255).round().byte().permute(1, 2, 0).numpy()
+            assert np.array_equal(given, frames.frame(crop, crop.first + int(number)))
+
+
+def test_a_pair_is_two_frames_of_one_crop(crops):
+    frames = CropFrames(crops, "train")
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        first, second, *points = frames.pair(*frames.choose_pair(rng))
+        homes = [
+            {
+                crop.crop_id
+                for crop in frames.crops
+                for n in crop.frames
+                if np.array_equal(frames.frame(crop, n), picture)
+            }
+            for picture in (first, second)
+        ]
+        assert homes[0] == homes[1]
+        assert not np.array_equal(first, second)
+        assert points == [None, None]

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+
+from faceanim.datasets.frames import CropFrames
+from faceanim.datasets.super_resolution import RestorationBatches
+from tests.helpers.crops import SIZE, write_crops
+from tests.helpers.training_runs import SUPER_RESOLUTION_RUN as CONFIG
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    return CropFrames(write_crops(tmp_path_factory.mktemp("crops"))[0], "train")
+
+
+def batches(frames, **changes):
+    return RestorationBatches(frames, CONFIG.model_copy(update={"batch_size": 6} | changes))
+
+
+@pytest.mark.parametrize(("share", "generated"), [(0.0, 0), (1.0, 6)])
+def test_a_share_is_left_to_the_generator(frames, share, generated):
+    batch = batches(frames, generated_share=share)[1]
+    assert batch.wanted.shape == (6, 3, SIZE, SIZE)
+    assert batch.small.shape == batch.source.shape == (6, 3, SIZE // 2, SIZE // 2)
+    assert batch.generated.sum() == generated
+    for part in batch[:3]:
+        assert 0 <= part.min() <= part.max() <= 1
+    assert batch.order.sort(dim=1).values.tolist() == [[0, 1, 2]] * 6
+
+
+def test_a_share_in_between_is_so_on_average(frames):
+    counts = [int(batches(frames, generated_share=0.5)[step].generated.sum()) for step in range(40)]
+    assert 2 < np.mean(counts) < 4
+    assert len(set(counts)) > 2
+
+
+def test_a_step_is_the_same_to_the_byte_whenever_it_is_asked_for(frames):
+    asked = batches(frames)
+    later, other = asked[7], asked[8]
+    again = batches(frames)[7]
+    for part, repeated in zip(later, again, strict=True):
+        assert torch.equal(part, repeated)
+    assert not torch.equal(later.wanted, other.wanted)
+    assert not torch.equal(later.wanted, batches(frames, seed=1)[7].wanted)
+
+
+@pytest.mark.parametrize(("share", "apart"), [(0.0, 0.05), (1.0, 0.003)])
+def test_what_is_given_is_what_is_wanted_but_smaller(frames, share, apart):
+    batch = batches(frames, generated_share=share)[3]
+    small = torch.nn.functional.avg_pool2d(batch.wanted, 2)
+    assert (batch.small - small).abs().mean() < apart  # of the generator's driving frames only the rounding
+
+
+def test_a_source_is_another_frame_of_the_wanted_ones_crop(frames):
+    batch = batches(frames, generated_share=1.0)[1]
+    for source, driving in zip(batch.source, batch.small, strict=True):
+        assert not torch.equal(source, driving)
+        # The picture moves by a few pixels at most, mirrored and tinted like the other.
+        larger = torch.nn.functional.interpolate(torch.stack((source, driving)), scale_factor=2.0)
+        shifts = [(larger[0].roll(by, 2) - larger[1])[..., 8:-8].abs().mean() for by in range(-5, 6)]
+        assert min(shifts) < 0.06

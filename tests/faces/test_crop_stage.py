@@ -1,0 +1,299 @@
+import shutil
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from faceanim.config import CropConfig, IndexConfig, LandmarksConfig, load_params
+from faceanim.errors import FaceanimError
+from faceanim.faces import cropping
+from faceanim.faces.crop_stage import FRAGMENT, crop
+from faceanim.faces.framing import cut_out
+from faceanim.faces.landmark_detectors import dlib_weights
+from faceanim.faces.landmark_sets import EYES, load_landmarks
+from faceanim.faces.landmark_stage import landmarks
+from faceanim.faces.tracker import TRACK_EVERY
+from faceanim.incremental import read_metadata
+from faceanim.ingest.download import download
+from faceanim.ingest.index import build_index
+from faceanim.media.boxes import Box
+from faceanim.media.frames import RgbPicture
+from faceanim.media.mjpeg import read_clip
+from faceanim.media.video import probe, read_frames
+from faceanim.schemas import CROPS, DOWNLOAD, INDEX, Reason
+from faceanim.tables import read_rows, write_table
+from faceanim.workers import process_map
+from tests.helpers.paths import PROFILES
+from tests.helpers.videos import RUN, contents, head, ignore, inline, moving, noise, write
+
+CONFIG = CropConfig(
+    size=128,
+    min_size=96,
+    min_frames=6,
+    max_frames=20,
+    min_iou=0.25,
+    margin=0.1,
+    cut_threshold=0.04,
+    jpeg_quality=95,
+    decoder="pyav",
+)
+PROFILE = PROFILES / "sample.yaml"
+NTSC = Fraction(30000, 1001)
+SMALL = 0.45
+
+
+def prepare(test_people=("bo",)):
+    """index and download, over the folder `in`."""
+    config = IndexConfig(source="folder", path="in", test_people=test_people, test_fraction=0.5)
+    build_index(config, Path("index.parquet"))
+    fetch = load_params(PROFILE).download
+    download(fetch, RUN, Path("index.parquet"), Path("videos"), Path("download.parquet"), inline, ignore)
+
+
+def run_crop(folder="data", config=CONFIG, map_shards=inline):
+    inputs = (Path("index.parquet"), Path("download.parquet"))
+    out = Path(folder) / "crops.parquet"
+    metrics = crop(config, RUN, *inputs, Path(folder) / "crops", out, map_shards, ignore)
+    return metrics, read_rows(out, CROPS)
+
+
+def run_landmarks(folder="data", map_shards=inline):
+    inputs = (Path(folder) / "crops.parquet", Path(folder) / "crops")
+    config = LandmarksConfig(detector="dlib")
+    return landmarks(config, RUN, *inputs, Path(folder) / "landmarks", map_shards, ignore)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """One video of each kind, and what the stages make of them, in a folder of its own."""
+    root = tmp_path_factory.mktemp("crop")
+    still = head((400, 300), (200, 140), SMALL)
+    write(root / "in/ann/good.mp4", moving(12, (190, 215)), NTSC)
+    write(root / "in/ann/long.mp4", chain(moving(45, (200, 200)), noise(8)))
+    write(root / "in/bo/small.mp4", iter([still] * 10))
+    write(root / "in/bo/none.mp4", noise(10))
+    (root / "in/bo/bad.mp4").write_bytes(b"\0" * 3000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        prepare()
+        metrics, rows = run_crop(map_shards=process_map(RUN))
+        run_landmarks()
+    return root, metrics, rows
+
+
+@pytest.fixture
+def copy(source, tmp_path, monkeypatch):
+    shutil.copytree(source[0], tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def outcome(rows, clip):
+    return [
+        (row["first_frame"], row["last_frame"], row["reason"], row["end_reason"])
+        for row in rows
+        if row["clip_id"] == clip
+    ]
+
+
+def test_every_frame_is_in_one_row_that_says_what_became_of_it(source):
+    _, metrics, rows = source
+    assert outcome(rows, "ann--good") == [(0, 11, "none", "end")]
+    assert outcome(rows, "ann--long") == [
+        (0, 19, "none", "max_frames"),
+        (20, 39, "none", "max_frames"),
+        (40, 44, "too_short", "cut"),
+        (45, 52, "no_face", None),
+    ]
+    assert outcome(rows, "bo--small") == [(0, 9, "too_small", "end")]
+    assert outcome(rows, "bo--none") == [(0, 9, "no_face", None)]
+    assert outcome(rows, "bo--bad") == []
+    assert metrics["sequences"] == {"no_face": 2, "ok": 3, "too_short": 1, "too_small": 1}
+    assert metrics["frames"] == {"no_face": 18, "ok": 52, "too_short": 5, "too_small": 10}
+    assert metrics["viola_jones_found"] == 1.0
+
+
+def test_a_crop_file_holds_the_frames_its_row_tells(source):
+    root, _, rows = source
+    row = next(row for row in rows if row["clip_id"] == "ann--good")
+    assert (row["person_id"], row["split"], row["fps"]) == ("ann", "train", pytest.approx(float(NTSC)))
+    info = probe(root / row["path"])
+    assert (info.fps, info.frames, info.width, info.height) == (NTSC, 12, 128, 128)
+    box = Box(*row["box"])
+    assert box.width == box.height
+    assert box.x0 < 145 < 245 < box.x1
+    read = read_clip(root / row["path"], row["frame_offsets"], row["frame_lengths"]).astype(int)
+    frames = read_frames(root / "in/ann/good.mp4", "pyav")
+    wanted = np.stack([cut_out(RgbPicture(frame), box, 128) for frame in frames])
+    assert np.abs(read - wanted).mean() < 2
+    faces = np.array(row["faces"]).reshape(12, 4)
+    assert row["seen"] == [True] * 12
+    assert ((faces > 0) & (faces < 128)).all()
+    # The head goes 25 pixels to the right of a box that stays; after the last search its box stays too.
+    last = 11 // TRACK_EVERY * TRACK_EVERY
+    assert faces[last, 0] - faces[0, 0] == pytest.approx(25 * last / 11 * 128 / box.width, abs=3)
+
+
+def test_what_was_not_kept_is_read_again(copy, monkeypatch):
+    wanted = contents(copy / "data/crops")
+    shutil.rmtree("data/crops")
+    monkeypatch.setattr(cropping, "MAX_BYTES", 0)
+    run_crop()
+    assert contents(copy / "data/crops") == wanted
+
+
+def test_both_decoders_give_the_same_crops(copy):
+    _, pyav = run_crop()
+    _, decord = run_crop("other", CONFIG.model_copy(update={"decoder": "decord"}))
+    outcomes = [
+        [(row["crop_id"], row["last_frame"], row["reason"]) for row in rows] for rows in (pyav, decord)
+    ]
+    assert outcomes[0] == outcomes[1]
+    for one, other in zip(pyav, decord, strict=True):
+        if one["path"]:
+            # Grey made of RGB is not quite the brightness that was stored, so neither are the boxes.
+            assert Box(*one["box"]).iou(Box(*other["box"])) > 0.9
+            read = [
+                read_clip(Path(row["path"]), row["frame_offsets"], row["frame_lengths"])
+                for row in (one, other)
+            ]
+            assert np.corrcoef(read[0].ravel(), read[1].ravel())[0, 1] > 0.9
+
+
+def test_a_second_run_does_nothing_and_a_fresh_one_the_same(copy):
+    before = {path: path.stat().st_mtime_ns for path in Path("data/crops").rglob("*") if path.is_file()}
+    wanted = contents(copy / "data")
+    run_crop()
+    run_landmarks()
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert contents(copy / "data") == wanted
+    shutil.rmtree("data")
+    run_crop()
+    run_landmarks()
+    assert contents(copy / "data") == wanted
+
+
+def test_only_what_changed_is_done_again(copy):
+    kept = [*Path("data/crops/ann--long").iterdir(), Path("data/landmarks/ann--long.parquet")]
+    before = [path.stat().st_mtime_ns for path in kept]
+    write(Path("in/bo/none.mp4"), moving(8, (200, 200)))
+    write(Path("in/cy/new.mp4"), moving(7, (200, 200)))
+    Path("in/ann/good.mp4").unlink()
+    prepare(test_people=("ann",))
+    _, rows = run_crop()
+    metrics = run_landmarks()
+    assert outcome(rows, "bo--none") == [(0, 7, "none", "end")]
+    assert outcome(rows, "cy--new") == [(0, 6, "none", "end")]
+    assert {row["split"] for row in rows if row["person_id"] == "ann"} == {"test"}
+    assert not Path("data/crops/ann--good").exists()
+    assert sorted(path.name for path in Path("data/landmarks").iterdir()) == [
+        "ann--long.parquet",
+        "bo--none.parquet",
+        "cy--new.parquet",
+    ]
+    assert [path.stat().st_mtime_ns for path in kept] == before
+    assert metrics["crops"] == 4
+    done = contents(copy / "data")
+    shutil.rmtree("data")
+    run_crop()
+    run_landmarks()
+    assert contents(copy / "data") == done
+
+
+def test_a_killed_run_is_taken_up(copy):
+    wanted = contents(copy / "data")
+    Path("data/crops/ann--good", FRAGMENT).unlink()  # killed before the last write
+    next(Path("data/crops/ann--long").glob("*.avi")).unlink()
+    Path("data/crops/ann--long/.x.tmp.avi").write_bytes(b"half")
+    Path("data/landmarks/.y.tmp.parquet").write_bytes(b"half")
+    run_crop()
+    run_landmarks()
+    assert contents(copy / "data") == wanted
+
+
+def test_a_file_that_lost_its_end_is_made_again(copy):
+    wanted = contents(copy / "data/crops")
+    file = next(Path("data/crops/ann--long").glob("*.avi"))
+    file.write_bytes(file.read_bytes()[:-100])
+    run_crop()
+    assert contents(copy / "data/crops") == wanted
+
+
+def test_other_params_make_other_crops(copy):
+    _, rows = run_crop(config=CONFIG.model_copy(update={"size": 64, "min_size": 32}))
+    assert probe(Path(next(row["path"] for row in rows if row["path"]))).width == 64
+    assert outcome(rows, "bo--small") == [(0, 9, "none", "end")]
+
+
+def test_a_clip_is_a_stretch_of_its_video(copy):
+    rows = [row for row in read_rows(Path("index.parquet"), INDEX) if row["clip_id"] == "ann--long"]
+    half = {
+        "start_s": 0.4,
+        "end_s": 0.8,
+        "box": [100.0, 50.0, 150.0, 90.0],
+        "box_width": 200,
+        "box_height": 150,
+    }
+    write_table([row | half for row in rows], INDEX, Path("index.parquet"))
+    _, made = run_crop()
+    assert outcome(made, "ann--long") == [(10, 19, "none", "end")]
+
+
+def test_a_video_that_breaks_later_is_a_failed_clip(copy):
+    rows = read_rows(Path("download.parquet"), DOWNLOAD)
+    for row in rows:
+        if row["clip_id"] == "ann--good":
+            Path(row["path"]).write_bytes(b"\0" * 2000)
+            row["sha256"] = "other"
+    write_table(rows, DOWNLOAD, Path("download.parquet"))
+    _, made = run_crop()
+    assert outcome(made, "ann--good") == [(0, -1, "invalid_media", None)]
+    assert outcome(made, "ann--long")[0] == (0, 19, "none", "max_frames")
+
+
+def give_up(work, shards):
+    for shard in shards:
+        yield [work.give_up(item, Reason.TIMED_OUT) for item in shard]
+
+
+def test_what_was_given_up_is_tried_again(copy):
+    wanted = contents(copy / "data")
+    shutil.rmtree("data")
+    _, rows = run_crop(map_shards=give_up)
+    assert {(row["status"], row["reason"]) for row in rows} == {("failed", "timed_out")}
+    run_crop()
+    assert run_landmarks(map_shards=give_up)["detected"] == 0
+    run_landmarks()
+    assert contents(copy / "data") == wanted
+
+
+def test_landmarks_lie_on_the_face(source):
+    root, _, rows = source
+    row = next(row for row in rows if row["clip_id"] == "ann--good")
+    found = load_landmarks(root / "data/landmarks", "ann--good")
+    assert list(found) == [row["crop_id"]]
+    detected, points = found[row["crop_id"]]
+    assert detected.all()
+    assert points.shape == (12, 68, 2)
+    assert points.dtype == np.float32
+    assert (points > 0).all()
+    assert (points < 128).all()
+    (left_outer, _), (_, right_outer) = EYES["ibug68"]
+    assert (points[:, left_outer, 0] + 10 < points[:, right_outer, 0]).all()
+    assert (points[:, 8, 1] > points[:, left_outer, 1] + 20).all()  # the chin is below the eyes
+    # The head goes 25 pixels to the right of a box that stays.
+    scale = 128 / (row["box"][2] - row["box"][0])
+    assert points[-1, 30, 0] - points[0, 30, 0] == pytest.approx(25 * scale, abs=4)
+
+
+def test_a_landmarks_file_says_what_made_it(source):
+    root, _, _ = source
+    metadata = read_metadata(root / "data/landmarks/ann--good.parquet")
+    assert metadata["detector"] == "dlib"
+    assert metadata["scheme"] == "ibug68"
+    assert len(metadata["weights_sha256"]) == len(metadata["key"]) == 64
+    assert dlib_weights().is_file()
+    with pytest.raises(FaceanimError, match=r"ann--none\.parquet is missing"):
+        load_landmarks(root / "data/landmarks", "ann--none")

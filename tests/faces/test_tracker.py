@@ -1,0 +1,190 @@
+from itertools import chain, pairwise
+
+import numpy as np
+import pytest
+
+from faceanim.config import CropConfig
+from faceanim.faces.detection import ViolaJones
+from faceanim.faces.shots import Change, shot_changes
+from faceanim.faces.tracker import MAX_MISSED, SEARCH_EVERY, TRACK_EVERY, Tracker
+from faceanim.media.boxes import Box
+from faceanim.media.frames import RgbPicture
+from faceanim.schemas import EndReason
+from tests.helpers.videos import head, moving, noise
+
+CONFIG = CropConfig(
+    size=64,
+    min_size=64,
+    min_frames=5,
+    max_frames=1024,
+    min_iou=0.25,
+    margin=0.1,
+    cut_threshold=0.04,
+    jpeg_quality=90,
+    decoder="pyav",
+)
+
+
+SEEN = list(moving(TRACK_EVERY + 1, (200, 200)))
+"""So many frames that the face is searched in the last one."""
+
+
+def spans(stretches):
+    return [(stretch.first, stretch.last, bool(stretch.boxes), stretch.end_reason) for stretch in stretches]
+
+
+def tracked(*parts, config=CONFIG, hint=None):
+    tracker = Tracker(config, hint)
+    changes = shot_changes(map(RgbPicture, chain(*parts)), config.cut_threshold)
+    stretches = [s for picture, change in changes for s in tracker.push(picture.luma, change)]
+    stretches += tracker.finish()
+    assert all(len(s.boxes) == len(s.seen) for s in stretches)
+    assert all(len(s.boxes) in (0, s.last - s.first + 1) for s in stretches)
+    assert [s.first for s in stretches[1:]] == [s.last + 1 for s in stretches[:-1]]
+    return stretches
+
+
+def test_a_still_face_is_one_sequence():
+    (only,) = tracked(moving(12, (200, 210)))
+    assert spans([only]) == [(0, 11, True, EndReason.END)]
+    assert only.seen == [True] * 12
+    # Between two searches the box moves evenly.
+    steps = [after.x0 - before.x0 for before, after in pairwise(only.boxes[: TRACK_EVERY + 1])]
+    assert steps == pytest.approx([steps[0]] * TRACK_EVERY)
+
+
+def test_a_face_that_drifts_is_split_where_the_overlap_ends():
+    stretches = tracked(moving(40, (100, 300)))
+    assert [s.end_reason for s in stretches[:-1]] == [EndReason.DRIFT] * (len(stretches) - 1)
+    assert len(stretches) >= 2
+    for stretch in stretches:
+        assert min(box.iou(stretch.boxes[0]) for box in stretch.boxes) >= CONFIG.min_iou
+    for before, after in pairwise(stretches):
+        assert after.boxes[0].iou(before.boxes[0]) < CONFIG.min_iou
+
+
+def test_a_cut_ends_a_sequence_though_the_face_stays():
+    other = (
+        np.clip(frame.astype(int) * 1.6 - 60, 0, 255).astype(np.uint8) for frame in moving(8, (200, 202))
+    )
+    assert spans(tracked(moving(8, (200, 202)), other)) == [
+        (0, 7, True, EndReason.CUT),
+        (8, 15, True, EndReason.END),
+    ]
+
+
+def test_another_exposure_is_no_cut():
+    dark = (np.clip(frame.astype(int) - 20, 0, 255).astype(np.uint8) for frame in moving(8, (200, 202)))
+    assert spans(tracked(moving(8, (200, 202)), dark)) == [(0, 15, True, EndReason.END)]
+
+
+def told(*changes):
+    """What becomes of a still face, if the frames have these changes."""
+    tracker, luma = Tracker(CONFIG), RgbPicture(SEEN[0]).luma
+    return spans([s for change in changes for s in tracker.push(luma, change)] + list(tracker.finish()))
+
+
+def test_a_fade_is_in_no_sequence():
+    assert told(*[Change.NONE] * 6, *[Change.FADE] * 4, *[Change.NONE] * 7) == [
+        (0, 5, True, EndReason.CUT),
+        (6, 9, False, None),
+        (10, 16, True, EndReason.END),
+    ]
+    assert told(*[Change.FADE] * 3, Change.CUT, *[Change.NONE] * 2, Change.FADE) == [
+        (0, 2, False, None),
+        (3, 5, True, EndReason.CUT),
+        (6, 6, False, None),
+    ]
+
+
+def test_frames_without_a_face_and_those_of_a_fade_are_told_apart():
+    tracker, blank = Tracker(CONFIG), RgbPicture(next(noise(1))).luma
+    changes = [Change.NONE] * 3 + [Change.FADE] * 2 + [Change.NONE] * 3
+    stretches = [s for change in changes for s in tracker.push(blank, change)] + list(tracker.finish())
+    assert [(s.first, s.last, s.is_fade) for s in stretches] == [(0, 2, False), (3, 4, True), (5, 7, False)]
+
+
+def test_max_frames_ends_a_sequence():
+    config = CONFIG.model_copy(update={"max_frames": 7})
+    assert spans(tracked(moving(15, (200, 205)), config=config)) == [
+        (0, 6, True, EndReason.MAX_FRAMES),
+        (7, 13, True, EndReason.MAX_FRAMES),
+        (14, 14, True, EndReason.END),
+    ]
+
+
+@pytest.fixture
+def without_cuts():
+    return CONFIG.model_copy(update={"cut_threshold": 1.0})
+
+
+def test_a_short_gap_is_bridged_and_a_long_one_is_not(without_cuts):
+    bridged = tracked(SEEN, noise(MAX_MISSED), moving(5, (200, 200)), config=without_cuts)
+    assert spans(bridged) == [(0, len(SEEN) + MAX_MISSED + 4, True, EndReason.END)]
+    assert bridged[0].seen == [True] * len(SEEN) + [False] * MAX_MISSED + [True] * 5
+    lost = tracked(SEEN, noise(20), moving(10, (200, 200)), config=without_cuts)
+    assert spans(lost)[0] == (0, len(SEEN) - 1, True, EndReason.LOST)
+    assert [bool(s.boxes) for s in lost] == [True, False, True]
+    assert 0 <= lost[2].first - len(SEEN) - 20 < SEARCH_EVERY
+
+
+def test_a_video_that_ends_without_the_face(without_cuts):
+    assert spans(tracked(SEEN, noise(TRACK_EVERY), config=without_cuts)) == [
+        (0, len(SEEN) - 1, True, EndReason.END),
+        (len(SEEN), len(SEEN) + TRACK_EVERY - 1, False, None),
+    ]
+    assert spans(tracked(noise(9))) == [(0, 8, False, None)]
+    assert tracked(()) == []
+
+
+def two_heads(big, small):
+    frame = head((600, 300), (big, 150), 1.2)
+    frame[:, 330:] = head((600, 300), (small, 150), 0.8)[:, 330:]
+    return frame
+
+
+def test_the_largest_face_is_followed_or_the_one_that_is_meant():
+    frames = [two_heads(150, 470)] * 3
+    (largest,) = tracked(frames)
+    assert largest.boxes[0].x1 < 300
+    (meant,) = tracked(frames, hint=Box(400, 60, 560, 240))
+    assert meant.boxes[0].x0 > 330
+
+
+def test_boxes_are_in_the_frame_s_own_pixels():
+    large = head((1600, 1080), (800, 500), 4.0)
+    (only,) = tracked([large, large])
+    box = only.boxes[0]
+    assert 250 < box.width < 600
+    assert box.x0 < 800 < box.x1
+    assert box.y0 < 500 < box.y1
+
+
+def test_the_search_near_a_box_finds_what_the_whole_search_finds():
+    luma = RgbPicture(head((400, 300), (200, 140))).luma
+    (whole,) = ViolaJones().detect(luma)
+    near = ViolaJones().detect_near(luma, whole.moved(5, -5))
+    assert near[0].iou(whole) > 0.8
+    assert ViolaJones().detect_near(luma, Box(0, 0, 60, 60)) == []
+
+
+def test_a_face_outside_the_box_that_is_meant_is_not_followed():
+    frames = [head((600, 300), (150, 150), 1.2)] * 6
+    assert spans(tracked(frames, hint=Box(400, 60, 560, 240))) == [(0, 5, False, None)]
+
+
+def test_who_is_meant_is_not_left_for_another_one(without_cuts):
+    alone = head((600, 300), (150, 150), 1.2)
+    frames = [two_heads(150, 470)] * len(SEEN) + [alone] * 20
+    (meant, gap) = tracked(frames, config=without_cuts, hint=Box(400, 60, 560, 240))
+    assert meant.boxes[-1].x0 > 330
+    assert spans([gap]) == [(len(SEEN), len(SEEN) + 19, False, None)]
+
+
+def test_another_face_elsewhere_is_not_a_move(without_cuts):
+    """Boxes half-way between two people would be on neither."""
+    left, right = head((600, 300), (150, 150)), head((600, 300), (450, 150))
+    stretches = tracked([left] * 7, [right] * 12, config=without_cuts)
+    assert stretches[0].end_reason is EndReason.LOST
+    assert all(box.x1 < 300 for box in stretches[0].boxes)
+    assert all(box.x0 > 300 for box in stretches[-1].boxes)

@@ -1,0 +1,1 @@
+"""Functions and constants that several test files share."""

@@ -1,0 +1,48 @@
+"""What the tests of the stage `download` share."""
+
+from pathlib import Path
+
+from faceanim.config import DownloadConfig
+from faceanim.ingest.download import WHOLE, download
+from faceanim.schemas import DOWNLOAD, INDEX
+from faceanim.tables import read_rows, write_table
+from tests.helpers.videos import RUN, ignore, inline
+
+CONFIG = DownloadConfig(
+    max_height=720, parallel=2, sleep_s=0.0, retries=0, backoff_s=0.1, stall_s=1.0, pause_s=0.1, pauses=1
+)
+
+
+def changed(**values):
+    return CONFIG.model_copy(update=values)
+
+
+def run(config=CONFIG, index="index.parquet", folder="data", map_shards=inline, part=WHOLE):
+    videos, out = Path(folder) / "videos", Path(folder) / "out.parquet"
+    metrics = download(config, RUN, Path(index), videos, out, map_shards, ignore, part)
+    return metrics, table(folder)
+
+
+def table(folder="data"):
+    return {row["clip_id"]: row for row in read_rows(Path(folder) / "out.parquet", DOWNLOAD)}
+
+
+def reasons(rows):
+    return {clip: row["reason"] for clip, row in rows.items()}
+
+
+def index_addresses(clips=1, **urls):
+    """An index of videos by name; a second clip of one is called `<name>1`, and so on."""
+    rows = [
+        {
+            "clip_id": f"{name}{number or ''}",
+            "person_id": "p",
+            "video_id": name,
+            "url": url,
+            "start_s": 0.0,
+            "split": "train",
+        }
+        for name, url in urls.items()
+        for number in range(clips)
+    ]
+    write_table(rows, INDEX, Path("index.parquet"))

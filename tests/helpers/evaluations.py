@@ -1,0 +1,132 @@
+"""Evaluations as the pipeline leaves them, of models too small to be worth a real one.
+
+One clip, `CHECKED`, is really scored: its frames are in check.safetensors. The figures of the others are made
+up, so that a test decides which model is better.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+from skimage.data import astronaut
+
+from faceanim.evaluation.image_metrics import frame_metrics
+from faceanim.evaluation.protocol import (
+    CHECK_FILE,
+    CLIPS_FILE,
+    FIGURES_FILE,
+    FRAME_SCORES,
+    FRAMES_FILE,
+    MEASURED_WITH_FILE,
+    METRIC_NAMES,
+    PAIRS_FILE,
+    PROTOCOL_FILE,
+    SCORES_FILE,
+    TEST_SET,
+    Method,
+    Task,
+)
+from faceanim.evaluation.protocol import PAIRS as PAIRS_SCHEMA
+from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
+from faceanim.evaluation.statistics import figures, write_figures_csv
+from faceanim.inference.animator import Animator, Frames, resize, to_float, to_uint8
+from faceanim.tables import Row, write_table
+
+SIDE = 128
+STEP = 3
+DRIVING = 3
+CHECKED = "ada--one--0000000"
+PEOPLE = ("ada", "bea", "cyd", "dan")
+METHODS = {Method.PREDICTION: 24.0, Method.COPY_SOURCE: 20.0, Method.SUPER_RESOLVED: 23.0}
+"""With the PSNR that they have on a clip that is made up, in dB."""
+
+
+def faces(top: int = 40) -> Frames:
+    """A face that moves to the left, (1 + DRIVING, SIDE, SIDE, 3)."""
+    return np.stack([astronaut()[top : top + SIDE, 150 + STEP * n :][:, :SIDE] for n in range(1 + DRIVING)])
+
+
+def row(method: Method, item: str, frame: int, psnr: float, ssim: float | None) -> Row:
+    values = dict.fromkeys(METRIC_NAMES) | {"frame": frame, "psnr": psnr, "ssim": ssim}
+    return {"task": Task.RECONSTRUCTION, "method": method, "item_id": item, "person_id": item[:3], **values}
+
+
+def checked_rows(animator: Animator, frames: Frames, out: Path) -> list[Row]:
+    """Score one clip and write down what was predicted in it."""
+    source, driving = frames[:1], frames[1:]
+    crops, prepared = to_float(driving), animator.prepare(to_float(source))
+    small = resize(crops, animator.size)
+    prediction = animator.frames(prepared, crops)
+    enlarged = animator.enlarge(prediction)
+    answers = {
+        Method.PREDICTION: (prediction, small),
+        Method.COPY_SOURCE: (prepared.image.expand(len(small), -1, -1, -1), small),
+        Method.SUPER_RESOLVED: (enlarged, crops),
+    }
+    numbers = range(1, len(frames))
+    arrays = {"source": source, "driving": driving, "predicted": to_uint8(enlarged)}
+    save_file({**arrays, "frames": np.array(numbers)}, out / CHECK_FILE, metadata={"item_id": CHECKED})
+    return [
+        row(method, CHECKED, number, float(scores["psnr"][number - 1]), float(scores["ssim"][number - 1]))
+        for method, answer in answers.items()
+        for scores in [frame_metrics(*answer)]
+        for number in numbers
+    ]
+
+
+def of_clips(frames: list[Row]) -> list[Row]:
+    """The rows of SCORES: the means over each clip's frames."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for each in frames:
+        found.setdefault((each["method"], each["item_id"]), []).append(each)
+    return [
+        {**rows[0], "frames": len(rows)}
+        | {name: mean([each[name] for each in rows]) for name in ("psnr", "ssim")}
+        for rows in found.values()
+    ]
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def write_evaluation(models: Path, out: Path, gain: float = 0.0, protocol: int = 1, lie: float = 0.0) -> dict:
+    """Write an evaluation of a model, `gain` dB above others in the clips that are made up; returns its
+    metrics.
+
+    `lie` is added to what the clip that is really scored has.
+    """
+    out.mkdir(parents=True)
+    animator = Animator.load(models, "cpu")
+    frames = [
+        {**each, "psnr": each["psnr"] + lie * (each["method"] != Method.COPY_SOURCE)}
+        for each in checked_rows(animator, faces(), out)
+    ]
+    made_up = [f"{person}--two--0000000" for person in PEOPLE]
+    for number, item in enumerate(made_up):
+        for method, psnr in METHODS.items():
+            better = 0.0 if method == Method.COPY_SOURCE else gain + 0.01 * number
+            frames += [row(method, item, n, psnr + better + 0.1 * n, None) for n in (1, 2, 3)]
+    write_table(frames, FRAME_SCORES, out / FRAMES_FILE)
+    scores = of_clips(frames)
+    write_table(scores, SCORES_SCHEMA, out / SCORES_FILE)
+    clips = [
+        {"crop_id": item, "person_id": item[:3], "frames": 3, "sha256": "0" * 64}
+        for item in [CHECKED, *made_up]
+    ]
+    write_table(clips, TEST_SET, out / CLIPS_FILE)
+    write_table([], PAIRS_SCHEMA, out / PAIRS_FILE)
+    (out / PROTOCOL_FILE).write_text(json.dumps({"version": protocol}))
+    (out / MEASURED_WITH_FILE).write_text(json.dumps({"networks": {}, "left_out": {}}))
+    write_figures_csv(figures(scores), out / FIGURES_FILE)
+    return nested(scores)
+
+
+def nested(scores: list[Row]) -> dict:
+    """The metrics as reports/metrics.json has them."""
+    found = {(figure.method, figure.metric): figure.interval.mean for figure in figures(scores)}
+    metrics = {method: {name: found[method, name] for name in ("psnr", "ssim")} for method in METHODS}
+    return {"reconstruction": metrics[Method.PREDICTION] | {"copy_source": metrics[Method.COPY_SOURCE]}}

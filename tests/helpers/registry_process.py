@@ -1,0 +1,67 @@
+"""Processes that register, or hold the lock, and may be killed at a chosen moment.
+
+python -m tests.helpers.registry_process register URI MODELS EVALUATION
+python -m tests.helpers.registry_process register_and_die URI MODELS EVALUATION
+python -m tests.helpers.registry_process hold_and_die URI
+python -m tests.helpers.registry_process count URI TIMES
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from faceanim.config import RegisterConfig
+from faceanim.registry.lock import held
+from faceanim.registry.store import Store
+from tests.helpers.paths import PROJECT
+
+CONFIG = RegisterConfig(model_name="faceanim", min_gain_db=0.0)
+SHORTLY_S = 1.0
+
+
+def start(*arguments: object) -> subprocess.Popen:
+    command = [sys.executable, "-m", "tests.helpers.registry_process", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=PROJECT, env=environment, **pipes)
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def register(uri: str, models: str, evaluation: str) -> None:
+    from tests.helpers.registry_store import add, handed_over  # with torch: some seconds
+
+    made = add(uri, handed_over(Path(models), Path(evaluation)))
+    print(json.dumps({"version": made.version, "champion": made.champion, "verdict": made.verdict}))
+
+
+def register_and_die(uri: str, models: str, evaluation: str) -> None:
+    """Is killed once the version is there and before anything is found out about it."""
+    import faceanim.registry.register as module
+
+    module.checked = die
+    register(uri, models, evaluation)
+
+
+def hold_and_die(uri: str) -> None:
+    store = Store.open(CONFIG, uri)
+    with held(store.client, store.name):
+        die()
+
+
+def count(uri: str, times: str) -> None:
+    """Read a tag and write it one higher, under the lock."""
+    store = Store.open(CONFIG, uri)
+    for _ in range(int(times)):
+        with held(store.client, store.name, SHORTLY_S):
+            number = int(store.client.get_registered_model(store.name).tags["count"])
+            store.client.set_registered_model_tag(store.name, "count", str(number + 1))
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])

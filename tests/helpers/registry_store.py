@@ -1,0 +1,50 @@
+"""A real MLflow store, and models to register in it."""
+
+import json
+from pathlib import Path
+
+from faceanim.registry.register import Evaluated, Registered, register
+from faceanim.registry.store import Store
+from tests.helpers.evaluations import write_evaluation
+from tests.helpers.registry_process import CONFIG
+
+MANIFEST = {
+    "splits": {"test": {"people": 4, "clips": 5, "crops": 5, "frames": 20}},
+    "people": {"test": ["ada"]},
+    "videos": [],
+    "test_crops": [],
+    "dead_links": {"removed": ["eve--one", "eve--two"]},
+}
+
+
+def evaluated(models: Path, out: Path, gain: float = 0.0, **changes) -> Evaluated:
+    """A model as the pipeline hands it over, with an evaluation in the new folder `out`."""
+    metrics = write_evaluation(models, out, gain, **changes)
+    out.with_suffix(".json").write_text(json.dumps(metrics))
+    return handed_over(models, out)
+
+
+def handed_over(models: Path, out: Path) -> Evaluated:
+    return Evaluated(
+        models=models,
+        evaluation=out,
+        metrics=json.loads(out.with_suffix(".json").read_text()),
+        params={"crop.size": 128, "train_animation.model.size": 64, "train_sr.model.factor": 2},
+        curves={"animation": [{"step": 1.0, "pixel": 0.5}, {"step": 2.0, "pixel": 0.25}]},
+        tags={"git_revision": "abc", "dvc_lock_sha256": "def"},
+        manifest=MANIFEST,
+        licences=["Code: Apache-2.0.", "Landmarks: not for commercial use."],
+    )
+
+
+def unasked(models: Path) -> Path:
+    """For versions of one test set, where nothing is to be scored again."""
+    raise AssertionError("scored again without need")
+
+
+def add(uri: str, item: Evaluated, score_again=unasked) -> Registered:
+    return register(CONFIG, uri, item, score_again)
+
+
+def open_store(uri: str) -> Store:
+    return Store.open(CONFIG, uri)

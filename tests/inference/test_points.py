@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import torch
+
+from faceanim.inference.keypoints import Points
+from faceanim.inference.torch_backend import to_keypoints, to_points
+
+
+def some(count: int, seed: int, jacobians: bool) -> Points:
+    random = np.random.default_rng(seed)
+    value = random.uniform(-1, 1, (count, 10, 2)).astype(np.float32)
+    near = np.eye(2) + random.uniform(-0.2, 0.2, (count, 10, 2, 2))
+    return Points(value, near.astype(np.float32) if jacobians else None)
+
+
+@pytest.mark.parametrize("jacobians", [False, True])
+def test_relative_motion_is_that_of_the_networks_own_keypoints(jacobians):
+    portrait, start, end = some(1, 0, jacobians), some(1, 1, jacobians), some(5, 2, jacobians)
+    moved = portrait.moved(start, end, 1.0)
+    theirs = to_keypoints(portrait, "cpu").moved(to_keypoints(start, "cpu"), to_keypoints(end, "cpu"))
+    assert np.allclose(moved.value, theirs.value, atol=1e-6)
+    if jacobians:
+        assert np.allclose(moved.jacobian, theirs.jacobian, atol=1e-5)
+
+
+def test_the_scale_of_a_movement():
+    portrait, start, end = some(1, 0, True), some(1, 1, True), some(5, 2, True)
+    still, half, whole = (portrait.moved(start, end, scale) for scale in (0.0, 0.5, 1.0))
+    assert np.allclose(still.value, portrait.value)
+    assert np.allclose(still.jacobian, portrait.jacobian)
+    assert np.allclose(half.value, (still.value + whole.value) / 2, atol=1e-6)
+    assert np.allclose(half.jacobian, (still.jacobian + whole.jacobian) / 2, atol=1e-5)
+
+
+def test_runs_of_frames_are_joined_and_cut():
+    whole = some(5, 0, True)
+    joined = Points.joined([whole[:2], whole[2:]])
+    assert len(joined) == 5
+    assert np.array_equal(joined.value, whole.value)
+    assert np.array_equal(joined.jacobian, whole.jacobian)
+    assert Points.joined([some(2, 0, False)]).jacobian is None
+
+
+def test_there_and_back_through_torch():
+    points = some(3, 0, True)
+    again = to_points(to_keypoints(points, "cpu"))
+    assert np.array_equal(again.value, points.value)
+    assert np.array_equal(again.jacobian, points.jacobian)
+    assert to_keypoints(points, "cpu").value.dtype == torch.float32

@@ -1,0 +1,82 @@
+"""Downloads spread over machines, and failures that are tried again when asked."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from faceanim.cli.main import app
+from faceanim.errors import FaceanimError
+from faceanim.ingest.download import Part, failures, forget
+from tests.helpers.downloads import index_addresses, run
+from tests.helpers.videos import contents
+
+
+def test_parts_make_a_whole(site):
+    names = [f"v{number}" for number in range(6)]
+    index_addresses(2, dead=site.url("404", "x.mp4"), **{name: site.url("ok", "v.mp4") for name in names})
+    parts = [Part(number, 3) for number in (1, 2, 3)]
+    tables = [run(folder=f"machine{part.number}", part=part)[1] for part in parts]
+    assert all(tables)
+    assert sorted(clip for rows in tables for clip in rows) == sorted(
+        f"{name}{suffix}" for name in (*names, "dead") for suffix in ("", "1")
+    )
+    for part in parts:
+        shutil.copytree(f"machine{part.number}/videos", "data/videos", dirs_exist_ok=True)
+    asked = site.asked.total()
+    run()
+    assert site.asked.total() == asked
+    together = contents(Path("data"))
+    shutil.rmtree("data")
+    run()
+    assert contents(Path("data")) == together
+
+
+def test_a_part_leaves_the_others_alone(site):
+    index_addresses(a=site.url("ok", "v.mp4"), c=site.url("reset", "w.mp4"))
+    assert not Part(1, 2).holds("a")
+    run(part=Part(1, 2))
+    before = contents(Path("data/videos"))
+    assert any(name.startswith(".partial/c.") for name in before)
+    run(part=Part(2, 2))
+    assert before.items() <= contents(Path("data/videos")).items()
+
+
+@pytest.mark.parametrize("text", ["2", "0/4", "5/4", "a/b", "1/", "/2", "-1/2", "1/2/3"])
+def test_a_part_that_is_none_is_refused(text):
+    with pytest.raises(FaceanimError, match="2/4"):
+        Part.parse(text)
+    assert Part.parse("2/4") == Part(2, 4)
+
+
+def test_failures_are_listed_and_forgotten_by_reason(site):
+    urls = {name: site.url(status, f"{name}.mp4") for name, status in (("v", "404"), ("w", "403"))}
+    index_addresses(down="http://127.0.0.1:9/v.mp4", x=site.url("ok", "x.mp4"), **urls)
+    run()
+    videos = Path("data/videos")
+    found = [(one.reason, one.passes, [path.stem for path in one.fragments]) for one in failures(videos)]
+    assert found == [("http", False, ["w"]), ("network", True, ["down"]), ("not_found", False, ["v"])]
+    for wrong in ("gone", "", "ok"):
+        with pytest.raises(FaceanimError, match="no reason is called"):
+            forget(videos, [wrong])
+    assert forget(videos, ["private"]) == 0
+    assert forget(videos, ["http", "network"]) == 2
+    asked = dict(site.asked)
+    run()
+    again = {path for path in site.asked if site.asked[path] > asked[path]}
+    assert again == {"/403/1000000/w.mp4"}
+    with pytest.raises(FaceanimError, match="there is no folder none"):
+        failures(Path("none"))
+
+
+def test_the_command_retry_lists_and_forgets(site):
+    index_addresses(down="http://127.0.0.1:9/v.mp4", v=site.url("404", "v.mp4"), w=site.url("404", "w.mp4"))
+    run()
+    listed = CliRunner().invoke(app, ["retry", "--videos", "data/videos"]).stdout
+    assert re.search(r"network\W+1\W+whenever the stage runs", listed)
+    assert re.search(r"not_found\W+2\W+after `faceanim retry not_found`", listed)
+    told = CliRunner().invoke(app, ["retry", "not_found", "network", "--videos", "data/videos"]).stdout
+    assert told == "3 failures forgotten; the next `dvc repro` tries those videos again\n"
+    assert failures(Path("data/videos")) == []

@@ -1,0 +1,72 @@
+import hashlib
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from faceanim.errors import FaceanimError
+from faceanim.models.pretrained import WEIGHTS, Weights, weights_file
+
+CONTENT = b"weights"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def server(tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "w.bin").write_bytes(CONTENT)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "site"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACEANIM_WEIGHTS", str(tmp_path / "kept"))
+    return tmp_path / "kept"
+
+
+@pytest.mark.parametrize("digits", [8, 64])
+def test_fetched_once_and_checked(server, folder, tmp_path, digits):
+    weights = Weights(f"{server}/w.bin", SHA256[:digits])
+    assert weights_file("w", weights).read_bytes() == CONTENT
+    (tmp_path / "site" / "w.bin").unlink()
+    assert weights_file("w", weights) == folder / "w.bin"
+
+
+def test_another_file_is_refused_and_not_kept(server, folder):
+    with pytest.raises(FaceanimError, match="another SHA-256"):
+        weights_file("w", Weights(f"{server}/w.bin", "0" * 64))
+    assert list(folder.iterdir()) == []
+
+
+def test_a_wrong_file_in_the_folder_is_refused(folder):
+    folder.mkdir()
+    (folder / "face_landmarker.task").write_bytes(b"something else")
+    with pytest.raises(FaceanimError, match="is not the published weights of mediapipe_face_landmarker"):
+        weights_file("mediapipe_face_landmarker")
+
+
+@pytest.mark.parametrize("address", ["{server}/none.bin", "http://127.0.0.1:9/w.bin"])
+def test_what_cannot_be_fetched_says_what_to_do(server, folder, address):
+    weights = Weights(address.format(server=server), SHA256)
+    with pytest.raises(FaceanimError) as caught:
+        weights_file("w", weights)
+    for part in (weights.address, SHA256, str(folder), "FACEANIM_WEIGHTS"):
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_is_fetched_where_it_is_not_to_be(server, folder):
+    with pytest.raises(FaceanimError, match="not to be fetched: put"):
+        weights_file("w", Weights(f"{server}/w.bin", SHA256), fetch=False)
+    assert not folder.exists()
+
+
+def test_the_table_is_pinned():
+    for name, weights in WEIGHTS.items():
+        assert weights.address.startswith("https://"), name
+        assert len(weights.sha256) in (8, 64), name

@@ -1,0 +1,55 @@
+"""Which of two is better."""
+
+import pytest
+
+from faceanim.errors import FaceanimError
+from faceanim.evaluation.protocol import Method, Task
+from faceanim.registry.promotion import gain_in_psnr, judge
+
+
+def scores(figures):
+    names = {"task": Task.RECONSTRUCTION, "method": Method.PREDICTION}
+    return [
+        {**names, "item_id": item, "person_id": item[:3], "psnr": value} for item, value in figures.items()
+    ]
+
+
+THEIRS = {"ada1": 20.0, "ada2": 30.0, "bea1": 25.0, "cyd1": 40.0}
+
+
+def finding(*gains, min_gain_db=0.0):
+    ours = {item: value + gain for (item, value), gain in zip(THEIRS.items(), gains, strict=True)}
+    return judge(gain_in_psnr(scores(ours), scores(THEIRS)), 7, min_gain_db)
+
+
+def test_better_is_what_is_better_with_other_people_too():
+    better = finding(0.4, 0.5, 0.6, 0.3)
+    assert better.better
+    assert better.verdict == (
+        "better than version 7, the champion till then: +0.450 dB PSNR (95 % interval +0.300 to +0.600) "
+        "on 4 clips of 3 people"
+    )
+    # As good in the mean, but only by one person's clips.
+    doubtful = finding(-0.1, -0.1, 2.1, -0.1)
+    assert not doubtful.better
+    assert "not surely better than version 7" in doubtful.verdict
+
+
+def test_ties_and_regressions_leave_the_champion():
+    tie, worse = finding(0.0, 0.0, 0.0, 0.0), finding(-0.2, -0.3, -0.2, -0.2)
+    assert not tie.better
+    assert not worse.better
+    assert "not surely better" in tie.verdict
+    assert worse.verdict.startswith("worse than version 7, the champion: -0.225 dB")
+
+
+def test_a_gain_below_the_one_asked_for_is_none():
+    assert not finding(0.4, 0.5, 0.6, 0.3, min_gain_db=0.35).better
+    assert finding(0.4, 0.5, 0.6, 0.4, min_gain_db=0.35).better
+
+
+def test_scores_of_other_clips_are_not_compared():
+    with pytest.raises(FaceanimError, match="not of the same clips"):
+        gain_in_psnr(scores(THEIRS), scores({**THEIRS, "dan1": 30.0}))
+    with pytest.raises(FaceanimError, match="not of the same clips"):
+        gain_in_psnr(scores({}), scores({}))

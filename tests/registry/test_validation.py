@@ -1,0 +1,122 @@
+"""What an evaluation may claim of its model; the clean process is in `test_register`."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from faceanim.errors import FaceanimError
+from faceanim.evaluation import protocol
+from faceanim.evaluation.protocol import (
+    CHECK_FILE,
+    FRAME_SCORES,
+    FRAMES_FILE,
+    PROTOCOL_FILE,
+    SCORES_FILE,
+    Method,
+)
+from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
+from faceanim.inference.animator import Animator, to_float, to_uint8
+from faceanim.registry.store import Version
+from faceanim.registry.validation import agree, check_predictions, check_tables, read_tensors
+from faceanim.tables import read_rows, write_table
+from tests.helpers.evaluations import write_evaluation
+
+
+@pytest.fixture
+def evaluation(models, tmp_path):
+    out = tmp_path / "evaluation"
+    metrics = write_evaluation(models, out)
+    return out, metrics["reconstruction"]["psnr"]
+
+
+def predict(models, evaluation):
+    frames = load_file(evaluation / CHECK_FILE)
+    animator = Animator.load(models, "cpu")
+    animated = animator.frames(animator.prepare(to_float(frames["source"])), to_float(frames["driving"]))
+    return {"predicted": to_uint8(animator.enlarge(animated)), "animated": animated.numpy()}
+
+
+def version(evaluation, psnr):
+    return Version(1, "run", {"test_set": protocol.test_set_id(evaluation), "psnr": str(psnr)}, (), "")
+
+
+def test_the_model_that_was_scored_passes(evaluation, models):
+    folder, psnr = evaluation
+    check_predictions(folder, predict(models, folder))
+    check_tables(folder, version(folder, psnr))
+
+
+def test_another_model_is_told_from_it(evaluation, models, other_models):
+    folder, _ = evaluation
+    with pytest.raises(FaceanimError, match="does not predict what was scored"):
+        check_predictions(folder, predict(other_models, folder))
+    smaller = {name: values[:, ::2, ::2] for name, values in predict(models, folder).items()}
+    with pytest.raises(FaceanimError, match="of shape"):
+        check_predictions(folder, smaller)
+
+
+def test_what_another_processor_rounds_otherwise_passes(evaluation, models):
+    folder, _ = evaluation
+    made = predict(models, folder)
+    rng = np.random.default_rng(0)
+    off = rng.choice([-1, 0, 1], p=[0.05, 0.9, 0.05], size=made["predicted"].shape)
+    made["predicted"] = np.clip(made["predicted"] + off, 0, 255).astype(np.uint8)
+    check_predictions(folder, made)
+
+
+@pytest.mark.parametrize("method", [Method.PREDICTION, Method.SUPER_RESOLVED])
+def test_figures_that_its_predictions_do_not_have_are_refused(evaluation, models, method):
+    folder, _ = evaluation
+    rows = read_rows(folder / FRAMES_FILE, FRAME_SCORES)
+    for row in rows:
+        row["psnr"] += 0.5 * (row["method"] == method)
+    write_table(rows, FRAME_SCORES, folder / FRAMES_FILE)
+    with pytest.raises(FaceanimError, match=f"wrongly scored: its evaluation says .* of {method} in frame 1"):
+        check_predictions(folder, predict(models, folder))
+
+
+def test_frames_without_a_figure_are_refused(evaluation, models):
+    folder, _ = evaluation
+    with safe_open(folder / CHECK_FILE, framework="numpy") as file:
+        metadata = file.metadata()
+    arrays = {**load_file(folder / CHECK_FILE), "frames": np.array([7, 8, 9])}
+    save_file(arrays, folder / CHECK_FILE, metadata=metadata)
+    with pytest.raises(FaceanimError, match="has no PSNR of super_resolved in frame 7"):
+        check_predictions(folder, predict(models, folder))
+
+
+def test_clips_are_the_means_of_their_frames(evaluation):
+    folder, psnr = evaluation
+    rows = read_rows(folder / SCORES_FILE, SCORES_SCHEMA)
+    rows[0]["psnr"] += 0.01
+    write_table(rows, SCORES_SCHEMA, folder / SCORES_FILE)
+    with pytest.raises(FaceanimError, match="psnr of prediction in ada--one--0000000 is not the mean"):
+        check_tables(folder, version(folder, psnr))
+
+
+def test_tags_are_of_the_scores(evaluation):
+    folder, psnr = evaluation
+    with pytest.raises(FaceanimError, match="its PSNR is not"):
+        check_tables(folder, version(folder, psnr + 1))
+    registered = version(folder, psnr)
+    (folder / PROTOCOL_FILE).write_text(json.dumps({"version": 9}))
+    with pytest.raises(FaceanimError, match="not of the clips that its test set names"):
+        check_tables(folder, registered)
+
+
+def test_rounding_to_levels_is_allowed_for_and_no_more():
+    assert agree(20.0, 20.09)
+    assert not agree(20.0, 20.2)
+    # Of nearly perfect frames, rounding is most of what is left of the error.
+    assert agree(60.0, 57.0)
+    assert not agree(45.0, 46.0)
+    assert not agree(30.0, float("nan"))
+
+
+def test_a_damaged_file_is_one_line(tmp_path):
+    (tmp_path / "check.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(FaceanimError, match=r"check\.safetensors is damaged"):
+        read_tensors(tmp_path / "check.safetensors")
