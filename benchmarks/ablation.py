@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from benchmarks.common import finish
 from benchmarks.contest import DEFAULT, OURS, SIZE, arguments, contest, more, our_job
 from benchmarks.trial import Job
-from faceanim.config import TrainAnimationConfig, describe
+from faceanim.config import TrainAnimationConfig, format_validation_error
 
 BETWEEN = re.compile(r",(?![^\[]*\])")
 """Commas, but not those of a list."""
@@ -46,7 +46,7 @@ def changed(text: str) -> Job:
     try:
         checked = TrainAnimationConfig.model_validate_json(json.dumps(config), strict=True)
     except ValidationError as error:
-        sys.exit(f"{text}: {describe(error)}")
+        sys.exit(f"{text}: {format_validation_error(error)}")
     if checked.model.size != SIZE:
         sys.exit(f"{text}: every row is scored at {SIZE}x{SIZE}, model.size stays")
     return our_job(name, checked)

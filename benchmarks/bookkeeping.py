@@ -10,15 +10,15 @@ import numpy as np
 
 from benchmarks.common import finish, pin, shared
 from faceanim.config import Params, load_params
-from faceanim.faces.crop_stage import crop
-from faceanim.faces.cropping import Clip, crop_video
-from faceanim.ingest.download import download
+from faceanim.faces.crop_stage import crop_videos
+from faceanim.faces.cropping import ClipTarget, crop_video
+from faceanim.ingest.download import download_videos
 from faceanim.ingest.index import build_index
-from faceanim.media.encode import write_video
+from faceanim.media.encode import write_mp4
 from faceanim.media.video import probe
 from faceanim.schemas import INDEX
 from faceanim.tables import Row, file_sha256, read_rows, write_table
-from faceanim.workers import process_map
+from faceanim.workers import make_pool_mapper
 
 BUDGET_MS = 2.0
 """Milliseconds a clip a stage may cost beside its work."""
@@ -78,7 +78,7 @@ def tiny(rows: list[Row], folder: Path) -> list[Row]:
     """The rows with a tiny video of its own for each video, whole for each clip."""
     folder.mkdir()
     grey = [np.full((32, 32, 3), 100 + number, np.uint8) for number in range(FRAMES)]
-    write_video(folder / "one.mp4", grey, Fraction(25))
+    write_mp4(folder / "one.mp4", grey, Fraction(25))
     content = (folder / "one.mp4").read_bytes()
     for name in {row["video_id"] for row in rows}:
         (folder / f"{name}.mp4").write_bytes(content)
@@ -89,15 +89,15 @@ def tiny(rows: list[Row], folder: Path) -> list[Row]:
 def run_stages(params: Params, folder: Path) -> tuple[float, float]:
     """Run download and crop, and give the seconds each took."""
     index, fetched = folder / "index.parquet", folder / "download.parquet"
-    map_shards = process_map(params.run)
+    map_shards = make_pool_mapper(params.run)
     fetch_s = seconds(
-        lambda: download(
+        lambda: download_videos(
             params.download, params.run, index, folder / "videos", fetched, map_shards, lambda *_: None
         )
     )
     outs = (folder / "crops", folder / "crops.parquet")
     crop_s = seconds(
-        lambda: crop(params.crop, params.run, index, fetched, *outs, map_shards, lambda *_: None)
+        lambda: crop_videos(params.crop, params.run, index, fetched, *outs, map_shards, lambda *_: None)
     )
     return fetch_s, crop_s
 
@@ -105,9 +105,9 @@ def run_stages(params: Params, folder: Path) -> tuple[float, float]:
 def bare(params: Params, rows: list[Row], folder: Path) -> tuple[float, float]:
     """Seconds that the work alone takes: the same files in a plain loop, with no table and no process."""
     urls = sorted({row["url"] for row in rows})
-    clips: dict[str, list[Clip]] = {url: [] for url in urls}
+    clips: dict[str, list[ClipTarget]] = {url: [] for url in urls}
     for row in rows:
-        clips[row["url"]].append(Clip(row["clip_id"], 0.0, None, None, None))
+        clips[row["url"]].append(ClipTarget(row["clip_id"], 0.0, None, None, None))
 
     def fetch() -> None:
         for url in urls:

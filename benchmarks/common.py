@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 
-from faceanim.models.pretrained import FOLDER_VARIABLE
+from faceanim.models.pretrained import WEIGHTS_VARIABLE
 
 SHARED = Path(__file__).parents[1] / "../shared"
 
@@ -50,7 +50,7 @@ def shared(*parts: str) -> Path:
 
 def use_shared_weights() -> None:
     """Let MediaPipe's weights be those beside the checkout."""
-    os.environ[FOLDER_VARIABLE] = str(shared("models", "face_landmarker.task").parent)
+    os.environ[WEIGHTS_VARIABLE] = str(shared("models", "face_landmarker.task").parent)
 
 
 def rates(variants: Mapping[str, Callable[[], int]], unit: str, runs: int) -> dict[str, float]:

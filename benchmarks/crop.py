@@ -14,7 +14,7 @@ from skimage.transform import resize
 
 from benchmarks.common import finish, pin, rates, shared
 from faceanim.config import load_params
-from faceanim.faces.cropping import Clip, crop_video
+from faceanim.faces.cropping import ClipTarget, crop_video
 
 CLIPS = ("nvidia_eyecontact", "liveportrait_s18")
 PLAIN_FRAMES = 40
@@ -55,7 +55,7 @@ def ours(video: Path, folder: Path, decoder: str = "pyav") -> int:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     config = CONFIG.model_copy(update={"decoder": decoder})
-    rows = crop_video(video, [Clip(video.stem, 0.0, None, None, None)], config, folder)
+    rows = crop_video(video, [ClipTarget(video.stem, 0.0, None, None, None)], config, folder)
     assert all(row["status"] == "ok" for row in rows), rows
     return int(rows[-1]["last_frame"]) + 1
 

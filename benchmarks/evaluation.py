@@ -21,8 +21,8 @@ from benchmarks.common import cpu_threads, finish, peak_kilobytes, rates, use_sh
 from benchmarks.real_crops import make_crops, make_landmarks
 from faceanim.config import load_params
 from faceanim.evaluation import methods, scorer, test_set
-from faceanim.evaluation.evaluate import evaluate
-from faceanim.evaluation.scorer import instruments
+from faceanim.evaluation.evaluate import evaluate_model
+from faceanim.evaluation.scorer import load_metric_models
 from faceanim.inference.animator import Animator, Frames
 from faceanim.models.build import build_animation, build_super_resolution
 from faceanim.models.storage import save_animation, save_super_resolution
@@ -81,7 +81,9 @@ def prepare(folder: Path) -> None:
 def evaluated(folder: Path) -> int:
     """Evaluate what is in a folder; the number of frames scored."""
     tables = folder / "crops.parquet", folder / "landmarks"
-    metrics = evaluate(PARAMS.evaluate, *tables, folder / "models", folder / "out", lambda done, total: None)
+    metrics = evaluate_model(
+        PARAMS.evaluate, *tables, folder / "models", folder / "out", lambda done, total: None
+    )
     return sum(metrics[task]["frames"] for task in metrics)
 
 
@@ -89,17 +91,17 @@ class InMemory:
     """Inference and metrics alone: the evaluation's own code, on what is in memory."""
 
     def __init__(self, folder: Path) -> None:
-        rows = test_set.held_out_clips(folder / "crops.parquet")
-        self._items = test_set.items(rows, PARAMS.evaluate.pairs)
-        self._frames = {row["crop_id"]: test_set.read_frames(row, slice(None)) for row in rows}
-        self._points = {row["crop_id"]: test_set.read_points(folder / "landmarks", row) for row in rows}
-        self._candidate = methods.ModelCandidate(Animator.load(folder / "models"))
+        rows = test_set.load_test_clips(folder / "crops.parquet")
+        self._items = test_set.build_items(rows, PARAMS.evaluate.pairs)
+        self._frames = {row["crop_id"]: test_set.read_clip_frames(row, slice(None)) for row in rows}
+        self._points = {row["crop_id"]: test_set.read_clip_points(folder / "landmarks", row) for row in rows}
+        self._candidate = methods.ModelMethod(Animator.load(folder / "models"))
         self._folder = folder
 
     def score(self) -> int:
         """Score all items; the number of frames."""
         with (
-            instruments(PARAMS.evaluate.fetch) as tools,
+            load_metric_models(PARAMS.evaluate.fetch) as tools,
             patch.object(scorer, "read_frames", self._read_frames),
             patch.object(methods, "read_frames", self._read_frames),
             patch.object(methods, "read_points", lambda folder, row: self._points[row["crop_id"]]),
@@ -118,7 +120,7 @@ def peak(folder: Path, times: int) -> float:
     with tempfile.TemporaryDirectory() as name:
         other = Path(name)
         (other / "models").symlink_to(folder / "models")
-        row, *_ = test_set.held_out_clips(folder / "crops.parquet")
+        row, *_ = test_set.load_test_clips(folder / "crops.parquet")
         table = pq.read_table(folder / "crops.parquet").filter(pa.compute.field("crop_id") == row["crop_id"])
         for column in ("frame_offsets", "frame_lengths"):
             place = table.schema.get_field_index(column)

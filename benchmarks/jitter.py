@@ -15,13 +15,19 @@ import numpy.typing as npt
 from benchmarks.common import finish, pin, shared, use_shared_weights
 from benchmarks.real_crops import make_crops
 from faceanim.faces.detection import ViolaJones
-from faceanim.faces.framing import cut_out
-from faceanim.faces.landmark_detectors import LIKE_DLIB, DlibDetector, MediaPipeDetector, Points, dlib_weights
-from faceanim.faces.landmark_sets import EYES, MOUTH
-from faceanim.faces.landmark_stage import jitter, thumbnail
+from faceanim.faces.framing import crop_frame
+from faceanim.faces.landmark_detectors import (
+    VIOLA_JONES_TO_DLIB,
+    DlibDetector,
+    MediaPipeDetector,
+    Points,
+    find_dlib_weights,
+)
+from faceanim.faces.landmark_sets import EYE_CORNERS, MOUTH_CORNERS
+from faceanim.faces.landmark_stage import make_thumbnail, measure_jitter
 from faceanim.media.boxes import Box
-from faceanim.media.frames import Frame, Plane, RgbPicture
-from faceanim.media.mjpeg import stream_clip
+from faceanim.media.frames import Frame, Plane, RgbFrame
+from faceanim.media.mjpeg import stream_mjpeg
 from faceanim.media.video import read_frames
 from faceanim.schemas import CROPS, DOWNLOAD
 from faceanim.tables import Row, read_rows
@@ -90,7 +96,7 @@ def dlib_methods() -> dict[str, Method]:
     """Ways to tell dlib's landmarks where the face is."""
     ours, viola_jones = DlibDetector(), ViolaJones()
     hog = dlib.get_frontal_face_detector()
-    predictor = dlib.shape_predictor(str(dlib_weights()))
+    predictor = dlib.shape_predictor(str(find_dlib_weights()))
 
     def predict(luma: Plane, box: Box) -> Points:
         shape = predictor(luma, dlib.rectangle(*(round(edge) for edge in box)))
@@ -113,7 +119,7 @@ def dlib_methods() -> dict[str, Method]:
         VIOLA_JONES: by_viola_jones,
         TRACKED: lambda shot: predict(shot.luma, shot.face),
         SMOOTH: lambda shot: predict(shot.luma, shot.smoothed),
-        LIKE: lambda shot: predict(shot.luma, shot.face.grown(**LIKE_DLIB)),
+        LIKE: lambda shot: predict(shot.luma, shot.face.grown(**VIOLA_JONES_TO_DLIB)),
         OURS: lambda shot: by_ours(shot, shot.face),
         HOG_ENLARGED: lambda shot: by_ours(shot, None),
     }
@@ -138,7 +144,7 @@ def mediapipe_methods(landmarker: MediaPipeDetector) -> dict[str, Method]:
 
     return {
         WHOLE: on_whole,
-        UNCOMPRESSED: lambda shot: points(cut_out(RgbPicture(shot.whole), shot.place, len(shot.crop))),
+        UNCOMPRESSED: lambda shot: points(crop_frame(RgbFrame(shot.whole), shot.place, len(shot.crop))),
         CROPPED: lambda shot: points(shot.crop),
     }
 
@@ -148,7 +154,7 @@ def find(row: Row, video: Path, methods: Mapping[str, Method]) -> Found:
     points: dict[str, list[Points | None]] = {name: [] for name in methods}
     thumbnails = []
     for shot in shots(row, video):
-        thumbnails.append(thumbnail(shot.luma))
+        thumbnails.append(make_thumbnail(shot.luma))
         for name, method in methods.items():
             points[name].append(method(shot))
     everywhere = np.all([[face is not None for face in faces] for faces in points.values()], axis=0)
@@ -167,8 +173,8 @@ def shots(row: Row, video: Path) -> Iterator[Shot]:
     smoothed = cv2.GaussianBlur(faces, (1, 0), sigmaX=1, sigmaY=SMOOTHED, borderType=cv2.BORDER_REPLICATE)
     path, places = Path(row["path"]), (row["frame_offsets"], row["frame_lengths"])
     pictures = zip(
-        stream_clip(path, *places, luma=False),
-        stream_clip(path, *places, luma=True),
+        stream_mjpeg(path, *places, luma=False),
+        stream_mjpeg(path, *places, luma=True),
         islice(read_frames(video, "pyav"), row["first_frame"], None),
         faces.tolist(),
         smoothed.tolist(),
@@ -180,7 +186,7 @@ def shots(row: Row, video: Path) -> Iterator[Shot]:
 
 def report(name: str, crops: list[Found]) -> float:
     """Print a method's line and return its jitter."""
-    measured = [jitter(*found[name]) for found in crops]
+    measured = [measure_jitter(*found[name]) for found in crops]
     frames = sum(each.frames for each in measured)
     pixels = sum(each.total for each in measured) / frames
     off = np.mean([distance(found[name][0], found[WHOLE][0]) for found in crops])
@@ -197,8 +203,8 @@ def distance(points: Points, wanted: Points) -> float:
 def corners(points: Points) -> Points:
     """The corners of both eyes and of the mouth, (N, 6, 2)."""
     scheme = "ibug68" if points.shape[1] == 68 else "mediapipe478"
-    eyes = [corner for eye in EYES[scheme] for corner in eye]
-    return points[:, [*eyes, *MOUTH[scheme]]]
+    eyes = [corner for eye in EYE_CORNERS[scheme] for corner in eye]
+    return points[:, [*eyes, *MOUTH_CORNERS[scheme]]]
 
 
 if __name__ == "__main__":

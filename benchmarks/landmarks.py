@@ -15,10 +15,10 @@ from mediapipe.tasks.python import BaseOptions, vision
 from benchmarks.common import finish, pin, rates, shared
 from benchmarks.real_crops import PARAMS, ignore, inline, make_crops
 from faceanim.config import LandmarksConfig
-from faceanim.faces.landmark_detectors import dlib_weights
-from faceanim.faces.landmark_stage import landmarks
-from faceanim.media.mjpeg import read_clip, stream_clip
-from faceanim.models.pretrained import FOLDER_VARIABLE
+from faceanim.faces.landmark_detectors import find_dlib_weights
+from faceanim.faces.landmark_stage import detect_landmarks
+from faceanim.media.mjpeg import read_mjpeg, stream_mjpeg
+from faceanim.models.pretrained import WEIGHTS_VARIABLE
 from faceanim.schemas import CROPS
 from faceanim.tables import Row, read_rows
 
@@ -31,7 +31,7 @@ def main() -> None:
     """Measure and print."""
     pin()
     model = shared("models", "face_landmarker.task")
-    os.environ[FOLDER_VARIABLE] = str(model.parent)
+    os.environ[WEIGHTS_VARIABLE] = str(model.parent)
     print(
         "Landmarks of 256x256 crops of real clips, on one core; detectors are loaded before the clock starts."
     )
@@ -68,18 +68,18 @@ def ours(detector: Any, folder: Path) -> int:
     out = folder / "landmarks"
     shutil.rmtree(out, ignore_errors=True)
     inputs = (folder / "crops.parquet", folder / "crops", out)
-    counts = landmarks(LandmarksConfig(detector=detector), PARAMS.run, *inputs, inline, ignore)
+    counts = detect_landmarks(LandmarksConfig(detector=detector), PARAMS.run, *inputs, inline, ignore)
     assert counts["detected_rate"] > 0.99, counts
     return int(counts["frames"])
 
 
 def bare_dlib(rows: list[Row]) -> Callable[[], int]:
     """Predict in the boxes that the crops' table gives."""
-    predictor = dlib.shape_predictor(str(dlib_weights()))
+    predictor = dlib.shape_predictor(str(find_dlib_weights()))
     frames = [
         frame
         for row in rows
-        for frame in stream_clip(Path(row["path"]), row["frame_offsets"], row["frame_lengths"], luma=True)
+        for frame in stream_mjpeg(Path(row["path"]), row["frame_offsets"], row["frame_lengths"], luma=True)
     ]
     edges = np.concatenate([np.reshape(row["faces"], (-1, 4)) for row in rows]).round().astype(int).tolist()
     boxes = [dlib.rectangle(*box) for box in edges]
@@ -97,7 +97,7 @@ def bare_mediapipe(rows: list[Row], landmarker: vision.FaceLandmarker) -> Callab
     frames = [
         frame
         for row in rows
-        for frame in read_clip(Path(row["path"]), row["frame_offsets"], row["frame_lengths"])
+        for frame in read_mjpeg(Path(row["path"]), row["frame_offsets"], row["frame_lengths"])
     ]
 
     def run() -> int:

@@ -12,14 +12,14 @@ import numpy as np
 from benchmarks.common import finish, pin, rates, shared
 from faceanim.config import load_params
 from faceanim.datasets import frames as dataset
-from faceanim.datasets.animation import PairBatches
+from faceanim.datasets.animation import PairDataset
 from faceanim.datasets.frames import CropFrames
-from faceanim.faces.cropping import Clip, crop_video
-from faceanim.faces.framing import cut_out
+from faceanim.faces.cropping import ClipTarget, crop_video
+from faceanim.faces.framing import crop_frame
 from faceanim.media.boxes import Box
 from faceanim.media.frames import Frame
 from faceanim.media.mjpeg import read_frame
-from faceanim.media.video import probe, read_pictures
+from faceanim.media.video import decode_frames, probe
 from faceanim.schemas import CROPS, Status, landmarks_schema
 from faceanim.tables import Row, write_table
 
@@ -68,7 +68,7 @@ def cropped(video: Path, folder: Path) -> Iterator[Row]:
     """Crop a video below `folder`; the rows of the accepted crops, which have a landmarks table."""
     target = folder / "crops" / video.stem
     target.mkdir(parents=True)
-    rows = crop_video(video, [Clip(video.stem, 0.0, None, None, None)], CONFIG, target)
+    rows = crop_video(video, [ClipTarget(video.stem, 0.0, None, None, None)], CONFIG, target)
     accepted = [row for row in rows if row["status"] == Status.OK]
     # Where the points lie is no matter here.
     landmarks = [
@@ -86,10 +86,10 @@ def write_pngs(video: Path, row: Row, folder: Path) -> list[float]:
     """Write a crop's frames as PNGs, as they were before they became JPEGs; the PSNR of each JPEG, in dB."""
     folder.mkdir(parents=True)
     places = zip(row["frame_offsets"], row["frame_lengths"], strict=True)
-    pictures = read_pictures(video, probe(video), CONFIG.decoder, row["first_frame"], row["last_frame"] + 1)
+    pictures = decode_frames(video, probe(video), CONFIG.decoder, row["first_frame"], row["last_frame"] + 1)
     figures = []
     for number, (place, picture) in enumerate(zip(places, pictures, strict=True)):
-        frame = cut_out(picture, Box(*row["box"]), CONFIG.size)
+        frame = crop_frame(picture, Box(*row["box"]), CONFIG.size)
         imageio.imwrite(folder / f"{number:07d}.png", frame)
         figures.append(cv2.PSNR(read_frame(Path(row["path"]), *place), frame))
     return figures
@@ -99,7 +99,7 @@ def variants(folder: Path) -> dict[str, Callable[[], int]]:
     """The ways to read pairs, each of which says how many it read."""
     rng = np.random.default_rng(0)
     frames = CropFrames(folder / "crops.parquet", "train", landmarks=folder / "landmarks")
-    batches = PairBatches(frames, BATCH_SIZE, seed=0)
+    batches = PairDataset(frames, BATCH_SIZE, seed=0)
     pngs = sorted((folder / "png").iterdir())
 
     def counted(read: Callable[[], object]) -> Callable[[], int]:

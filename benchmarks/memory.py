@@ -10,7 +10,7 @@ import av
 
 from benchmarks.common import finish, peak_kilobytes, shared
 from faceanim.config import load_params
-from faceanim.faces.cropping import Clip, crop_video
+from faceanim.faces.cropping import ClipTarget, crop_video
 
 CLIP = "nvidia_eyecontact"
 MINUTE, HOUR = 60, 3600
@@ -62,7 +62,7 @@ def peak(video: Path) -> int:
     """Crop a whole video and give this process's peak memory in kilobytes."""
     config = load_params(Path("profiles/voxceleb.yaml")).crop
     with tempfile.TemporaryDirectory() as folder:
-        rows = crop_video(video, [Clip("clip", 0.0, None, None, None)], config, Path(folder))
+        rows = crop_video(video, [ClipTarget("clip", 0.0, None, None, None)], config, Path(folder))
     assert any(row["status"] == "ok" for row in rows), rows
     return peak_kilobytes()
 

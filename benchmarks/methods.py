@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from benchmarks.peer import Peer, PeerPortrait, build_peer, full_models, halved, load_config, scaled
 from faceanim.config import Params, TrainAnimationConfig
-from faceanim.datasets.animation import PairBatches
+from faceanim.datasets.animation import PairDataset
 from faceanim.inference.animator import Animator
 from faceanim.models.build import build_super_resolution
 from faceanim.models.storage import save_animation
 from faceanim.training.animation import AnimationTrainer
-from faceanim.training.engine import deterministic, seed_step
+from faceanim.training.engine import enable_determinism, seed_step
 from faceanim.training.losses import pyramid_l1
 
 EQUIVARIANCE = 1.0
@@ -51,8 +51,8 @@ class Method(Protocol):
 class Ours:
     """Our trainer, at one configuration."""
 
-    def __init__(self, config: TrainAnimationConfig, params: Params, batches: PairBatches) -> None:
-        deterministic()
+    def __init__(self, config: TrainAnimationConfig, params: Params, batches: PairDataset) -> None:
+        enable_determinism()
         self.config = config
         self.batches = batches
         self.trainer = AnimationTrainer(config)
@@ -97,7 +97,7 @@ class Reference:
         half: bool,
         scale_factor: float,
         config: TrainAnimationConfig,
-        batches: PairBatches,
+        batches: PairDataset,
     ) -> None:
         its_config = scaled(load_config(checkout, "vox-256"), scale_factor)
         seed_step(config.seed, 0)

@@ -15,10 +15,10 @@ import httpx
 
 from benchmarks.common import finish
 from faceanim.config import RunConfig
-from faceanim.progress import OnProgress
+from faceanim.progress import ProgressCallback
 from faceanim.schemas import Reason
-from faceanim.workers import MapShards, Work, cut
-from flows.stage_runs import drive
+from faceanim.workers import MapShards, ShardJob, chunk
+from flows.stage_runs import run_sharded_stage
 from flows.ui import prefect_server
 
 ITEMS = 20_000
@@ -47,10 +47,10 @@ def give_up(item: int, reason: Reason) -> int:
     raise RuntimeError(f"item {item}: {reason}")
 
 
-def step(map_shards: MapShards, on_progress: OnProgress) -> int:
+def step(map_shards: MapShards, on_progress: ProgressCallback) -> int:
     """Go over all items."""
     done = 0
-    for results in map_shards(Work("tiny", tiny, give_up), cut(range(ITEMS), RUN.shard_size)):
+    for results in map_shards(ShardJob("tiny", tiny, give_up), chunk(range(ITEMS), RUN.shard_size)):
         done += len(results)
         on_progress(done, ITEMS)
     return done
@@ -95,7 +95,7 @@ def main() -> None:
             for _ in range(RUNS):
                 bare.append(timed("", name))
                 served.append(timed(api, name))
-            shards = len(cut(range(ITEMS), RUN.shard_size))
+            shards = len(chunk(range(ITEMS), RUN.shard_size))
             wanted = shards * (RUNS + 1)
             found = wait_for_records(api, wanted)
     extra_ms = (statistics.median(served) - statistics.median(bare)) / ITEMS * 1000
@@ -110,6 +110,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["step"]:
-        assert drive("tiny", RUN, step) == ITEMS
+        assert run_sharded_stage("tiny", RUN, step) == ITEMS
     else:
         main()

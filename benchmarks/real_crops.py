@@ -7,9 +7,9 @@ from typing import Any
 
 from benchmarks.common import shared
 from faceanim.config import Params, load_params
-from faceanim.faces.crop_stage import crop
-from faceanim.faces.landmark_stage import landmarks
-from faceanim.ingest.download import download
+from faceanim.faces.crop_stage import crop_videos
+from faceanim.faces.landmark_stage import detect_landmarks
+from faceanim.ingest.download import download_videos
 from faceanim.ingest.index import build_index
 
 PARAMS: Params = load_params(Path("profiles/voxceleb.yaml"))
@@ -30,15 +30,15 @@ def make_crops(names: Sequence[str], folder: Path, params: Params = PARAMS, copi
     source = {"source": "folder", "path": str(folder / "clips")}
     index, fetched = folder / "index.parquet", folder / "download.parquet"
     build_index(params.index.model_copy(update=source), index)
-    download(params.download, params.run, index, folder / "videos", fetched, inline, ignore)
+    download_videos(params.download, params.run, index, folder / "videos", fetched, inline, ignore)
     out = folder / "crops.parquet"
-    crop(params.crop, params.run, index, fetched, folder / "crops", out, inline, ignore)
+    crop_videos(params.crop, params.run, index, fetched, folder / "crops", out, inline, ignore)
 
 
 def make_landmarks(folder: Path, params: Params) -> None:
     """Find the landmarks of the crops in a folder: `landmarks` in it."""
     tables = (folder / "crops.parquet", folder / "crops", folder / "landmarks")
-    landmarks(params.landmarks, params.run, *tables, inline, ignore)
+    detect_landmarks(params.landmarks, params.run, *tables, inline, ignore)
 
 
 def inline(work: Any, shards: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:

@@ -13,17 +13,17 @@ from pathlib import Path
 from benchmarks.common import cpu_threads, finish, shared, use_shared_weights
 from benchmarks.contest import PARAMS
 from benchmarks.real_crops import make_crops, make_landmarks
-from faceanim.cli.evaluate import print_figures
+from faceanim.cli.evaluate import print_summaries
 from faceanim.evaluation import protocol
-from faceanim.evaluation.evaluate import evaluate
-from faceanim.evaluation.protocol import METRICS, SCORES, Method, Task
+from faceanim.evaluation.evaluate import evaluate_model
+from faceanim.evaluation.protocol import METRICS, SCORES, MethodName, Task
 from faceanim.evaluation.report import write_report
-from faceanim.evaluation.statistics import difference, figures, select
+from faceanim.evaluation.statistics import paired_difference, select_scores, summarize_scores
 from faceanim.inference.animator import ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER
-from faceanim.progress import NullLogger, progress
+from faceanim.progress import NullLogger, show_progress
 from faceanim.tables import read_rows
 from faceanim.training.animation import train_animation
-from faceanim.training.monitoring import Report, Surroundings
+from faceanim.training.monitoring import RunContext, StepReport
 from faceanim.training.super_resolution import train_super_resolution
 
 
@@ -43,22 +43,22 @@ def main() -> None:
     make_landmarks(given.out, PARAMS)
     curves = train(given.out, given.steps)
     evaluation = given.out / "evaluation"
-    with progress("evaluate") as on_progress:
+    with show_progress("evaluate") as on_progress:
         tables = crops, given.out / "landmarks"
-        evaluate(PARAMS.evaluate, *tables, given.out / "models", evaluation, on_progress)
+        evaluate_model(PARAMS.evaluate, *tables, given.out / "models", evaluation, on_progress)
     write_report(evaluation, given.out / "report.html", curves, None, None)
     scores = read_rows(evaluation / protocol.SCORES_FILE, SCORES)
-    print_figures(figures(scores))
+    print_summaries(summarize_scores(scores))
     print(given.out / "report.html")
     made, copied, warped = (
-        select(scores, Task.RECONSTRUCTION, method)
-        for method in (Method.PREDICTION, Method.COPY_SOURCE, Method.LANDMARK_WARP)
+        select_scores(scores, Task.RECONSTRUCTION, method)
+        for method in (MethodName.PREDICTION, MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP)
     )
     for row in sorted(made, key=lambda row: row["psnr"]):
         print(f"{row['psnr']:6.2f} dB  {row['item_id']}")
     found = {
-        "psnr_db_vs_copy": difference(made, copied, METRICS[0]),
-        "psnr_db_vs_landmark_warp": difference(made, warped, METRICS[0]),
+        "psnr_db_vs_copy": paired_difference(made, copied, METRICS[0]),
+        "psnr_db_vs_landmark_warp": paired_difference(made, warped, METRICS[0]),
     }
     print(*(f"{name}: {gain}" for name, gain in found.items()), sep="\n")
     finish({name: gain.mean for name, gain in found.items() if gain is not None})
@@ -80,14 +80,14 @@ def train(folder: Path, steps: int) -> dict[str, Path]:
 
 
 @contextmanager
-def surroundings(name: str) -> Iterator[Surroundings]:
+def surroundings(name: str) -> Iterator[RunContext]:
     """Progress in the terminal, and no MLflow."""
-    with progress(name) as on_progress:
+    with show_progress(name) as on_progress:
 
-        def on_step(report: Report) -> None:
+        def on_step(report: StepReport) -> None:
             on_progress(report.step, report.total, report.note())
 
-        yield Surroundings(PARAMS.run.workers, lambda run_id: NullLogger(), on_step)
+        yield RunContext(PARAMS.run.workers, lambda run_id: NullLogger(), on_step)
 
 
 if __name__ == "__main__":

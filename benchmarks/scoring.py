@@ -12,16 +12,16 @@ from torch import Tensor
 
 from benchmarks.keypoint_regression import PosedFrames, landmark_error
 from benchmarks.methods import Method
-from faceanim.evaluation.face_metrics import SIDE
-from faceanim.evaluation.image_metrics import PIXEL_METRICS, frame_metrics, psnr
-from faceanim.evaluation.methods import copy_source, landmark_warp
-from faceanim.evaluation.test_set import driving_frames, read_frames, read_points
+from faceanim.evaluation.face_metrics import FACE_SIDE
+from faceanim.evaluation.image_metrics import PIXEL_METRICS, compute_frame_metrics, psnr
+from faceanim.evaluation.methods import copy_source, warp_by_landmarks
+from faceanim.evaluation.test_set import count_driving_frames, read_clip_frames, read_clip_points
 from faceanim.faces.landmark_detectors import DlibDetector, Points
-from faceanim.faces.landmark_sets import EYES
-from faceanim.inference.animator import resize, to_float, to_uint8
+from faceanim.faces.landmark_sets import EYE_CORNERS
+from faceanim.inference.animator import resize_frames, to_float, to_uint8
 from faceanim.schemas import CROPS, Status
 from faceanim.tables import Row, read_rows
-from faceanim.viz import enlarge
+from faceanim.viz import upscale_square
 
 BATCH = 16
 """Frames animated at a time."""
@@ -61,11 +61,11 @@ def read_clips(data: Path, split: str, size: int) -> Iterator[Clip]:
     rows = [
         row
         for row in read_rows(data / "crops.parquet", CROPS)
-        if row["split"] == split and row["status"] == Status.OK and driving_frames(row)
+        if row["split"] == split and row["status"] == Status.OK and count_driving_frames(row)
     ]
     for row in sorted(rows, key=lambda row: str(row["crop_id"])):
-        frames = resize(to_float(read_frames(row, slice(None))), size)
-        yield Clip(row, frames, *read_points(data / "landmarks", row))
+        frames = resize_frames(to_float(read_clip_frames(row, slice(None))), size)
+        yield Clip(row, frames, *read_clip_points(data / "landmarks", row))
 
 
 def find_faces(frames: Tensor) -> Faces:
@@ -73,7 +73,7 @@ def find_faces(frames: Tensor) -> Faces:
     detector = DlibDetector()
     found = []
     for frame in to_uint8(frames):
-        luma = cv2.cvtColor(enlarge(frame, SIDE), cv2.COLOR_RGB2GRAY)
+        luma = cv2.cvtColor(upscale_square(frame, FACE_SIDE), cv2.COLOR_RGB2GRAY)
         face = detector.detect(luma, None)
         found.append(None if face is None else face.points)
     return found
@@ -91,7 +91,8 @@ def score(clips: Sequence[Clip], wanted: Sequence[Faces], animate: Animate) -> l
     for clip, faces in zip(clips, wanted, strict=True):
         predictions = animate(clip)
         figures = {
-            name: float(each.mean()) for name, each in frame_metrics(predictions, clip.frames[1:]).items()
+            name: float(each.mean())
+            for name, each in compute_frame_metrics(predictions, clip.frames[1:]).items()
         }
         scored.append(figures | {"frames": len(predictions)} | compare(find_faces(predictions), faces))
     return scored
@@ -121,7 +122,7 @@ def mean_psnr(clips: Sequence[Clip], animate: Animate) -> float:
 def keypoint_error(detect: Detect, known: Sequence[Clip], held_out: Sequence[Clip]) -> float:
     """How well the keypoints tell the cached landmarks; see `landmark_error`."""
     known_poses, held_out_poses = ([posed(detect, clip) for clip in clips] for clips in (known, held_out))
-    (left, _), (_, right) = EYES["ibug68"]
+    (left, _), (_, right) = EYE_CORNERS["ibug68"]
     return landmark_error(known_poses, held_out_poses, (left, right))
 
 
@@ -158,7 +159,7 @@ def copied(clip: Clip) -> Tensor:
 
 def warped(clip: Clip) -> Tensor:
     """The source warped by its cached landmarks."""
-    return landmark_warp(clip.frames[:1], clip.points, clip.detected)
+    return warp_by_landmarks(clip.frames[:1], clip.points, clip.detected)
 
 
 COPY = "copy the source"

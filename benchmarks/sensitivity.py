@@ -16,11 +16,11 @@ import numpy as np
 from benchmarks.common import finish, use_shared_weights
 from benchmarks.real_crops import make_crops, make_landmarks
 from faceanim.config import EvaluateConfig, load_params
-from faceanim.evaluation.evaluate import score_all, videos_to_score
-from faceanim.evaluation.protocol import METRICS, Method, Task
-from faceanim.evaluation.statistics import figures
-from faceanim.evaluation.test_set import held_out_clips, items, read_frames
-from faceanim.evaluation.test_set_export import write_lossless
+from faceanim.evaluation.evaluate import collect_predictions, score_items
+from faceanim.evaluation.protocol import METRICS, MethodName, Task
+from faceanim.evaluation.statistics import summarize_scores
+from faceanim.evaluation.test_set import build_items, load_test_clips, read_clip_frames
+from faceanim.evaluation.test_set_export import write_ffv1
 from faceanim.inference.animator import Frames
 
 PARAMS = load_params(Path("profiles/voxceleb.yaml"))
@@ -100,22 +100,24 @@ def score(crops: Path, landmarks_folder: Path, size: int, folder: Path) -> dict[
         size: side at which videos are scored, in pixels.
         folder: for the videos.
     """
-    rows = held_out_clips(crops)
-    todo = [item for item in items(rows, 0) if item.task == Task.RECONSTRUCTION]
+    rows = load_test_clips(crops)
+    todo = [item for item in build_items(rows, 0) if item.task == Task.RECONSTRUCTION]
     found = {}
     for name, (spoil, _) in SPOILT.items():
         videos = folder / name
         for item in todo:
             other = next(row for row in rows if row["person_id"] != item.driving["person_id"])
-            frames = spoil(read_frames(item.driving, slice(1, None)), read_frames(other, slice(1, None)))
-            write_lossless(videos / f"{item.item_id}.mkv", frames, Fraction(25))
+            frames = spoil(
+                read_clip_frames(item.driving, slice(1, None)), read_clip_frames(other, slice(1, None))
+            )
+            write_ffv1(videos / f"{item.item_id}.mkv", frames, Fraction(25))
         out = folder / f"scores of {name}"
-        asked, candidate = videos_to_score(CONFIG, crops, videos, size, out)
-        scores = score_all(CONFIG, asked, candidate, landmarks_folder, out, lambda done, total: None)
+        asked, candidate = collect_predictions(CONFIG, crops, videos, size, out)
+        scores = score_items(CONFIG, asked, candidate, landmarks_folder, out, lambda done, total: None)
         found[name] = {
             figure.metric: figure.interval.mean
-            for figure in figures(scores)
-            if figure.method == Method.PREDICTION
+            for figure in summarize_scores(scores)
+            if figure.method == MethodName.PREDICTION
         }
     return found
 

@@ -23,9 +23,9 @@ from faceanim.inference.api import animate
 from faceanim.inference.backend import Network
 from faceanim.inference.loading import load_network
 from faceanim.inference.options import Options
-from faceanim.media.encode import write_video
+from faceanim.media.encode import write_mp4
 from faceanim.media.frames import Frame
-from faceanim.media.images import read_picture
+from faceanim.media.images import read_image
 from faceanim.media.video import read_frames
 
 FPS = Fraction(25)
@@ -94,10 +94,10 @@ def keypoints(
 ) -> NDArray[np.float32]:
     """Where the model's own detector sees the keypoints of the animated frames: (N, K, 2) in [-1, 1]."""
     video, out = Path(folder, "driving.mp4"), Path(folder, "frames")
-    write_video(video, driving, FPS)
+    write_mp4(video, driving, FPS)
     options = Options(smoothing=smoothing, super_resolution=False)
     animate(shared("faces", "photos", PORTRAIT), video, out, model=network, options=options)
-    frames = [read_picture(path) for path in sorted(out.iterdir())]
+    frames = [read_image(path) for path in sorted(out.iterdir())]
     shutil.rmtree(out)
     return network.detect(np.stack(frames)).value
 

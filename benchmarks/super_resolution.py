@@ -20,14 +20,14 @@ from torch import Tensor
 from benchmarks.common import finish, pin, shared
 from benchmarks.real_crops import make_crops
 from faceanim.config import DegradeConfig, TrainSuperResolutionConfig, load_params
-from faceanim.datasets.super_resolution import degrade
-from faceanim.evaluation.image_metrics import PIXEL_METRICS, frame_metrics
-from faceanim.evaluation.test_set import held_out_clips, read_frames
+from faceanim.datasets.super_resolution import degrade_frame
+from faceanim.evaluation.image_metrics import PIXEL_METRICS, compute_frame_metrics
+from faceanim.evaluation.test_set import load_test_clips, read_clip_frames
 from faceanim.inference.animator import Animator, Frames, to_float
 from faceanim.models.storage import load_animation, load_super_resolution
-from faceanim.models.super_resolution import SuperResolution, enlarge
+from faceanim.models.super_resolution import SuperResolution, upscale_bicubic
 from faceanim.progress import NullLogger
-from faceanim.training.monitoring import OnStep, Surroundings
+from faceanim.training.monitoring import RunContext, StepCallback
 from faceanim.training.super_resolution import train_super_resolution
 
 PARAMS = load_params(Path("profiles/sample.yaml"))
@@ -86,11 +86,11 @@ def trained(
     crops: Path,
     animation: Path | None,
     folder: Path,
-    on_step: OnStep = lambda _: None,
+    on_step: StepCallback = lambda _: None,
 ) -> SuperResolution:
     """The network trained as the stage `train_sr` does it."""
     out = folder / "model"
-    around = Surroundings(0, lambda _: NullLogger(), on_step)
+    around = RunContext(0, lambda _: NullLogger(), on_step)
     train_super_resolution(
         config, crops, animation or folder, out, folder / "curves.csv", folder / "checkpoints", around
     )
@@ -105,7 +105,7 @@ def compare(
     ways = {"shrunk": degrading(clean, model.factor), "degraded": degrading(config.degrade, model.factor)}
     if animation:
         ways["generated"] = animating(animation, model)
-    clips = [read_frames(row, slice(None)) for row in held_out_clips(crops)]
+    clips = [read_clip_frames(row, slice(None)) for row in load_test_clips(crops)]
     clips = [clip[np.linspace(0, len(clip) - 1, min(FRAMES, len(clip)), dtype=int)] for clip in clips]
     side = clips[0].shape[1]
     print(f"{len(clips)} crops of held-out people, {side // model.factor} to {side} pixels, after", end=" ")
@@ -128,7 +128,7 @@ def degrading(config: DegradeConfig, factor: int) -> Given:
 
     def given(frames: Frames) -> Tensor:
         rng = np.random.default_rng(0)
-        return to_float(np.stack([degrade(frame, factor, config, rng) for frame in frames]))
+        return to_float(np.stack([degrade_frame(frame, factor, config, rng) for frame in frames]))
 
     return given
 
@@ -156,7 +156,7 @@ def score(
         small, wanted = given(clip)[1:], to_float(clip)[1:]
         made = model(small, torch.full((len(small),), generated))
         ours.append(clip_figures(made, wanted))
-        bicubic.append(clip_figures(enlarge(small, model.factor).clamp(0, 1), wanted))
+        bicubic.append(clip_figures(upscale_bicubic(small, model.factor).clamp(0, 1), wanted))
     gains = (np.array(ours) - bicubic).min(axis=0)
     return tuple(
         dict(zip(PIXEL_METRICS, values.tolist(), strict=True))
@@ -166,7 +166,7 @@ def score(
 
 def clip_figures(made: Tensor, wanted: Tensor) -> list[float]:
     """A clip's means of PIXEL_METRICS over its frames."""
-    found = frame_metrics(made, wanted)
+    found = compute_frame_metrics(made, wanted)
     return [float(found[name].double().mean()) for name in PIXEL_METRICS]
 
 

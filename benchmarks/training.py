@@ -17,9 +17,9 @@ from benchmarks.common import cpu_threads, finish, rates
 from benchmarks.peer import build_peer, full_models, load_config, random_vgg
 from faceanim.config import TrainAnimationConfig, load_params
 from faceanim.datasets.animation import PairBatch
-from faceanim.models.pretrained import FOLDER_VARIABLE, WEIGHTS
+from faceanim.models.pretrained import WEIGHTS, WEIGHTS_VARIABLE
 from faceanim.training.animation import AnimationTrainer
-from faceanim.training.engine import deterministic
+from faceanim.training.engine import enable_determinism
 
 THREADS = 2
 SIZE = 256
@@ -84,11 +84,11 @@ def ours(weights: dict[str, float], vgg: nn.Module, batch: PairBatch) -> tuple[S
     with tempfile.TemporaryDirectory() as folder:
         published = replace(WEIGHTS["vgg19"], sha256="")  # any file will do
         torch.save(vgg.state_dict(prefix="features."), Path(folder, published.file_name))
-        with patch.dict(WEIGHTS, vgg19=published), patch.dict(os.environ, {FOLDER_VARIABLE: folder}):
+        with patch.dict(WEIGHTS, vgg19=published), patch.dict(os.environ, {WEIGHTS_VARIABLE: folder}):
             trainer = AnimationTrainer(config)
 
     def step(batch: PairBatch) -> None:
-        deterministic()  # as our trainings ask for, and the reference's do not
+        enable_determinism()  # as our trainings ask for, and the reference's do not
         trainer.step(batch)
 
     return step, seen_scales(trainer, batch)

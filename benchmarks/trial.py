@@ -32,10 +32,10 @@ from benchmarks.scoring import (
     thinned,
 )
 from faceanim.config import AugmentConfig, Section, TrainAnimationConfig, load_params
-from faceanim.datasets.animation import PairBatches
+from faceanim.datasets.animation import PairDataset
 from faceanim.datasets.frames import CropFrames
 from faceanim.inference.animator import to_uint8
-from faceanim.viz import enlarge
+from faceanim.viz import upscale_square
 
 POINTS_OF_CURVE = 4
 EVERY = 10
@@ -121,10 +121,10 @@ def main() -> None:
 def build(job: Job, frames: CropFrames) -> Method:
     """The method of a job."""
     if job.reference is None:
-        return Ours(job.config, load_params(Path("profiles/sample.yaml")), PairBatches(frames, job.config))
+        return Ours(job.config, load_params(Path("profiles/sample.yaml")), PairDataset(frames, job.config))
     config = job.config.model_copy(update={"augment": ITS_AUGMENTATION, "pair_candidates": 1})
     its = job.reference
-    return Reference(Path(its.checkout), its.half, its.scale_factor, config, PairBatches(frames, config))
+    return Reference(Path(its.checkout), its.half, its.scale_factor, config, PairDataset(frames, config))
 
 
 def train(method: Method, seconds: float, report: Callable[[float, int], None]) -> int:
@@ -161,7 +161,7 @@ def picture_rows(clips: Sequence[Clip], animate: Animate) -> Iterator[np.ndarray
         if seen[person] == 1 and len(seen) <= PEOPLE:
             farthest = 1 + int((clip.frames[1:] - clip.frames[:1]).square().mean(dim=(1, 2, 3)).argmax())
             shown: Tensor = torch.cat((clip.frames[[0, farthest]], animate(clip)[farthest - 1 : farthest]))
-            yield np.concatenate([enlarge(picture, CELL) for picture in to_uint8(shown)], axis=1)
+            yield np.concatenate([upscale_square(picture, CELL) for picture in to_uint8(shown)], axis=1)
 
 
 if __name__ == "__main__":

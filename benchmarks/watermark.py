@@ -24,12 +24,12 @@ from PIL import Image
 
 from benchmarks.common import finish, pin, shared
 from faceanim.errors import FaceanimError
-from faceanim.faces.framing import cut_out
+from faceanim.faces.framing import crop_frame
 from faceanim.inference.driving import DrivingVideo
-from faceanim.inference.portrait import Place
+from faceanim.inference.portrait import Placement
 from faceanim.media.boxes import Box
-from faceanim.media.encode import write_video
-from faceanim.media.frames import Frame, RgbPicture
+from faceanim.media.encode import write_mp4
+from faceanim.media.frames import Frame, RgbFrame
 from faceanim.media.video import probe, read_frames
 from faceanim.provenance.watermark import THRESHOLD, Watermark, read_watermark
 
@@ -127,7 +127,7 @@ def photographs() -> Iterator[Frame]:
 
 def pasted_into(still: Frame, face: Clip) -> Clip:
     """A photograph in which one square moves, as `--whole` makes it."""
-    place, canvases = Place.of(PASTED, still), [still.copy() for _ in face]
+    place, canvases = Placement.of(PASTED, still), [still.copy() for _ in face]
     for frame, canvas in zip(face, canvases, strict=True):
         place.paste(frame, canvas)
     return canvases
@@ -209,7 +209,7 @@ def window(frames: Clip, draws: np.random.Generator) -> Clip:
     first = int(draws.integers(len(frames) - FRAMES + 1))
     box = Box(float(left), float(top), float(left + side), float(top + side))
     size = int(draws.choice(UNMARKED_SIDES))
-    return [cut_out(RgbPicture(frame), box, size) for frame in frames[first : first + FRAMES]]
+    return [crop_frame(RgbFrame(frame), box, size) for frame in frames[first : first + FRAMES]]
 
 
 def cut(clip: Clip) -> Clip:
@@ -250,7 +250,7 @@ def recoded(clip: Clip, crf: int | None) -> Clip:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "clip.mp4")
         if crf is None:
-            write_video(path, clip, FPS)
+            write_mp4(path, clip, FPS)
         else:
             encode(path, clip, crf)
         return list(read_frames(path, "pyav"))
@@ -287,7 +287,7 @@ def reading_rate(of_size: list[Clip]) -> float:
     """Seconds of a 300-frame unmarked video, in which all scales are searched, read in one, with decoding."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "long.mp4")
-        write_video(path, islice(cycle(frame for clip in of_size for frame in clip), 300), FPS)
+        write_mp4(path, islice(cycle(frame for clip in of_size for frame in clip), 300), FPS)
         began = time.perf_counter()
         read_watermark(read_frames(path, "pyav"))
         took = time.perf_counter() - began

@@ -8,9 +8,9 @@ from pathlib import Path
 from benchmarks.common import finish, rates, shared
 from benchmarks.real_crops import PARAMS, ignore, make_crops
 from faceanim.config import Params
-from faceanim.faces.crop_stage import crop
-from faceanim.faces.landmark_stage import landmarks
-from faceanim.workers import process_map
+from faceanim.faces.crop_stage import crop_videos
+from faceanim.faces.landmark_stage import detect_landmarks
+from faceanim.workers import make_pool_mapper
 
 COPIES = 3
 """Of each clip: in a minute of work the start of two processes weighs as little as it does in a day's."""
@@ -29,9 +29,9 @@ def cropping(folder: Path, workers: int) -> Callable[[], int]:
         params = with_workers(workers)
         with tempfile.TemporaryDirectory(dir=folder) as name:
             out = Path(name)
-            counts = crop(
+            counts = crop_videos(
                 params.crop, params.run, folder / "index.parquet", folder / "download.parquet",
-                out / "crops", out / "crops.parquet", process_map(params.run), ignore,
+                out / "crops", out / "crops.parquet", make_pool_mapper(params.run), ignore,
             )  # fmt: skip
         return sum(counts["frames"].values())
 
@@ -44,9 +44,9 @@ def landmarking(folder: Path, workers: int) -> Callable[[], int]:
     def variant() -> int:
         params = with_workers(workers)
         with tempfile.TemporaryDirectory(dir=folder) as name:
-            counts = landmarks(
+            counts = detect_landmarks(
                 params.landmarks, params.run, folder / "crops.parquet", folder / "crops",
-                Path(name) / "landmarks", process_map(params.run), ignore,
+                Path(name) / "landmarks", make_pool_mapper(params.run), ignore,
             )  # fmt: skip
         return int(counts["frames"])
 

@@ -26,7 +26,7 @@ DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, e
 
 
 @contextmanager
-def disk_explained() -> Iterator[None]:
+def wrap_disk_errors() -> Iterator[None]:
     """Turn a disk that is full or may not be written into a line that says so.
 
     Raises:

@@ -14,16 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from faceanim.config import RunConfig
-from faceanim.progress import OnProgress
+from faceanim.progress import ProgressCallback
 from faceanim.tables import Row, write_table
-from faceanim.workers import MapShards, Work, cut
+from faceanim.workers import MapShards, ShardJob, chunk
 
 Item = TypeVar("Item")
-NOT_KEPT = ""
+RETRY_KEY = ""
 """The key of an outcome that the next run should try again: a crash, a time-out, a network that was down."""
 
 
-def without(schema: pa.Schema, *names: str) -> pa.Schema:
+def drop_columns(schema: pa.Schema, *names: str) -> pa.Schema:
     """The schema less some columns."""
     return pa.schema([field for field in schema if field.name not in names])
 
@@ -51,10 +51,12 @@ def is_current(path: Path, key: str) -> bool:
     if "path" not in pq.read_schema(path).names:
         return True
     files = pq.read_table(path, columns=["path", "bytes"]).to_pylist()
-    return all(_size(path.parent / row["path"]) == row["bytes"] for row in files if row["path"] is not None)
+    return all(
+        _file_size(path.parent / row["path"]) == row["bytes"] for row in files if row["path"] is not None
+    )
 
 
-def _size(path: Path) -> int | None:
+def _file_size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
@@ -69,13 +71,13 @@ def prune(folder: Path, keep: set[str]) -> int:
     return len(gone)
 
 
-def work_through(
-    work: Work[Item, bool],
+def process_items(
+    work: ShardJob[Item, bool],
     items: Sequence[Item],
     total: int,
     run: RunConfig,
     map_shards: MapShards,
-    on_progress: OnProgress,
+    on_progress: ProgressCallback,
 ) -> None:
     """Do the items that are not current, in shards; each writes its own fragment. `total` counts all.
 
@@ -83,7 +85,7 @@ def work_through(
     """
     done, empty = total - len(items), 0
     on_progress(done, total)
-    for results in map_shards(work, cut(items, run.shard_size)):
+    for results in map_shards(work, chunk(items, run.shard_size)):
         done += len(results)
         empty += results.count(False)
         on_progress(done, total, f"{empty} gave nothing" if empty else "")

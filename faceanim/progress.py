@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-Status = Literal["FINISHED", "FAILED", "KILLED"]
+RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
 
 class RunLogger(Protocol):
@@ -29,7 +29,7 @@ class RunLogger(Protocol):
     def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
         """A picture of a step, (H, W, 3), RGB."""
 
-    def close(self, status: Status) -> None:
+    def close(self, status: RunStatus) -> None:
         """The run is over, for now."""
 
 
@@ -51,14 +51,14 @@ class NullLogger:
     def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
         """Nothing."""
 
-    def close(self, status: Status) -> None:
+    def close(self, status: RunStatus) -> None:
         """Nothing."""
 
 
-LINE_EVERY_S = 15.0
+LOG_INTERVAL_S = 15.0
 
 
-class OnProgress(Protocol):
+class ProgressCallback(Protocol):
     """Told how far a long piece of work has come."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
@@ -66,11 +66,11 @@ class OnProgress(Protocol):
 
 
 @contextmanager
-def progress(name: str) -> Iterator[OnProgress]:
+def show_progress(name: str) -> Iterator[ProgressCallback]:
     """Show progress: a live bar in a terminal, elsewhere (a log, CI) a line now and then."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lines(name)
+        yield print_progress(name)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -84,20 +84,20 @@ def progress(name: str) -> Iterator[OnProgress]:
         yield lambda done, total, note="": bars.update(task, completed=done, total=total, note=note)
 
 
-def lines(name: str) -> OnProgress:
+def print_progress(name: str) -> ProgressCallback:
     """Progress as printed lines: the first, the last and one every `LINE_EVERY_S` seconds."""
     printed_at = float("-inf")
 
     def on_progress(done: int, total: int, note: str = "") -> None:
         nonlocal printed_at
-        if done == total or time.monotonic() - printed_at >= LINE_EVERY_S:
+        if done == total or time.monotonic() - printed_at >= LOG_INTERVAL_S:
             printed_at = time.monotonic()
             print(f"{name}: {done}/{total} {note}".rstrip(), file=sys.stderr, flush=True)
 
     return on_progress
 
 
-class Watcher(OnProgress, Protocol):
+class Watcher(ProgressCallback, Protocol):
     """Told how far a stage has come, and of pages about it."""
 
     def link(self, text: str, address: str) -> None:

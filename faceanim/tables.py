@@ -74,15 +74,15 @@ def read_rows(path: Path, schema: pa.Schema) -> list[Row]:
 def write_json(content: Any, path: Path) -> None:
     """Write JSON for people and for DVC's metrics: sorted keys, six digits; whole or not at all."""
     with atomic_path(path) as temporary:
-        text = json.dumps(_rounded(content), indent=2, sort_keys=True)
+        text = json.dumps(_round_floats(content), indent=2, sort_keys=True)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _rounded(value: Any) -> Any:
+def _round_floats(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: _round_floats(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_rounded(item) for item in value]
+        return [_round_floats(item) for item in value]
     return round(value, 6) if isinstance(value, float) else value
 
 
@@ -98,9 +98,13 @@ def content_key(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten_keys(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        flat |= (
+            flatten_keys(value, f"{prefix}{key}.")
+            if isinstance(value, Mapping)
+            else {f"{prefix}{key}": value}
+        )
     return flat

@@ -27,25 +27,25 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from faceanim.config import RunConfig
 from faceanim.errors import FaceanimError, TemporaryError
-from faceanim.progress import NullLogger, RunLogger, Status
-from faceanim.tables import flatten
+from faceanim.progress import NullLogger, RunLogger, RunStatus
+from faceanim.tables import flatten_keys
 
 EXPERIMENT = "faceanim-training"
 """The runs of trainings; those of the registered versions are in the experiment of the model's name."""
-REST_S = 600.0
+RETRY_AFTER_S = 600.0
 """Seconds for which an address that does not answer is left alone: to ask it may take most of a minute."""
-MOST_METRICS = 1000
+MAX_METRICS_PER_BATCH = 1000
 """In one request, as MLflow allows."""
 
 
-def tracking_uri(config: RunConfig) -> str:
+def resolve_tracking_uri(config: RunConfig) -> str:
     """MLflow's address: the environment's, or the one in params.yaml.
 
     A database's relative path begins in the project's folder. A queued experiment runs in a copy of that,
     thrown away with all that lies in it; DVC_ROOT names its stages the project itself.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or config.tracking_uri
-    database, root = sqlite_path(uri), os.environ.get("DVC_ROOT")
+    database, root = parse_sqlite_path(uri), os.environ.get("DVC_ROOT")
     if root is None or database is None or database.is_absolute():
         return uri
     return f"sqlite:///{Path(root) / database}"
@@ -66,7 +66,7 @@ def connect(uri: str) -> MlflowClient:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        with alone(sqlite_path(uri)):
+        with lock_database(parse_sqlite_path(uri)):
             if urlparse(uri).scheme.partition("+")[0] in DATABASE_ENGINES:
                 # Nor does MLflow soon give up a server of databases that does not answer.
                 create_engine(uri).connect().close()
@@ -76,14 +76,14 @@ def connect(uri: str) -> MlflowClient:
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ModuleNotFoundError) as error:
         first_line = str(error).strip().splitlines()[0][:200]
         text = f"the MLflow tracking address {uri} does not answer: {first_line}"
-        lasts = sqlite_path(uri) is not None or isinstance(error, ModuleNotFoundError)
+        lasts = parse_sqlite_path(uri) is not None or isinstance(error, ModuleNotFoundError)
         kind = FaceanimError if lasts else TemporaryError
         raise kind(re.sub(r"//[^/@\s]*@", "//***@", text)) from None  # names and passwords stay out
     return client
 
 
 @contextmanager
-def alone(database: Path | None) -> Iterator[None]:
+def lock_database(database: Path | None) -> Iterator[None]:
     """See that a database file can be opened, and be the only process that does so.
 
     MLflow makes the tables of a new one when it is opened, and of two processes that make them one fails.
@@ -98,13 +98,13 @@ def alone(database: Path | None) -> Iterator[None]:
         yield
 
 
-def sqlite_path(uri: str) -> Path | None:
+def parse_sqlite_path(uri: str) -> Path | None:
     """The database file of a `sqlite:///` address; None for any other address."""
     parsed = urlparse(uri)
     return Path(unquote(parsed.path[1:])) if parsed.scheme == "sqlite" else None
 
 
-def experiment_id(client: MlflowClient, name: str, uri: str) -> str:
+def get_or_create_experiment(client: MlflowClient, name: str, uri: str) -> str:
     """The experiment of that name, made where there is none.
 
     With a database file its artifacts lie beside it, by absolute path: MLflow's own default depends on the
@@ -114,7 +114,7 @@ def experiment_id(client: MlflowClient, name: str, uri: str) -> str:
     if experiment is not None:
         found: str = experiment.experiment_id
         return found
-    database = sqlite_path(uri)
+    database = parse_sqlite_path(uri)
     location = (database.resolve().parent / "artifacts").as_uri() if database else None
     made: str = client.create_experiment(name, artifact_location=location)
     return made
@@ -129,12 +129,12 @@ def open_run(run: RunConfig, name: str, tags: Mapping[str, str], run_id: str | N
         tags: of a new run.
         run_id: of the run to go on with, if it is still there.
     """
-    uri = tracking_uri(run)
+    uri = resolve_tracking_uri(run)
     try:
         client = connect(uri)
-        if run_id is not None and (found := known_run(client, run_id)):
+        if run_id is not None and (found := resume_run(client, run_id)):
             return found
-        experiment = experiment_id(client, EXPERIMENT, uri)
+        experiment = get_or_create_experiment(client, EXPERIMENT, uri)
         made = client.create_run(experiment, run_name=name, tags=dict(tags))
     except (FaceanimError, MlflowException, OSError) as error:
         print(f"{error}; the curves are in the CSV only", file=sys.stderr)
@@ -142,7 +142,7 @@ def open_run(run: RunConfig, name: str, tags: Mapping[str, str], run_id: str | N
     return MlflowLogger(client, experiment, made.info.run_id, known=False)
 
 
-def known_run(client: MlflowClient, run_id: str) -> "MlflowLogger | None":
+def resume_run(client: MlflowClient, run_id: str) -> "MlflowLogger | None":
     """The logger of a run that goes on; None where this address has no such run."""
     try:
         client.update_run(run_id, status="RUNNING")
@@ -177,7 +177,7 @@ class MlflowLogger:
         """Log the parameters of a new run."""
         if self._known:
             return
-        params = [Param(name, str(value)) for name, value in flatten(values).items()]
+        params = [Param(name, str(value)) for name, value in flatten_keys(values).items()]
         self._try(lambda: self._client.log_batch(self.run_id, params=params))
 
     def metrics(self, step: int, values: dict[str, float]) -> None:
@@ -191,7 +191,7 @@ class MlflowLogger:
         file = f"{name}/{step:09}.png"
         self._try(lambda: self._client.log_image(self.run_id, picture, file))
 
-    def close(self, status: Status) -> None:
+    def close(self, status: RunStatus) -> None:
         """Send what waits and end the run."""
         self._rests_until = 0.0
         self._try(self._send)
@@ -199,8 +199,8 @@ class MlflowLogger:
 
     def _send(self) -> None:
         while self._waiting:
-            self._client.log_batch(self.run_id, metrics=self._waiting[:MOST_METRICS])
-            del self._waiting[:MOST_METRICS]
+            self._client.log_batch(self.run_id, metrics=self._waiting[:MAX_METRICS_PER_BATCH])
+            del self._waiting[:MAX_METRICS_PER_BATCH]
 
     def _try(self, send: Callable[[], None]) -> None:
         if time.monotonic() < self._rests_until:
@@ -208,29 +208,29 @@ class MlflowLogger:
         try:
             send()
         except Exception as error:  # a server, a database or a store of artifacts, each with its own errors
-            self._rests_until = time.monotonic() + REST_S
+            self._rests_until = time.monotonic() + RETRY_AFTER_S
             if not self._warned:
                 self._warned = True
                 line = next(iter(str(error).splitlines()), type(error).__name__)[:200]
                 print(f"MLflow does not answer, the training goes on without it: {line}", file=sys.stderr)
 
 
-MLFLOW_PAGE = "http://127.0.0.1:5000"
+LOCAL_MLFLOW_URL = "http://127.0.0.1:5000"
 """Where `make ui` shows a registry that is a database."""
 
 
-def mlflow_page(uri: str) -> str:
+def mlflow_url(uri: str) -> str:
     """The address of MLflow's page for a tracking address, without the name and password it may carry."""
     if not uri.startswith(("http://", "https://")):
-        return MLFLOW_PAGE
+        return LOCAL_MLFLOW_URL
     return re.sub(r"//[^/@\s]*@", "//", uri).rstrip("/")
 
 
-def run_page(uri: str, experiment_id: str, run_id: str) -> str:
+def run_url(uri: str, experiment_id: str, run_id: str) -> str:
     """The page of a run."""
-    return f"{mlflow_page(uri)}/#/experiments/{experiment_id}/runs/{run_id}"
+    return f"{mlflow_url(uri)}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
-def version_page(uri: str, model: str, number: int) -> str:
+def version_url(uri: str, model: str, number: int) -> str:
     """The page of a registered version."""
-    return f"{mlflow_page(uri)}/#/models/{model}/versions/{number}"
+    return f"{mlflow_url(uri)}/#/models/{model}/versions/{number}"

@@ -20,7 +20,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from faceanim.config import RunConfig
 from faceanim.errors import FaceanimError
-from faceanim.progress import OnProgress
+from faceanim.progress import ProgressCallback
 from faceanim.schemas import Reason
 
 Item = TypeVar("Item")
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Work(Generic[Item, Result]):
+class ShardJob(Generic[Item, Result]):
     """What is done to each item of a shard. Both functions must be picklable.
 
     Attributes:
@@ -46,19 +46,21 @@ class Work(Generic[Item, Result]):
 class MapShards(Protocol):
     """Does the work on each shard and yields the results in the order of the shards."""
 
-    def __call__(self, work: Work[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
+    def __call__(
+        self, work: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]
+    ) -> Iterator[list[Result]]:
         """Yield one list of results a shard."""
 
 
-def cut(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+def chunk(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
     """Cut items into runs of `size`, the last one shorter."""
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def process_map(run: RunConfig) -> MapShards:
+def make_pool_mapper(run: RunConfig) -> MapShards:
     """The library's own `MapShards`: up to `run.workers` child processes at a time on this machine."""
 
-    def map_shards(work: Work[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
+    def map_shards(work: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
         with ShardPool(run) as pool:
             scheduled = [pool.schedule(work, shard) for shard in shards]
             for results in scheduled:
@@ -78,7 +80,7 @@ class ShardPool:
         self._timeout_s = run.item_timeout_s
         # Not fork: the parent may hold threads (Prefect, OpenMP) whose locks a fork would copy in any state.
         context = multiprocessing.get_context("spawn")
-        limits = {"initializer": _begin, "initargs": [run.worker_memory_mb]}
+        limits = {"initializer": _init_worker, "initargs": [run.worker_memory_mb]}
         self._pool = ProcessPool(max_workers=run.workers, context=context, **limits)
 
     def __enter__(self) -> "ShardPool":
@@ -91,7 +93,7 @@ class ShardPool:
             self._pool.stop()
         self._pool.join()
 
-    def schedule(self, work: Work[Item, Result], shard: Sequence[Item]) -> Callable[[], list[Result]]:
+    def schedule(self, work: ShardJob[Item, Result], shard: Sequence[Item]) -> Callable[[], list[Result]]:
         """Queue a shard; what is returned waits for its results.
 
         That raises what `work.run` raised, a defect or a broken set-up (a full disk), and then nothing of
@@ -110,21 +112,23 @@ class ShardPool:
 
         return results
 
-    def _submit(self, work: Work[Item, Result], item: Item) -> Any:
-        return self._pool.schedule(_attempt, args=(work.run, item), timeout=self._timeout_s)
+    def _submit(self, work: ShardJob[Item, Result], item: Item) -> Any:
+        return self._pool.schedule(_process_item, args=(work.run, item), timeout=self._timeout_s)
 
-    def _result(self, work: Work[Item, Result], item: Item, future: Any) -> Result:
+    def _result(self, work: ShardJob[Item, Result], item: Item, future: Any) -> Result:
         try:
-            return _outcome(work, item, future)
+            return _item_result(work, item, future)
         except ProcessExpired:
             pass  # perhaps by the system, which was short of memory: what is the item's own will come again
         try:
-            return _outcome(work, item, self._submit(work, item))
+            return _item_result(work, item, self._submit(work, item))
         except ProcessExpired:
             return work.give_up(item, Reason.CRASHED)
 
 
-def run_shard(run: RunConfig, work: Work[Item, Result], shard: Sequence[Item], folder: Path) -> list[Result]:
+def run_shard(
+    run: RunConfig, work: ShardJob[Item, Result], shard: Sequence[Item], folder: Path
+) -> list[Result]:
     """Do the work on a shard in a child of this process, itself a worker on some machine of a cluster.
 
     Args:
@@ -146,21 +150,21 @@ def run_shard(run: RunConfig, work: Work[Item, Result], shard: Sequence[Item], f
         return pool.schedule(work, shard)()
 
 
-def _begin(memory_mb: int) -> None:
+def _init_worker(memory_mb: int) -> None:
     """Limit a worker's memory, and let it die with its parent: an orphan would write into the next run."""
     limit = memory_mb * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _follow_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
 
 
-def _attempt(do: Callable[[Item], Result], item: Item) -> Result:
+def _process_item(do: Callable[[Item], Result], item: Item) -> Result:
     """Do the work on an item; OpenCV has an error of its own for an exhausted memory."""
     import cv2
 
@@ -172,7 +176,7 @@ def _attempt(do: Callable[[Item], Result], item: Item) -> Result:
         raise
 
 
-def _outcome(work: Work[Item, Result], item: Item, future: Any) -> Result:
+def _item_result(work: ShardJob[Item, Result], item: Item, future: Any) -> Result:
     try:
         result: Result = future.result()
     except TimeoutError:
@@ -182,6 +186,6 @@ def _outcome(work: Work[Item, Result], item: Item, future: Any) -> Result:
     return result
 
 
-Outcome = TypeVar("Outcome")
-Step = Callable[[MapShards, OnProgress], Outcome]
+StageResult = TypeVar("StageResult")
+StageWork = Callable[[MapShards, ProgressCallback], StageResult]
 """A stage's work, given how to map its shards and whom to tell how far it has come."""

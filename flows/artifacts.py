@@ -16,19 +16,19 @@ from rich.filesize import decimal
 
 from faceanim.config import Params, load_params
 from faceanim.errors import FaceanimError
-from faceanim.evaluation.protocol import METRICS, Method, Task, test_set_id
-from faceanim.progress import OnProgress
-from faceanim.tables import flatten
-from flows.prefect_api import API_ERRORS, api_answers
+from faceanim.evaluation.protocol import METRICS, MethodName, Task, test_set_id
+from faceanim.progress import ProgressCallback
+from faceanim.tables import flatten_keys
+from flows.prefect_api import API_ERRORS, is_api_healthy
 
-TELL_EVERY_S = 2.0
-LAST_WORD_S = 10.0
+UPDATE_INTERVAL_S = 2.0
+FLUSH_TIMEOUT_S = 10.0
 """That a stage waits at its end for what it has told to arrive."""
-REST_S = 60.0
+RETRY_AFTER_S = 60.0
 """For which a server that does not answer is left alone."""
 
 
-class Page:
+class ProgressPage:
     """What a flow run's page shows of its progress, brought up to date by a thread of its own.
 
     Args:
@@ -37,7 +37,7 @@ class Page:
         in_terminal: is told the same.
     """
 
-    def __init__(self, name: str, flow_run_id: UUID, in_terminal: OnProgress) -> None:
+    def __init__(self, name: str, flow_run_id: UUID, in_terminal: ProgressCallback) -> None:
         self._name = name.replace("_", "-")
         self._flow_run_id = str(flow_run_id)
         self._in_terminal = in_terminal
@@ -53,7 +53,7 @@ class Page:
         now = time.monotonic()
         if self._began is None:
             self._began = (now, done)
-        text = describe(done, total, note, done - self._began[1], now - self._began[0])
+        text = describe_progress(done, total, note, done - self._began[1], now - self._began[0])
         self._bar = {"data": 100.0 * done / total if total else 100.0, "description": text}
 
     def link(self, text: str, address: str) -> None:
@@ -61,7 +61,7 @@ class Page:
         self._links.append((text, address))
 
     @contextmanager
-    def telling(self) -> Iterator["Page"]:
+    def telling(self) -> Iterator["ProgressPage"]:
         """Tell the server every now and then until the block ends, and then once more."""
         thread = threading.Thread(target=self._tell_on, daemon=True)
         thread.start()
@@ -69,14 +69,14 @@ class Page:
             yield self
         finally:
             self._ended.set()
-            thread.join(LAST_WORD_S)
+            thread.join(FLUSH_TIMEOUT_S)
 
     def _tell_on(self) -> None:
         told = None
         with get_client(sync_client=True) as client:
             ended = False
             while not ended:
-                ended = self._ended.wait(TELL_EVERY_S)
+                ended = self._ended.wait(UPDATE_INTERVAL_S)
                 try:
                     while self._links:
                         text, address = self._links[0]
@@ -85,7 +85,7 @@ class Page:
                     if self._bar is not None and self._bar is not told:
                         told = self._tell_bar(client, self._bar)
                 except API_ERRORS:
-                    ended = ended or self._ended.wait(REST_S)
+                    ended = ended or self._ended.wait(RETRY_AFTER_S)
 
     def _tell_bar(self, client: SyncPrefectClient, bar: dict[str, Any]) -> dict[str, Any]:
         if self._bar_id is None:
@@ -101,7 +101,7 @@ class Page:
         return made
 
 
-def describe(done: int, total: int, note: str, lately: int, seconds: float) -> str:
+def describe_progress(done: int, total: int, note: str, lately: int, seconds: float) -> str:
     """Progress in a line: what is done, how fast that goes, and how long the rest will take.
 
     Args:
@@ -116,11 +116,11 @@ def describe(done: int, total: int, note: str, lately: int, seconds: float) -> s
         rate = lately / seconds
         parts.append(f"{rate:.1f} a second" if rate >= 1 else f"{60 * rate:.1f} a minute")
         if done < total:
-            parts.append(f"{duration((total - done) / rate)} left")
+            parts.append(f"{format_duration((total - done) / rate)} left")
     return ", ".join(parts + [note] * bool(note))
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time in words, such as `2 h 05 min`."""
     minutes = round(seconds / 60)
     if minutes < 1:
@@ -131,16 +131,16 @@ def duration(seconds: float) -> str:
 
 
 REPORTS = Path("reports")
-BASELINES = (Method.COPY_SOURCE, Method.LANDMARK_WARP)
+BASELINES = (MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP)
 
 
-def publish(stage: str) -> None:
+def publish_results(stage: str) -> None:
     """Show what came of a stage, if it is one of those that have something to show."""
-    show = SHOWN.get(stage)
+    show = PUBLISHERS.get(stage)
     if show is None:
         return
     try:
-        if api_answers():
+        if is_api_healthy():
             show(load_params())
     except API_ERRORS as error:
         get_run_logger().warning("Prefect does not take the tables of %s: %s", stage, error)
@@ -152,7 +152,7 @@ def read_report(name: str) -> dict[str, Any]:
     return found
 
 
-def outcomes(counts: Mapping[str, int], what: str) -> list[dict[str, Any]]:
+def build_outcome_rows(counts: Mapping[str, int], what: str) -> list[dict[str, Any]]:
     """Rows of a table of outcomes, the most frequent first."""
     total = sum(counts.values())
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -164,17 +164,19 @@ def show_download(params: Params) -> None:
     report = read_report("download.json")
     text = (
         f"{report['clips_ok']:,} of {report['clips']:,} clips have their video: "
-        f"{decimal(report['bytes'])}, {duration(report['seconds'])} in all."
+        f"{decimal(report['bytes'])}, {format_duration(report['seconds'])} in all."
     )
     if passing := report["passing"]:
         text += f" To try again what may pass: `faceanim retry {' '.join(passing)}`, then run this again."
-    create_table_artifact(outcomes(report["videos"], "videos"), key="download-outcomes", description=text)
+    create_table_artifact(
+        build_outcome_rows(report["videos"], "videos"), key="download-outcomes", description=text
+    )
 
 
 def show_crop(params: Params) -> None:
     """Sequences by outcome, with their frames."""
     report = read_report("crop.json")
-    rows = outcomes(report["sequences"], "sequences")
+    rows = build_outcome_rows(report["sequences"], "sequences")
     for row in rows:
         row["frames"] = report["frames"][row["outcome"]]
     text = f"From {report['clips']} clips of {report['videos']} videos."
@@ -190,8 +192,8 @@ def show_landmarks(params: Params) -> None:
 
 def show_evaluate(params: Params) -> None:
     """The figures beside the baselines' and the champion's."""
-    ours = flatten(read_report("metrics.json"))
-    against, champion = champion_figures(params)
+    ours = flatten_keys(read_report("metrics.json"))
+    against, champion = read_champion_metrics(params)
     columns: dict[str, tuple[Mapping[str, Any], str]] = {"this run": (ours, "")}
     columns |= {method: (ours, f"{method}.") for method in BASELINES}
     if champion:
@@ -209,13 +211,13 @@ def show_evaluate(params: Params) -> None:
     create_table_artifact(rows, key="figures", description=text)
 
 
-def champion_figures(params: Params) -> tuple[str, Mapping[str, float]]:
+def read_champion_metrics(params: Params) -> tuple[str, Mapping[str, float]]:
     """The champion's name in a table, and its figures; none where there is none or MLflow does not answer."""
-    from faceanim.registry.store import Store
-    from faceanim.tracking import tracking_uri
+    from faceanim.registry.store import ModelRegistry
+    from faceanim.tracking import resolve_tracking_uri
 
     try:
-        store = Store.open(params.register_, tracking_uri(params.run))
+        store = ModelRegistry.open(params.register_, resolve_tracking_uri(params.run))
         number = store.champion()
         if number is None:
             return "champion", {}
@@ -230,25 +232,25 @@ def champion_figures(params: Params) -> tuple[str, Mapping[str, float]]:
 
 def show_register(params: Params) -> None:
     """The verdict, and links to the version and its run."""
-    from faceanim.registry.store import Store
-    from faceanim.tracking import run_page, tracking_uri, version_page
+    from faceanim.registry.store import ModelRegistry
+    from faceanim.tracking import resolve_tracking_uri, run_url, version_url
 
     report = read_report("registered.json")
-    name, number, uri = params.register_.model_name, report["version"], tracking_uri(params.run)
+    name, number, uri = params.register_.model_name, report["version"], resolve_tracking_uri(params.run)
     create_table_artifact([{"model": name} | report], key="registered", description=report["verdict"])
-    page = version_page(uri, name, number)
+    page = version_url(uri, name, number)
     create_link_artifact(page, f"{name} version {number} in MLflow", key="registered-version")
     try:
-        store = Store.open(params.register_, uri)
+        store = ModelRegistry.open(params.register_, uri)
         run = store.client.get_run(store.version(number).run_id).info
     except FaceanimError as error:
         get_run_logger().warning("the link to the MLflow run is left out: %s", error)
         return
-    page = run_page(uri, run.experiment_id, run.run_id)
+    page = run_url(uri, run.experiment_id, run.run_id)
     create_link_artifact(page, "Its run in MLflow", key="registered-run")
 
 
-SHOWN: Mapping[str, Callable[[Params], None]] = {
+PUBLISHERS: Mapping[str, Callable[[Params], None]] = {
     "download": show_download,
     "crop": show_crop,
     "landmarks": show_landmarks,

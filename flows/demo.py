@@ -15,13 +15,13 @@ from faceanim.errors import FaceanimError
 from faceanim.media.video import probe
 from faceanim.schemas import CROPS, DOWNLOAD, Status
 from faceanim.tables import read_rows
-from flows.dvc import call, repro
+from flows.dvc import repro, run_python
 
-OUT = Path("out")
-API = "http://127.0.0.1:4200/api"
+OUT_FOLDER = Path("out")
+API_URL = "http://127.0.0.1:4200/api"
 
 
-def held_out_video(crops: Path, download: Path) -> Path:
+def find_held_out_video(crops: Path, download: Path) -> Path:
     """The first video of a held-out person, one with sound where there is one.
 
     Raises:
@@ -38,7 +38,7 @@ def held_out_video(crops: Path, download: Path) -> Path:
     return next((video for video in videos if probe(video).has_audio), videos[0])
 
 
-def summary(params: Params, video: Path) -> Table:
+def build_summary(params: Params, video: Path) -> Table:
     """The figures beside their baselines, and where to look next."""
     figures: dict[str, Any] = json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))
     registered = json.loads(Path("reports/registered.json").read_text(encoding="utf-8"))
@@ -54,7 +54,7 @@ def summary(params: Params, video: Path) -> Table:
     table.add_row("the report", "reports/report.html")
     table.add_row("registered", f"{name} version {registered['version']}: {registered['verdict']}")
     table.add_row("MLflow's and Prefect's pages", "make ui")
-    table.add_row("a run shown there", f"PREFECT_API_URL={API} {binaries}/python -m flows.pipeline")
+    table.add_row("a run shown there", f"PREFECT_API_URL={API_URL} {binaries}/python -m flows.pipeline")
     return table
 
 
@@ -62,12 +62,12 @@ def main() -> None:
     """Run the demo."""
     params = load_params()
     repro()
-    OUT.mkdir(exist_ok=True)
-    portrait, video = OUT / "portrait.png", OUT / "animated.mp4"
+    OUT_FOLDER.mkdir(exist_ok=True)
+    portrait, video = OUT_FOLDER / "portrait.png", OUT_FOLDER / "animated.mp4"
     cv2.imwrite(str(portrait), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
-    driving = held_out_video(Path("data/crops.parquet"), Path("data/download.parquet"))
-    call("-m", "faceanim", "animate", str(portrait), str(driving), str(video))
-    Console(width=120, soft_wrap=True).print(summary(params, video))
+    driving = find_held_out_video(Path("data/crops.parquet"), Path("data/download.parquet"))
+    run_python("-m", "faceanim", "animate", str(portrait), str(driving), str(video))
+    Console(width=120, soft_wrap=True).print(build_summary(params, video))
 
 
 if __name__ == "__main__":

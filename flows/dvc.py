@@ -24,28 +24,28 @@ RWLOCK = Path(".dvc/tmp/rwlock")
 RWLOCK_GUARD = Path(".dvc/tmp/rwlock.lock")
 LOCK = Path("dvc.lock")
 LOCK_GUARD = Path(".dvc/tmp/lock")
-KEPT = Path(".faceanim/dvc.lock")
+LOCK_BACKUP = Path(".faceanim/dvc.lock")
 """The last whole one that was seen."""
 
 
-def mend() -> None:
+def repair_dvc_state() -> None:
     """Put right what a kill in the middle of DVC's writing has left.
 
     Raises:
         FaceanimError: dvc.lock is cut short, and no whole one was seen before.
     """
-    if RWLOCK.exists() and not whole(RWLOCK, json.loads):
-        with nobody_writes(RWLOCK_GUARD):
-            if not whole(RWLOCK, json.loads):
+    if RWLOCK.exists() and not is_loadable(RWLOCK, json.loads):
+        with hold_guard(RWLOCK_GUARD):
+            if not is_loadable(RWLOCK, json.loads):
                 RWLOCK.unlink()
-    if LOCK.exists() and not keep_lock():
-        with nobody_writes(LOCK_GUARD):
-            if not keep_lock():
-                put_back()
+    if LOCK.exists() and not back_up_lock_file():
+        with hold_guard(LOCK_GUARD):
+            if not back_up_lock_file():
+                restore_lock_file()
 
 
 @contextmanager
-def nobody_writes(guard: Path) -> Iterator[None]:
+def hold_guard(guard: Path) -> Iterator[None]:
     """Hold the lock that DVC holds while it writes: somebody's `dvc repro` may be at it just now."""
     guard.parent.mkdir(parents=True, exist_ok=True)
     with guard.open("a") as file:
@@ -53,31 +53,31 @@ def nobody_writes(guard: Path) -> Iterator[None]:
         yield
 
 
-def put_back() -> None:
+def restore_lock_file() -> None:
     """Put the last whole dvc.lock back.
 
     Raises:
         FaceanimError: none was seen.
     """
-    if not KEPT.exists():
+    if not LOCK_BACKUP.exists():
         raise FaceanimError(
             f"{LOCK} was cut short by a kill: restore it (`git checkout {LOCK}`) or remove it"
         )
     with atomic_path(LOCK) as temporary:
-        temporary.write_bytes(KEPT.read_bytes())
+        temporary.write_bytes(LOCK_BACKUP.read_bytes())
     print(f"{LOCK} was cut short by a kill; it is again as it was before", file=sys.stderr)
 
 
-def keep_lock() -> bool:
+def back_up_lock_file() -> bool:
     """Keep a copy of dvc.lock, unless it is not whole; returns whether it is."""
-    if not whole(LOCK, YAML(typ="safe", pure=True).load):
+    if not is_loadable(LOCK, YAML(typ="safe", pure=True).load):
         return False
-    with atomic_path(KEPT) as temporary:
+    with atomic_path(LOCK_BACKUP) as temporary:
         temporary.write_bytes(LOCK.read_bytes())
     return True
 
 
-def whole(path: Path, load: Callable[[str], Any]) -> bool:
+def is_loadable(path: Path, load: Callable[[str], Any]) -> bool:
     """Whether a file is there and all of it was written: it can be loaded, and is not empty."""
     try:
         return load(path.read_text(encoding="utf-8")) is not None
@@ -107,33 +107,38 @@ def read_stages(dvc_yaml: Path = Path("dvc.yaml")) -> list[Stage]:
     if not dvc_yaml.exists():
         raise FaceanimError(f"{dvc_yaml} is missing; run this in the project's folder")
     stages = YAML(typ="safe", pure=True).load(dvc_yaml.read_text(encoding="utf-8"))["stages"]
-    made_by = {out: name for name, stage in stages.items() for out in outputs(stage)}
+    made_by = {out: name for name, stage in stages.items() for out in list_outputs(stage)}
     needs = {
         name: tuple(
-            dict.fromkeys(made_by[out] for dep in paths(stage, "deps") for out in made_by if meets(dep, out))
+            dict.fromkeys(
+                made_by[out]
+                for dep in list_paths(stage, "deps")
+                for out in made_by
+                if paths_overlap(dep, out)
+            )
         )
         for name, stage in stages.items()
     }
     return [Stage(name, needs[name]) for name in TopologicalSorter(needs).static_order()]
 
 
-def outputs(stage: Mapping[str, Any]) -> list[str]:
+def list_outputs(stage: Mapping[str, Any]) -> list[str]:
     """The paths that a stage writes."""
-    return [path for kind in ("outs", "metrics", "plots") for path in paths(stage, kind)]
+    return [path for kind in ("outs", "metrics", "plots") for path in list_paths(stage, kind)]
 
 
-def paths(stage: Mapping[str, Any], kind: str) -> list[str]:
+def list_paths(stage: Mapping[str, Any], kind: str) -> list[str]:
     """The paths in one of a stage's lists, whose entries may have options."""
     return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in stage.get(kind, [])]
 
 
-def meets(one: str, other: str) -> bool:
+def paths_overlap(one: str, other: str) -> bool:
     """Whether two paths are the same, or one lies in the other."""
     a, b = PurePosixPath(one), PurePosixPath(other)
     return a == b or a in b.parents or b in a.parents
 
 
-def out_of_date(stages: Iterable[Stage], changed: Collection[str]) -> list[str]:
+def find_stale_stages(stages: Iterable[Stage], changed: Collection[str]) -> list[str]:
     """The stages that have changed, and in order those that need them, which will run if outputs differ."""
     found: list[str] = []
     for stage in stages:
@@ -142,7 +147,7 @@ def out_of_date(stages: Iterable[Stage], changed: Collection[str]) -> list[str]:
     return found
 
 
-def up_to(stages: list[Stage], targets: Collection[str]) -> list[Stage]:
+def select_stages(stages: list[Stage], targets: Collection[str]) -> list[Stage]:
     """The targets and all that they need, in order; without targets, everything.
 
     Raises:
@@ -159,25 +164,25 @@ def up_to(stages: list[Stage], targets: Collection[str]) -> list[Stage]:
     return [stage for stage in stages if stage.name in wanted]
 
 
-ERROR = "error: "
+ERROR_PREFIX = "error: "
 """How a stage begins the line that says what is wrong."""
-BUSY = "Unable to acquire lock"
+BUSY_MESSAGE = "Unable to acquire lock"
 """What DVC says while another of its processes, a sibling stage's perhaps, writes down what it has made."""
 
 
-def environment() -> dict[str, str]:
+def build_environment() -> dict[str, str]:
     """The present one, in which `python` is this Python, whether or not its environment is activated."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {**os.environ, "PATH": path}
 
 
-def call(*arguments: str) -> None:
+def run_python(*arguments: str) -> None:
     """Run a command of this environment's Python, such as `-m dvc repro`; its output goes to this process's.
 
     Raises:
         FaceanimError: it failed; what it printed says why.
     """
-    done = subprocess.run([sys.executable, *arguments], check=False, env=environment())
+    done = subprocess.run([sys.executable, *arguments], check=False, env=build_environment())
     if done.returncode:
         raise FaceanimError(
             f"`{' '.join(arguments)}` failed (exit code {done.returncode}); its lines above say why"
@@ -186,8 +191,8 @@ def call(*arguments: str) -> None:
 
 def repro(*arguments: str) -> None:
     """`dvc repro` with these arguments, after a kill too; see `call`."""
-    mend()
-    call("-m", "dvc", "repro", *arguments)
+    repair_dvc_state()
+    run_python("-m", "dvc", "repro", *arguments)
 
 
 def changed_stages() -> set[str]:
@@ -197,13 +202,13 @@ def changed_stages() -> set[str]:
         FaceanimError: DVC cannot tell.
     """
     command = [sys.executable, "-m", "dvc", "status", "--json"]
-    done = subprocess.run(command, check=False, env=environment(), capture_output=True, text=True)
+    done = subprocess.run(command, check=False, env=build_environment(), capture_output=True, text=True)
     if done.returncode:
-        raise failure(done.stderr.splitlines(), done.returncode)
+        raise parse_failure(done.stderr.splitlines(), done.returncode)
     return set(json.loads(done.stdout))
 
 
-class Leashed:
+class SupervisedProcesses:
     """Commands that run until they end, `stop` is called, or this process is gone by whatever cause."""
 
     def __init__(self) -> None:
@@ -219,7 +224,7 @@ class Leashed:
         """
         command = [sys.executable, "-m", "dvc", "repro", *arguments]
         lines = []
-        with self._started(command, {**environment(), "PYTHONUNBUFFERED": "1", **variables}) as process:
+        with self._started(command, {**build_environment(), "PYTHONUNBUFFERED": "1", **variables}) as process:
             try:
                 assert process.stdout is not None
                 for line in filter(None, map(str.rstrip, process.stdout)):
@@ -232,7 +237,7 @@ class Leashed:
         if self.stopped:
             raise FaceanimError("stopped; run it again, and it goes on from where it was")
         if code:
-            raise failure(lines, code)
+            raise parse_failure(lines, code)
 
     def _started(self, command: list[str], variables: Mapping[str, str]) -> subprocess.Popen[str]:
         with self._lock:
@@ -259,12 +264,12 @@ class Leashed:
                 process.stdin.close()
 
 
-def failure(lines: list[str], code: int) -> FaceanimError:
+def parse_failure(lines: list[str], code: int) -> FaceanimError:
     """What the lines of a failed command of DVC say: the stage's own word where there is one, else DVC's."""
-    said = [line for line in lines if line.lower().startswith(ERROR)]
-    own = [line.removeprefix(ERROR) for line in said if line.startswith(ERROR)]
+    said = [line for line in lines if line.lower().startswith(ERROR_PREFIX)]
+    own = [line.removeprefix(ERROR_PREFIX) for line in said if line.startswith(ERROR_PREFIX)]
     text = own[-1] if own else said[-1].partition(": ")[2] if said else f"killed (exit code {code})"
-    may_pass = any(line.endswith(f"exited with {os.EX_TEMPFAIL}") or BUSY in line for line in said)
+    may_pass = any(line.endswith(f"exited with {os.EX_TEMPFAIL}") or BUSY_MESSAGE in line for line in said)
     return TemporaryError(text) if may_pass else FaceanimError(text)
 
 

@@ -16,11 +16,29 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from faceanim.config import load_params
-from faceanim.config.params import CUSTOM, profile_name, use_profile
+from faceanim.config.params import CUSTOM_PROFILE, apply_profile, detect_profile
 from faceanim.errors import FaceanimError, TemporaryError
-from flows.dvc import Leashed, Stage, changed_stages, keep_lock, mend, out_of_date, read_stages, repro, up_to
-from flows.prefect_api import API_ERRORS, alone, api_address, api_answers, day, heeding_the_page, run_tags
-from flows.prefect_runs import PARENT, may_pass
+from flows.dvc import (
+    Stage,
+    SupervisedProcesses,
+    back_up_lock_file,
+    changed_stages,
+    find_stale_stages,
+    read_stages,
+    repair_dvc_state,
+    repro,
+    select_stages,
+)
+from flows.prefect_api import (
+    API_ERRORS,
+    api_address,
+    build_run_tags,
+    format_start,
+    is_api_healthy,
+    single_pipeline_run,
+    watch_for_cancellation,
+)
+from flows.prefect_runs import PARENT_VARIABLE, is_transient_failure
 
 SIBLINGS: TaskRunner[Any] = ThreadPoolTaskRunner()
 """Runs stages at the same time where none needs another; trainings still take turns on a GPU."""
@@ -29,15 +47,15 @@ RETRIES = 3
 RETRY_DELAY_S = 60.0
 
 
-def named() -> str:
+def name_run() -> str:
     """The name of the present run of the pipeline."""
     targets = flow_run.parameters.get("targets") or ["everything"]
-    return f"{' '.join(targets)} {day()}"
+    return f"{' '.join(targets)} {format_start()}"
 
 
 @flow(
     name="pipeline",
-    flow_run_name=named,
+    flow_run_name=name_run,
     task_runner=SIBLINGS,
     persist_result=False,
 )
@@ -57,16 +75,16 @@ def pipeline(
         force: Run the stages even if nothing has changed.
         dry_run: Only say what would run.
     """
-    leashed, run_id = Leashed(), UUID(flow_run.id)
+    leashed, run_id = SupervisedProcesses(), UUID(flow_run.id)
     try:
         with get_client(sync_client=True) as client:
-            client.update_flow_run(run_id, tags=run_tags())
-        with alone(run_id), heeding_the_page(run_id, leashed.stop):
-            mend()
-            choose(profile, dry_run)
-            stages = up_to(read_stages(), targets or [])
+            client.update_flow_run(run_id, tags=build_run_tags())
+        with single_pipeline_run(run_id), watch_for_cancellation(run_id, leashed.stop):
+            repair_dvc_state()
+            choose_profile(profile, dry_run)
+            stages = select_stages(read_stages(), targets or [])
             if dry_run:
-                return Completed(message=what_would_run(stages, force))
+                return Completed(message=describe_plan(stages, force))
             return run_stages(leashed, stages, force)
     except FaceanimError as error:
         return Failed(message=str(error))
@@ -75,30 +93,30 @@ def pipeline(
         return Cancelled(message="Ctrl-C; the next run goes on from where it was")
 
 
-def choose(profile: str | None, dry_run: bool) -> None:
+def choose_profile(profile: str | None, dry_run: bool) -> None:
     """Write a profile to params.yaml, unless that would lose something.
 
     Raises:
         FaceanimError: there is no such profile, params.yaml has changes of its own, or this is a dry run.
     """
-    if profile is None or profile == profile_name():
+    if profile is None or profile == detect_profile():
         return
     if dry_run:
         raise FaceanimError("a dry run tells what the present params.yaml would run; it takes no profile")
-    if profile_name() == CUSTOM:
+    if detect_profile() == CUSTOM_PROFILE:
         raise FaceanimError(
             f"params.yaml has changes of its own; `faceanim profile {profile}` writes over them"
         )
-    use_profile(profile)
+    apply_profile(profile)
 
 
-def what_would_run(stages: Sequence[Stage], force: bool) -> str:
+def describe_plan(stages: Sequence[Stage], force: bool) -> str:
     """Names the stages that would run, in a line; `dvc repro --dry` fails where nothing was ever run."""
-    names = [stage.name for stage in stages] if force else out_of_date(stages, changed_stages())
+    names = [stage.name for stage in stages] if force else find_stale_stages(stages, changed_stages())
     return f"would run: {', '.join(names)}" if names else "would run nothing: all is up to date"
 
 
-def run_stages(leashed: Leashed, stages: Sequence[Stage], force: bool) -> State[Any]:
+def run_stages(leashed: SupervisedProcesses, stages: Sequence[Stage], force: bool) -> State[Any]:
     """Run the stages as tasks, each as soon as those that it needs are done."""
     by_name = {stage.name: stage for stage in stages}
     order = TopologicalSorter({stage.name: stage.needs for stage in stages})
@@ -129,7 +147,7 @@ def run_stages(leashed: Leashed, stages: Sequence[Stage], force: bool) -> State[
     return Completed(message=f"up to date: {', '.join(ended)}")
 
 
-def stage_task(leashed: Leashed, stage: Stage, force: bool) -> Any:
+def stage_task(leashed: SupervisedProcesses, stage: Stage, force: bool) -> Any:
     """The task of a stage; it ends with DVC's word, and shows on its page what came of it."""
     delay_s = load_params().download.pause_s if stage.name == "download" else RETRY_DELAY_S
     # What a first stage needs may come from another dvc.yaml, as the sample's videos do: DVC sees to that.
@@ -142,7 +160,7 @@ def stage_task(leashed: Leashed, stage: Stage, force: bool) -> Any:
         persist_result=False,
         retries=RETRIES,
         retry_delay_seconds=delay_s,
-        retry_condition_fn=may_pass,
+        retry_condition_fn=is_transient_failure,
     )
     def reproduce() -> State[Any]:
         try:
@@ -150,16 +168,16 @@ def stage_task(leashed: Leashed, stage: Stage, force: bool) -> Any:
                 *options,
                 stage.name,
                 on_line=get_run_logger().info,
-                variables={PARENT: str(task_run.id), "PREFECT_API_URL": api_address() or ""},
+                variables={PARENT_VARIABLE: str(task_run.id), "PREFECT_API_URL": api_address() or ""},
             )
         except FaceanimError as error:
             if isinstance(error, TemporaryError) and task_run.run_count <= RETRIES:
                 raise  # for Prefect to try again; else a traceback would bury the line
             return Failed(message=str(error))
-        keep_lock()
-        from flows.artifacts import publish  # brings MLflow, which takes seconds to import
+        back_up_lock_file()
+        from flows.artifacts import publish_results  # brings MLflow, which takes seconds to import
 
-        publish(stage.name)
+        publish_results(stage.name)
         return Completed(message="up to date")
 
     return reproduce
@@ -174,36 +192,36 @@ def main(
     """Bring stages and what they need up to date, watched by Prefect where its API is configured."""
     try:
         if api_address():
-            run_watched(targets or [], profile, force, dry_run)
+            run_with_prefect(targets or [], profile, force, dry_run)
         else:
             print("no Prefect API is configured (PREFECT_API_URL): running without one", file=sys.stderr)
-            run_alone(targets or [], profile, force, dry_run)
+            run_without_prefect(targets or [], profile, force, dry_run)
     except FaceanimError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(os.EX_TEMPFAIL if isinstance(error, TemporaryError) else 1) from None
 
 
-def run_alone(targets: Sequence[str], profile: str | None, force: bool, dry_run: bool) -> None:
+def run_without_prefect(targets: Sequence[str], profile: str | None, force: bool, dry_run: bool) -> None:
     """The same without Prefect: one `dvc repro`.
 
     Raises:
         FaceanimError: no such stage or profile, or a stage failed.
     """
-    choose(profile, dry_run)
-    stages = up_to(read_stages(), targets)
+    choose_profile(profile, dry_run)
+    stages = select_stages(read_stages(), targets)
     if dry_run:
-        print(what_would_run(stages, force))
+        print(describe_plan(stages, force))
         return
     repro(*["--force"] * force, *targets)
 
 
-def run_watched(targets: Sequence[str], profile: str | None, force: bool, dry_run: bool) -> None:
+def run_with_prefect(targets: Sequence[str], profile: str | None, force: bool, dry_run: bool) -> None:
     """Run the flow in this process; a server that goes away meanwhile leaves the rest to DVC.
 
     Raises:
         FaceanimError: the API does not answer, no such stage or profile, or a stage failed.
     """
-    if not api_answers():
+    if not is_api_healthy():
         raise FaceanimError(f"the Prefect API at {api_address()} does not answer; start it or unset it")
     try:
         state = pipeline(list(targets) or None, profile, force, dry_run, return_state=True)
@@ -212,7 +230,7 @@ def run_watched(targets: Sequence[str], profile: str | None, force: bool, dry_ru
             f"the Prefect API at {api_address()} went away ({error}); DVC finishes what is left",
             file=sys.stderr,
         )
-        run_alone(targets, None, False, dry_run)
+        run_without_prefect(targets, None, False, dry_run)
         return
     if dry_run and state.is_completed():
         print(state.message)

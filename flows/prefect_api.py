@@ -19,22 +19,22 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
 
-from faceanim.config.params import profile_name
+from faceanim.config.params import detect_profile
 from faceanim.errors import FaceanimError
 from faceanim.tables import atomic_path
 from flows.dvc import git_revision
 
-LOOK_EVERY_S = 3.0
+POLL_INTERVAL_S = 3.0
 
 
 @contextmanager
-def heeding_the_page(run_id: UUID, stop: Callable[[], None]) -> Iterator[None]:
+def watch_for_cancellation(run_id: UUID, stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` when somebody cancels the flow run on Prefect's page."""
     over = threading.Event()
 
     def look() -> None:
         with get_client(sync_client=True) as client:
-            while not over.wait(LOOK_EVERY_S):
+            while not over.wait(POLL_INTERVAL_S):
                 try:
                     state = client.read_flow_run(run_id).state
                 except API_ERRORS:  # nobody can cancel where there is no page
@@ -51,11 +51,11 @@ def heeding_the_page(run_id: UUID, stop: Callable[[], None]) -> Iterator[None]:
         over.set()
 
 
-HOME = Path(".faceanim")
+STATE_FOLDER = Path(".faceanim")
 
 
 @contextmanager
-def alone(run_id: UUID) -> Iterator[None]:
+def single_pipeline_run(run_id: UUID) -> Iterator[None]:
     """Be the only pipeline run of this folder; one that was killed is shown as crashed from now on.
 
     Args:
@@ -64,30 +64,30 @@ def alone(run_id: UUID) -> Iterator[None]:
     Raises:
         FaceanimError: another is at work.
     """
-    HOME.mkdir(exist_ok=True)
+    STATE_FOLDER.mkdir(exist_ok=True)
     try:
-        held = FileLock(HOME / "pipeline.lock").acquire(timeout=0)
+        held = FileLock(STATE_FOLDER / "pipeline.lock").acquire(timeout=0)
     except Timeout:
         raise FaceanimError(
             "the pipeline is at work in this folder already; Prefect's page shows that run, and can cancel it"
         ) from None
-    with held, marked("pipeline", run_id):
+    with held, mark_running("pipeline", run_id):
         yield
 
 
 @contextmanager
-def marked(name: str, run_id: UUID) -> Iterator[None]:
+def mark_running(name: str, run_id: UUID) -> Iterator[None]:
     """Leave a mark while a flow run is at work here, by which the next one knows that it was killed.
 
     Args:
         name: of the flow.
         run_id: of its run that begins.
     """
-    mark = HOME / f"{name}-run"
+    mark = STATE_FOLDER / f"{name}-run"
     mark.parent.mkdir(exist_ok=True)
     if mark.exists():
         try:
-            bury(UUID(mark.read_text(encoding="ascii")))
+            mark_run_crashed(UUID(mark.read_text(encoding="ascii")))
         except API_ERRORS as error:
             print(f"Prefect still shows a run that was killed as running ({error})", file=sys.stderr)
     with atomic_path(mark) as temporary:
@@ -98,7 +98,7 @@ def marked(name: str, run_id: UUID) -> Iterator[None]:
         mark.unlink(missing_ok=True)
 
 
-def bury(run_id: UUID) -> None:
+def mark_run_crashed(run_id: UUID) -> None:
     """Let a flow run whose process was killed, and what was under way in it, be shown as crashed."""
     crashed: State[Any] = Crashed(message="Its process was killed. The next run goes on from where it was.")
     with get_client(sync_client=True) as client:
@@ -110,10 +110,10 @@ def bury(run_id: UUID) -> None:
         for each in (run, *stages):
             if each.state is None or not each.state.is_final():
                 client.set_flow_run_state(each.id, crashed, force=True)
-        bury_tasks(client, [each.id for each in (run, *stages)], crashed)
+        mark_tasks_crashed(client, [each.id for each in (run, *stages)], crashed)
 
 
-def bury_tasks(client: SyncPrefectClient, flow_run_ids: list[UUID], crashed: State) -> None:
+def mark_tasks_crashed(client: SyncPrefectClient, flow_run_ids: list[UUID], crashed: State) -> None:
     """Let the task runs that were under way in flow runs be shown as crashed."""
     of_these = FlowRunFilter(id={"any_": flow_run_ids})
     under_way = TaskRunFilter(state={"type": {"any_": ["RUNNING", "PENDING", "SCHEDULED"]}})
@@ -121,16 +121,16 @@ def bury_tasks(client: SyncPrefectClient, flow_run_ids: list[UUID], crashed: Sta
         client.set_task_run_state(each.id, crashed, force=True)
 
 
-def run_tags() -> list[str]:
+def build_run_tags() -> list[str]:
     """Tags of a run of Prefect: the code, the parameters, and the DVC experiment if it is one."""
     revision, _, changes = git_revision().partition("+")
-    tags = [f"git:{revision[:10]}{'+' if changes else ''}", f"profile:{profile_name()}"]
+    tags = [f"git:{revision[:10]}{'+' if changes else ''}", f"profile:{detect_profile()}"]
     if experiment := os.environ.get("DVC_EXP_NAME"):
         tags.append(f"experiment:{experiment}")
     return tags
 
 
-def day() -> str:
+def format_start() -> str:
     """What every run's name has: when it began, such as `Tue 2026-11-24 13:40`."""
     return f"{datetime.now().astimezone():%a %Y-%m-%d %H:%M}"
 
@@ -145,7 +145,7 @@ def api_address() -> str | None:
     return address
 
 
-def api_answers() -> bool:
+def is_api_healthy() -> bool:
     """Whether the API is well, asked once; the client itself asks for a minute."""
     try:
         httpx.get(f"{api_address()}/health", timeout=10).raise_for_status()
@@ -154,5 +154,5 @@ def api_answers() -> bool:
     return True
 
 
-class NotBegunError(Exception):
+class PrefectUnavailableError(Exception):
     """There is no Prefect API to be shown by; nothing has been done yet."""

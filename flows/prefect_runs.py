@@ -20,32 +20,32 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed, Pending, Running
 
 from faceanim.config import RunConfig
-from faceanim.errors import FaceanimError, TemporaryError, disk_explained
-from faceanim.progress import OnProgress, Watcher, progress
-from faceanim.workers import Item, MapShards, Outcome, Result, ShardPool, Step, Work, run_shard
-from flows.artifacts import Page
-from flows.prefect_api import API_ERRORS, NotBegunError, day, marked, run_tags
-from flows.task_runners import task_runner
+from faceanim.errors import FaceanimError, TemporaryError, wrap_disk_errors
+from faceanim.progress import ProgressCallback, Watcher, show_progress
+from faceanim.workers import Item, MapShards, Result, ShardJob, ShardPool, StageResult, StageWork, run_shard
+from flows.artifacts import ProgressPage
+from flows.prefect_api import API_ERRORS, PrefectUnavailableError, build_run_tags, format_start, mark_running
+from flows.task_runners import create_task_runner
 
 
-def no_code() -> None:
+def placeholder() -> None:
     """Stands for what this process does, which Prefect does not call."""
 
 
 @contextmanager
-def reported(name: str, in_terminal: OnProgress, api: str) -> Iterator[Watcher]:
+def report_run(name: str, in_terminal: ProgressCallback, api: str) -> Iterator[Watcher]:
     """Show what the block does as a flow run of that name.
 
     Raises:
         NotBegunError: the API does not answer.
     """
     try:
-        run_id = new_run(Flow(fn=no_code, name=name), Running()).id
+        run_id = create_run(Flow(fn=placeholder, name=name), Running()).id
     except API_ERRORS as error:
-        raise NotBegunError(f"the Prefect API at {api} does not answer ({error})") from None
+        raise PrefectUnavailableError(f"the Prefect API at {api} does not answer ({error})") from None
     state: State[Any] = Completed(message="done")
     try:
-        with marked(name, run_id), Page(name, run_id, in_terminal).telling() as page:
+        with mark_running(name, run_id), ProgressPage(name, run_id, in_terminal).telling() as page:
             yield page
     except FaceanimError as error:
         state = Failed(message=str(error))
@@ -64,7 +64,7 @@ def reported(name: str, in_terminal: OnProgress, api: str) -> Iterator[Watcher]:
             print(f"{name}: the Prefect API at {api} went away; its page is out of date", file=sys.stderr)
 
 
-PARENT = "FACEANIM_STAGE_TASK"
+PARENT_VARIABLE = "FACEANIM_STAGE_TASK"
 """Environment variable: the task run, of the pipeline, that a stage belongs to."""
 PARENT_WAIT_S = 15.0
 """For the server to have recorded that task run, which it does behind the work."""
@@ -72,7 +72,7 @@ RETRY_DELAYS_S = [2.0, 30.0]
 """Before a shard that failed in a way that may pass is tried again."""
 
 
-def drive_watched(name: str, run: RunConfig, step: Step[Outcome], api: str) -> Outcome:
+def run_watched_stage(name: str, run: RunConfig, step: StageWork[StageResult], api: str) -> StageResult:
     """Do a stage's work as a flow run.
 
     Raises:
@@ -80,13 +80,13 @@ def drive_watched(name: str, run: RunConfig, step: Step[Outcome], api: str) -> O
         FaceanimError: what the step says.
     """
     begun: list[bool] = []
-    outcome: list[Outcome] = []
+    outcome: list[StageResult] = []
     failures: list[Exception] = []
 
     def stage() -> State[Any]:
         begun.append(True)
         try:
-            with shown(name) as page, shard_tasks(name, run) as map_shards:
+            with show_run(name) as page, open_shard_mapper(name, run) as map_shards:
                 outcome.append(step(map_shards, page))
         except FaceanimError as error:  # its line is the run's message; a traceback would bury it
             failures.append(error)
@@ -96,13 +96,13 @@ def drive_watched(name: str, run: RunConfig, step: Step[Outcome], api: str) -> O
             raise
         return Completed(message="done")
 
-    stage_flow = flow(name=name, task_runner=task_runner(run), persist_result=False)(stage)
+    stage_flow = flow(name=name, task_runner=create_task_runner(run), persist_result=False)(stage)
     try:
-        with cluster_reached(run):  # Ray's, before the step begins
-            run_flow(stage_flow, new_run(stage_flow, Pending()), return_type="state")
+        with wrap_cluster_errors(run):  # Ray's, before the step begins
+            run_flow(stage_flow, create_run(stage_flow, Pending()), return_type="state")
     except API_ERRORS as error:
         if not begun:
-            raise NotBegunError(f"the Prefect API at {api} does not answer ({error})") from None
+            raise PrefectUnavailableError(f"the Prefect API at {api} does not answer ({error})") from None
         print(f"{name}: the Prefect API at {api} went away; its page is out of date", file=sys.stderr)
     if failures:
         raise failures[0]
@@ -112,33 +112,33 @@ def drive_watched(name: str, run: RunConfig, step: Step[Outcome], api: str) -> O
 
 
 @contextmanager
-def shown(name: str) -> Iterator[Page]:
+def show_run(name: str) -> Iterator[ProgressPage]:
     """Progress in the terminal and on the page of the present flow run, which is marked as at work."""
     run_id = UUID(flow_run.id)
     with ExitStack() as stack:
-        stack.enter_context(disk_explained())
-        in_terminal = stack.enter_context(progress(name))
-        stack.enter_context(marked(name, run_id))
-        yield stack.enter_context(Page(name, run_id, in_terminal).telling())
+        stack.enter_context(wrap_disk_errors())
+        in_terminal = stack.enter_context(show_progress(name))
+        stack.enter_context(mark_running(name, run_id))
+        yield stack.enter_context(ProgressPage(name, run_id, in_terminal).telling())
 
 
-def new_run(stage_flow: Flow[..., Any], state: State[Any]) -> FlowRun:
+def create_run(stage_flow: Flow[..., Any], state: State[Any]) -> FlowRun:
     """A flow run with a name and tags, below the pipeline's task where there is one."""
     with get_client(sync_client=True) as client:
         return client.create_flow_run(
             stage_flow,
-            name=day(),
-            tags=run_tags(),
-            parent_task_run_id=parent_task(client),
+            name=format_start(),
+            tags=build_run_tags(),
+            parent_task_run_id=find_parent_task(client),
             state=state,
         )
 
 
-def parent_task(client: SyncPrefectClient) -> UUID | None:
+def find_parent_task(client: SyncPrefectClient) -> UUID | None:
     """The pipeline's task run that this stage belongs to, once the server knows it; else None."""
-    if PARENT not in os.environ:
+    if PARENT_VARIABLE not in os.environ:
         return None
-    parent, deadline = UUID(os.environ[PARENT]), time.monotonic() + PARENT_WAIT_S
+    parent, deadline = UUID(os.environ[PARENT_VARIABLE]), time.monotonic() + PARENT_WAIT_S
     while time.monotonic() < deadline:
         try:
             client.read_task_run(parent)
@@ -150,19 +150,19 @@ def parent_task(client: SyncPrefectClient) -> UUID | None:
 
 
 @contextmanager
-def shard_tasks(name: str, run: RunConfig) -> Iterator[MapShards]:
+def open_shard_mapper(name: str, run: RunConfig) -> Iterator[MapShards]:
     """A `MapShards` that makes a task of each shard, in this machine's processes or on the cluster."""
     if run.task_runner != "processes":
-        yield cluster_tasks(name, run)
+        yield make_cluster_task_mapper(name, run)
         return
     with ShardPool(run) as pool:
-        yield pool_tasks(name, pool)
+        yield make_pool_task_mapper(name, pool)
 
 
-def pool_tasks(name: str, pool: ShardPool) -> MapShards:
+def make_pool_task_mapper(name: str, pool: ShardPool) -> MapShards:
     """Tasks that wait, in threads, for the processes of a pool."""
 
-    def map_shards(work: Work[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
+    def map_shards(work: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
         refusals: list[FaceanimError] = []
 
         @task(**task_options(name, len(shards)))
@@ -170,7 +170,7 @@ def pool_tasks(name: str, pool: ShardPool) -> MapShards:
             if refusals:
                 return Cancelled(message="not begun, for another shard has ended the run")
             try:
-                with disk_explained():
+                with wrap_disk_errors():
                     return pool.schedule(work, shards[number - 1])()
             except FaceanimError as error:  # without a traceback in the log, and without another try
                 refusals.append(error)
@@ -186,14 +186,14 @@ def pool_tasks(name: str, pool: ShardPool) -> MapShards:
     return map_shards
 
 
-def cluster_tasks(name: str, run: RunConfig) -> MapShards:
+def make_cluster_task_mapper(name: str, run: RunConfig) -> MapShards:
     """Tasks that carry their shard to another machine, which has this folder too."""
 
-    def map_shards(work: Work[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
-        shard_task = task(run_there, **task_options(name, len(shards)))
+    def map_shards(work: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
+        shard_task = task(run_remote_shard, **task_options(name, len(shards)))
         # As a partial, in which Prefect does not look for futures; it would visit every item.
         jobs = [partial(run_shard, run, work, shard, Path.cwd()) for shard in shards]
-        with cluster_reached(run):  # by the first that is submitted
+        with wrap_cluster_errors(run):  # by the first that is submitted
             futures = [shard_task.submit(number, job) for number, job in enumerate(jobs, start=1)]
         for future in futures:
             yield future.result()
@@ -202,7 +202,7 @@ def cluster_tasks(name: str, run: RunConfig) -> MapShards:
 
 
 @contextmanager
-def cluster_reached(run: RunConfig) -> Iterator[None]:
+def wrap_cluster_errors(run: RunConfig) -> Iterator[None]:
     """Say in a line that a cluster cannot be reached.
 
     Raises:
@@ -215,9 +215,9 @@ def cluster_reached(run: RunConfig) -> Iterator[None]:
         raise TemporaryError(f"run.cluster: {run.cluster} does not answer: {line}") from error
 
 
-def run_there(number: int, job: Callable[[], list[Result]]) -> list[Result]:
+def run_remote_shard(number: int, job: Callable[[], list[Result]]) -> list[Result]:
     """Shard `number`, on a machine of the cluster."""
-    with disk_explained():
+    with wrap_disk_errors():
         return job()
 
 
@@ -230,10 +230,10 @@ def task_options(name: str, total: int) -> dict[str, Any]:
         "persist_result": False,
         "retries": len(RETRY_DELAYS_S),
         "retry_delay_seconds": RETRY_DELAYS_S,
-        "retry_condition_fn": may_pass,
+        "retry_condition_fn": is_transient_failure,
     }
 
 
-def may_pass(task: Any, task_run: TaskRun, state: State[Any]) -> bool:
+def is_transient_failure(task: Any, task_run: TaskRun, state: State[Any]) -> bool:
     """Whether a task failed in a way that may pass: what `disk_explained` left an OSError is no full disk."""
     return isinstance(state.result(raise_on_failure=False), (OSError, TemporaryError))

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from faceanim.config import RunConfig
-from faceanim.errors import FaceanimError, TemporaryError, disk_explained
-from faceanim.progress import OnProgress, Watcher, progress
-from faceanim.workers import Outcome, Step, process_map
+from faceanim.errors import FaceanimError, TemporaryError, wrap_disk_errors
+from faceanim.progress import ProgressCallback, Watcher, show_progress
+from faceanim.workers import StageResult, StageWork, make_pool_mapper
 
 
-def drive(name: str, run: RunConfig, step: Step[Outcome]) -> Outcome:
+def run_sharded_stage(name: str, run: RunConfig, step: StageWork[StageResult]) -> StageResult:
     """Do the work of a stage that goes over many clips.
 
     With PREFECT_API_URL in the environment it is a flow run of that name with a task per shard. Without it
@@ -22,27 +22,27 @@ def drive(name: str, run: RunConfig, step: Step[Outcome]) -> Outcome:
         FaceanimError: the disk is full or cannot be written, `run.task_runner` needs a Prefect API, or
             whatever the step says.
     """
-    with disk_explained():
+    with wrap_disk_errors():
         if api := os.environ.get("PREFECT_API_URL"):
-            from flows.prefect_api import NotBegunError
-            from flows.prefect_runs import drive_watched
+            from flows.prefect_api import PrefectUnavailableError
+            from flows.prefect_runs import run_watched_stage
 
             try:
-                return drive_watched(name, run, step, api)
-            except NotBegunError as error:
+                return run_watched_stage(name, run, step, api)
+            except PrefectUnavailableError as error:
                 if run.task_runner != "processes":
                     raise TemporaryError(f"run.task_runner is {run.task_runner}, but {error}") from None
-                go_on_unwatched(name, error)
+                warn_unwatched(name, error)
         elif run.task_runner != "processes":
             raise FaceanimError(
                 f"run.task_runner is {run.task_runner}, which needs a Prefect API: `make ui` starts one and "
                 "says which PREFECT_API_URL to set"
             )
-        with progress(name) as on_progress:
-            return step(process_map(run), on_progress)
+        with show_progress(name) as on_progress:
+            return step(make_pool_mapper(run), on_progress)
 
 
-def report(name: str, step: Callable[[Watcher], Outcome]) -> Outcome:
+def run_single_stage(name: str, step: Callable[[Watcher], StageResult]) -> StageResult:
     """Do the work of a stage that is one piece: a training, an evaluation.
 
     It is shown as a flow run too, but Prefect's engine stays out of its process, whose data loaders fork.
@@ -51,29 +51,29 @@ def report(name: str, step: Callable[[Watcher], Outcome]) -> Outcome:
         FaceanimError: the disk is full or cannot be written, or whatever the step says.
     """
     if os.environ.get("RANK", "0") != "0":  # of the processes that torchrun starts, one tells
-        return step(Unwatched(lambda done, total, note="": None))
-    with disk_explained(), ExitStack() as stack:
-        watcher: Watcher = Unwatched(stack.enter_context(progress(name)))
+        return step(TerminalWatcher(lambda done, total, note="": None))
+    with wrap_disk_errors(), ExitStack() as stack:
+        watcher: Watcher = TerminalWatcher(stack.enter_context(show_progress(name)))
         if api := os.environ.get("PREFECT_API_URL"):
-            from flows.prefect_api import NotBegunError
-            from flows.prefect_runs import reported
+            from flows.prefect_api import PrefectUnavailableError
+            from flows.prefect_runs import report_run
 
             try:
-                watcher = stack.enter_context(reported(name, watcher, api))
-            except NotBegunError as error:
-                go_on_unwatched(name, error)
+                watcher = stack.enter_context(report_run(name, watcher, api))
+            except PrefectUnavailableError as error:
+                warn_unwatched(name, error)
         return step(watcher)
 
 
-def go_on_unwatched(name: str, error: Exception) -> None:
+def warn_unwatched(name: str, error: Exception) -> None:
     """Say that a stage goes on without Prefect."""
     print(f"{name}: {error}; going on without it", file=sys.stderr)
 
 
-class Unwatched:
+class TerminalWatcher:
     """Progress in the terminal alone."""
 
-    def __init__(self, on_progress: OnProgress) -> None:
+    def __init__(self, on_progress: ProgressCallback) -> None:
         self._on_progress = on_progress
 
     def __call__(self, done: int, total: int, note: str = "") -> None:

@@ -23,31 +23,31 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     command = subprocess.Popen(
-        sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=heed_signals
+        sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=restore_signals
     )
-    threading.Thread(target=stop_at_the_end, args=(command.pid,), daemon=True).start()
+    threading.Thread(target=stop_when_orphaned, args=(command.pid,), daemon=True).start()
     code = command.wait()
-    tell(command.pid, signal.SIGKILL)  # what a command that was killed has left behind
+    signal_group(command.pid, signal.SIGKILL)  # what a command that was killed has left behind
     return code if code >= 0 else 128 - code
 
 
-def heed_signals() -> None:
+def restore_signals() -> None:
     """In the child: undo what it would inherit, for a Python that begins with SIGINT ignored keeps it so."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
 
-def stop_at_the_end(group: int) -> None:
+def stop_when_orphaned(group: int) -> None:
     """Wait until the starter is gone, or closes its end, and stop the group of processes."""
     # Not by sys.stdin: the lock of its buffer, held here, would break this process's exit.
     while os.read(0, 1):
         pass
-    tell(group, signal.SIGINT)
+    signal_group(group, signal.SIGINT)
     time.sleep(GRACE_S)
-    tell(group, signal.SIGKILL)
+    signal_group(group, signal.SIGKILL)
 
 
-def tell(group: int, number: int) -> None:
+def signal_group(group: int, number: int) -> None:
     """Send a signal to a group of processes, if there still is one."""
     with suppress(ProcessLookupError):
         os.killpg(group, number)

@@ -10,7 +10,7 @@ from faceanim.config import RunConfig
 from faceanim.errors import FaceanimError
 
 
-def task_runner(run: RunConfig) -> TaskRunner[Any]:
+def create_task_runner(run: RunConfig) -> TaskRunner[Any]:
     """A new task runner: threads that wait for the process pool, or a Dask or Ray cluster.
 
     Raises:
@@ -19,9 +19,9 @@ def task_runner(run: RunConfig) -> TaskRunner[Any]:
     try:
         match run.task_runner:
             case "dask":
-                return dask_runner(run)
+                return create_dask_runner(run)
             case "ray":
-                return ray_runner(run)
+                return create_ray_runner(run)
             case "processes":
                 return ThreadPoolTaskRunner(max_workers=run.workers)
     except ModuleNotFoundError as error:
@@ -31,7 +31,7 @@ def task_runner(run: RunConfig) -> TaskRunner[Any]:
         ) from None
 
 
-def dask_runner(run: RunConfig) -> TaskRunner[Any]:
+def create_dask_runner(run: RunConfig) -> TaskRunner[Any]:
     """Dask: a scheduler's workers, or as many processes of this machine as params.yaml has workers."""
     from prefect_dask.task_runners import DaskTaskRunner
 
@@ -47,7 +47,7 @@ def dask_runner(run: RunConfig) -> TaskRunner[Any]:
     return runner
 
 
-def ray_runner(run: RunConfig) -> TaskRunner[Any]:
+def create_ray_runner(run: RunConfig) -> TaskRunner[Any]:
     """Ray: a head's workers, or as many processes of this machine as params.yaml has workers."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
     if not run.cluster:

@@ -14,17 +14,17 @@ import typer
 
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
-from faceanim.tracking import tracking_uri
-from flows.dvc import environment
+from faceanim.tracking import resolve_tracking_uri
+from flows.dvc import build_environment
 
 LOOPBACK = "127.0.0.1"
-LOGS = Path(".faceanim")
-START_S = 120.0
+LOG_FOLDER = Path(".faceanim")
+START_TIMEOUT_S = 120.0
 """For a server to answer; its first start makes a database."""
 
 
 @contextmanager
-def server(name: str, port: int, health: str, command: list[str], **variables: str) -> Iterator[str]:
+def run_server(name: str, port: int, health: str, command: list[str], **variables: str) -> Iterator[str]:
     """Run a server until the block ends, or this process does by whatever cause; yields its address.
 
     Args:
@@ -41,33 +41,33 @@ def server(name: str, port: int, health: str, command: list[str], **variables: s
         if taken.connect_ex((LOOPBACK, port)) == 0:
             other = f"`python -m flows.ui --{name}-port` takes another"
             raise FaceanimError(f"something answers at {LOOPBACK}:{port} already; {other}")
-    LOGS.mkdir(exist_ok=True)
-    log = LOGS / f"{name}.log"
+    LOG_FOLDER.mkdir(exist_ok=True)
+    log = LOG_FOLDER / f"{name}.log"
     with log.open("w") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.supervise", sys.executable, "-m", *command],
             stdin=subprocess.PIPE,
             stdout=file,
             stderr=file,
-            env=environment() | variables,
+            env=build_environment() | variables,
         )
     assert process.stdin is not None
     try:
         address = f"http://{LOOPBACK}:{port}"
-        wait_until_well(process, f"{address}{health}", log)
+        wait_until_healthy(process, f"{address}{health}", log)
         yield address
     finally:
         process.stdin.close()
         process.wait()
 
 
-def wait_until_well(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+def wait_until_healthy(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
     """Return when a server answers.
 
     Raises:
         FaceanimError: it has ended, or takes too long.
     """
-    deadline = time.monotonic() + START_S
+    deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(address, timeout=5):  # noqa: S310, our own server
@@ -81,14 +81,16 @@ def prefect_server(port: int) -> AbstractContextManager[str]:
     """Prefect's server; its database is the one that Prefect's own settings name."""
     command = ["prefect", "server", "start", "--host", LOOPBACK, "--port", str(port), "--analytics-off"]
     # Else its page would ask the API at the default port.
-    return server("prefect", port, "/api/health", command, PREFECT_UI_API_URL=f"http://{LOOPBACK}:{port}/api")
+    return run_server(
+        "prefect", port, "/api/health", command, PREFECT_UI_API_URL=f"http://{LOOPBACK}:{port}/api"
+    )
 
 
 def mlflow_server(port: int, uri: str) -> AbstractContextManager[str]:
     """MLflow's page of a database; its background jobs would be processes for what nothing here uses."""
     command = ["mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", uri]
-    return server("mlflow", port, "/health", command, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+    return run_server("mlflow", port, "/health", command, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
 
 
 def main(
@@ -97,7 +99,7 @@ def main(
 ) -> None:
     """Start both servers, say where they are, and end them at Ctrl-C."""
     try:
-        uri = tracking_uri(load_params().run)
+        uri = resolve_tracking_uri(load_params().run)
         with ExitStack() as servers:
             prefect = servers.enter_context(prefect_server(prefect_port))
             is_server = uri.startswith(("http://", "https://"))

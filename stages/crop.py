@@ -4,18 +4,18 @@ from functools import partial
 from pathlib import Path
 
 from faceanim.config import load_params
-from faceanim.faces.crop_stage import crop
+from faceanim.faces.crop_stage import crop_videos
 from faceanim.tables import write_json
-from flows.stage_runs import drive
-from stages.common import start
+from flows.stage_runs import run_sharded_stage
+from stages.common import run_stage
 
 
 def main(index: Path, download: Path, crops: Path, out: Path, metrics: Path) -> None:
     """Crop what is not cropped yet, into `crops`; every sequence, accepted or not, into `out`."""
     params = load_params()
-    step = partial(crop, params.crop, params.run, index, download, crops, out)
-    write_json(drive("crop", params.run, step), metrics)
+    step = partial(crop_videos, params.crop, params.run, index, download, crops, out)
+    write_json(run_sharded_stage("crop", params.run, step), metrics)
 
 
 if __name__ == "__main__":
-    start(main)
+    run_stage(main)

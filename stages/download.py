@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from faceanim.config import load_params
-from faceanim.ingest.download import Part, download, paced
+from faceanim.ingest.download import Partition, download_videos, limit_workers
 from faceanim.tables import write_json
-from flows.stage_runs import drive
-from stages.common import start
+from flows.stage_runs import run_sharded_stage
+from stages.common import run_stage
 
 
 def main(
@@ -23,8 +23,10 @@ def main(
 ) -> None:
     """Fetch what is not there yet, into `videos`; the outcome of each clip into `out`."""
     params = load_params()
-    step = partial(download, params.download, params.run, index, videos, out, part=Part.parse(part))
-    counts = drive("download", paced(params.run, params.download), step)
+    step = partial(
+        download_videos, params.download, params.run, index, videos, out, part=Partition.parse(part)
+    )
+    counts = run_sharded_stage("download", limit_workers(params.run, params.download), step)
     write_json(counts, metrics)
     if passing := counts["passing"]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in passing.items())
@@ -36,4 +38,4 @@ def main(
 
 
 if __name__ == "__main__":
-    start(main)
+    run_stage(main)

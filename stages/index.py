@@ -8,15 +8,15 @@ from typing import Any
 from faceanim.config import load_params
 from faceanim.ingest.index import build_index
 from faceanim.tables import write_json
-from stages.common import start
+from stages.common import run_stage
 
 
-def told(name: str, counts: Mapping[str, Any]) -> str:
+def format_counts(name: str, counts: Mapping[str, Any]) -> str:
     """Counts as a line such as `test: 525 clips, 90 videos`; a group of counts on a line of its own."""
     plain = [
         f"{count} {key.replace('_', ' ')}" for key, count in counts.items() if not isinstance(count, Mapping)
     ]
-    groups = [told(key, group) for key, group in counts.items() if isinstance(group, Mapping)]
+    groups = [format_counts(key, group) for key, group in counts.items() if isinstance(group, Mapping)]
     return "\n".join([f"{name}: {', '.join(plain)}", *groups])
 
 
@@ -24,8 +24,8 @@ def main(out: Path, metrics: Path) -> None:
     """Write the index and its counts, and say what was done."""
     counts = build_index(load_params().index, out)
     write_json(counts, metrics)
-    print(told("index", counts), file=sys.stderr)
+    print(format_counts("index", counts), file=sys.stderr)
 
 
 if __name__ == "__main__":
-    start(main)
+    run_stage(main)

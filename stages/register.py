@@ -8,34 +8,36 @@ from typing import Annotated
 import typer
 
 from faceanim.config import Params, load_params
-from faceanim.evaluation.evaluate import evaluate
+from faceanim.evaluation.evaluate import evaluate_model
 from faceanim.evaluation.protocol import CLIPS_FILE, TEST_SET
-from faceanim.evaluation.report import Rival, write_report
-from faceanim.progress import progress
-from faceanim.registry.card import data_manifest, licence_notes
-from faceanim.registry.register import Evaluated, Registered, register
+from faceanim.evaluation.report import ReferenceRun, write_report
+from faceanim.progress import show_progress
+from faceanim.registry.card import build_manifest, collect_license_notes
+from faceanim.registry.register import EvaluatedModel, RegistrationResult, register_model
 from faceanim.schemas import CROPS, DOWNLOAD, INDEX
-from faceanim.tables import flatten, read_rows, write_json
-from faceanim.tracking import tracking_uri
-from stages.common import read_curve, revision, start
+from faceanim.tables import flatten_keys, read_rows, write_json
+from faceanim.tracking import resolve_tracking_uri
+from stages.common import collect_revision_tags, read_curve, run_stage
 
 
-def register_it(params: Params, evaluated: Evaluated, crops: Path, landmarks: Path) -> Registered:
+def register_evaluated(
+    params: Params, evaluated: EvaluatedModel, crops: Path, landmarks: Path
+) -> RegistrationResult:
     """Register, and score the champion again where its figures are of another test set."""
-    with tempfile.TemporaryDirectory() as temporary, progress("score again") as on_progress:
+    with tempfile.TemporaryDirectory() as temporary, show_progress("score again") as on_progress:
 
         def score_again(models: Path) -> Path:
             out = Path(tempfile.mkdtemp(dir=temporary))
-            evaluate(params.evaluate, crops, landmarks, models, out, on_progress)
+            evaluate_model(params.evaluate, crops, landmarks, models, out, on_progress)
             return out
 
-        return register(params.register_, tracking_uri(params.run), evaluated, score_again)
+        return register_model(params.register_, resolve_tracking_uri(params.run), evaluated, score_again)
 
 
-def rival(registered: Registered) -> Rival | None:
+def make_reference(registered: RegistrationResult) -> ReferenceRun | None:
     """The champion that the new version was compared with, to stand beside it in the report."""
     against = registered.against
-    return None if against is None else Rival(f"version {against.version}", against.scores)
+    return None if against is None else ReferenceRun(f"version {against.version}", against.scores)
 
 
 def main(
@@ -53,25 +55,27 @@ def main(
     """Register the evaluated models; what became of them goes to `out`, and to the page `report`."""
     params = load_params()
     tables = ((index, INDEX), (download, DOWNLOAD), (crops, CROPS), (evaluation / CLIPS_FILE, TEST_SET))
-    evaluated = Evaluated(
+    evaluated = EvaluatedModel(
         models=models,
         evaluation=evaluation,
         metrics=json.loads(metrics.read_text(encoding="utf-8")),
-        params=flatten(params.model_dump(mode="json", exclude={"run", "register_"})),
+        params=flatten_keys(params.model_dump(mode="json", exclude={"run", "register_"})),
         curves={path.stem: read_curve(path) for path in history},
-        tags=revision(),
-        manifest=data_manifest(*(read_rows(*table) for table in tables)),
-        licences=licence_notes(params),
+        tags=collect_revision_tags(),
+        manifest=build_manifest(*(read_rows(*table) for table in tables)),
+        licences=collect_license_notes(params),
     )
-    registered = register_it(params, evaluated, crops, landmarks)
+    registered = register_evaluated(params, evaluated, crops, landmarks)
     against = None if registered.against is None else registered.against.version
     written = {"version": registered.version, "champion": registered.champion, "against": against}
     write_json({**written, "verdict": registered.verdict}, out)
     stands = "is the champion" if registered.champion else "is not the champion"
     verdict = f"Version {registered.version} {stands}: {registered.verdict}"
-    write_report(evaluation, report, {path.stem: path for path in history}, rival(registered), verdict)
+    write_report(
+        evaluation, report, {path.stem: path for path in history}, make_reference(registered), verdict
+    )
     print(f"{params.register_.model_name}: {verdict}")
 
 
 if __name__ == "__main__":
-    start(main)
+    run_stage(main)

@@ -8,8 +8,8 @@ from faceanim.config import load_params
 from faceanim.progress import Watcher
 from faceanim.tables import write_json
 from faceanim.training.super_resolution import train_super_resolution
-from flows.stage_runs import report
-from stages.common import start, surroundings
+from flows.stage_runs import run_single_stage
+from stages.common import make_run_context, run_stage
 
 
 def main(
@@ -25,12 +25,12 @@ def main(
     config = params.train_sr
 
     def train(watcher: Watcher) -> dict[str, float]:
-        around = surroundings("train_sr", params.run, config, watcher)
+        around = make_run_context("train_sr", params.run, config, watcher)
         return train_super_resolution(config, crops, animation, out, history, checkpoints, around)
 
-    last = report("train_sr", train)
+    last = run_single_stage("train_sr", train)
     rank_zero_only(write_json)(last, metrics)
 
 
 if __name__ == "__main__":
-    start(main)
+    run_stage(main)

@@ -9,7 +9,7 @@ import torch
 from skimage.data import astronaut
 
 from faceanim.inference.torch_backend import TorchNetwork
-from faceanim.media.encode import write_video
+from faceanim.media.encode import write_mp4
 from tests.helpers.driving import FPS, FRAMES, moving_face, write_tone
 from tests.helpers.paths import SHARED
 from tests.helpers.tiny import save_models
@@ -27,11 +27,11 @@ def shared() -> Path:
 def mediapipe(shared, monkeypatch):
     """MediaPipe's detector, by the weights that lie beside the checkout."""
     from faceanim.faces.landmark_detectors import MEDIAPIPE_WEIGHTS, MediaPipeDetector
-    from faceanim.models.pretrained import FOLDER_VARIABLE, WEIGHTS
+    from faceanim.models.pretrained import WEIGHTS, WEIGHTS_VARIABLE
 
     if not (shared / "models" / WEIGHTS[MEDIAPIPE_WEIGHTS].file_name).is_file():
         pytest.skip("the MediaPipe weights are not in ../shared/models")
-    monkeypatch.setenv(FOLDER_VARIABLE, str(shared / "models"))
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(shared / "models"))
     made = MediaPipeDetector()
     yield made
     made.close()
@@ -104,5 +104,5 @@ def driving(tmp_path_factory) -> Path:
     """`moving_face` with sound."""
     folder = tmp_path_factory.mktemp("driving")
     write_tone(folder / "tone.m4a", float(FRAMES / FPS))
-    write_video(folder / "driving.mp4", moving_face(), FPS, audio_from=folder / "tone.m4a")
+    write_mp4(folder / "driving.mp4", moving_face(), FPS, audio_from=folder / "tone.m4a")
     return folder / "driving.mp4"

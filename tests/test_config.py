@@ -2,7 +2,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from faceanim.config import load_params
-from faceanim.config.params import use_profile
+from faceanim.config.params import apply_profile
 from faceanim.errors import FaceanimError
 from tests.helpers.paths import PROJECT
 
@@ -77,8 +77,8 @@ def test_exponents_without_a_dot_are_numbers(tmp_path):
 
 def test_a_profile_is_chosen_by_name(tmp_path):
     params = tmp_path / "params.yaml"
-    use_profile("voxceleb", PROFILES, params)
+    apply_profile("voxceleb", PROFILES, params)
     assert load_params(params).crop.size == 256
     with pytest.raises(FaceanimError, match="sample, voxceleb"):
-        use_profile("none", PROFILES, params)
+        apply_profile("none", PROFILES, params)
     assert load_params(params).crop.size == 256

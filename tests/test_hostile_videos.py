@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from faceanim.faces.crop_stage import FRAGMENT
-from faceanim.faces.framing import cut_out
+from faceanim.faces.crop_stage import FRAGMENT_NAME
+from faceanim.faces.framing import crop_frame
 from faceanim.faces.landmark_sets import load_landmarks
-from faceanim.ingest.split import join_ids, safe_id
+from faceanim.ingest.split import join_ids, make_safe_id
 from faceanim.media.boxes import Box
-from faceanim.media.frames import RgbPicture
-from faceanim.media.mjpeg import read_clip
+from faceanim.media.frames import RgbFrame
+from faceanim.media.mjpeg import read_mjpeg
 from faceanim.media.video import read_frames
 from faceanim.schemas import CROPS, DOWNLOAD, INDEX, Reason, Status
 from faceanim.tables import read_rows, write_table
@@ -109,7 +109,7 @@ def put(folder, name, content):
     path = folder / kind / f"{stem}-{suffix}.{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    return join_ids(safe_id(kind), safe_id(path.stem))
+    return join_ids(make_safe_id(kind), make_safe_id(path.stem))
 
 
 def put_what_is_no_file(folder):
@@ -235,7 +235,7 @@ def test_nothing_lies_where_it_does_not_belong(ran):
     videos = {f"{video_id}.parquet" for video_id in ran.names}
     videos |= {Path(row["path"]).name for row in ran.download.values() if row["path"]}
     assert {path.name for path in (ran.root / "data/videos").iterdir()} == videos
-    crops = {f"data/crops/{video_id}/{FRAGMENT}" for video_id in ran.crops}
+    crops = {f"data/crops/{video_id}/{FRAGMENT_NAME}" for video_id in ran.crops}
     crops |= {row["path"] for row in chain(*ran.crops.values()) if row["path"]}
     assert {f"data/crops/{name}" for name in contents(ran.root / "data/crops")} == crops
 
@@ -260,8 +260,8 @@ def test_odd_videos_give_upright_crops_in_the_right_colours(ran, odd):
             assert row["reason"] == Reason.TOO_SHORT
             continue
         assert (row["first_frame"], row["last_frame"], row["reason"]) == (0, len(video.frames) - 1, "none")
-        read = read_clip(ran.root / row["path"], row["frame_offsets"], row["frame_lengths"]).astype(float)
-        shown = np.stack([cut_out(RgbPicture(frame), Box(*row["box"]), 128) for frame in video.frames])
+        read = read_mjpeg(ran.root / row["path"], row["frame_offsets"], row["frame_lengths"]).astype(float)
+        shown = np.stack([crop_frame(RgbFrame(frame), Box(*row["box"]), 128) for frame in video.frames])
         if np.abs(read - shown).mean() > 4 or np.abs((read - shown).mean((0, 1, 2))).max() > 3:
             wrong[video.name] = np.abs(read - shown).mean(), (read - shown).mean((0, 1, 2))
     assert wrong == {}

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from faceanim.media.video import probe
-from faceanim.synthetic import make_sample
+from faceanim.synthetic import render_sample
 from tests.helpers.project import STAGES, pick, ran
 
 pytestmark = pytest.mark.pipeline
@@ -51,7 +51,7 @@ def test_from_videos_to_an_animated_portrait(reproduced, tmp_path):
 
 
 def test_a_new_video_costs_its_own_work_only(project):
-    make_sample(project.folder / "videos", names=pick("p05", 1))
+    render_sample(project.folder / "videos", names=pick("p05", 1))
     output = project.dvc("repro", "landmarks")
     assert ran(output) == ["index", "download", "crop", "landmarks"]
     # Each begins with all but the new video done; the damaged one has nothing to crop.

@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 
 from faceanim.errors import FaceanimError
 from faceanim.progress import NullLogger
-from faceanim.tables import flatten
-from faceanim.tracking import EXPERIMENT, MlflowLogger, connect, open_run, tracking_uri
+from faceanim.tables import flatten_keys
+from faceanim.tracking import EXPERIMENT, MlflowLogger, connect, open_run, resolve_tracking_uri
 from tests.helpers.crops import write_crops
 from tests.helpers.paths import PROJECT
 from tests.helpers.videos import RUN
@@ -159,21 +159,21 @@ def test_several_processes_make_one_database(run):
 
 def test_the_environment_names_the_address(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    assert tracking_uri(RUN) == "http://127.0.0.1:1"
+    assert resolve_tracking_uri(RUN) == "http://127.0.0.1:1"
 
 
 def test_a_queued_experiment_has_the_projects_registry(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     run = RUN.model_copy(update={"tracking_uri": "sqlite:///mlruns/mlflow.db"})
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    assert tracking_uri(run) == "sqlite:///mlruns/mlflow.db"
+    assert resolve_tracking_uri(run) == "sqlite:///mlruns/mlflow.db"
     # As DVC sets it, in the copy that a queued experiment runs in too.
     monkeypatch.setenv("DVC_ROOT", "/project")
-    assert tracking_uri(run) == "sqlite:////project/mlruns/mlflow.db"
+    assert resolve_tracking_uri(run) == "sqlite:////project/mlruns/mlflow.db"
     for elsewhere in ("sqlite:////other/mlflow.db", "postgresql://me@127.0.0.1/mlflow", "http://127.0.0.1:1"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", elsewhere)
-        assert tracking_uri(run) == elsewhere
+        assert resolve_tracking_uri(run) == elsewhere
 
 
 def test_nested_figures_have_dotted_names():
-    assert flatten({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == {"a.b": 1, "a.c.d": 2, "e": 3}
+    assert flatten_keys({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == {"a.b": 1, "a.c.d": 2, "e": 3}

@@ -13,7 +13,7 @@ import pytest
 from faceanim.config import RunConfig
 from faceanim.errors import FaceanimError
 from faceanim.schemas import Reason
-from faceanim.workers import Work, cut, process_map, run_shard
+from faceanim.workers import ShardJob, chunk, make_pool_mapper, run_shard
 from tests.helpers.paths import PROJECT
 
 RUN = RunConfig(
@@ -44,12 +44,12 @@ def give_up(item, reason):
 
 
 def test_items_are_cut_into_shards():
-    assert cut([1, 2, 3, 4, 5], 2) == [[1, 2], [3, 4], [5]]
+    assert chunk([1, 2, 3, 4, 5], 2) == [[1, 2], [3, 4], [5]]
 
 
 def test_a_crash_and_a_hang_cost_their_own_item_only():
-    work = Work("test", behave, give_up)
-    results = list(process_map(RUN)(work, [["a", "crash", "b"], ["hang", "c"], ["hoard", "d"]]))
+    work = ShardJob("test", behave, give_up)
+    results = list(make_pool_mapper(RUN)(work, [["a", "crash", "b"], ["hang", "c"], ["hoard", "d"]]))
     assert results == [
         ["a done", Reason.CRASHED, "b done"],
         [Reason.TIMED_OUT, "c done"],
@@ -91,9 +91,9 @@ def wait_for(condition):
 
 
 def test_a_broken_set_up_ends_the_run():
-    work = Work("test", behave, give_up)
+    work = ShardJob("test", behave, give_up)
     with pytest.raises(OSError, match="disk is full"):
-        list(process_map(RUN)(work, [["a", "raise"]]))
+        list(make_pool_mapper(RUN)(work, [["a", "raise"]]))
 
 
 def stretch(side):
@@ -103,7 +103,7 @@ def stretch(side):
 
 def test_opencv_without_memory_is_a_reason_like_any_other():
     run = RUN.model_copy(update={"workers": 1, "item_timeout_s": 60})
-    made = list(process_map(run)(Work("stretch", stretch, give_up), [[16], [40_000], [32]]))
+    made = list(make_pool_mapper(run)(ShardJob("stretch", stretch, give_up), [[16], [40_000], [32]]))
     assert made == [[16], [Reason.OUT_OF_MEMORY], [32]]
 
 
@@ -116,13 +116,13 @@ def die_once(item):
 
 
 def test_a_worker_that_was_killed_costs_another_try(tmp_path):
-    work = Work("test", die_once, give_up)
-    assert list(process_map(RUN)(work, [[tmp_path / "a", tmp_path / "b"]])) == [["done", "done"]]
+    work = ShardJob("test", die_once, give_up)
+    assert list(make_pool_mapper(RUN)(work, [[tmp_path / "a", tmp_path / "b"]])) == [["done", "done"]]
 
 
 def test_a_shard_on_another_machine_runs_in_the_projects_folder(tmp_path):
     (tmp_path / "here").touch()
-    work = Work("test", Path.exists, give_up)
+    work = ShardJob("test", Path.exists, give_up)
     assert run_shard(RUN, work, [Path("here"), Path("there")], tmp_path) == [True, False]
     with pytest.raises(FaceanimError, match="the machines of a cluster share it"):
         run_shard(RUN, work, [Path("here")], tmp_path / "elsewhere")

@@ -9,10 +9,10 @@ from typing import Literal
 from PIL import Image
 
 from faceanim._version import __version__
-from faceanim.synthetic import make_sample
+from faceanim.synthetic import render_sample
 from faceanim.tables import atomic_path
 
-CLIP = "p04/b"
+EXAMPLE_VIDEO = "p04/b"
 """The rendered video: it nods and talks, and the astronaut follows it well."""
 
 
@@ -43,7 +43,7 @@ def make_examples(folder: Path) -> list[Example]:
     if find_spec("skimage") is None:
         return []
     try:
-        portrait, video = _astronaut(folder), _clip(folder)
+        portrait, video = _write_portrait(folder), _render_video(folder)
     except OSError as error:
         logging.getLogger(__name__).warning("no examples on the page: %s", error)
         return []
@@ -53,7 +53,7 @@ def make_examples(folder: Path) -> list[Example]:
     ]
 
 
-def _astronaut(folder: Path) -> Path:
+def _write_portrait(folder: Path) -> Path:
     path = folder / "astronaut.png"
     if not path.exists():
         from skimage.data import astronaut
@@ -63,8 +63,8 @@ def _astronaut(folder: Path) -> Path:
     return path
 
 
-def _clip(folder: Path) -> Path:
-    path = folder / f"{CLIP}.mp4"
+def _render_video(folder: Path) -> Path:
+    path = folder / f"{EXAMPLE_VIDEO}.mp4"
     if not path.exists():
-        make_sample(folder, names=[CLIP])
+        render_sample(folder, names=[EXAMPLE_VIDEO])
     return path

@@ -8,20 +8,20 @@ from gradio.data_classes import FileData
 
 from faceanim.app import text
 from faceanim.app.examples import Example
-from faceanim.app.jobs import PORTRAIT, VIDEO, Jobs
+from faceanim.app.jobs import PORTRAIT_NAME, VIDEO_NAME, Jobs
 from faceanim.app.options import Choices, check_video
 from faceanim.errors import FaceanimError
 from faceanim.inference.api import AnimatedVideo
 from faceanim.inference.portrait import find_faces
-from faceanim.media.images import read_picture
-from faceanim.viz import numbered_faces
+from faceanim.media.images import read_image
+from faceanim.viz import draw_face_numbers
 
 Upload = dict[str, Any] | None
 """An uploaded file as the browser names it."""
-Update = dict[str, Any]
+ComponentUpdate = dict[str, Any]
 """What becomes of a component."""
-BUSY = gr.update(interactive=False), gr.update(visible=True)
-FREE = gr.update(interactive=True), gr.update(visible=False)
+RUNNING_BUTTONS = gr.update(interactive=False), gr.update(visible=True)
+IDLE_BUTTONS = gr.update(interactive=True), gr.update(visible=False)
 """The buttons that start and stop."""
 
 
@@ -72,48 +72,52 @@ class Handlers:
         self, portrait: Path, video: Path, choices: Choices, request: gr.Request, progress: gr.Progress
     ) -> dict[str, Any]:
         made = self._jobs.run(
-            session_of(request), portrait, video, choices, lambda share, note: progress(share, desc=note)
+            session_id(request), portrait, video, choices, lambda share, note: progress(share, desc=note)
         )
-        return {"file": FileData(path=str(made.path)).model_dump(), "about": about(made)}
+        return {"file": FileData(path=str(made.path)).model_dump(), "about": describe_result(made)}
 
-    def begin(self, portrait: Upload, video: Upload, consent: bool) -> tuple[Update, Update]:
+    def begin(
+        self, portrait: Upload, video: Upload, consent: bool
+    ) -> tuple[ComponentUpdate, ComponentUpdate]:
         """Refuse at once what would be refused when its turn came; otherwise offer to stop it."""
         self._asked_for(portrait, video, consent)
-        return BUSY
+        return RUNNING_BUTTONS
 
     def show_example(self, example: Example) -> tuple[Any, ...]:
         """What an example is made of, and that it is being made."""
-        return str(example.portrait), str(example.video), example.show, *BUSY
+        return str(example.portrait), str(example.video), example.show, *RUNNING_BUTTONS
 
-    def end(self) -> tuple[Update, Update]:
+    def end(self) -> tuple[ComponentUpdate, ComponentUpdate]:
         """Offer to animate again."""
-        return FREE
+        return IDLE_BUTTONS
 
     def stop(self, request: gr.Request) -> None:
         """End a session's job, as its page was closed or somebody wants it no more."""
-        self._jobs.stop(session_of(request))
+        self._jobs.stop(session_id(request))
 
-    def look_at_portrait(self, portrait: Upload) -> tuple[str, Update, Update, Update]:
+    def look_at_portrait(
+        self, portrait: Upload
+    ) -> tuple[str, ComponentUpdate, ComponentUpdate, ComponentUpdate]:
         """Find the faces of a picture: what to say of them, and where they are several, the choice of one."""
         nothing = gr.update(visible=False), gr.update(value=None), gr.update(value="largest")
         path = self._uploaded(portrait)
         if path is None:
-            return text.hint(text.PORTRAIT_HINT), *nothing
+            return text.hint_line(text.PORTRAIT_HINT), *nothing
         try:
-            picture = read_picture(path)
+            picture = read_image(path)
         except FaceanimError as error:
-            return text.hint(as_said(error, path, PORTRAIT), "bad"), *nothing
+            return text.hint_line(describe_upload_error(error, path, PORTRAIT_NAME), "bad"), *nothing
         faces = find_faces(picture)
         if not faces:
-            return text.hint(text.NO_FACE, "bad"), *nothing
+            return text.hint_line(text.NO_FACE, "bad"), *nothing
         if len(faces) == 1:
-            return text.hint(text.ONE_FACE, "good"), *nothing
+            return text.hint_line(text.ONE_FACE, "good"), *nothing
         numbers = [str(number) for number in range(1, len(faces) + 1)]
         choices = [("Largest", "largest"), *((number, number) for number in numbers), ("All", "all")]
         return (
-            text.hint(text.SEVERAL_FACES.format(len(faces)), "good"),
+            text.hint_line(text.SEVERAL_FACES.format(len(faces)), "good"),
             gr.update(visible=True),
-            gr.update(value=numbered_faces(picture, faces)),
+            gr.update(value=draw_face_numbers(picture, faces)),
             gr.update(choices=choices, value="largest"),
         )
 
@@ -121,13 +125,13 @@ class Handlers:
         """Say what a video holds, or why it is not taken."""
         path = self._uploaded(video)
         if path is None:
-            return text.hint(text.VIDEO_HINT)
+            return text.hint_line(text.VIDEO_HINT)
         try:
             info = check_video(path)
         except FaceanimError as error:
-            return text.hint(as_said(error, path, VIDEO), "bad")
+            return text.hint_line(describe_upload_error(error, path, VIDEO_NAME), "bad")
         sound = "with sound" if info.has_audio else "silent"
-        return text.hint(
+        return text.hint_line(
             f"{info.seconds:.1f} s, {info.frames} frames of {info.width}×{info.height}, {sound}.", "good"
         )
 
@@ -156,21 +160,21 @@ class Handlers:
             return None
         path = Path(upload["path"]).resolve()
         if not path.is_relative_to(self._uploads):
-            raise FaceanimError(text.THEIRS)
+            raise FaceanimError(text.BAD_REQUEST)
         return path
 
 
-def session_of(request: gr.Request) -> str:
+def session_id(request: gr.Request) -> str:
     """Who asks: a tab, or a client."""
     return str(request.session_hash)
 
 
-def as_said(error: FaceanimError, path: Path, name: str) -> str:
+def describe_upload_error(error: FaceanimError, path: Path, name: str) -> str:
     """An error's sentence, with the upload called by our name."""
-    return text.sentence(str(error).replace(str(path), name))
+    return text.to_sentence(str(error).replace(str(path), name))
 
 
-def about(made: AnimatedVideo) -> str:
+def describe_result(made: AnimatedVideo) -> str:
     """A line below the result."""
     width, height = made.size
     sound = ", with sound" if made.has_sound else ""

@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from faceanim.app.options import JOB_MINUTES, Choices, check_gif, check_video
+from faceanim.app.options import MAX_JOB_MINUTES, Choices, check_gif, check_video
 from faceanim.errors import FaceanimError
 from faceanim.inference.api import AnimatedVideo, animate
 from faceanim.inference.backend import Network
-from faceanim.progress import OnProgress
+from faceanim.progress import ProgressCallback
 
-PORTRAIT, VIDEO = "the portrait", "the video"
+PORTRAIT_NAME, VIDEO_NAME = "the portrait", "the video"
 """What the uploads are called: their files in a job's folder, and so in messages."""
 
-Tell = Callable[[float, str], None]
+TellProgress = Callable[[float, str], None]
 """Told the share of the work that is done, and what is being done."""
 
 
@@ -44,7 +44,9 @@ class Jobs:
         if (stop := self._stops.get(session)) is not None:
             stop.set()
 
-    def run(self, session: str, portrait: Path, video: Path, choices: Choices, tell: Tell) -> AnimatedVideo:
+    def run(
+        self, session: str, portrait: Path, video: Path, choices: Choices, tell: TellProgress
+    ) -> AnimatedVideo:
         """Animate a portrait.
 
         Args:
@@ -58,8 +60,8 @@ class Jobs:
             FaceanimError: it can't be done, or takes too long; the message names no path.
             StoppedError: the session has been stopped.
         """
-        with self._stoppable(session) as stop, job_folder(self._folder) as job:
-            inputs = taken(portrait, job / PORTRAIT), taken(video, job / VIDEO)
+        with self._stoppable(session) as stop, open_job_folder(self._folder) as job:
+            inputs = copy_upload(portrait, job / PORTRAIT_NAME), copy_upload(video, job / VIDEO_NAME)
             info = check_video(inputs[1])
             if choices.kind == "gif":
                 check_gif(info.seconds * (1 + choices.loop))
@@ -69,9 +71,9 @@ class Jobs:
                 job / f"faceanim.{choices.kind}",
                 model=self._network,
                 options=choices.options,
-                on_progress=followed(tell, stop),
+                on_progress=progress_callback(tell, stop),
             )
-            return kept(made, self._folder)
+            return keep_result(made, self._folder)
 
     @contextmanager
     def _stoppable(self, session: str) -> Iterator[threading.Event]:
@@ -83,7 +85,7 @@ class Jobs:
 
 
 @contextmanager
-def job_folder(parent: Path) -> Iterator[Path]:
+def open_job_folder(parent: Path) -> Iterator[Path]:
     """A folder for one job, which messages do not name and which is deleted in the end."""
     with tempfile.TemporaryDirectory(prefix="job-", dir=parent) as name:
         try:
@@ -92,7 +94,7 @@ def job_folder(parent: Path) -> Iterator[Path]:
             raise type(error)(str(error).replace(f"{name}/", "")) from error
 
 
-def taken(upload: Path, name: Path) -> Path:
+def copy_upload(upload: Path, name: Path) -> Path:
     """An upload under a name of ours: what people call their files is no business of anything that follows.
 
     Raises:
@@ -106,13 +108,13 @@ def taken(upload: Path, name: Path) -> Path:
         ) from None
 
 
-def kept(made: AnimatedVideo, folder: Path) -> AnimatedVideo:
+def keep_result(made: AnimatedVideo, folder: Path) -> AnimatedVideo:
     """A result, moved out of its job's folder."""
     path = Path(tempfile.mkdtemp(prefix="result-", dir=folder)) / made.path.name
     return replace(made, path=made.path.replace(path))
 
 
-def followed(tell: Tell, stop: threading.Event) -> OnProgress:
+def progress_callback(tell: TellProgress, stop: threading.Event) -> ProgressCallback:
     """Tells how far a job is and how long it will take, and ends it where it has to end."""
     began = time.monotonic()
 
@@ -120,14 +122,14 @@ def followed(tell: Tell, stop: threading.Event) -> OnProgress:
         elapsed = time.monotonic() - began
         if stop.is_set():
             raise StoppedError("stopped")
-        if elapsed > JOB_MINUTES * 60:
-            raise FaceanimError(f"this took longer than {JOB_MINUTES} minutes: take a shorter video")
-        tell(done / total, note + time_left(elapsed, done / total))
+        if elapsed > MAX_JOB_MINUTES * 60:
+            raise FaceanimError(f"this took longer than {MAX_JOB_MINUTES} minutes: take a shorter video")
+        tell(done / total, note + format_time_left(elapsed, done / total))
 
     return on_progress
 
 
-def time_left(elapsed: float, share: float) -> str:
+def format_time_left(elapsed: float, share: float) -> str:
     """How long the rest takes at this pace, in words; nothing where it can't be told yet or is over."""
     if share < 0.05 or elapsed < 1:
         return ""

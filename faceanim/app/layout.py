@@ -11,9 +11,9 @@ from faceanim.app.examples import Example
 from faceanim.app.options import DETAIL_SIZE, Choices
 from faceanim.inference.backend import Network
 
-STAGE = Path(__file__).parent / "stage.html"
+STAGE_TEMPLATE = Path(__file__).parent / "stage.html"
 DEFAULTS = Choices()
-MOST_FACES = 9
+MAX_NUMBERED_FACES = 9
 """So many of a picture's faces can be named by those who have not seen the page's choice of them."""
 UPLOAD_HEIGHT = 216
 
@@ -70,69 +70,69 @@ class Layout:
     examples: list[gr.Button]
 
 
-def lay_out(network: Network, model: str, examples: list[Example]) -> Layout:
+def build_layout(network: Network, model: str, examples: list[Example]) -> Layout:
     """Put everything into the page that is being built."""
-    plain(text.HEADER)
-    plain(text.NOTICE)
+    add_html(text.HEADER)
+    add_html(text.NOTICE)
     with gr.Row(elem_classes="fa-columns"):
         with gr.Column(elem_classes="fa-left", scale=11, min_width=320):
             with gr.Row(elem_classes="fa-uploads"):
-                uploads = upload_steps()
-            inputs = Inputs(*uploads, *faces_step())
-            settings, consent, go, stop = animate_step(network)
+                uploads = add_upload_steps()
+            inputs = Inputs(*uploads, *add_faces_step())
+            settings, consent, go, stop = add_animate_step(network)
         with gr.Column(elem_classes="fa-right", scale=12, min_width=320):
-            controls = Controls(consent, go, stop, make_stage())
-            buttons = example_row(examples)
-    plain(text.footer(network, model))
+            controls = Controls(consent, go, stop, add_stage())
+            buttons = add_examples(examples)
+    add_html(text.page_footer(network, model))
     return Layout(inputs, settings, controls, buttons)
 
 
-def plain(html: str) -> gr.HTML:
+def add_html(html: str) -> gr.HTML:
     """A piece of the page that `style.css` alone styles."""
     return gr.HTML(html, apply_default_css=False, elem_classes="fa-html")
 
 
-def upload_steps() -> tuple[gr.Image, gr.HTML, gr.Video, gr.HTML]:
+def add_upload_steps() -> tuple[gr.Image, gr.HTML, gr.Video, gr.HTML]:
     """Steps 1 and 2."""
     with gr.Column(elem_classes="fa-card", min_width=240):
-        plain(text.step(1, "Portrait"))
+        add_html(text.step_heading(1, "Portrait"))
         portrait = gr.Image(
             type="filepath", sources=["upload", "webcam", "clipboard"], label="Portrait", show_label=False,
             height=UPLOAD_HEIGHT, elem_id="fa-portrait", buttons=[],
         )  # fmt: skip
-        portrait_hint = plain(text.hint(text.PORTRAIT_HINT))
+        portrait_hint = add_html(text.hint_line(text.PORTRAIT_HINT))
     with gr.Column(elem_classes="fa-card", min_width=240):
-        plain(text.step(2, "Motion"))
+        add_html(text.step_heading(2, "Motion"))
         video = gr.Video(
             sources=["upload", "webcam"], label="Driving video", show_label=False, height=UPLOAD_HEIGHT,
             elem_id="fa-video", include_audio=True,
         )  # fmt: skip
-        video_hint = plain(text.hint(text.VIDEO_HINT))
+        video_hint = add_html(text.hint_line(text.VIDEO_HINT))
     return portrait, portrait_hint, video, video_hint
 
 
-def faces_step() -> tuple[gr.Column, gr.Image, gr.Radio]:
+def add_faces_step() -> tuple[gr.Column, gr.Image, gr.Radio]:
     """Which face it is, if there are several."""
     with gr.Column(elem_classes="fa-card", visible=False) as several:
         faces = gr.Image(
             interactive=False, show_label=False, buttons=[], elem_id="fa-faces",
             alt_text="The portrait with its faces numbered from left to right",
         )  # fmt: skip
-        known = ["largest", *map(str, range(1, MOST_FACES + 1)), "all"]
+        known = ["largest", *map(str, range(1, MAX_NUMBERED_FACES + 1)), "all"]
         face = gr.Radio(known, value=DEFAULTS.face, label="Which face moves?", elem_id="fa-face")
     return several, faces, face
 
 
-def animate_step(network: Network) -> tuple[Settings, gr.Checkbox, gr.Button, gr.Button]:
+def add_animate_step(network: Network) -> tuple[Settings, gr.Checkbox, gr.Button, gr.Button]:
     """Step 3: settings, consent, what starts it and what stops it."""
     with gr.Column(elem_classes="fa-card"):
-        plain(text.step(3, "Animate"))
+        add_html(text.step_heading(3, "Animate"))
         with gr.Row(elem_classes="fa-pair"):
             show = gr.Radio(
                 [("The face", "face"), ("The whole picture", "whole")], value=DEFAULTS.show, label="Show"
             )
             kind = gr.Radio([("MP4", "mp4"), ("GIF", "gif")], value=DEFAULTS.kind, label="Save as")
-        settings = more_options(network, show, kind)
+        settings = add_more_options(network, show, kind)
         consent = gr.Checkbox(label=text.CONSENT, value=False, elem_id="fa-consent", container=False)
         with gr.Row(elem_classes="fa-go"):
             go = gr.Button("Animate", variant="primary", elem_id="fa-animate", size="lg")
@@ -140,7 +140,7 @@ def animate_step(network: Network) -> tuple[Settings, gr.Checkbox, gr.Button, gr
     return settings, consent, go, stop
 
 
-def more_options(network: Network, show: gr.Radio, kind: gr.Radio) -> Settings:
+def add_more_options(network: Network, show: gr.Radio, kind: gr.Radio) -> Settings:
     """The options that most leave as they are."""
     with gr.Accordion("More options", open=False, elem_classes="fa-more"):
         movement = gr.Radio(
@@ -171,16 +171,16 @@ def more_options(network: Network, show: gr.Radio, kind: gr.Radio) -> Settings:
     return Settings(movement, scale, smoothing, show, detail, side_by_side, loop, kind)
 
 
-def make_stage() -> gr.HTML:
+def add_stage() -> gr.HTML:
     """Where the result is shown."""
-    template = STAGE.read_text(encoding="utf-8")
+    template = STAGE_TEMPLATE.read_text(encoding="utf-8")
     return gr.HTML(label="Result", html_template=template, elem_id="fa-stage", apply_default_css=False)
 
 
-def example_row(examples: list[Example]) -> list[gr.Button]:
+def add_examples(examples: list[Example]) -> list[gr.Button]:
     """A button for each example."""
     if not examples:
         return []
     with gr.Row(elem_classes="fa-examples"):
-        plain(text.EXAMPLES)
+        add_html(text.EXAMPLES)
         return [gr.Button(example.label, icon=str(example.portrait), size="sm") for example in examples]

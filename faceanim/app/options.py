@@ -5,24 +5,24 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from faceanim.config.base import Section, describe
+from faceanim.config.base import Section, format_validation_error
 from faceanim.errors import FaceanimError
-from faceanim.inference.driving import readable
-from faceanim.inference.options import FaceNumber, Options, as_face
-from faceanim.media.integrity import verify
+from faceanim.inference.driving import wrap_video_errors
+from faceanim.inference.options import FaceNumber, Options, parse_face
+from faceanim.media.integrity import verify_video
 from faceanim.media.video import VideoInfo
 
-UPLOAD_MB = 200
+MAX_UPLOAD_MB = 200
 """Size of an uploaded file."""
 MAX_SECONDS, MAX_FRAMES, MAX_SIDE = 60, 3600, 1920
 """Length of a driving video, its frames, and the longer side of one."""
-GIF_SECONDS = 15
+MAX_GIF_SECONDS = 15
 """Length of a GIF, which takes ten times what an MP4 does."""
-JOB_MINUTES = 30
+MAX_JOB_MINUTES = 30
 """How long one animation may take while others wait; what a video says of its own length may be a lie."""
-WAITING = 16
+MAX_WAITING = 16
 """How many may wait for their turn."""
-KEPT_MINUTES = 60
+RETENTION_MINUTES = 60
 """How long uploads and results are kept."""
 
 
@@ -32,8 +32,8 @@ def check_video(path: Path) -> VideoInfo:
     Raises:
         FaceanimError: it can't be read, or is more than the page takes.
     """
-    with readable(path):
-        info = verify(path)
+    with wrap_video_errors(path):
+        info = verify_video(path)
     if info.seconds > MAX_SECONDS:
         raise FaceanimError(
             f"{path} lasts {info.seconds:.0f} seconds; at most {MAX_SECONDS} are taken: cut it"
@@ -52,9 +52,9 @@ def check_gif(seconds: float) -> None:
     Raises:
         FaceanimError: it would.
     """
-    if seconds > GIF_SECONDS:
+    if seconds > MAX_GIF_SECONDS:
         raise FaceanimError(
-            f"a GIF of {seconds:.0f} seconds is too large, {GIF_SECONDS} at most; take an MP4"
+            f"a GIF of {seconds:.0f} seconds is too large, {MAX_GIF_SECONDS} at most; take an MP4"
         )
 
 
@@ -94,13 +94,13 @@ class Choices(Section):
         Raises:
             FaceanimError: one of them is none that there is.
         """
-        face = as_face(str(given["face"]))
+        face = parse_face(str(given["face"]))
         if face not in ("largest", "all", *range(1, 100)):
             raise FaceanimError("a face is `largest`, `all`, or its number from the left")
         try:
             return cls.model_validate(given | {"face": face})
         except ValidationError as error:
-            raise FaceanimError(describe(error)) from None
+            raise FaceanimError(format_validation_error(error)) from None
 
     @property
     def options(self) -> Options:

@@ -12,8 +12,8 @@ from faceanim.app import text
 from faceanim.app.examples import Example
 from faceanim.app.handlers import Handlers
 from faceanim.app.jobs import Jobs
-from faceanim.app.layout import Layout, lay_out
-from faceanim.app.options import KEPT_MINUTES, WAITING
+from faceanim.app.layout import Layout, build_layout
+from faceanim.app.options import MAX_WAITING, RETENTION_MINUTES
 from faceanim.errors import FaceanimError
 from faceanim.inference.backend import Network
 
@@ -37,10 +37,10 @@ class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is Any to mypy
         except gr.Error:
             raise
         except FaceanimError as error:
-            raise said(text.sentence(str(error))) from None
+            raise user_error(text.to_sentence(str(error))) from None
         except Exception:
             log.exception("a request failed")
-            raise said(text.OURS) from None
+            raise user_error(text.SERVER_ERROR) from None
         return answer
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
@@ -49,27 +49,27 @@ class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is Any to mypy
         Raises:
             gr.Error: the request holds what no component gives.
         """
-        if names_address(inputs):
-            raise said(text.NO_ADDRESS)
+        if contains_url(inputs):
+            raise user_error(text.URLS_REFUSED)
         try:
             taken: list[Any] = await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         except gr.Error:
             raise
         except Exception:
-            raise said(text.THEIRS) from None
+            raise user_error(text.BAD_REQUEST) from None
         return taken
 
 
-def said(sentence: str) -> gr.Error:
+def user_error(sentence: str) -> gr.Error:
     """An error that says one sentence, until whoever reads it closes it."""
     return gr.Error(sentence, duration=None, print_exception=False)
 
 
-def names_address(given: object) -> bool:
+def contains_url(given: object) -> bool:
     """Whether a request names a file by its address, anywhere in it."""
     if isinstance(given, dict):
-        return "://" in str(given.get("path")) or names_address([*given.values()])
-    return isinstance(given, list) and any(map(names_address, given))
+        return "://" in str(given.get("path")) or contains_url([*given.values()])
+    return isinstance(given, list) and any(map(contains_url, given))
 
 
 POINT_AT_CONSENT = """(...given) => {
@@ -95,10 +95,10 @@ def build_page(network: Network, model: str, examples: list[Example], folder: Pa
         folder: where uploads are put, and results.
     """
     # Files are looked for each minute, and those deleted that are older than the limit.
-    cache = (60, KEPT_MINUTES * 60)
+    cache = (60, RETENTION_MINUTES * 60)
     page = GuardedBlocks(title=text.TITLE, analytics_enabled=False, delete_cache=cache)
     with page:
-        layout = lay_out(network, model, examples)
+        layout = build_layout(network, model, examples)
         handlers = Handlers(Jobs(network, folder), folder)
         connect_uploads(handlers, layout)
         runs = [connect_animation(handlers, layout)]
@@ -106,7 +106,7 @@ def build_page(network: Network, model: str, examples: list[Example], folder: Pa
             runs.append(connect_example(handlers, layout, button, example))
         connect_end(handlers, layout, runs)
         page.unload(handlers.stop)
-    page.queue(max_size=WAITING)
+    page.queue(max_size=MAX_WAITING)
     return page
 
 

@@ -10,11 +10,15 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from faceanim.app.options import UPLOAD_MB
+from faceanim.app.options import MAX_UPLOAD_MB
 from faceanim.errors import FaceanimError
 from faceanim.inference.backend import Network
 
-QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
+PRIVACY_ENVIRONMENT = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+}
 """Nobody is told that the page is used."""
 
 
@@ -51,32 +55,32 @@ def serve(network: Network, model: str, host: str, port: int) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="faceanim-app-", ignore_cleanup_errors=True) as folder:
         # Gradio reads these when it is imported, and when components are made.
-        os.environ.update(QUIET, GRADIO_TEMP_DIR=folder)
+        os.environ.update(PRIVACY_ENVIRONMENT, GRADIO_TEMP_DIR=folder)
         # It asks its own server whether it is there, and would ask a proxy for that.
         os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy"), host, "localhost")))
-        page = open_page(network, model, host, port, Path(folder))
+        page = start_page(network, model, host, port, Path(folder))
         print(f"faceanim is at {page.local_url} (Ctrl-C ends it)", flush=True)
-        until_ended()
+        wait_for_signal()
         page.close(verbose=False)
 
 
-def open_page(network: Network, model: str, host: str, port: int, folder: Path) -> Any:
+def start_page(network: Network, model: str, host: str, port: int, folder: Path) -> Any:
     """Build the page and start its server, in a thread of its own."""
     from faceanim.app.examples import examples_folder, make_examples
     from faceanim.app.page import build_page
     from faceanim.app.theme import STYLE, make_theme
 
-    page = build_page(network, called(model), make_examples(examples_folder()), folder)
+    page = build_page(network, display_name(model), make_examples(examples_folder()), folder)
     page.launch(
         server_name=f"[{host}]" if ":" in host else host, server_port=port, share=False, inbrowser=False,
-        inline=False, quiet=True, prevent_thread_lock=True, max_file_size=f"{UPLOAD_MB}mb",
+        inline=False, quiet=True, prevent_thread_lock=True, max_file_size=f"{MAX_UPLOAD_MB}mb",
         allowed_paths=[str(examples_folder())], footer_links=[], run_history=False, enable_monitoring=False,
         mcp_server=False, ssr_mode=False, pwa=False, show_error=False, theme=make_theme(), css_paths=[STYLE],
     )  # fmt: skip
     return page
 
 
-def called(model: str) -> str:
+def display_name(model: str) -> str:
     """What a model is called on the page: of a path no more than the end."""
     return model if model.startswith("models:") else "/".join(Path(model).absolute().parts[-2:])
 
@@ -89,7 +93,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def until_ended() -> None:
+def wait_for_signal() -> None:
     """Wait for Ctrl-C or SIGTERM."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

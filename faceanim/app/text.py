@@ -2,7 +2,7 @@
 
 from html import escape
 
-from faceanim.app.options import KEPT_MINUTES, MAX_SECONDS, MAX_SIDE, UPLOAD_MB
+from faceanim.app.options import MAX_SECONDS, MAX_SIDE, MAX_UPLOAD_MB, RETENTION_MINUTES
 from faceanim.inference.backend import Network
 
 TITLE = "faceanim"
@@ -37,10 +37,10 @@ CONSENT = (
 NO_CONSENT = "Please tick first that everybody shown has agreed to this."
 NO_PORTRAIT = "Please choose a portrait first: step 1."
 NO_VIDEO = "Please choose a video first: step 2."
-OURS = "Something went wrong here; it has been written to the server's log. Please try again."
-THEIRS = "This request holds something that the page does not take."
+SERVER_ERROR = "Something went wrong here; it has been written to the server's log. Please try again."
+BAD_REQUEST = "This request holds something that the page does not take."
 
-NO_ADDRESS = "Please upload the file itself; addresses are not fetched."
+URLS_REFUSED = "Please upload the file itself; addresses are not fetched."
 NO_FACE = "No face is found in this picture; take one with an upright, frontal face."
 ONE_FACE = "One face found."
 SEVERAL_FACES = "{} faces found: choose below."
@@ -51,30 +51,30 @@ PORTRAIT_HINT = "One upright face that looks at the camera works best."
 VIDEO_HINT = f"A face that is seen throughout. At most {MAX_SECONDS} seconds and {MAX_SIDE} pixels a side."
 
 
-def step(number: int, name: str) -> str:
+def step_heading(number: int, name: str) -> str:
     """A step's heading."""
     return f'<h2 class="fa-step"><span>{number}</span>{escape(name)}</h2>'
 
 
-def hint(text: str, kind: str = "") -> str:
+def hint_line(text: str, kind: str = "") -> str:
     """A line below a control; `kind` is `bad` where something is wrong, `good` where all is well."""
     return f'<p class="fa-hint {kind}">{escape(text)}</p>'
 
 
-def sentence(line: str) -> str:
+def to_sentence(line: str) -> str:
     """One of our errors' lines, as a person would write it."""
     text = line[:1].upper() + line[1:]
     return text if text.endswith((".", "?", "!")) else text + "."
 
 
-def footer(network: Network, model: str) -> str:
+def page_footer(network: Network, model: str) -> str:
     """Which model runs where, and what becomes of the files."""
     where = "on the CPU" if network.device == "cpu" else "on a GPU"
     small, large = (f"{side}×{side}" for side in (network.size, network.output_size))
     return f"""
 <footer class="fa-footer">
   <p>Model <b>{escape(model)}</b>: {small} pixels, {large} super-resolved, {where}.</p>
-  <p>Files of up to {UPLOAD_MB} MB. Uploads and results are deleted after {KEPT_MINUTES} minutes, and when
-  the server ends. Nothing is sent anywhere.</p>
+  <p>Files of up to {MAX_UPLOAD_MB} MB. Uploads and results are deleted after {RETENTION_MINUTES} minutes,
+  and when the server ends. Nothing is sent anywhere.</p>
 </footer>
 """

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from pydantic import ValidationError
 
-from faceanim.config.base import describe
+from faceanim.config.base import format_validation_error
 from faceanim.errors import FaceanimError
-from faceanim.inference.backend import ONNX
-from faceanim.inference.loading import DEFAULT_MODEL, PARAMS, model_folder
-from faceanim.inference.options import Options, as_face
-from faceanim.progress import progress
+from faceanim.inference.backend import ONNX_SUFFIX
+from faceanim.inference.loading import DEFAULT_MODEL, PARAMS_FILE, resolve_model
+from faceanim.inference.options import Options, parse_face
+from faceanim.progress import show_progress
 
 if TYPE_CHECKING:
     from faceanim.inference.backend import Device, Network
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 def export(
     out: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
     model: Annotated[str, typer.Option(help="A registered model, or a folder with one.")] = DEFAULT_MODEL,
-    params: Annotated[Path, typer.Option(help="The parameters that name the MLflow address.")] = PARAMS,
+    params: Annotated[Path, typer.Option(help="The parameters that name the MLflow address.")] = PARAMS_FILE,
 ) -> None:
     """Write both networks to one ONNX file, which `faceanim animate --model FILE` runs without torch.
 
     What it computes is compared with torch; it is written only if they agree to 0.001.
     """
-    if out.suffix != ONNX:
-        raise FaceanimError(f"an ONNX file's name ends in {ONNX}, not as {out.name} does")
+    if out.suffix != ONNX_SUFFIX:
+        raise FaceanimError(f"an ONNX file's name ends in {ONNX_SUFFIX}, not as {out.name} does")
     from faceanim.inference.onnx_export import export_onnx
 
-    difference = export_onnx(model_folder(model, params), out)
+    difference = export_onnx(resolve_model(model, params), out)
     print(f"{out}, which differs from torch by at most {difference:.1g}")
 
 
@@ -44,8 +44,8 @@ ParamsFile = Annotated[Path, typer.Option(help="The parameters that name the MLf
 DrivingFace = Annotated[
     str, typer.Option(help="Which of the video's faces: `largest`, or its number from the left.")
 ]
-MOTION, RESULT = "Motion", "Result"
-WHERE = {"cpu": "the CPU", "cuda": "the GPU"}
+MOTION_PANEL, RESULT_PANEL = "Motion", "Result"
+DEVICE_NAMES = {"cpu": "the CPU", "cuda": "the GPU"}
 
 
 def animate(
@@ -68,27 +68,29 @@ def animate(
         typer.Option(
             "--relative/--absolute",
             help="Move from the portrait's own pose, or take on the driving face's place and shape.",
-            rich_help_panel=MOTION,
+            rich_help_panel=MOTION_PANEL,
         ),
     ] = DEFAULTS.relative,
     scale: Annotated[
-        float, typer.Option(help="How much of a relative movement is carried over.", rich_help_panel=MOTION)
+        float,
+        typer.Option(help="How much of a relative movement is carried over.", rich_help_panel=MOTION_PANEL),
     ] = DEFAULTS.scale,
     start: Annotated[
         Literal["best", "first"],
         typer.Option(
             help="The driving frame that the portrait's pose stands for: the most alike, or the first.",
-            rich_help_panel=MOTION,
+            rich_help_panel=MOTION_PANEL,
         ),
     ] = DEFAULTS.start,
     smoothing: Annotated[
-        float, typer.Option(help="Strength of the filter against jitter; 0 is none.", rich_help_panel=MOTION)
+        float,
+        typer.Option(help="Strength of the filter against jitter; 0 is none.", rich_help_panel=MOTION_PANEL),
     ] = DEFAULTS.smoothing,
     rounds: Annotated[
         int,
         typer.Option(
             help="Play the motion forth and back so many times, so that it can be looped; without sound.",
-            rich_help_panel=MOTION,
+            rich_help_panel=MOTION_PANEL,
         ),
     ] = DEFAULTS.rounds,
     whole: Annotated[
@@ -96,20 +98,21 @@ def animate(
         typer.Option(
             "--whole/--crop",
             help="Show the whole picture with the face moving in it, or the square around the face.",
-            rich_help_panel=RESULT,
+            rich_help_panel=RESULT_PANEL,
         ),
     ] = DEFAULTS.whole,
     size: Annotated[
         int | None,
         typer.Option(
             help="Side of the square in pixels, with the picture's own detail; else it is the network's.",
-            rich_help_panel=RESULT,
+            rich_help_panel=RESULT_PANEL,
         ),
     ] = DEFAULTS.size,
     super_resolution: Annotated[
         bool,
         typer.Option(
-            help="Enlarge a square of the network's size with the second network.", rich_help_panel=RESULT
+            help="Enlarge a square of the network's size with the second network.",
+            rich_help_panel=RESULT_PANEL,
         ),
     ] = DEFAULTS.super_resolution,
     side_by_side: Annotated[
@@ -117,13 +120,13 @@ def animate(
         typer.Option(
             "--side-by-side",
             help="Show portrait, driving face and result beside each other.",
-            rich_help_panel=RESULT,
+            rich_help_panel=RESULT_PANEL,
         ),
     ] = DEFAULTS.side_by_side,
     watermark: Annotated[
-        bool, typer.Option(help="Mark the frames invisibly as synthetic.", rich_help_panel=RESULT)
+        bool, typer.Option(help="Mark the frames invisibly as synthetic.", rich_help_panel=RESULT_PANEL)
     ] = DEFAULTS.watermark,
-    params: ParamsFile = PARAMS,
+    params: ParamsFile = PARAMS_FILE,
 ) -> None:
     """Animate the portrait SOURCE with the motion of DRIVING.
 
@@ -132,9 +135,9 @@ def animate(
     """
     from faceanim.inference import api
 
-    options = checked(
-        face=as_face(face),
-        driving_face=as_face(driving_face),
+    options = parse_options(
+        face=parse_face(face),
+        driving_face=parse_face(driving_face),
         relative=relative,
         scale=scale,
         start=start,
@@ -146,9 +149,9 @@ def animate(
         side_by_side=side_by_side,
         watermark=watermark,
     )
-    api.check_files(source, driving)
-    network = loaded(model, device, params)
-    with progress(f"animate on {WHERE[network.device]}") as on_progress:
+    api.check_files_exist(source, driving)
+    network = load_model(model, device, params)
+    with show_progress(f"animate on {DEVICE_NAMES[network.device]}") as on_progress:
         made = api.animate(source, driving, out, model=network, options=options, on_progress=on_progress)
     print(made.path)
 
@@ -159,7 +162,7 @@ def motion(
     model: Model = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     driving_face: DrivingFace = "largest",
-    params: ParamsFile = PARAMS,
+    params: ParamsFile = PARAMS_FILE,
 ) -> None:
     """Keep a video's motion as a small file, which `faceanim animate` takes in the video's place.
 
@@ -167,22 +170,22 @@ def motion(
     """
     from faceanim.inference import api
 
-    options = checked(driving_face=as_face(driving_face))
-    api.check_files(driving)
-    network = loaded(model, device, params)
-    with progress(f"motion on {WHERE[network.device]}") as on_progress:
+    options = parse_options(driving_face=parse_face(driving_face))
+    api.check_files_exist(driving)
+    network = load_model(model, device, params)
+    with show_progress(f"motion on {DEVICE_NAMES[network.device]}") as on_progress:
         api.save_motion(driving, out, model=network, options=options, on_progress=on_progress)
     print(out)
 
 
-def loaded(model: str, device: "Device", params: Path) -> "Network":
+def load_model(model: str, device: "Device", params: Path) -> "Network":
     """The model, by its address or path."""
     from faceanim.inference.loading import load_network
 
-    return load_network(model_folder(model, params), device)
+    return load_network(resolve_model(model, params), device)
 
 
-def checked(**given: object) -> Options:
+def parse_options(**given: object) -> Options:
     """The options of a command line.
 
     Raises:
@@ -191,4 +194,4 @@ def checked(**given: object) -> Options:
     try:
         return Options.model_validate(given)
     except ValidationError as error:
-        raise FaceanimError(describe(error)) from None
+        raise FaceanimError(format_validation_error(error)) from None

@@ -10,17 +10,17 @@ from rich.table import Table
 
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
-from faceanim.progress import progress
+from faceanim.progress import show_progress
 
 if TYPE_CHECKING:
-    from faceanim.evaluation.report import Rival
-    from faceanim.evaluation.statistics import Figure
+    from faceanim.evaluation.report import ReferenceRun
+    from faceanim.evaluation.statistics import MetricSummary
 
 
-Crops = Annotated[Path, typer.Option(help="The table of crops; its test split is what is scored.")]
-CROPS = Path("data/crops.parquet")
+CropsOption = Annotated[Path, typer.Option(help="The table of crops; its test split is what is scored.")]
+CROPS_TABLE = Path("data/crops.parquet")
 ParamsFile = Annotated[Path, typer.Option(help="The parameters that say at which size, and how many pairs.")]
-PARAMS = Path("params.yaml")
+PARAMS_FILE = Path("params.yaml")
 
 
 def evaluate(
@@ -28,12 +28,12 @@ def evaluate(
         Path, typer.Option(help="A folder with a video for each item of the test set, `<item>.<suffix>`.")
     ],
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("out/evaluation"),
-    crops: Crops = CROPS,
+    crops: CropsOption = CROPS_TABLE,
     landmarks: Annotated[Path, typer.Option(help="The folder of their landmarks.")] = Path("data/landmarks"),
     beside: Annotated[
         Path | None, typer.Option(help="Another evaluation to set it beside, such as reports/evaluation.")
     ] = None,
-    params: ParamsFile = PARAMS,
+    params: ParamsFile = PARAMS_FILE,
 ) -> None:
     """Score any other method by its videos, with the code and the baselines that our models are scored with.
 
@@ -41,24 +41,24 @@ def evaluate(
     for the first; its name is the item's. Take a lossless codec: what another loses counts against it. The
     figures are printed; the page `report.html` in the folder has them all, and the videos.
     """
-    from faceanim.evaluation.evaluate import nested, score_all, videos_to_score
+    from faceanim.evaluation.evaluate import collect_predictions, nest_metrics, score_items
     from faceanim.evaluation.report import write_report
-    from faceanim.evaluation.statistics import figures
+    from faceanim.evaluation.statistics import summarize_scores
     from faceanim.tables import write_json
 
     loaded = load_params(params)
     size = loaded.train_animation.model.size
-    todo, candidate = videos_to_score(loaded.evaluate, crops, predictions, size, out)
-    rival = None if beside is None else other_evaluation(beside, out)
-    with progress("evaluate") as on_progress:
-        scores = score_all(loaded.evaluate, todo, candidate, landmarks, out, on_progress)
-    write_json(nested(scores), out / "metrics.json")
+    todo, candidate = collect_predictions(loaded.evaluate, crops, predictions, size, out)
+    rival = None if beside is None else load_reference(beside, out)
+    with show_progress("evaluate") as on_progress:
+        scores = score_items(loaded.evaluate, todo, candidate, landmarks, out, on_progress)
+    write_json(nest_metrics(scores), out / "metrics.json")
     write_report(out, out / "report.html", {}, rival, None)
-    print_figures(figures(scores))
+    print_summaries(summarize_scores(scores))
     print(out / "report.html")
 
 
-def other_evaluation(folder: Path, out: Path) -> "Rival":
+def load_reference(folder: Path, out: Path) -> "ReferenceRun":
     """An evaluation to stand beside that in `out`.
 
     Raises:
@@ -66,16 +66,16 @@ def other_evaluation(folder: Path, out: Path) -> "Rival":
     """
     from faceanim.evaluation import protocol
     from faceanim.evaluation.protocol import SCORES
-    from faceanim.evaluation.report import Rival
+    from faceanim.evaluation.report import ReferenceRun
     from faceanim.tables import read_rows
 
     rows = read_rows(folder / protocol.SCORES_FILE, SCORES)
     if protocol.test_set_id(folder) != protocol.test_set_id(out):
         raise FaceanimError(f"{folder} is of another test set; take the same crops and parameters for both")
-    return Rival(folder.name, rows)
+    return ReferenceRun(folder.name, rows)
 
 
-def print_figures(found: Sequence["Figure"]) -> None:
+def print_summaries(found: Sequence["MetricSummary"]) -> None:
     """Print figures with their intervals, a table for each task and a column for each method."""
     from faceanim.evaluation.protocol import METRICS
 
@@ -98,14 +98,14 @@ def print_figures(found: Sequence["Figure"]) -> None:
         Console(width=120, soft_wrap=True).print(table)
 
 
-def export(
+def write_test_set(
     out: Annotated[Path, typer.Argument(help="The folder to write to.")],
-    crops: Crops = CROPS,
-    params: ParamsFile = PARAMS,
+    crops: CropsOption = CROPS_TABLE,
+    params: ParamsFile = PARAMS_FILE,
 ) -> None:
     """Write the test set for another method: a source picture and a lossless driving video for each item."""
     from faceanim.evaluation.test_set_export import export_test_set
 
-    with progress("test set") as on_progress:
+    with show_progress("test set") as on_progress:
         count = export_test_set(crops, load_params(params).evaluate.pairs, out, on_progress)
     print(f"{count} sources and driving videos are in {out}; name each prediction as its driving video")

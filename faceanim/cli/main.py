@@ -11,7 +11,7 @@ from rich.table import Table
 from faceanim.cli import animate, evaluate, models, verify
 from faceanim.cli import app as page
 from faceanim.config import load_params
-from faceanim.config.params import use_profile
+from faceanim.config.params import apply_profile
 from faceanim.errors import FaceanimError
 
 app = typer.Typer(
@@ -28,14 +28,14 @@ app.command()(verify.verify)
 app.command()(animate.export)
 app.command()(page.app)
 app.command()(evaluate.evaluate)
-app.command("test-set")(evaluate.export)
+app.command("test-set")(evaluate.write_test_set)
 app.add_typer(models.app, name="models")
 
 
 @app.command()
 def profile(name: Annotated[str, typer.Argument(help="`sample`, `paper` or `voxceleb`.")]) -> None:
     """Write the parameters of a shipped profile to params.yaml."""
-    use_profile(name)
+    apply_profile(name)
     print(f"params.yaml is now the profile {name}; `dvc repro` runs what it changes")
 
 
@@ -48,15 +48,16 @@ def retry(
 
     What is dead is remembered until it is asked for here; `dvc repro` then fetches it anew.
     """
-    from faceanim.ingest.download import failures, forget
+    from faceanim.ingest.download import forget_failures, list_failures
 
     if reasons:
-        print(f"{forget(videos, reasons)} failures forgotten; the next `dvc repro` tries those videos again")
+        count = forget_failures(videos, reasons)
+        print(f"{count} failures forgotten; the next `dvc repro` tries those videos again")
         return
     table = Table(title="Videos that could not be had")
     for column in ("reason", "videos", "tried again"):
         table.add_column(column)
-    for found in failures(videos):
+    for found in list_failures(videos):
         when = "whenever the stage runs" if found.passes else f"after `faceanim retry {found.reason}`"
         table.add_row(found.reason, str(len(found.fragments)), when)
     Console().print(table)

@@ -13,7 +13,7 @@ from rich.table import Table
 from faceanim.config import load_params
 
 if TYPE_CHECKING:
-    from faceanim.registry.store import Store, Version
+    from faceanim.registry.store import ModelRegistry, Version
     from faceanim.tables import Row
 
 
@@ -23,30 +23,30 @@ app = typer.Typer(
 )
 
 ParamsFile = Annotated[Path, typer.Option(help="The parameters that name the model and the MLflow address.")]
-PARAMS = Path("params.yaml")
-Number = Annotated[int, typer.Argument(help="A version's number.")]
+PARAMS_FILE = Path("params.yaml")
+VersionNumber = Annotated[int, typer.Argument(help="A version's number.")]
 
 
-def open_store(params: Path) -> "Store":
+def open_registry(params: Path) -> "ModelRegistry":
     """The registered model that a parameter file names."""
-    from faceanim.registry.store import Store
-    from faceanim.tracking import tracking_uri
+    from faceanim.registry.store import ModelRegistry
+    from faceanim.tracking import resolve_tracking_uri
 
     loaded = load_params(params)
-    return Store.open(loaded.register_, tracking_uri(loaded.run))
+    return ModelRegistry.open(loaded.register_, resolve_tracking_uri(loaded.run))
 
 
 @app.callback(invoke_without_command=True)
-def models(context: typer.Context, params: ParamsFile = PARAMS) -> None:
+def models(context: typer.Context, params: ParamsFile = PARAMS_FILE) -> None:
     """List the versions where no command is named."""
     if context.invoked_subcommand is None:
         list_versions(params)
 
 
 @app.command("list")
-def list_versions(params: ParamsFile = PARAMS) -> None:
+def list_versions(params: ParamsFile = PARAMS_FILE) -> None:
     """List the versions, their figures and who is the champion."""
-    store = open_store(params)
+    store = open_registry(params)
     table = Table(title=store.name)
     for column in ("version", "alias", "PSNR, dB", "git revision", "verdict"):
         table.add_column(column)
@@ -63,33 +63,35 @@ def list_versions(params: ParamsFile = PARAMS) -> None:
 
 
 @app.command()
-def show(number: Number, params: ParamsFile = PARAMS) -> None:
+def show(number: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
     """Show a version: where it comes from, its figures, its data, its licences and the verdict on it."""
-    from faceanim.cli.evaluate import print_figures
-    from faceanim.evaluation.statistics import figures
-    from faceanim.registry.card import MANIFEST, data_lines
-    from faceanim.registry.store import LICENCES
+    from faceanim.cli.evaluate import print_summaries
+    from faceanim.evaluation.statistics import summarize_scores
+    from faceanim.registry.card import MANIFEST_FILE, describe_data
+    from faceanim.registry.store import LICENSES_TAG
 
-    store = open_store(params)
+    store = open_registry(params)
     version = store.version(number)
     facts = Table(title=f"{store.name} version {number}", show_header=False)
     for name, value in [("aliases", " ".join(version.aliases) or "none"), *sorted(version.tags.items())]:
-        if name != LICENCES:
+        if name != LICENSES_TAG:
             facts.add_row(name.replace("_", " "), value)
     with tempfile.TemporaryDirectory() as temporary:
-        manifest = json.loads(store.download(version, MANIFEST, Path(temporary)).read_text(encoding="utf-8"))
-    for line in data_lines(manifest):
+        manifest = json.loads(
+            store.download(version, MANIFEST_FILE, Path(temporary)).read_text(encoding="utf-8")
+        )
+    for line in describe_data(manifest):
         facts.add_row("data", line)
-    for line in version.tags.get(LICENCES, "").splitlines():
+    for line in version.tags.get(LICENSES_TAG, "").splitlines():
         facts.add_row("licences", line)
     Console().print(facts)
-    print_figures(figures(store.scores(version, version.test_set)))
+    print_summaries(summarize_scores(store.scores(version, version.test_set)))
 
 
 @app.command()
-def compare(one: Number, other: Number, params: ParamsFile = PARAMS) -> None:
+def compare(one: VersionNumber, other: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
     """Compare two versions clip by clip, on the clips that both were scored on."""
-    store = open_store(params)
+    store = open_registry(params)
     pair = [store.version(number) for number in (one, other)]
     shared = shared_test_set(pair)
     ours, theirs = (store.scores(version, shared or version.test_set) for version in pair)
@@ -108,14 +110,14 @@ def compare(one: Number, other: Number, params: ParamsFile = PARAMS) -> None:
 
 def difference_rows(ours: "list[Row]", theirs: "list[Row]") -> Iterator[tuple[str, ...]]:
     """The rows of the table of `compare`, where there are figures of both."""
-    from faceanim.evaluation.protocol import METRICS, Method, Task
-    from faceanim.evaluation.statistics import difference, select
+    from faceanim.evaluation.protocol import METRICS, MethodName, Task
+    from faceanim.evaluation.statistics import paired_difference, select_scores
 
     for task in Task:
-        for method in (Method.PREDICTION, Method.SUPER_RESOLVED):
-            clips, others = (select(rows, task, method) for rows in (ours, theirs))
+        for method in (MethodName.PREDICTION, MethodName.SUPER_RESOLVED):
+            clips, others = (select_scores(rows, task, method) for rows in (ours, theirs))
             for metric in METRICS:
-                if found := difference(clips, others, metric):
+                if found := paired_difference(clips, others, metric):
                     ends = (found.mean, found.low, found.high)
                     mean, low, high = (f"{value:+.{metric.digits}f}" for value in ends)
                     names = (task.replace("_", " "), method.replace("_", " "))
@@ -125,10 +127,10 @@ def difference_rows(ours: "list[Row]", theirs: "list[Row]") -> Iterator[tuple[st
 
 def shared_test_set(pair: "list[Version]") -> str | None:
     """A test set that both versions were scored on, at first or again; None: there is none."""
-    from faceanim.registry.store import scored_on
+    from faceanim.registry.store import is_scored_on
 
     for version in pair:
-        if all(scored_on(each, version.test_set) for each in pair):
+        if all(is_scored_on(each, version.test_set) for each in pair):
             return version.test_set
     return None
 
@@ -137,27 +139,27 @@ def shared_test_set(pair: "list[Version]") -> str | None:
 def pull(
     version: Annotated[str, typer.Argument(help="A version's number, or `champion`.")],
     folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet, or is empty.")],
-    params: ParamsFile = PARAMS,
+    params: ParamsFile = PARAMS_FILE,
 ) -> None:
     """Fetch a version to a FOLDER, which `faceanim animate --model FOLDER` uses without MLflow."""
-    from faceanim.registry.store import pull as pull_version
+    from faceanim.registry.store import pull_version as pull_version
 
-    print(pull_version(open_store(params), version, folder))
+    print(pull_version(open_registry(params), version, folder))
 
 
 @app.command()
-def promote(number: Number, params: ParamsFile = PARAMS) -> None:
+def promote(number: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
     """Make a version the champion by hand, once it has passed the check of every champion."""
     from faceanim.registry.promotion import promote as promote_version
 
-    promote_version(open_store(params), number)
+    promote_version(open_registry(params), number)
     print(f"version {number} is the champion")
 
 
 @app.command()
-def rollback(params: ParamsFile = PARAMS) -> None:
+def rollback(params: ParamsFile = PARAMS_FILE) -> None:
     """Give `champion` back to the version that had it before."""
     from faceanim.registry.promotion import rollback as roll_back
 
-    before, now = roll_back(open_store(params))
+    before, now = roll_back(open_registry(params))
     print(f"version {now} is the champion again; version {before} was")

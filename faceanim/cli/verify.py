@@ -13,10 +13,10 @@ from rich.text import Text
 if TYPE_CHECKING:
     from faceanim.provenance.c2pa import Manifest
     from faceanim.provenance.verification import Findings
-    from faceanim.provenance.watermark import Reading
+    from faceanim.provenance.watermark import WatermarkReading
 
 
-UNMARKED = 3
+EXIT_UNMARKED = 3
 """The exit code where a file carries no mark."""
 
 
@@ -31,18 +31,18 @@ def verify(
     Exits with 0 if every file carries one, with 3 if a file carries none, and with 1 at a file that can't be
     read. A file without a mark may be synthetic all the same: marks can be removed.
     """
-    from faceanim.provenance.verification import verify as look
+    from faceanim.provenance.verification import verify_file as look
 
     all_marked = True
     for file in files:
         found = look(file)
         all_marked &= found.synthetic
-        print(json.dumps(_as_json(found))) if as_json else _show(found)
+        print(json.dumps(_to_json(found))) if as_json else _print_findings(found)
     if not all_marked:
-        raise typer.Exit(UNMARKED)
+        raise typer.Exit(EXIT_UNMARKED)
 
 
-def _as_json(found: "Findings") -> dict[str, object]:
+def _to_json(found: "Findings") -> dict[str, object]:
     """What `--json` prints: a mark is null where there is none, or none that can be read."""
     mark = found.watermark
     return {
@@ -56,12 +56,12 @@ def _as_json(found: "Findings") -> dict[str, object]:
     }
 
 
-def _show(found: "Findings") -> None:
+def _print_findings(found: "Findings") -> None:
     table = Table(title=Text(str(found.path)), show_header=False)
     # As `Text`, in which nothing is markup.
     table.add_row("metadata", Text(f"says `{found.metadata}`" if found.metadata else "says nothing of it"))
-    table.add_row("C2PA manifest", Text(_manifest_words(found.manifest)))
-    table.add_row("watermark", Text(_watermark_words(found.watermark)))
+    table.add_row("C2PA manifest", Text(_describe_manifest(found.manifest)))
+    table.add_row("watermark", Text(_describe_watermark(found.watermark)))
     Console().print(table)
     if found.synthetic:
         print(f"{found.path} is marked as synthetic (by {' and '.join(found.marks)}).")
@@ -69,11 +69,11 @@ def _show(found: "Findings") -> None:
         print(f"{found.path} carries no mark of faceanim; that does not prove that it is a recording.")
 
 
-def _manifest_words(manifest: "Manifest | None") -> str:
-    from faceanim.provenance.c2pa import EXTRA, can_read
+def _describe_manifest(manifest: "Manifest | None") -> str:
+    from faceanim.provenance.c2pa import INSTALL_HINT, is_c2pa_available
 
     if manifest is None:
-        return "none" if can_read() else f"not looked for: {EXTRA}"
+        return "none" if is_c2pa_available() else f"not looked for: {INSTALL_HINT}"
     says = (
         "says that a trained model made this" if manifest.synthetic else "does not say that it is synthetic"
     )
@@ -83,7 +83,7 @@ def _manifest_words(manifest: "Manifest | None") -> str:
     return f"{says}; {signer}; {state}" + (f" ({'; '.join(manifest.reasons)})" if manifest.reasons else "")
 
 
-def _watermark_words(reading: "Reading | None") -> str:
+def _describe_watermark(reading: "WatermarkReading | None") -> str:
     if reading is None:
         return "no picture can be read"
     state = "found" if reading.found else "not found"

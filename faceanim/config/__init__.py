@@ -4,7 +4,7 @@ Unknown keys and wrong types are refused by name. Nothing is read on import, and
 params.yaml is the only place where a value stands.
 """
 
-from faceanim.config.base import Section, describe
+from faceanim.config.base import Section, format_validation_error
 from faceanim.config.data import CropConfig, DownloadConfig, IndexConfig, LandmarksConfig, RunConfig
 from faceanim.config.params import EvaluateConfig, Params, RegisterConfig, load_params
 from faceanim.config.training import (
@@ -40,6 +40,6 @@ __all__ = [
     "SuperResolutionModelConfig",
     "TrainAnimationConfig",
     "TrainSuperResolutionConfig",
-    "describe",
+    "format_validation_error",
     "load_params",
 ]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from faceanim.config.base import Fraction, NonNegative, Positive, Section
+from faceanim.config.base import NonNegative, Positive, Section, UnitInterval
 
 
 class RunConfig(Section):
@@ -37,7 +37,7 @@ class IndexConfig(Section):
     test_people: tuple[str, ...]
     """Held-out people by name; empty: a list's own test people, and of a folder those that a hash of the name
     chooses, so that adding one moves nobody else."""
-    test_fraction: Fraction
+    test_fraction: UnitInterval
     """Share of a folder's people to hold out when `test_people` is empty."""
 
 
@@ -72,11 +72,11 @@ class CropConfig(Section):
     min_frames: Positive
     max_frames: Positive
     """Longest sequence, in frames; a longer one is split."""
-    min_iou: Fraction
+    min_iou: UnitInterval
     """A sequence ends where the face's box overlaps the first one by less (intersection over union)."""
     margin: NonNegative
     """Room added on each side of the smallest box that holds all the boxes, as a share of its side."""
-    cut_threshold: Fraction
+    cut_threshold: UnitInterval
     """A cut is where two neighbouring frames, small and grey, differ by more in the mean (0 to 1); a fade,
     where frames some way apart do, and those between are mixtures of both."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)]

@@ -8,14 +8,14 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from faceanim.config.base import NonNegative, Positive, Section, describe
+from faceanim.config.base import NonNegative, Positive, Section, format_validation_error
 from faceanim.config.data import CropConfig, DownloadConfig, IndexConfig, LandmarksConfig, RunConfig
 from faceanim.config.training import TrainAnimationConfig, TrainSuperResolutionConfig
 from faceanim.errors import FaceanimError
 from faceanim.tables import atomic_path
 
 
-def use_profile(name: str, profiles: Path = Path("profiles"), params: Path = Path("params.yaml")) -> None:
+def apply_profile(name: str, profiles: Path = Path("profiles"), params: Path = Path("params.yaml")) -> None:
     """Make `params` a copy of the profile of that name, once it has been checked.
 
     Raises:
@@ -93,18 +93,18 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         # As JSON, a list may become a tuple while `strict` still refuses "3" for 3.
         return Params.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        raise FaceanimError(f"{path}: {describe(error)}") from None
+        raise FaceanimError(f"{path}: {format_validation_error(error)}") from None
 
 
-def profile_name(params: Path = Path("params.yaml"), profiles: Path = Path("profiles")) -> str:
+def detect_profile(params: Path = Path("params.yaml"), profiles: Path = Path("profiles")) -> str:
     """The shipped profile that the parameters are; CUSTOM where they are none, `invalid` if unreadable."""
     try:
         used = load_params(params)
         shipped = {path.stem: load_params(path) for path in sorted(profiles.glob("*.yaml"))}
     except FaceanimError:
         return "invalid"
-    return next((name for name, values in shipped.items() if values == used), CUSTOM)
+    return next((name for name, values in shipped.items() if values == used), CUSTOM_PROFILE)
 
 
-CUSTOM = "custom"
+CUSTOM_PROFILE = "custom"
 """Stands for parameters that are no shipped profile."""

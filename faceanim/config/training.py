@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from faceanim.config.base import Fraction, NonNegative, Positive, Section
+from faceanim.config.base import NonNegative, Positive, Section, UnitInterval
 
 GUIDED_KEYPOINTS = 10
 """Keypoints that the landmarks can guide; `faceanim.faces.landmark_sets` says by which."""
@@ -80,8 +80,8 @@ class OptimizerConfig(Section):
 
     name: Literal["swats", "adam"]
     lr: Annotated[float, Field(gt=0)]
-    beta1: Fraction
-    beta2: Fraction
+    beta1: UnitInterval
+    beta2: UnitInterval
     swats_eps: Annotated[float, Field(gt=0)]
     """The switch happens once the learned rate's bias-corrected mean is this close to the present one, as a
     share of it, and not before the mean has run over 1 / (1 - beta2) steps."""
@@ -100,9 +100,9 @@ class AugmentConfig(Section):
     """Largest growth, and its inverse the largest shrinkage: 0.1 is 10 %."""
     stretch: NonNegative
     """The same of the width alone."""
-    shift: Fraction
+    shift: UnitInterval
     """Largest shift, as a share of the side."""
-    colour: Fraction
+    colour: UnitInterval
     """Changes of light and skin: gamma, gain and offset."""
 
 
@@ -166,7 +166,7 @@ class SuperResolutionModelConfig(Section):
     """Output side over input side."""
     channels: Positive
     """Channels of the first of the five levels."""
-    generated_strength: Fraction | None
+    generated_strength: UnitInterval | None
     """Generated frames have a last layer of their own, and this share of what it adds is added outside
     training: it fits the people trained on better than others, and half of it keeps most of the gain. null:
     they are restored as crops are, the paper's way."""
@@ -181,7 +181,7 @@ class DegradeConfig(Section):
     """Ways to shrink, one of them at random; without effect where super-resolution's factor is 1."""
     noise: NonNegative
     """Largest standard deviation of the noise on the shrunk crop, of 1."""
-    h264_share: Fraction
+    h264_share: UnitInterval
     """Share of the crops that are coded as H.264."""
     h264_crf: tuple[ConstantRateFactor, ConstantRateFactor]
     """Lowest and highest constant rate factor; x264's own is 23."""
@@ -202,9 +202,9 @@ class TrainSuperResolutionConfig(Section):
     """Samples of a step, of all processes together."""
     lr: Annotated[float, Field(gt=0)]
     """The highest rate, reached after a tenth of the steps; from there it falls along half a cosine."""
-    colour: Fraction
+    colour: UnitInterval
     """Changes of light and skin, as in `AugmentConfig`."""
-    generated_share: Fraction
+    generated_share: UnitInterval
     """Share of the frames that are restored from what the animation model makes of another frame of the
     crop; the others are restored from degraded crops."""
     keypoint_noise: NonNegative

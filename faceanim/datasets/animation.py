@@ -10,8 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceanim.config import AugmentConfig, TrainAnimationConfig
-from faceanim.datasets.frames import Batches, Crop, CropFrames, mirror, random_tint, to_tensor
-from faceanim.faces.landmark_sets import MIRRORED, guide_points
+from faceanim.datasets.frames import (
+    BatchDataset,
+    Crop,
+    CropFrames,
+    mirror_frame,
+    random_color_table,
+    to_batch_tensor,
+)
+from faceanim.faces.landmark_sets import MIRRORED_GUIDES, compute_guides
 from faceanim.media.frames import Frame
 
 Points = NDArray[np.float32]
@@ -31,26 +38,26 @@ class GuidedPair:
     guides: tuple[Points, Points]
 
 
-def augment(pair: GuidedPair, config: AugmentConfig, rng: np.random.Generator) -> GuidedPair:
+def augment_pair(pair: GuidedPair, config: AugmentConfig, rng: np.random.Generator) -> GuidedPair:
     """Mirror, move, tint and darken a pair."""
     size = len(pair.frames[0])
     if config.mirror and rng.random() < 0.5:
-        pair = mirrored(pair)
+        pair = mirror_pair(pair)
     matrix = random_affine(size, config, rng)
-    table = random_tint(config.colour, rng)
-    source, driving = (cv2.LUT(moved(frame, matrix), table) for frame in pair.frames)
-    source_guides, driving_guides = (moved_points(points, matrix) for points in pair.guides)
+    table = random_color_table(config.colour, rng)
+    source, driving = (cv2.LUT(warp_frame(frame, matrix), table) for frame in pair.frames)
+    source_guides, driving_guides = (warp_points(points, matrix) for points in pair.guides)
     return GuidedPair((source, driving), (source_guides, driving_guides))
 
 
-def mirrored(pair: GuidedPair) -> GuidedPair:
+def mirror_pair(pair: GuidedPair) -> GuidedPair:
     """Left and right changed: a left eye becomes a right one."""
     last = len(pair.frames[0]) - 1
-    source, driving = (mirror(frame) for frame in pair.frames)
+    source, driving = (mirror_frame(frame) for frame in pair.frames)
     if len(pair.guides[0]) == 0:
         return replace(pair, frames=(source, driving))
     sides = np.array([-1, 1], np.float32), np.array([last, 0], np.float32)
-    guides = [(points * sides[0] + sides[1])[MIRRORED] for points in pair.guides]
+    guides = [(points * sides[0] + sides[1])[MIRRORED_GUIDES] for points in pair.guides]
     return GuidedPair((source, driving), (guides[0], guides[1]))
 
 
@@ -66,7 +73,7 @@ def random_affine(size: int, config: AugmentConfig, rng: np.random.Generator) ->
     return matrix
 
 
-def moved(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
+def warp_frame(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
     """The frame under an affine matrix, its border repeated."""
     height, width = frame.shape[:2]
     return np.asarray(
@@ -74,7 +81,7 @@ def moved(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
     )
 
 
-def moved_points(points: Points, matrix: NDArray[np.float64]) -> Points:
+def warp_points(points: Points, matrix: NDArray[np.float64]) -> Points:
     """Where points (G, 2) of a frame lie once `moved` has moved it."""
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
 
@@ -96,7 +103,7 @@ class PairBatch(NamedTuple):
     driving_guides: Tensor
 
 
-class PairBatches(Batches[PairBatch]):
+class PairDataset(BatchDataset[PairBatch]):
     """Batches of pairs.
 
     Args:
@@ -122,19 +129,23 @@ class PairBatches(Batches[PairBatch]):
         sources, drivings = (np.stack(frames) for frames in zip(*(p.frames for p in pairs), strict=True))
         guides = (np.stack(points) for points in zip(*(p.guides for p in pairs), strict=True))
         size = sources.shape[1]
-        return PairBatch(to_tensor(sources), to_tensor(drivings), *(to_grid(each, size) for each in guides))
+        return PairBatch(
+            to_batch_tensor(sources),
+            to_batch_tensor(drivings),
+            *(pixels_to_grid(each, size) for each in guides),
+        )
 
     def _pair(self, rng: np.random.Generator) -> GuidedPair:
         pair = self.frames.pair(*self.draw(rng))
         guides = self._guides(pair.source_points), self._guides(pair.driving_points)
-        return augment(GuidedPair((pair.source, pair.driving), guides), self.config.augment, rng)
+        return augment_pair(GuidedPair((pair.source, pair.driving), guides), self.config.augment, rng)
 
     def _guides(self, points: Points | None) -> Points:
         if points is None or self.config.losses.landmarks == 0:
             return NO_GUIDES
-        return guide_points(points)
+        return compute_guides(points)
 
 
-def to_grid(points: Points, size: int) -> Tensor:
+def pixels_to_grid(points: Points, size: int) -> Tensor:
     """Points (B, G, 2) in pixels of a frame of that side in [-1, 1]: the ends are centres of outer pixels."""
     return torch.from_numpy(points) * (2 / (size - 1)) - 1

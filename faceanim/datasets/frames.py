@@ -46,7 +46,7 @@ class Crop(NamedTuple):
     frames: NDArray[np.int64]
 
 
-class Pair(NamedTuple):
+class FramePair(NamedTuple):
     """Two different frames of one crop.
 
     Attributes:
@@ -92,8 +92,8 @@ class CropFrames:
         usable = np.ones(bounds[-1], bool)
         self._points: Points | None = None
         if landmarks is not None:
-            usable, self._points = read_points(table, bounds, landmarks)
-        self.crops = usable_crops(table, bounds, usable)
+            usable, self._points = load_points(table, bounds, landmarks)
+        self.crops = select_usable_crops(table, bounds, usable)
         if not self.crops:
             raise FaceanimError(f"{crops} has no accepted crop with two usable frames in the {split} split")
         self.size = size
@@ -119,11 +119,11 @@ class CropFrames:
         driving = others[0] if len(others) == 1 else max(others, key=partial(self._distance, source))
         return crop, [source, driving]
 
-    def pair(self, crop: Crop, numbers: Sequence[int]) -> Pair:
+    def pair(self, crop: Crop, numbers: Sequence[int]) -> FramePair:
         """Two frames of a crop, by their numbers: `frames.pair(*frames.choose_pair(rng))`."""
         source, driving = numbers
         frames = self.frame(crop, source), self.frame(crop, driving)
-        return Pair(*frames, self.points(source), self.points(driving))
+        return FramePair(*frames, self.points(source), self.points(driving))
 
     def _distance(self, first: int, second: int) -> float:
         assert self._points is not None, "landmarks are needed to tell which frames are far apart"
@@ -159,7 +159,7 @@ class CropFrames:
         return len(self._stored(crop, int(crop.frames[0])))
 
 
-def usable_crops(table: pa.Table, bounds: NDArray[np.int64], usable: NDArray[np.bool_]) -> list[Crop]:
+def select_usable_crops(table: pa.Table, bounds: NDArray[np.int64], usable: NDArray[np.bool_]) -> list[Crop]:
     """The crops of which a pair can be made: those with two usable frames or more.
 
     Args:
@@ -175,7 +175,7 @@ def usable_crops(table: pa.Table, bounds: NDArray[np.int64], usable: NDArray[np.
     return [crop for crop in crops if len(crop.frames) >= 2]
 
 
-def read_points(
+def load_points(
     table: pa.Table, bounds: NDArray[np.int64], folder: Path
 ) -> tuple[NDArray[np.bool_], Points | None]:
     """The landmarks of all frames of all crops, one after the other.
@@ -203,7 +203,7 @@ def read_points(
     return detected, points
 
 
-class Batches(Dataset[Batch]):
+class BatchDataset(Dataset[Batch]):
     """The batches of a split; sample `i` of the one at a step depends on (seed, step, i) alone.
 
     So a run that resumes needs no sampler's state, workers may fetch steps in any order, and several
@@ -238,12 +238,12 @@ class Batches(Dataset[Batch]):
         return [f"{crop.crop_id}{[number - crop.first for number in numbers]}" for crop, numbers in drawn]
 
 
-def mirror(frame: Frame) -> Frame:
+def mirror_frame(frame: Frame) -> Frame:
     """Left and right changed."""
     return np.asarray(cv2.flip(frame, 1), np.uint8)
 
 
-def random_tint(colour: float, rng: np.random.Generator) -> Frame:
+def random_color_table(colour: float, rng: np.random.Generator) -> Frame:
     """A change of light and skin as a table, (1, 256, 3): gamma, gain and offset about grey, in each channel.
 
     Args:
@@ -258,6 +258,6 @@ def random_tint(colour: float, rng: np.random.Generator) -> Frame:
     return np.asarray(np.clip(np.rint(values), 0, 255)[None], np.uint8)
 
 
-def to_tensor(frames: Frame) -> Tensor:
+def to_batch_tensor(frames: Frame) -> Tensor:
     """(B, H, W, 3) in [0, 255] to (B, 3, H, W) in [0, 1]."""
     return torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous().float() / 255

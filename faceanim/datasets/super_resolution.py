@@ -12,15 +12,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceanim.config import DegradeConfig, TrainSuperResolutionConfig
-from faceanim.datasets.frames import Batches, Crop, CropFrames, mirror, random_tint, to_tensor
-from faceanim.media.frames import Frame, yuv_picture
+from faceanim.datasets.frames import (
+    BatchDataset,
+    Crop,
+    CropFrames,
+    mirror_frame,
+    random_color_table,
+    to_batch_tensor,
+)
+from faceanim.media.frames import Frame, yuv_from_av_frame
 
 Kernel = Literal["area", "bicubic", "bilinear"]
 Values = NDArray[np.float32]
 """(H, W, 3), RGB in [0, 255]; rounded once, at the end, because to round each time brightens."""
 
 
-def degrade(frame: Frame, factor: int, config: DegradeConfig, rng: np.random.Generator) -> Frame:
+def degrade_frame(frame: Frame, factor: int, config: DegradeConfig, rng: np.random.Generator) -> Frame:
     """Blur, shrink, make noisy and code a frame, each to a random degree.
 
     Args:
@@ -35,26 +42,26 @@ def degrade(frame: Frame, factor: int, config: DegradeConfig, rng: np.random.Gen
     """
     values: Values = frame.astype(np.float32)
     if config.blur_sigma > 0:
-        values = blurred(values, rng.uniform(0, config.blur_sigma))
+        values = blur(values, rng.uniform(0, config.blur_sigma))
     if factor > 1:
-        values = shrunk(values, factor, config.kernels[rng.integers(len(config.kernels))])
+        values = downscale(values, factor, config.kernels[rng.integers(len(config.kernels))])
     if config.noise > 0:
         level = 255 * rng.uniform(0, config.noise)
         values = values + np.float32(level) * rng.standard_normal(values.shape, np.float32)
     degraded = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     if rng.random() < config.h264_share:
-        degraded = coded(degraded, int(rng.integers(*config.h264_crf, endpoint=True)))
+        degraded = encode_h264(degraded, int(rng.integers(*config.h264_crf, endpoint=True)))
     return degraded
 
 
-def blurred(values: Values, sigma: float) -> Values:
+def blur(values: Values, sigma: float) -> Values:
     """The frame under a Gaussian of this standard deviation in pixels, its border repeated."""
     # OpenCV chooses the kernel's size from sigma, and refuses 0.
     sigma = max(sigma, 1e-3)
     return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
-def shrunk(values: Values, factor: int, kernel: Kernel) -> Values:
+def downscale(values: Values, factor: int, kernel: Kernel) -> Values:
     """The frame with each side divided by the factor; every kernel is as wide as the factor asks for."""
     image = torch.from_numpy(values).permute(2, 0, 1)[None]
     size = values.shape[0] // factor, values.shape[1] // factor
@@ -65,7 +72,7 @@ def shrunk(values: Values, factor: int, kernel: Kernel) -> Values:
     return small[0].permute(1, 2, 0).numpy()
 
 
-def coded(frame: Frame, crf: int) -> Frame:
+def encode_h264(frame: Frame, crf: int) -> Frame:
     """The frame after H.264 (x264, 4:2:0) at this constant rate factor, by itself: a video's key frame.
 
     Args:
@@ -85,17 +92,17 @@ def coded(frame: Frame, crf: int) -> Frame:
     packets = [*encoder.encode(given), *encoder.encode(None)]
     (out,) = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
     # FFmpeg's own way back to RGB is a little dark, which a network would learn to brighten.
-    return yuv_picture(out, 0, VideoReformatter()).rgb()
+    return yuv_from_av_frame(out, 0, VideoReformatter()).rgb()
 
 
-def resized(frame: Frame, factor: int) -> Frame:
+def average_down(frame: Frame, factor: int) -> Frame:
     """A frame with each side divided by the factor, by the mean over areas."""
     height, width = frame.shape[:2]
     size = width // factor, height // factor
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-class Restoration(NamedTuple):
+class RestorationBatch(NamedTuple):
     """A batch; all frames RGB in [0, 1].
 
     Attributes:
@@ -113,7 +120,7 @@ class Restoration(NamedTuple):
     order: Tensor
 
 
-class RestorationBatches(Batches[Restoration]):
+class RestorationDataset(BatchDataset[RestorationBatch]):
     """Batches of frames to restore, some of them mirrored, all of them tinted.
 
     Args:
@@ -133,14 +140,14 @@ class RestorationBatches(Batches[Restoration]):
         """Choose a sample: a crop, and two frames of it."""
         return self.frames.choose_pair(rng)
 
-    def __getitem__(self, step: int) -> Restoration:
+    def __getitem__(self, step: int) -> RestorationBatch:
         """The frames of a step."""
         samples = [self._sample(rng) for rng in self.generators(step)]
         wanted, small, source, generated, order = zip(*samples, strict=True)
-        return Restoration(
-            wanted=to_tensor(np.stack(wanted)),
-            small=to_tensor(np.stack(small)),
-            source=to_tensor(np.stack(source)),
+        return RestorationBatch(
+            wanted=to_batch_tensor(np.stack(wanted)),
+            small=to_batch_tensor(np.stack(small)),
+            source=to_batch_tensor(np.stack(source)),
             generated=torch.tensor(generated),
             order=torch.from_numpy(np.stack(order)),
         )
@@ -149,10 +156,14 @@ class RestorationBatches(Batches[Restoration]):
         pair = self.frames.pair(*self.draw(rng))
         source, wanted = pair.source, pair.driving
         if rng.random() < 0.5:
-            source, wanted = mirror(source), mirror(wanted)
-        table = random_tint(self.config.colour, rng)
+            source, wanted = mirror_frame(source), mirror_frame(wanted)
+        table = random_color_table(self.config.colour, rng)
         source, wanted = cv2.LUT(source, table), cv2.LUT(wanted, table)
         order, generated = rng.permutation(3), rng.random() < self.config.generated_share
         factor = self.config.model.factor
-        small = resized(wanted, factor) if generated else degrade(wanted, factor, self.config.degrade, rng)
-        return wanted, small, resized(source, factor), generated, order
+        small = (
+            average_down(wanted, factor)
+            if generated
+            else degrade_frame(wanted, factor, self.config.degrade, rng)
+        )
+        return wanted, small, average_down(source, factor), generated, order

@@ -11,18 +11,18 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from PIL import Image, ImageDraw, ImageFont
 
 from faceanim.inference.animator import Frames
-from faceanim.media.frames import scaled
+from faceanim.media.frames import resize_square
 from faceanim.tables import atomic_path
 
 GAP = 4
 HEADER = 26
 FONT_SIZE = 13
 PAPER, INK = (22, 25, 30), (225, 228, 232)
-KEY_FRAME_EVERY = 25
+KEY_FRAME_INTERVAL = 25
 """Frames; a player that seeks decodes no more than that."""
 
 
-def write_side_by_side(
+def write_comparison_video(
     path: Path, columns: Sequence[str], frames: Iterable[Sequence[Frames]], fps: Fraction, side: int
 ) -> int:
     """Write a VP9 WebM of pictures side by side under their titles; return the number of frames.
@@ -39,31 +39,31 @@ def write_side_by_side(
     Raises:
         ValueError: no frames, or one with more or fewer pictures than there are columns.
     """
-    sheet = title_strip(columns, side)
+    sheet = draw_title_sheet(columns, side)
     count = 0
     with atomic_path(path) as temporary:
         # The index in front, so that a player can seek before it has all of the file.
         options = {"fflags": "+bitexact", "cues_to_front": "1"}
         with av.open(str(temporary), "w", format="webm", options=options) as output:
-            stream = _vp9_stream(output, sheet, fps)
+            stream = _add_vp9_stream(output, sheet, fps)
             for count, pictures in enumerate(frames, start=1):
-                for column, picture in enumerate(_matching(pictures, columns)):
+                for column, picture in enumerate(_check_columns(pictures, columns)):
                     left = GAP + column * (side + GAP)
-                    sheet[HEADER : HEADER + side, left : left + side] = scaled(picture, side)
-                output.mux(stream.encode(_picture(sheet, count - 1, fps)))
+                    sheet[HEADER : HEADER + side, left : left + side] = resize_square(picture, side)
+                output.mux(stream.encode(_to_video_frame(sheet, count - 1, fps)))
             if not count:
                 raise ValueError("a video needs at least one frame")
             output.mux(stream.encode(None))
     return count
 
 
-def _matching(pictures: Sequence[Frames], columns: Sequence[str]) -> Sequence[Frames]:
+def _check_columns(pictures: Sequence[Frames], columns: Sequence[str]) -> Sequence[Frames]:
     if len(pictures) != len(columns):
         raise ValueError(f"{len(pictures)} pictures for the {len(columns)} columns {', '.join(columns)}")
     return pictures
 
 
-def title_strip(columns: Sequence[str], side: int) -> Frames:
+def draw_title_sheet(columns: Sequence[str], side: int) -> Frames:
     """An empty sheet with the titles, (H, W, 3), both even as VP9's colours want it."""
     width = GAP + len(columns) * (side + GAP)
     height = HEADER + side + GAP
@@ -75,7 +75,7 @@ def title_strip(columns: Sequence[str], side: int) -> Frames:
     return np.array(sheet)
 
 
-def _vp9_stream(output: Any, sheet: Frames, fps: Fraction) -> Any:
+def _add_vp9_stream(output: Any, sheet: Frames, fps: Fraction) -> Any:
     options = {
         "crf": "32",
         "b": "0",  # quality alone decides the size
@@ -89,13 +89,13 @@ def _vp9_stream(output: Any, sheet: Frames, fps: Fraction) -> Any:
     context.thread_count = 1  # libvpx's bytes may depend on it, so it must not be the machine's
     context.flags |= int(av.codec.context.Flags.bitexact)  # no version in the file
     context.time_base = 1 / fps
-    context.gop_size = KEY_FRAME_EVERY
+    context.gop_size = KEY_FRAME_INTERVAL
     context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
     context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
     return stream
 
 
-def _picture(sheet: Frames, number: int, fps: Fraction) -> Any:
+def _to_video_frame(sheet: Frames, number: int, fps: Fraction) -> Any:
     picture = av.VideoFrame.from_ndarray(sheet, format="rgb24").reformat(
         format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
     )

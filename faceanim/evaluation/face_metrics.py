@@ -12,12 +12,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceanim.faces.landmark_detectors import DlibDetector, LandmarkDetector, Landmarks, Points, dlib_weights
-from faceanim.faces.landmark_sets import EYES
+from faceanim.faces.landmark_detectors import (
+    DlibDetector,
+    LandmarkDetector,
+    Landmarks,
+    Points,
+    find_dlib_weights,
+)
+from faceanim.faces.landmark_sets import EYE_CORNERS
 from faceanim.inference.animator import Frames
-from faceanim.viz import enlarge
+from faceanim.viz import upscale_square
 
-HEAD = {
+HEAD_MODEL = {
     17: (-6.83, -6.76, -4.40),
     21: (-1.33, -7.12, -6.90),
     22: (1.33, -7.12, -6.90),
@@ -33,13 +39,13 @@ HEAD = {
 the ends of the brows, the nose's wings and the corners of the eyes, which a talking mouth leaves alone."""
 FOCAL_LENGTH = 2.0
 """Of the camera taken for a crop's, in crop sides: a face of a crop fills some 25 degrees of its view."""
-REFINED = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 1000, 1e-15)
+POSE_CRITERIA = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 1000, 1e-15)
 """When to stop: some 1e-5 degrees from the best pose."""
-IRISES = (468, 473)
+IRIS_CENTERS = (468, 473)
 """MediaPipe's centres of the irises, image left then right."""
 
 
-def head_rotation(points: Points, side: int) -> NDArray[np.float64]:
+def estimate_head_rotation(points: Points, side: int) -> NDArray[np.float64]:
     """The rotation (3, 3) that puts a generic head's features nearest to the landmarks, in the picture.
 
     Args:
@@ -47,15 +53,15 @@ def head_rotation(points: Points, side: int) -> NDArray[np.float64]:
         side: of the square image.
     """
     camera = np.array([[FOCAL_LENGTH * side, 0, side / 2], [0, FOCAL_LENGTH * side, side / 2], [0, 0, 1]])
-    seen = points[list(HEAD)].astype(np.float64)
-    head = np.array(list(HEAD.values()))
+    seen = points[list(HEAD_MODEL)].astype(np.float64)
+    head = np.array(list(HEAD_MODEL.values()))
     # The only one of OpenCV's solvers that needs no first guess, but it stops up to a degree from the best.
     _, rotation, place = cv2.solvePnP(head, seen, camera, None, flags=cv2.SOLVEPNP_SQPNP)
-    rotation, _ = cv2.solvePnPRefineLM(head, seen, camera, None, rotation, place, REFINED)
+    rotation, _ = cv2.solvePnPRefineLM(head, seen, camera, None, rotation, place, POSE_CRITERIA)
     return np.asarray(cv2.Rodrigues(rotation)[0], dtype=np.float64)
 
 
-def angle_between(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+def rotation_angle(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """The angle of the rotation (3, 3) from the one to the other, in degrees."""
     cosine = (np.trace(one.T @ other) - 1) / 2
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
@@ -79,7 +85,7 @@ def mouth_aspect(points: Points) -> float:
     return float(height / np.linalg.norm(inner[0] - inner[4]))
 
 
-def gaze(points: Points) -> NDArray[np.float64]:
+def measure_gaze(points: Points) -> NDArray[np.float64]:
     """Where the irises are between the corners of the eyes, (2, 2): of each eye, along and across.
 
     Measured from the middle of the corners along the line through them, so that neither the face's place and
@@ -88,11 +94,13 @@ def gaze(points: Points) -> NDArray[np.float64]:
     Args:
         points: MediaPipe's 478.
     """
-    eyes = EYES["mediapipe478"]
-    return np.stack([_in_eye(points, corners, iris) for corners, iris in zip(eyes, IRISES, strict=True)])
+    eyes = EYE_CORNERS["mediapipe478"]
+    return np.stack(
+        [_iris_offset(points, corners, iris) for corners, iris in zip(eyes, IRIS_CENTERS, strict=True)]
+    )
 
 
-def _in_eye(points: Points, corners: tuple[int, int], iris: int) -> NDArray[np.float64]:
+def _iris_offset(points: Points, corners: tuple[int, int], iris: int) -> NDArray[np.float64]:
     left, right = points[list(corners)].astype(np.float64)
     across = right - left
     width = float(np.linalg.norm(across))
@@ -101,7 +109,7 @@ def _in_eye(points: Points, corners: tuple[int, int], iris: int) -> NDArray[np.f
     return np.array([offset @ along, offset @ np.array([-along[1], along[0]])]) / width
 
 
-SIDE = 256
+FACE_SIDE = 256
 """Of the frames that are read, in pixels: the unit of AKD."""
 IDENTITY_WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
 IDENTITY_METRICS = ("aed", "csim")
@@ -112,7 +120,7 @@ Embedding = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Face:
+class FaceReading:
     """What is read in a frame; None: not found, or not asked for.
 
     Attributes:
@@ -138,23 +146,23 @@ class FaceReader:
 
         self._dlib = dlib
         self._landmarks = DlibDetector()
-        self._identity: Any = dlib.face_recognition_model_v1(str(identity_weights()))
+        self._identity: Any = dlib.face_recognition_model_v1(str(find_identity_weights()))
         self._irises = irises
 
-    def read(self, frame: Frames, identity: bool) -> Face:
+    def read(self, frame: Frames, identity: bool) -> FaceReading:
         """Read a square frame.
 
         Args:
             frame: (S, S, 3), RGB in [0, 255].
             identity: whether the embedding is asked for, which costs more than all the rest.
         """
-        large = enlarge(frame, SIDE)
+        large = upscale_square(frame, FACE_SIDE)
         found = self._landmarks.detect(cv2.cvtColor(large, cv2.COLOR_RGB2GRAY), None)
         mesh = self._irises.detect(large, None) if self._irises else None
-        return Face(
+        return FaceReading(
             None if found is None else found.points,
             self._embedding(large, found) if identity and found else None,
-            None if mesh is None else gaze(mesh.points),
+            None if mesh is None else measure_gaze(mesh.points),
         )
 
     def _embedding(self, frame: Frames, face: Landmarks) -> Embedding:
@@ -165,12 +173,14 @@ class FaceReader:
         return np.asarray(self._identity.compute_face_descriptor(frame, shape), dtype=np.float64)
 
 
-def identity_weights() -> Path:
+def find_identity_weights() -> Path:
     """The file of dlib's face-recognition network; see `dlib_weights`."""
-    return dlib_weights().with_name(IDENTITY_WEIGHTS)
+    return find_dlib_weights().with_name(IDENTITY_WEIGHTS)
 
 
-def face_metrics(made: Face, driving: Face, identity: Embedding | None, same_face: bool) -> dict[str, float]:
+def compute_face_metrics(
+    made: FaceReading, driving: FaceReading, identity: Embedding | None, same_face: bool
+) -> dict[str, float]:
     """The metrics of a made face; those that cannot be told are left out.
 
     Args:
@@ -183,7 +193,7 @@ def face_metrics(made: Face, driving: Face, identity: Embedding | None, same_fac
     if driving.points is not None:
         found["missed"] = float(made.points is None)
         if made.points is not None:
-            found |= _motion(made.points, driving.points)
+            found |= _motion_errors(made.points, driving.points)
             if same_face:
                 found["akd"] = float(np.linalg.norm(made.points - driving.points, axis=1).mean())
     if made.embedding is not None and identity is not None:
@@ -195,9 +205,11 @@ def face_metrics(made: Face, driving: Face, identity: Embedding | None, same_fac
     return found
 
 
-def _motion(made: Points, driving: Points) -> dict[str, float]:
+def _motion_errors(made: Points, driving: Points) -> dict[str, float]:
     return {
-        "pose": angle_between(head_rotation(made, SIDE), head_rotation(driving, SIDE)),
+        "pose": rotation_angle(
+            estimate_head_rotation(made, FACE_SIDE), estimate_head_rotation(driving, FACE_SIDE)
+        ),
         "eyes": abs(eye_aspect(made) - eye_aspect(driving)),
         "mouth": abs(mouth_aspect(made) - mouth_aspect(driving)),
     }

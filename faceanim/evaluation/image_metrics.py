@@ -13,7 +13,7 @@ from torchmetrics.functional.image.lpips import _LPIPS
 from faceanim.errors import FaceanimError
 from faceanim.models.pretrained import first_line, load_state
 
-WEIGHTS = "alexnet"
+LPIPS_WEIGHTS = "alexnet"
 """Its name among the published weights."""
 
 PSNR_CAP_DB = 100.0
@@ -29,7 +29,7 @@ MS_SSIM_SIDES = tuple(SSIM_TAPS << scale for scale in range(len(MS_SSIM_WEIGHTS)
 PIXEL_METRICS = ("psnr", "ssim", "ms_ssim", "l1")
 
 
-def frame_metrics(prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+def compute_frame_metrics(prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
     """Each frame's PSNR (eq. 8), SSIM (eq. 9, 10), MS-SSIM and L1: of each of `PIXEL_METRICS`, a (B,) tensor.
 
     Args:
@@ -44,7 +44,7 @@ def frame_metrics(prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
         check_frames(frames)
     if prediction.shape != target.shape:
         raise ValueError(f"frames of shape {tuple(prediction.shape)} against {tuple(target.shape)}")
-    similar, similar_over_scales = ssims(prediction, target)
+    similar, similar_over_scales = ssim_and_ms_ssim(prediction, target)
     values = (psnr(prediction, target), similar, similar_over_scales, l1(prediction, target))
     return dict(zip(PIXEL_METRICS, values, strict=True))
 
@@ -73,7 +73,7 @@ def psnr(prediction: Tensor, target: Tensor) -> Tensor:
     return decibels.clamp(max=PSNR_CAP_DB)
 
 
-def ssims(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def ssim_and_ms_ssim(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """SSIM in [-1, 1] and MS-SSIM in [0, 1] (Wang et al., 2003) of each frame, (B,): means over channels.
 
     MS-SSIM's five scales need sides of 176 pixels. A smaller frame is compared on those that it has (at 64
@@ -83,7 +83,7 @@ def ssims(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     product = torch.ones(prediction.shape[:2], device=prediction.device)
     finest = None
     for scale, weight in enumerate(weights):
-        both, contrast = similarity(prediction, target)
+        both, contrast = channel_ssim(prediction, target)
         finest = both if finest is None else finest
         factor = both if scale == len(weights) - 1 else contrast
         product = product * factor.relu() ** (weight / sum(weights))
@@ -92,7 +92,7 @@ def ssims(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return finest.mean(dim=1), product.mean(dim=1)
 
 
-def similarity(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def channel_ssim(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """SSIM of each channel, and its contrast and structure without the luminance: (B, C) each.
 
     Windows that reach over the border are left out, as in Wang et al. (2004) and scikit-image. torchmetrics

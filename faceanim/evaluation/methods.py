@@ -9,18 +9,18 @@ import torch
 from kornia.geometry.transform import warp_image_tps
 from torch import Tensor
 
-from faceanim.datasets.super_resolution import coded
+from faceanim.datasets.super_resolution import encode_h264
 from faceanim.errors import FaceanimError
-from faceanim.evaluation.protocol import Method, Task
-from faceanim.evaluation.test_set import Item, read_frames, read_points
-from faceanim.inference.animator import Animator, resize, to_float, to_uint8
+from faceanim.evaluation.protocol import MethodName, Task
+from faceanim.evaluation.test_set import TestItem, read_clip_frames, read_clip_points
+from faceanim.inference.animator import Animator, resize_frames, to_float, to_uint8
 from faceanim.media.video import MediaError, probe
 from faceanim.media.video import read_frames as read_video
-from faceanim.models.super_resolution import enlarge
+from faceanim.models.super_resolution import upscale_bicubic
 
-ANCHORS_A_SIDE = 5
+ANCHORS_PER_SIDE = 5
 """Points along each border that hold the background still."""
-SMOOTHING = 1e-4
+SPLINE_SMOOTHING = 1e-4
 """Added to the splines' diagonal, so that landmarks that coincide (closed lips) can be solved."""
 
 
@@ -29,7 +29,7 @@ def copy_source(source: Tensor, count: int) -> Tensor:
     return source.expand(count, -1, -1, -1)
 
 
-def landmark_warp(source: Tensor, points: Tensor, detected: Tensor) -> Tensor:
+def warp_by_landmarks(source: Tensor, points: Tensor, detected: Tensor) -> Tensor:
     """The source warped by thin-plate splines so that its landmarks come to lie on each driving frame's.
 
     Args:
@@ -49,19 +49,19 @@ def landmark_warp(source: Tensor, points: Tensor, detected: Tensor) -> Tensor:
     for index in (detected[1:] & detected[0]).nonzero().flatten().tolist():
         # An output pixel asks where in the source it comes from: the spline goes from driving to source.
         here = torch.cat((points[1 + index].double(), anchors))[None]
-        spline = (part.to(source.dtype) for part in (here, *thin_plate_spline(here, there)))
+        spline = (part.to(source.dtype) for part in (here, *fit_thin_plate_spline(here, there)))
         frames[index] = warp_image_tps(source, *spline, align_corners=False, padding_mode="border")[0]
     return frames.clamp(0, 1)
 
 
 def border_anchors() -> Tensor:
     """Points along the image's border, (4 * (ANCHORS_A_SIDE - 1), 2) in [-1, 1]."""
-    axis = torch.linspace(-1, 1, ANCHORS_A_SIDE, dtype=torch.float64)
+    axis = torch.linspace(-1, 1, ANCHORS_PER_SIDE, dtype=torch.float64)
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).reshape(-1, 2)
     return grid[grid.abs().amax(dim=1) == 1]
 
 
-def thin_plate_spline(here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+def fit_thin_plate_spline(here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
     """The spline (Bookstein, 1989) that carries `here` to `there`, for kornia's warps with centres `here`.
 
     kornia's own solver has no smoothing, so coinciding landmarks make it fail.
@@ -75,7 +75,7 @@ def thin_plate_spline(here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
     """
     squared = torch.cdist(here, here, compute_mode="donot_use_mm_for_euclid_dist").square()
     kernel = torch.xlogy(squared, squared) / 2  # r^2 log r
-    kernel = kernel + SMOOTHING * torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device)
+    kernel = kernel + SPLINE_SMOOTHING * torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device)
     affine = torch.cat((torch.ones_like(here[..., :1]), here), dim=-1)
     zeros = affine.new_zeros(len(here), 3, 3)
     system = torch.cat(
@@ -85,16 +85,16 @@ def thin_plate_spline(here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
     return weights[:, :-3], weights[:, -3:]
 
 
-Answers = dict[Method, Tensor]
+Predictions = dict[MethodName, Tensor]
 """Frames (B, 3, S, S) in [0, 1], of the size at which each is scored."""
-Act = Callable[[Tensor, slice], Answers]
+Predict = Callable[[Tensor, slice], Predictions]
 """Answers to driving frames (B, 3, S, S) as stored, the given ones of the clip."""
 
-CODED_CRF = 30
+DEGRADED_CRF = 30
 """H.264 quality of what a model that only restores is given."""
 
 
-class Candidate(Protocol):
+class Method(Protocol):
     """What is evaluated.
 
     Attributes:
@@ -108,11 +108,11 @@ class Candidate(Protocol):
     @property
     def output_size(self) -> int: ...  # noqa: D102
 
-    def begin(self, item: Item) -> Act:
+    def begin(self, item: TestItem) -> Predict:
         """Take on an item, whose driving frames then come batch by batch, in order."""
 
 
-class ModelCandidate:
+class ModelMethod:
     """A model of this project."""
 
     def __init__(self, animator: Animator) -> None:
@@ -120,42 +120,44 @@ class ModelCandidate:
         self.size = animator.size
         self.output_size = animator.output_size
 
-    def begin(self, item: Item) -> Act:
+    def begin(self, item: TestItem) -> Predict:
         """See `Candidate`. Keypoints are absolute in a reconstruction, relative in a re-enactment."""
         if item.task == Task.SUPER_RESOLUTION:
             return self._enlarge
-        portrait = to_float(read_frames(item.source, slice(1)))
-        start = to_float(read_frames(item.driving, slice(1))) if item.task == Task.REENACTMENT else None
+        portrait = to_float(read_clip_frames(item.source, slice(1)))
+        start = to_float(read_clip_frames(item.driving, slice(1))) if item.task == Task.REENACTMENT else None
         source = self.animator.prepare(portrait, start)
 
-        def act(driving: Tensor, frames: slice) -> Answers:
+        def act(driving: Tensor, frames: slice) -> Predictions:
             animation = self.animator.animate(source, driving)
             prediction = animation.prediction.clamp(0, 1)
             answers = {
-                Method.PREDICTION: prediction,
-                Method.WARPED: animation.warped.clamp(0, 1),
-                Method.SUPER_RESOLVED: self.animator.enlarge(prediction),
+                MethodName.PREDICTION: prediction,
+                MethodName.WARPED: animation.warped.clamp(0, 1),
+                MethodName.SUPER_RESOLVED: self.animator.enlarge(prediction),
             }
             return answers | self._bicubic(prediction)
 
         return act
 
-    def _enlarge(self, crops: Tensor, frames: slice) -> Answers:
+    def _enlarge(self, crops: Tensor, frames: slice) -> Predictions:
         small = self.degraded(crops)
-        return {Method.SUPER_RESOLVED: self.animator.enlarge(small, generated=False)} | self._bicubic(small)
+        return {MethodName.SUPER_RESOLVED: self.animator.enlarge(small, generated=False)} | self._bicubic(
+            small
+        )
 
-    def _bicubic(self, frames: Tensor) -> Answers:
-        return {Method.BICUBIC: enlarge(frames, self.output_size // self.size).clamp(0, 1)}
+    def _bicubic(self, frames: Tensor) -> Predictions:
+        return {MethodName.BICUBIC: upscale_bicubic(frames, self.output_size // self.size).clamp(0, 1)}
 
     def degraded(self, crops: Tensor) -> Tensor:
         """What the second network is given of crops: shrunk; coded, where it does not enlarge."""
         if self.output_size > self.size:
-            return resize(crops.to(self.animator.device), self.size)
-        return torch.cat([to_float(coded(frame, CODED_CRF)[None]) for frame in to_uint8(crops)])
+            return resize_frames(crops.to(self.animator.device), self.size)
+        return torch.cat([to_float(encode_h264(frame, DEGRADED_CRF)[None]) for frame in to_uint8(crops)])
 
 
 @dataclass(frozen=True)
-class VideoCandidate:
+class VideoMethod:
     """Another method, by the videos it has made: `<item_id>.<any suffix>` in a folder.
 
     A video has a square frame for each driving frame, or one more, for the source, which is passed over.
@@ -171,7 +173,7 @@ class VideoCandidate:
     size: int
     output_size: int
 
-    def begin(self, item: Item) -> Act:
+    def begin(self, item: TestItem) -> Predict:
         """See `Candidate`.
 
         Raises:
@@ -180,12 +182,12 @@ class VideoCandidate:
         video = self._video(item)
         frames = self._frames(video, item.frames)
 
-        def act(driving: Tensor, batch: slice) -> Answers:
-            return {Method.PREDICTION: torch.cat([next(frames) for _ in driving])}
+        def act(driving: Tensor, batch: slice) -> Predictions:
+            return {MethodName.PREDICTION: torch.cat([next(frames) for _ in driving])}
 
         return act
 
-    def _video(self, item: Item) -> Path:
+    def _video(self, item: TestItem) -> Path:
         found = sorted(path for path in self.folder.iterdir() if path.stem == item.item_id)
         if len(found) != 1:
             raise FaceanimError(f"{self.folder} has {len(found)} videos of {item.item_id}; it needs one")
@@ -202,12 +204,12 @@ class VideoCandidate:
                 )
             for number, frame in enumerate(read_video(video, "pyav")):
                 if number >= info.frames - wanted:
-                    yield resize(to_float(frame[None]), self.size).clamp(0, 1)
+                    yield resize_frames(to_float(frame[None]), self.size).clamp(0, 1)
         except MediaError as error:
             raise FaceanimError(f"{video} can't be read as a video ({error.reason})") from None
 
 
-def baselines(item: Item, landmarks: Path, size: int) -> Act:
+def prepare_baselines(item: TestItem, landmarks: Path, size: int) -> Predict:
     """The copied and the warped source; nothing where there is nothing to animate.
 
     Args:
@@ -217,16 +219,16 @@ def baselines(item: Item, landmarks: Path, size: int) -> Act:
     """
     if item.task == Task.SUPER_RESOLUTION:
         return lambda driving, frames: {}
-    source = resize(to_float(read_frames(item.source, slice(1))), size)
-    source_points, source_detected = read_points(landmarks, item.source)
-    points, detected = read_points(landmarks, item.driving)
+    source = resize_frames(to_float(read_clip_frames(item.source, slice(1))), size)
+    source_points, source_detected = read_clip_points(landmarks, item.source)
+    points, detected = read_clip_points(landmarks, item.driving)
 
-    def act(driving: Tensor, frames: slice) -> Answers:
-        warped = landmark_warp(
+    def act(driving: Tensor, frames: slice) -> Predictions:
+        warped = warp_by_landmarks(
             source,
             torch.cat((source_points[:1], points[frames])),
             torch.cat((source_detected[:1], detected[frames])),
         )
-        return {Method.COPY_SOURCE: copy_source(source, len(driving)), Method.LANDMARK_WARP: warped}
+        return {MethodName.COPY_SOURCE: copy_source(source, len(driving)), MethodName.LANDMARK_WARP: warped}
 
     return act

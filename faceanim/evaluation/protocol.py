@@ -54,7 +54,7 @@ class Task(StrEnum):
     SUPER_RESOLUTION = "super_resolution"  # crops shrunk and enlarged again: the second network alone
 
 
-class Method(StrEnum):
+class MethodName(StrEnum):
     """Who is asked."""
 
     PREDICTION = "prediction"  # the method that is evaluated

@@ -8,37 +8,39 @@ from pathlib import Path
 
 import torch
 
-from faceanim.evaluation.comparison_video import write_side_by_side
-from faceanim.evaluation.methods import Answers, Candidate
-from faceanim.evaluation.metric_pitfalls import traps, write_traps
-from faceanim.evaluation.protocol import VIDEOS_FOLDER, Method, Task
-from faceanim.evaluation.test_set import Item, read_frames
-from faceanim.inference.animator import Animator, Frames, resize, to_float, to_uint8
-from faceanim.media.frames import scaled
+from faceanim.evaluation.comparison_video import write_comparison_video
+from faceanim.evaluation.methods import Method, Predictions
+from faceanim.evaluation.metric_pitfalls import compute_variants, write_variants
+from faceanim.evaluation.protocol import VIDEOS_FOLDER, MethodName, Task
+from faceanim.evaluation.test_set import TestItem, read_clip_frames
+from faceanim.inference.animator import Animator, Frames, resize_frames, to_float, to_uint8
+from faceanim.media.frames import resize_square
 from faceanim.tables import Row, write_json
-from faceanim.viz import draw_keypoints, error_picture, heat, write_grid
+from faceanim.viz import draw_error, draw_heatmap, draw_keypoints, write_image_grid
 
-RANKED_BY = {Task.RECONSTRUCTION: "psnr", Task.REENACTMENT: "csim", Task.SUPER_RESOLUTION: "psnr"}
+RANKING_METRIC = {Task.RECONSTRUCTION: "psnr", Task.REENACTMENT: "csim", Task.SUPER_RESOLUTION: "psnr"}
 """By which metric, each the higher the better, clips are the best, the median and the worst."""
-MAIN = {
-    Task.RECONSTRUCTION: Method.PREDICTION,
-    Task.REENACTMENT: Method.PREDICTION,
-    Task.SUPER_RESOLUTION: Method.SUPER_RESOLVED,
+MAIN_METHOD = {
+    Task.RECONSTRUCTION: MethodName.PREDICTION,
+    Task.REENACTMENT: MethodName.PREDICTION,
+    Task.SUPER_RESOLUTION: MethodName.SUPER_RESOLVED,
 }
 """The method that a task is about."""
-ANIMATED = (Method.PREDICTION, Method.SUPER_RESOLVED)
-ENLARGED = (Method.BICUBIC, Method.SUPER_RESOLVED)
+ANIMATED_PANELS = (MethodName.PREDICTION, MethodName.SUPER_RESOLVED)
+ENLARGED_PANELS = (MethodName.BICUBIC, MethodName.SUPER_RESOLVED)
 """What is shown beside the driving frame, in turn; the error is the last one's."""
-LONGEST = 100
+MAX_FRAMES = 100
 """Frames of a video, at most."""
-DEMONSTRATED_EVERY = 5
+PITFALL_STRIDE = 5
 """Of those frames, as many are enough to show what a mistake does, and all at once would take gigabytes."""
-SIDE = 192
+PANEL_SIDE = 192
 """Of a picture in a video, in pixels."""
-BATCH = 8
+BATCH_SIZE = 8
 
 
-def write_videos(items: Sequence[Item], scores: Sequence[Row], candidate: Candidate, out: Path) -> None:
+def write_ranked_videos(
+    items: Sequence[TestItem], scores: Sequence[Row], candidate: Method, out: Path
+) -> None:
     """Write each task's best, median and worst clip to the folder `out`/videos, and its index.json.
 
     Args:
@@ -50,18 +52,18 @@ def write_videos(items: Sequence[Item], scores: Sequence[Row], candidate: Candid
     by_id = {(item.task, item.item_id): item for item in items}
     index = []
     for task in Task:
-        for rank, metric, row in ranked(task, scores):
+        for rank, metric, row in rank_clips(task, scores):
             file = f"{task}_{rank}.webm"
-            write_clip(by_id[task, row["item_id"]], candidate, out / VIDEOS_FOLDER / file)
+            write_clip_video(by_id[task, row["item_id"]], candidate, out / VIDEOS_FOLDER / file)
             entry = {"task": task, "rank": rank, "item_id": row["item_id"], "metric": metric}
             index.append(entry | {"value": row[metric], "file": file})
     write_json(index, out / VIDEOS_FOLDER / "index.json")
 
 
-def ranked(task: Task, scores: Sequence[Row]) -> list[tuple[str, str, Row]]:
+def rank_clips(task: Task, scores: Sequence[Row]) -> list[tuple[str, str, Row]]:
     """Rank, metric and row of a task's best, median and worst clip; of fewer than three, as many."""
-    rows = [row for row in scores if row["task"] == task and row["method"] == MAIN[task]]
-    metric = RANKED_BY[task]
+    rows = [row for row in scores if row["task"] == task and row["method"] == MAIN_METHOD[task]]
+    metric = RANKING_METRIC[task]
     # A clip in which no face is found has no CSIM: there is none worse.
     ordered = sorted(rows, key=lambda row: (row[metric] is None, -(row[metric] or 0), row["item_id"]))
     places = {"median": len(ordered) // 2, "worst": len(ordered) - 1, "best": 0}
@@ -70,19 +72,21 @@ def ranked(task: Task, scores: Sequence[Row]) -> list[tuple[str, str, Row]]:
     return [(rank, metric, ordered[place]) for place, rank in sorted(ranks.items())]
 
 
-def write_clip(item: Item, candidate: Candidate, path: Path) -> None:
+def write_clip_video(item: TestItem, candidate: Method, path: Path) -> None:
     """Write an item's beginning as a video: what was given, what was made of it, and where that is wrong."""
-    rows = pictures(item, candidate)
+    rows = iter_panels(item, candidate)
     columns, first = next(rows)
     fps = Fraction(item.driving["fps"]).limit_denominator(1001)
-    write_side_by_side(path, columns, (row for _, row in chain([(columns, first)], rows)), fps, SIDE)
+    write_comparison_video(
+        path, columns, (row for _, row in chain([(columns, first)], rows)), fps, PANEL_SIDE
+    )
 
 
-def pictures(item: Item, candidate: Candidate) -> Iterator[tuple[list[str], list[Frames]]]:
+def iter_panels(item: TestItem, candidate: Method) -> Iterator[tuple[list[str], list[Frames]]]:
     """The titles and the pictures of each driving frame, at most `LONGEST`."""
-    source = read_frames(item.source, slice(1))[0]
-    shown = ENLARGED if item.task == Task.SUPER_RESOLUTION else ANIMATED
-    for driving, answers in performed(item, candidate):
+    source = read_clip_frames(item.source, slice(1))[0]
+    shown = ENLARGED_PANELS if item.task == Task.SUPER_RESOLUTION else ANIMATED_PANELS
+    for driving, answers in iter_predictions(item, candidate):
         arrays = {method: to_uint8(answers[method]) for method in shown if method in answers}
         for number, wanted in enumerate(driving):
             row = {} if item.task == Task.SUPER_RESOLUTION else {"source": source}
@@ -91,31 +95,32 @@ def pictures(item: Item, candidate: Candidate) -> Iterator[tuple[list[str], list
             row |= {str(method).replace("_", "-"): picture for method, picture in made.items()}
             if item.task != Task.REENACTMENT:
                 last = made[next(reversed(made))]
-                row["error"] = error_picture(scaled(last, len(wanted)), wanted)
+                row["error"] = draw_error(resize_square(last, len(wanted)), wanted)
             yield list(row), list(row.values())
 
 
-def performed(item: Item, candidate: Candidate) -> Iterator[tuple[Frames, Answers]]:
+def iter_predictions(item: TestItem, candidate: Method) -> Iterator[tuple[Frames, Predictions]]:
     """Driving frames and what is made of them, batch by batch, at most `LONGEST` in all."""
     act = candidate.begin(item)
-    for start in range(1, 1 + min(item.frames, LONGEST), BATCH):
-        frames = slice(start, min(start + BATCH, 1 + item.frames, 1 + LONGEST))
-        driving = read_frames(item.driving, frames)
+    for start in range(1, 1 + min(item.frames, MAX_FRAMES), BATCH_SIZE):
+        frames = slice(start, min(start + BATCH_SIZE, 1 + item.frames, 1 + MAX_FRAMES))
+        driving = read_clip_frames(item.driving, frames)
         yield driving, act(to_float(driving), frames)
 
 
-def write_demonstration(item: Item, candidate: Candidate, path: Path) -> None:
+def write_pitfall_example(item: TestItem, candidate: Method, path: Path) -> None:
     """Write what the figures of a reconstruction become with the mistakes that published ones hide."""
     made = [
-        (answers[Method.PREDICTION], to_float(driving)) for driving, answers in performed(item, candidate)
+        (answers[MethodName.PREDICTION], to_float(driving))
+        for driving, answers in iter_predictions(item, candidate)
     ]
-    predictions, driving = (
-        torch.cat(frames)[::DEMONSTRATED_EVERY].cpu() for frames in zip(*made, strict=True)
-    )
-    write_traps(item.item_id, traps(predictions, resize(driving, candidate.size)), path)
+    predictions, driving = (torch.cat(frames)[::PITFALL_STRIDE].cpu() for frames in zip(*made, strict=True))
+    write_variants(item.item_id, compute_variants(predictions, resize_frames(driving, candidate.size)), path)
 
 
-def write_pictures(animator: Animator, items: Sequence[Item], farthest: Mapping[str, int], out: Path) -> None:
+def write_sample_grid(
+    animator: Animator, items: Sequence[TestItem], farthest: Mapping[str, int], out: Path
+) -> None:
     """Write the picture grid: of each reconstruction, the frame least like the source.
 
     Args:
@@ -124,14 +129,14 @@ def write_pictures(animator: Animator, items: Sequence[Item], farthest: Mapping[
         farthest: the number of that frame, by item_id.
         out: the PNG.
     """
-    write_grid([steps(animator, item, farthest[item.item_id]) for item in items], out)
+    write_image_grid([draw_grid_row(animator, item, farthest[item.item_id]) for item in items], out)
 
 
 @torch.inference_mode()
-def steps(animator: Animator, item: Item, frame: int) -> list[Frames]:
+def draw_grid_row(animator: Animator, item: TestItem, frame: int) -> list[Frames]:
     """A row of the grid: source and driving frame, each with its keypoints, and what was made of them."""
-    source = read_frames(item.source, slice(1))
-    driving = read_frames(item.driving, slice(frame, frame + 1))
+    source = read_clip_frames(item.source, slice(1))
+    driving = read_clip_frames(item.driving, slice(frame, frame + 1))
     prepared = animator.prepare(to_float(source))
     animation = animator.animate(prepared, to_float(driving))
     enlarged = animator.enlarge(animation.prediction)
@@ -141,12 +146,12 @@ def steps(animator: Animator, item: Item, frame: int) -> list[Frames]:
         draw_keypoints(picture[0], keypoints.value[0].cpu().numpy())
         for picture, keypoints in zip((source, driving), found, strict=True)
     ]
-    occlusion_map = heat(animation.occlusion_map[0, 0].cpu().numpy())
+    occlusion_map = draw_heatmap(animation.occlusion_map[0, 0].cpu().numpy())
     made = [warped[0], occlusion_map, prediction[0], larger[0]]
     return [source[0], marked[0], driving[0], marked[1], *made]
 
 
-def everyone_first(items: Sequence[Item], count: int) -> list[Item]:
+def one_per_person(items: Sequence[TestItem], count: int) -> list[TestItem]:
     """Items to show: everyone's first before anyone's second."""
     seen: Counter[str] = Counter()
     turns = []

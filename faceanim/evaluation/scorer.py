@@ -16,23 +16,23 @@ from faceanim.evaluation import image_metrics
 from faceanim.evaluation.face_metrics import (
     FACE_METRICS,
     Embedding,
-    Face,
     FaceReader,
-    face_metrics,
-    identity_weights,
+    FaceReading,
+    compute_face_metrics,
+    find_identity_weights,
 )
-from faceanim.evaluation.image_metrics import Lpips, frame_metrics
-from faceanim.evaluation.methods import Candidate, baselines
-from faceanim.evaluation.protocol import METRIC_NAMES, Method, Task
-from faceanim.evaluation.test_set import Item, read_frames
-from faceanim.faces.landmark_detectors import MEDIAPIPE_WEIGHTS, MediaPipeDetector, dlib_weights
-from faceanim.inference.animator import resize, to_float, to_uint8
-from faceanim.models.pretrained import weights_file
+from faceanim.evaluation.image_metrics import Lpips, compute_frame_metrics
+from faceanim.evaluation.methods import Method, prepare_baselines
+from faceanim.evaluation.protocol import METRIC_NAMES, MethodName, Task
+from faceanim.evaluation.test_set import TestItem, read_clip_frames
+from faceanim.faces.landmark_detectors import MEDIAPIPE_WEIGHTS, MediaPipeDetector, find_dlib_weights
+from faceanim.inference.animator import resize_frames, to_float, to_uint8
+from faceanim.models.pretrained import fetch_weights
 from faceanim.tables import file_sha256
 
 
 @dataclass(frozen=True)
-class Instruments:
+class MetricModels:
     """The networks that measure.
 
     Attributes:
@@ -49,7 +49,7 @@ class Instruments:
 
 
 @contextmanager
-def instruments(fetch: bool) -> Iterator[Instruments]:
+def load_metric_models(fetch: bool) -> Iterator[MetricModels]:
     """The instruments that can be had here.
 
     Args:
@@ -59,22 +59,22 @@ def instruments(fetch: bool) -> Iterator[Instruments]:
     left_out: dict[str, str] = {}
     with ExitStack() as stack:
         compare = irises = faces = None
-        with _or_left_out(["lpips"], "AlexNet's weights are not there", left_out):
-            path = weights_file(image_metrics.WEIGHTS, fetch=fetch)
+        with _skip_if_missing(["lpips"], "AlexNet's weights are not there", left_out):
+            path = fetch_weights(image_metrics.LPIPS_WEIGHTS, fetch=fetch)
             compare, networks["lpips"] = Lpips(path), file_sha256(path)
-        with _or_left_out(["gaze"], "MediaPipe or its weights are not there", left_out):
-            path = weights_file(MEDIAPIPE_WEIGHTS, fetch=fetch)
+        with _skip_if_missing(["gaze"], "MediaPipe or its weights are not there", left_out):
+            path = fetch_weights(MEDIAPIPE_WEIGHTS, fetch=fetch)
             irises = stack.enter_context(closing(MediaPipeDetector()))
             networks["irises"] = file_sha256(path)
-        with _or_left_out(FACE_METRICS, "dlib or its weights are not there", left_out):
+        with _skip_if_missing(FACE_METRICS, "dlib or its weights are not there", left_out):
             faces = FaceReader(irises)
-            networks["landmarks"] = file_sha256(dlib_weights())
-            networks["identity"] = file_sha256(identity_weights())
-        yield Instruments(compare, faces, networks, left_out)
+            networks["landmarks"] = file_sha256(find_dlib_weights())
+            networks["identity"] = file_sha256(find_identity_weights())
+        yield MetricModels(compare, faces, networks, left_out)
 
 
 @contextmanager
-def _or_left_out(metrics: Iterable[str], reason: str, left_out: dict[str, str]) -> Iterator[None]:
+def _skip_if_missing(metrics: Iterable[str], reason: str, left_out: dict[str, str]) -> Iterator[None]:
     """Leave metrics out if what measures them is missing, for a reason that names no path of this machine."""
     try:
         yield
@@ -83,14 +83,19 @@ def _or_left_out(metrics: Iterable[str], reason: str, left_out: dict[str, str]) 
         print(f"{', '.join(metrics)} left out: {error}", file=sys.stderr)
 
 
-IDENTITY_EVERY = 5
+IDENTITY_STRIDE = 5
 """Identity is told of each so-manyth driving frame, the first included: it changes slowly, and costs most."""
-ANIMATED = (Method.PREDICTION, Method.WARPED, Method.COPY_SOURCE, Method.LANDMARK_WARP)
+ANIMATION_SIZE_METHODS = (
+    MethodName.PREDICTION,
+    MethodName.WARPED,
+    MethodName.COPY_SOURCE,
+    MethodName.LANDMARK_WARP,
+)
 """The methods that are scored at the animation size; the others, at that of the stored crops."""
-FACES_OF = (Method.PREDICTION, Method.COPY_SOURCE, Method.LANDMARK_WARP)
+FACE_METHODS = (MethodName.PREDICTION, MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP)
 """The methods in whose frames faces are read."""
 
-NOTHING_READ = Face(None, None, None)
+NO_READING = FaceReading(None, None, None)
 
 Columns = dict[str, NDArray[np.float64]]
 """By name of a metric, one value a driving frame; NaN where it cannot be told."""
@@ -109,27 +114,27 @@ class ItemScorer:
         FaceanimError: the crops are of another size than the candidate's.
     """
 
-    def __init__(self, item: Item, candidate: Candidate, landmarks: Path, instruments: Instruments) -> None:
+    def __init__(self, item: TestItem, candidate: Method, landmarks: Path, instruments: MetricModels) -> None:
         self._item = item
         self._size = candidate.size
         self._instruments = instruments
-        source = to_float(read_frames(item.source, slice(1)))
+        source = to_float(read_clip_frames(item.source, slice(1)))
         if source.shape[-1] != candidate.output_size:
             raise FaceanimError(
                 f"the crops are {source.shape[-1]} pixels wide and the model makes {candidate.output_size}: "
                 "bring both up to date with `dvc repro`"
             )
         self._act = candidate.begin(item)
-        self._baselines = baselines(item, landmarks, candidate.size)
-        self._source = NOTHING_READ
+        self._baselines = prepare_baselines(item, landmarks, candidate.size)
+        self._source = NO_READING
         if item.task != Task.SUPER_RESOLUTION:
-            self._source = self._read(resize(source, candidate.size), [True])[0]
-        self._flicker: dict[Method, Flicker] = {}
+            self._source = self._read(resize_frames(source, candidate.size), [True])[0]
+        self._flicker: dict[MethodName, Flicker] = {}
 
     @torch.inference_mode()
-    def score(self, batch_size: int) -> dict[Method, Columns]:
+    def score(self, batch_size: int) -> dict[MethodName, Columns]:
         """Score all driving frames, so many in memory at a time."""
-        scores: dict[Method, Columns] = {}
+        scores: dict[MethodName, Columns] = {}
         for start in range(1, 1 + self._item.frames, batch_size):
             frames = slice(start, min(start + batch_size, 1 + self._item.frames))
             for method, columns in self._batch(frames).items():
@@ -143,53 +148,57 @@ class ItemScorer:
     def _unscored(self) -> Columns:
         return {name: np.full(self._item.frames, np.nan) for name in METRIC_NAMES}
 
-    def _batch(self, frames: slice) -> dict[Method, Columns]:
-        crops = to_float(read_frames(self._item.driving, frames))
-        driving = resize(crops, self._size)
+    def _batch(self, frames: slice) -> dict[MethodName, Columns]:
+        crops = to_float(read_clip_frames(self._item.driving, frames))
+        driving = resize_frames(crops, self._size)
         answers = self._act(crops, frames) | self._baselines(crops, frames)
-        told = [number % IDENTITY_EVERY == 1 for number in range(frames.start, frames.stop)]
-        wanted = self._read(driving, told) if any(method in FACES_OF for method in answers) else []
+        told = [number % IDENTITY_STRIDE == 1 for number in range(frames.start, frames.stop)]
+        wanted = self._read(driving, told) if any(method in FACE_METHODS for method in answers) else []
         found = {}
         for method, made in answers.items():
-            target = driving if method in ANIMATED else crops
+            target = driving if method in ANIMATION_SIZE_METHODS else crops
             columns = self._pixels(method, made.cpu(), target)
-            if method in FACES_OF:
+            if method in FACE_METHODS:
                 columns |= self._faces(method, made, wanted, told)
             found[method] = columns
         return found
 
-    def _pixels(self, method: Method, made: Tensor, target: Tensor) -> Columns:
+    def _pixels(self, method: MethodName, made: Tensor, target: Tensor) -> Columns:
         """What frames alone tell; in a re-enactment no frame is the right one, and only flicker is told."""
         flicker = self._flicker.setdefault(method, Flicker())
         columns = {"flicker": flicker.add(made, target)}
         if self._item.task != Task.REENACTMENT:
-            tensors = frame_metrics(made, target)
+            tensors = compute_frame_metrics(made, target)
             if self._instruments.lpips is not None:
                 tensors["lpips"] = self._instruments.lpips(made, target)
             columns |= {name: each.double().numpy() for name, each in tensors.items()}
         return columns
 
-    def _faces(self, method: Method, made: Tensor, wanted: Sequence[Face], told: Sequence[bool]) -> Columns:
-        copied = method == Method.COPY_SOURCE
+    def _faces(
+        self, method: MethodName, made: Tensor, wanted: Sequence[FaceReading], told: Sequence[bool]
+    ) -> Columns:
+        copied = method == MethodName.COPY_SOURCE
         faces = [self._source] * len(made) if copied else self._read(made, told)
         rows = [
-            face_metrics(face, driving, self._identity(driving), self._item.task == Task.RECONSTRUCTION)
+            compute_face_metrics(
+                face, driving, self._identity(driving), self._item.task == Task.RECONSTRUCTION
+            )
             for face, driving in zip(faces, wanted, strict=True)
         ]
-        return columns_of(rows)
+        return to_columns(rows)
 
-    def _identity(self, driving: Face) -> Embedding | None:
+    def _identity(self, driving: FaceReading) -> Embedding | None:
         """Of the person to be shown: the source's, whom a reconstruction has in the driving frame itself."""
         return driving.embedding if self._item.task == Task.RECONSTRUCTION else self._source.embedding
 
-    def _read(self, frames: Tensor, told: Sequence[bool]) -> list[Face]:
+    def _read(self, frames: Tensor, told: Sequence[bool]) -> list[FaceReading]:
         reader = self._instruments.faces
         if reader is None:
-            return [NOTHING_READ] * len(frames)
+            return [NO_READING] * len(frames)
         return [reader.read(frame, identity) for frame, identity in zip(to_uint8(frames), told, strict=True)]
 
 
-def columns_of(rows: Sequence[Mapping[str, float]]) -> Columns:
+def to_columns(rows: Sequence[Mapping[str, float]]) -> Columns:
     """Metrics of frames as columns, NaN where a frame lacks one."""
     names = {name for row in rows for name in row}
     return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from faceanim.evaluation.protocol import METRICS, Method, Metric, Task
+from faceanim.evaluation.protocol import METRICS, MethodName, Metric, Task
 from faceanim.tables import Row, atomic_path
 
 RESAMPLES = 2000
-COVERAGE = 0.95
+CONFIDENCE = 0.95
 SEED = 0
 
 
@@ -35,7 +35,7 @@ class Interval:
     clips: int
 
 
-def interval(values: ArrayLike, people: Sequence[str]) -> Interval | None:
+def bootstrap_interval(values: ArrayLike, people: Sequence[str]) -> Interval | None:
     """The mean of clips' values with its bootstrap interval; None where no clip has a value.
 
     People are drawn with replacement, each with all of their clips, since the clips of one person are alike.
@@ -52,25 +52,25 @@ def interval(values: ArrayLike, people: Sequence[str]) -> Interval | None:
     names, person = np.unique(np.asarray(people)[known], return_inverse=True)
     sums = np.bincount(person, array[known]).astype(np.float64)
     counts = np.bincount(person).astype(np.float64)
-    low, high = np.quantile(_means(sums, counts), [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+    low, high = np.quantile(_resample_means(sums, counts), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(float(array[known].mean()), float(low), float(high), len(names), int(known.sum()))
 
 
-def _means(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def _resample_means(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """(RESAMPLES,), the mean over the clips of as many people, drawn anew each time."""
     drawn = np.random.default_rng(SEED).integers(len(sums), size=(RESAMPLES, len(sums)))
     means: NDArray[np.float64] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     return means
 
 
-COLUMNS = ("task", "method", "metric", "mean", "low", "high", "people", "clips")
+SUMMARY_COLUMNS = ("task", "method", "metric", "mean", "low", "high", "people", "clips")
 """Of figures.csv."""
 CLIP_COLUMNS = ("task", "method", "metric", "item_id", "person_id", "value")
 """Of clips.csv."""
 
 
 @dataclass(frozen=True)
-class Figure:
+class MetricSummary:
     """A metric of a method in a task, over all clips.
 
     Attributes:
@@ -86,26 +86,28 @@ class Figure:
     interval: Interval
 
 
-def figures(scores: Iterable[Row]) -> list[Figure]:
+def summarize_scores(scores: Iterable[Row]) -> list[MetricSummary]:
     """What the rows of SCORES come to, in the catalog's order; a metric that no clip has is left out."""
     rows = list(scores)
     found = []
     for task in Task:
-        for method in Method:
-            clips = select(rows, task, method)
+        for method in MethodName:
+            clips = select_scores(rows, task, method)
             for metric in METRICS:
-                mean = interval([row[metric.name] for row in clips], [row["person_id"] for row in clips])
+                mean = bootstrap_interval(
+                    [row[metric.name] for row in clips], [row["person_id"] for row in clips]
+                )
                 if mean is not None:
-                    found.append(Figure(task, method, metric.name, mean))
+                    found.append(MetricSummary(task, method, metric.name, mean))
     return found
 
 
-def select(scores: Iterable[Row], task: str, method: str) -> list[Row]:
+def select_scores(scores: Iterable[Row], task: str, method: str) -> list[Row]:
     """The rows of SCORES of one method in one task."""
     return [row for row in scores if row["task"] == task and row["method"] == method]
 
 
-def difference(ours: Sequence[Row], theirs: Sequence[Row], metric: Metric) -> Interval | None:
+def paired_difference(ours: Sequence[Row], theirs: Sequence[Row], metric: Metric) -> Interval | None:
     """How far our figures lie above theirs, clip by clip; None where no clip has both.
 
     What differs between clips is in both and falls away, so this interval is narrower than the means'.
@@ -124,17 +126,17 @@ def difference(ours: Sequence[Row], theirs: Sequence[Row], metric: Metric) -> In
     ]
     size = np.abs if metric.better == "zero" else float
     gaps = [size(row[metric.name]) - size(other) for row, other in both]
-    return interval(gaps, [row["person_id"] for row, _ in both])
+    return bootstrap_interval(gaps, [row["person_id"] for row, _ in both])
 
 
-def write_figures_csv(found: Sequence[Figure], path: Path) -> None:
+def write_summaries_csv(found: Sequence[MetricSummary], path: Path) -> None:
     """Write figures, one a line, under `COLUMNS`; for DVC's plots, and for whoever has no Parquet."""
     lines = []
     for figure in found:
         told = figure.interval
         ends = (f"{value:.6g}" for value in (told.mean, told.low, told.high))
         lines.append((figure.task, figure.method, figure.metric, *ends, told.people, told.clips))
-    _write_csv(COLUMNS, lines, path)
+    _write_csv(SUMMARY_COLUMNS, lines, path)
 
 
 def write_clips_csv(scores: Sequence[Row], path: Path) -> None:
@@ -143,8 +145,8 @@ def write_clips_csv(scores: Sequence[Row], path: Path) -> None:
         (task, method, metric.name, row["item_id"], row["person_id"], f"{row[metric.name]:.6g}")
         for task in Task
         for metric in METRICS
-        for method in Method
-        for row in select(scores, task, method)
+        for method in MethodName
+        for row in select_scores(scores, task, method)
         if row[metric.name] is not None
     ]
     _write_csv(CLIP_COLUMNS, lines, path)

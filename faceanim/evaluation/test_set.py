@@ -19,7 +19,7 @@ from faceanim.tables import Row, read_rows
 
 
 @dataclass(frozen=True)
-class Item:
+class TestItem:
     """One thing to do: a source's first frame takes on the motion of a driving clip's other frames.
 
     Attributes:
@@ -37,10 +37,10 @@ class Item:
     @property
     def frames(self) -> int:
         """How many driving frames there are."""
-        return driving_frames(self.driving)
+        return count_driving_frames(self.driving)
 
 
-def held_out_clips(crops: Path) -> list[Row]:
+def load_test_clips(crops: Path) -> list[Row]:
     """The accepted clips of the test split that have a driving frame, by id.
 
     Raises:
@@ -49,14 +49,14 @@ def held_out_clips(crops: Path) -> list[Row]:
     rows = [
         row
         for row in read_rows(crops, CROPS)
-        if row["split"] == "test" and row["status"] == Status.OK and driving_frames(row)
+        if row["split"] == "test" and row["status"] == Status.OK and count_driving_frames(row)
     ]
     if not rows:
         raise FaceanimError(f"{crops} has no accepted clip in the test split; hold out more people (index)")
     return sorted(rows, key=lambda row: str(row["crop_id"]))
 
 
-def items(rows: Sequence[Row], pairs: int) -> list[Item]:
+def build_items(rows: Sequence[Row], pairs: int) -> list[TestItem]:
     """All that is to be done with the test clips: each of the three tasks, in order.
 
     Args:
@@ -64,46 +64,46 @@ def items(rows: Sequence[Row], pairs: int) -> list[Item]:
         pairs: how many clips drive another person, at most.
     """
     alone = [
-        Item(task, str(row["crop_id"]), row, row)
+        TestItem(task, str(row["crop_id"]), row, row)
         for task in (Task.RECONSTRUCTION, Task.SUPER_RESOLUTION)
         for row in rows
     ]
-    return [*alone, *pair_up(rows, pairs)]
+    return [*alone, *pair_people(rows, pairs)]
 
 
-def pair_up(rows: Sequence[Row], count: int) -> list[Item]:
+def pair_people(rows: Sequence[Row], count: int) -> list[TestItem]:
     """Clips of different people, as many as asked for, each clip driving at most once, by id.
 
     Who drives whom is decided by hashes of the names alone, so a clip more or less changes few pairs, and
     everyone who has the same test clips has the same pairs.
     """
-    drivers = sorted(rows, key=lambda row: _rank(row["crop_id"]))[:count]
+    drivers = sorted(rows, key=lambda row: _hash_rank(row["crop_id"]))[:count]
     pairs = []
     for driving in drivers:
         others = [row for row in rows if row["person_id"] != driving["person_id"]]
         if others:
-            source = min(others, key=lambda row: _rank(f"{row['crop_id']} {driving['crop_id']}"))
+            source = min(others, key=lambda row: _hash_rank(f"{row['crop_id']} {driving['crop_id']}"))
             name = f"{source['crop_id']}__by__{driving['crop_id']}"
-            pairs.append(Item(Task.REENACTMENT, name, source, driving))
+            pairs.append(TestItem(Task.REENACTMENT, name, source, driving))
     return sorted(pairs, key=lambda pair: pair.item_id)
 
 
-def _rank(name: str) -> str:
+def _hash_rank(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def driving_frames(row: Row) -> int:
+def count_driving_frames(row: Row) -> int:
     """Frames of a clip but its first."""
     return len(row["frame_offsets"]) - 1
 
 
-def read_frames(row: Row, frames: slice) -> Frames:
+def read_clip_frames(row: Row, frames: slice) -> Frames:
     """Some frames of a clip, (N, S, S, 3)."""
     places = zip(row["frame_offsets"][frames], row["frame_lengths"][frames], strict=True)
     return np.stack([read_frame(Path(row["path"]), *place) for place in places])
 
 
-def read_points(folder: Path, row: Row) -> tuple[Tensor, Tensor]:
+def read_clip_points(folder: Path, row: Row) -> tuple[Tensor, Tensor]:
     """A clip's landmarks (N, P, 2) in [-1, 1], the ends being its outer edges, and where there are any (N,).
 
     Raises:
@@ -113,6 +113,6 @@ def read_points(folder: Path, row: Row) -> tuple[Tensor, Tensor]:
     if found is None or len(found[0]) != len(row["frame_offsets"]):
         raise FaceanimError(f"{folder} has no landmarks of {row['crop_id']}; run `dvc repro landmarks`")
     detected, points = found
-    side = read_frames(row, slice(1)).shape[1]
+    side = read_clip_frames(row, slice(1)).shape[1]
     # A pixel's centre lies half a pixel from its edge.
     return torch.from_numpy((2 * points + 1) / side - 1), torch.from_numpy(detected)

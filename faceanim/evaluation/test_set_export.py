@@ -10,15 +10,15 @@ import cv2
 
 from faceanim.errors import FaceanimError
 from faceanim.evaluation.protocol import Task
-from faceanim.evaluation.test_set import held_out_clips, items, read_frames
+from faceanim.evaluation.test_set import build_items, load_test_clips, read_clip_frames
 from faceanim.media.frames import Frame
-from faceanim.progress import OnProgress
+from faceanim.progress import ProgressCallback
 from faceanim.tables import atomic_path
 
-SOURCES, DRIVING = "source", "driving"
+SOURCE_FOLDER, DRIVING_FOLDER = "source", "driving"
 
 
-def export_test_set(crops: Path, pairs: int, out: Path, on_progress: OnProgress) -> int:
+def export_test_set(crops: Path, pairs: int, out: Path, on_progress: ProgressCallback) -> int:
     """Write each item's source as `source/<item_id>.png`, and its driving frames as `driving/<item_id>.mkv`.
 
     The video is lossless (FFV1) and begins with the clip's first frame, which is not scored: a method that
@@ -36,15 +36,15 @@ def export_test_set(crops: Path, pairs: int, out: Path, on_progress: OnProgress)
     Raises:
         FaceanimError: there is no test clip.
     """
-    todo = [item for item in items(held_out_clips(crops), pairs) if item.task != Task.SUPER_RESOLUTION]
+    todo = [item for item in build_items(load_test_clips(crops), pairs) if item.task != Task.SUPER_RESOLUTION]
     for done, item in enumerate(todo):
         on_progress(done, len(todo))
-        source = read_frames(item.source, slice(1))[0]
-        write_png(source, out / SOURCES / f"{item.item_id}.png")
+        source = read_clip_frames(item.source, slice(1))[0]
+        write_png(source, out / SOURCE_FOLDER / f"{item.item_id}.png")
         fps = Fraction(item.driving["fps"]).limit_denominator(1001)
         count = len(item.driving["frame_offsets"])
-        frames = (read_frames(item.driving, slice(n, n + 1))[0] for n in range(count))
-        write_lossless(out / DRIVING / f"{item.item_id}.mkv", frames, fps)
+        frames = (read_clip_frames(item.driving, slice(n, n + 1))[0] for n in range(count))
+        write_ffv1(out / DRIVING_FOLDER / f"{item.item_id}.mkv", frames, fps)
     on_progress(len(todo), len(todo))
     return len(todo)
 
@@ -58,7 +58,7 @@ def write_png(picture: Frame, path: Path) -> None:
         temporary.write_bytes(png.tobytes())
 
 
-def write_lossless(path: Path, frames: Iterable[Frame], fps: Fraction) -> None:
+def write_ffv1(path: Path, frames: Iterable[Frame], fps: Fraction) -> None:
     """Write frames (H, W, 3), RGB in [0, 255], as an FFV1 video that gives back every bit of them."""
     options = {"fflags": "+bitexact"}
     with (

@@ -9,30 +9,30 @@ from pathlib import Path
 from typing import NamedTuple
 
 from faceanim.config import CropConfig
-from faceanim.faces.framing import crop_box, cut_out
-from faceanim.faces.shots import shot_changes
-from faceanim.faces.tracker import Stretch, Tracker
+from faceanim.faces.framing import compute_crop_box, crop_frame
+from faceanim.faces.shots import detect_shot_changes
+from faceanim.faces.tracker import Segment, Segmenter
 from faceanim.ingest.split import join_ids
 from faceanim.media.boxes import Box
-from faceanim.media.frames import Frame, Memory, Picture
-from faceanim.media.mjpeg import write_clip
-from faceanim.media.video import MediaError, VideoInfo, frame_range, probe, read_pictures
+from faceanim.media.frames import DecodedFrame, Frame, FramePool
+from faceanim.media.mjpeg import write_mjpeg
+from faceanim.media.video import MediaError, VideoInfo, decode_frames, probe, to_frame_range
 from faceanim.schemas import Reason, Status
 from faceanim.tables import Row
 
-MAX_BYTES = 512 * 2**20
+MAX_BUFFER_BYTES = 512 * 2**20
 """More is not kept, however large the frames and long the sequence: its first frames are then read again."""
-ROOM = 0.2
+BUFFER_MARGIN = 0.2
 """What is kept beyond the crop that the faces so far would give, as a share of its side."""
 
 
-class _Kept(NamedTuple):
+class _BufferedFrame(NamedTuple):
     number: int
     window: Box
-    picture: Picture
+    picture: DecodedFrame
 
 
-class KeptPictures:
+class FrameBuffer:
     """The windows of a sequence's frames in which its crop will lie, most likely.
 
     A sequence's one box is known when it ends. To keep whole frames until then takes gigabytes, to decode
@@ -45,12 +45,12 @@ class KeptPictures:
         self._frame_size = frame_size
         self._faces: Box | None = None
         self._window = Box(0, 0, 0, 0)
-        self._memory = Memory()
-        self._kept: deque[_Kept] = deque()
+        self._memory = FramePool()
+        self._kept: deque[_BufferedFrame] = deque()
         self._bytes = 0
         self._times: dict[int, Fraction | None] = {}
 
-    def add(self, number: int, picture: Picture, faces: Box | None) -> None:
+    def add(self, number: int, picture: DecodedFrame, faces: Box | None) -> None:
         """Keep what may be needed of a frame; `faces` holds its sequence's so far (None: no sequence)."""
         if faces is None:
             self.drop(number)
@@ -58,14 +58,16 @@ class KeptPictures:
             return
         if faces != self._faces:
             self._faces = faces
-            crop = self._in_frame(crop_box([faces], self._margin, self._frame_size))
+            crop = self._in_frame(compute_crop_box([faces], self._margin, self._frame_size))
             if not self._window.holds(crop):
-                self._window = self._in_frame(_even(crop.grown(ROOM, ROOM, ROOM, ROOM)))
+                self._window = self._in_frame(
+                    _round_to_even(crop.grown(BUFFER_MARGIN, BUFFER_MARGIN, BUFFER_MARGIN, BUFFER_MARGIN))
+                )
         self._times[number] = picture.time
         part = picture.window(self._window).copy(self._memory)
-        self._kept.append(_Kept(number, self._window, part))
+        self._kept.append(_BufferedFrame(number, self._window, part))
         self._bytes += part.nbytes
-        while self._bytes > MAX_BYTES:
+        while self._bytes > MAX_BUFFER_BYTES:
             self._drop_first()
 
     def drop(self, last: int) -> None:
@@ -81,7 +83,7 @@ class KeptPictures:
         """When a frame of the sequence is shown, kept or not; see `Picture`."""
         return self._times[number]
 
-    def find(self, first: int, last: int, crop: Box) -> list[tuple[Picture, Box]]:
+    def find(self, first: int, last: int, crop: Box) -> list[tuple[DecodedFrame, Box]]:
         """Pictures of the frames from `first` to `last`, each with the crop's place in it.
 
         Those before the last one that was not kept, or not enough of it, are left out.
@@ -96,17 +98,17 @@ class KeptPictures:
         return Box(max(box.x0, 0), max(box.y0, 0), min(box.x1, width), min(box.y1, height))
 
 
-def _even(box: Box) -> Box:
+def _round_to_even(box: Box) -> Box:
     """The box in even whole pixels, as the planes of colour want it."""
     return Box(*(2.0 * (edge // 2) for edge in box))
 
 
-MIN_SEEN = 0.8
+MIN_SEEN_FRACTION = 0.8
 """Share of a sequence's frames in which a face is seen; what is no face is seen as one now and then."""
 
 
 @dataclass(frozen=True)
-class Clip:
+class ClipTarget:
     """A stretch of a video, and the face meant in it.
 
     Attributes:
@@ -124,7 +126,7 @@ class Clip:
     box_size: tuple[int | None, int] | None
 
 
-def crop_video(video: Path, clips: Sequence[Clip], config: CropConfig, folder: Path) -> list[Row]:
+def crop_video(video: Path, clips: Sequence[ClipTarget], config: CropConfig, folder: Path) -> list[Row]:
     """Write the sequences of a video's clips below `folder`, and give a row for each stretch of each clip.
 
     Every frame of a clip is in exactly one row: a crop, or what was rejected and why. A clip that cannot be
@@ -133,20 +135,20 @@ def crop_video(video: Path, clips: Sequence[Clip], config: CropConfig, folder: P
     try:
         info = probe(video)
     except MediaError as error:
-        return [failed(clip, error.reason) for clip in clips]
+        return [failed_row(clip, error.reason) for clip in clips]
     return [row for clip in clips for row in _crop_clip(video, info, clip, config, folder)]
 
 
-def _crop_clip(video: Path, info: VideoInfo, clip: Clip, config: CropConfig, folder: Path) -> list[Row]:
+def _crop_clip(video: Path, info: VideoInfo, clip: ClipTarget, config: CropConfig, folder: Path) -> list[Row]:
     try:
-        return list(_Cropper(video, info, clip, config, folder).rows())
+        return list(_ClipCropper(video, info, clip, config, folder).rows())
     except MediaError as error:
         for path in folder.glob(join_ids(clip.clip_id, "*")):  # what came before the damage
             path.unlink()
-        return [failed(clip, error.reason)]
+        return [failed_row(clip, error.reason)]
 
 
-def failed(clip: Clip, reason: Reason) -> Row:
+def failed_row(clip: ClipTarget, reason: Reason) -> Row:
     """The row of a clip that gave nothing: its range of frames is empty (0 to -1)."""
     return {
         "crop_id": join_ids(clip.clip_id, "failed"),
@@ -159,21 +161,23 @@ def failed(clip: Clip, reason: Reason) -> Row:
     }
 
 
-class _Cropper:
+class _ClipCropper:
     """Crops one clip."""
 
-    def __init__(self, video: Path, info: VideoInfo, clip: Clip, config: CropConfig, folder: Path) -> None:
+    def __init__(
+        self, video: Path, info: VideoInfo, clip: ClipTarget, config: CropConfig, folder: Path
+    ) -> None:
         self._video, self._info, self._clip, self._config, self._folder = video, info, clip, config, folder
         self._size = (info.width, info.height)
-        self._first, self._end = frame_range(info, clip.start_s, clip.end_s)
-        self._kept = KeptPictures(config.margin, self._size)
+        self._first, self._end = to_frame_range(info, clip.start_s, clip.end_s)
+        self._kept = FrameBuffer(config.margin, self._size)
 
     def rows(self) -> Iterator[Row]:
         """Write the accepted sequences, and give a row for each stretch, in order."""
-        tracker = Tracker(self._config, _hint(self._clip, self._info))
+        tracker = Segmenter(self._config, _scale_hint(self._clip, self._info))
         number = -1
-        pictures = read_pictures(self._video, self._info, self._config.decoder, self._first, self._end)
-        changes = shot_changes(pictures, self._config.cut_threshold)
+        pictures = decode_frames(self._video, self._info, self._config.decoder, self._first, self._end)
+        changes = detect_shot_changes(pictures, self._config.cut_threshold)
         for number, (picture, change) in enumerate(changes):
             for stretch in tracker.push(picture.luma, change):
                 yield self._row(stretch)
@@ -183,7 +187,7 @@ class _Cropper:
         for stretch in tracker.finish():
             yield self._row(stretch)
 
-    def _row(self, stretch: Stretch) -> Row:
+    def _row(self, stretch: Segment) -> Row:
         first = self._first + stretch.first
         row: Row = {
             "crop_id": join_ids(self._clip.clip_id, f"{first:07d}"),
@@ -195,20 +199,20 @@ class _Cropper:
             "reason": Reason.FADE if stretch.is_fade else Reason.NO_FACE,
         }
         if stretch.boxes:
-            box = crop_box(stretch.boxes, self._config.margin, self._size)
+            box = compute_crop_box(stretch.boxes, self._config.margin, self._size)
             row |= {"box": list(box), "end_reason": stretch.end_reason}
-            row["reason"] = _rejection(box, stretch, self._config)
+            row["reason"] = _rejection_reason(box, stretch, self._config)
             if row["reason"] is Reason.NONE:
                 row |= {"status": Status.OK} | self._write(stretch, box, row["crop_id"])
         self._kept.drop(stretch.last)
         return row
 
-    def _write(self, stretch: Stretch, box: Box, crop_id: str) -> Row:
+    def _write(self, stretch: Segment, box: Box, crop_id: str) -> Row:
         """Write a sequence's file; what the table says of it."""
         name = f"{crop_id}.avi"
         frames = self._frames(stretch, box)
         quality = self._config.jpeg_quality
-        offsets, lengths = write_clip(self._folder / name, frames, self._info.fps, quality)
+        offsets, lengths = write_mjpeg(self._folder / name, frames, self._info.fps, quality)
         scale = self._config.size / box.width
         faces = [face.moved(-box.x0, -box.y0).scaled(scale) for face in stretch.boxes]
         return {
@@ -220,25 +224,25 @@ class _Cropper:
             "seen": stretch.seen,
         }
 
-    def _frames(self, stretch: Stretch, box: Box) -> Iterator[Frame]:
+    def _frames(self, stretch: Segment, box: Box) -> Iterator[Frame]:
         """The sequence's frames, cut out: from what was kept; those before that are decoded once more."""
         kept = self._kept.find(stretch.first, stretch.last, box)
         pictures = chain(self._read_again(stretch.first, len(stretch.boxes) - len(kept), box), kept)
-        return (cut_out(picture, place, self._config.size) for picture, place in pictures)
+        return (crop_frame(picture, place, self._config.size) for picture, place in pictures)
 
-    def _read_again(self, first: int, missing: int, box: Box) -> Iterator[tuple[Picture, Box]]:
+    def _read_again(self, first: int, missing: int, box: Box) -> Iterator[tuple[DecodedFrame, Box]]:
         if not missing:
             return
         time, begin = self._kept.time(first), self._first + first
         decoder = self._config.decoder
-        for picture in read_pictures(self._video, self._info, decoder, begin, begin + missing, time):
+        for picture in decode_frames(self._video, self._info, decoder, begin, begin + missing, time):
             missing -= 1
             yield picture, box
         if missing:
             raise MediaError(Reason.INVALID_MEDIA, f"{self._video} has fewer frames when it is read again")
 
 
-def _hint(clip: Clip, info: VideoInfo) -> Box | None:
+def _scale_hint(clip: ClipTarget, info: VideoInfo) -> Box | None:
     """The face meant, in pixels of the fetched video: the list's box may refer to another size."""
     if clip.box is None or clip.box_size is None:
         return None
@@ -248,11 +252,11 @@ def _hint(clip: Clip, info: VideoInfo) -> Box | None:
     return Box(clip.box.x0 * sx, clip.box.y0 * sy, clip.box.x1 * sx, clip.box.y1 * sy)
 
 
-def _rejection(box: Box, stretch: Stretch, config: CropConfig) -> Reason:
+def _rejection_reason(box: Box, stretch: Segment, config: CropConfig) -> Reason:
     if len(stretch.boxes) < config.min_frames:
         return Reason.TOO_SHORT
     if box.width < config.min_size:
         return Reason.TOO_SMALL
-    if sum(stretch.seen) < MIN_SEEN * len(stretch.seen):
+    if sum(stretch.seen) < MIN_SEEN_FRACTION * len(stretch.seen):
         return Reason.UNSURE
     return Reason.NONE

@@ -15,22 +15,22 @@ import numpy.typing as npt
 from faceanim.errors import FaceanimError
 from faceanim.media.boxes import Box
 from faceanim.media.frames import Frame, Plane
-from faceanim.models.pretrained import weights_file
+from faceanim.models.pretrained import fetch_weights
 from faceanim.tables import file_sha256
 
 VERSION = "2"
 """Raise it when a detector would be called in another way than before."""
 MEDIAPIPE_WEIGHTS = "mediapipe_face_landmarker"
 
-LIKE_DLIB = {"left": -0.04, "top": -0.12, "right": -0.04, "bottom": 0.04}
+VIOLA_JONES_TO_DLIB = {"left": -0.04, "top": -0.12, "right": -0.04, "bottom": 0.04}
 """What makes of a Viola-Jones box the smaller and lower one of dlib's own detector, which its landmarks were
 trained on (means over 18 crops of real clips). In it the points lie better, and more still."""
-ENLARGED = 384
+UPSCALED_WIDTH = 384
 """dlib gives whole pixels, which is a third of its jitter on a 256-pixel crop. So it is shown the face
 enlarged by a whole factor, to about this width in pixels; more lowers the jitter little, and costs time."""
-ROOM = 0.15
+CONTEXT_MARGIN = 0.15
 """What dlib is shown around the face, as a share of its side."""
-SEARCHED = 256
+MIN_SEARCH_SIDE = 256
 """dlib's own detector finds faces from 80 pixels on: smaller pictures than this are doubled for it."""
 
 Points = npt.NDArray[np.float32]
@@ -104,12 +104,12 @@ class DlibDetector:
     def __init__(self) -> None:
         import dlib
 
-        self._predict, self._frontal = _dlib_models()
+        self._predict, self._frontal = _load_dlib_models()
         self._rectangle = dlib.rectangle
 
     def detect(self, image: Plane, face: Box | None) -> Landmarks | None:
         """See `LandmarkDetector`."""
-        found = self._search(image) if face is None else (face.grown(**LIKE_DLIB), None)
+        found = self._search(image) if face is None else (face.grown(**VIOLA_JONES_TO_DLIB), None)
         if found is None:
             return None
         box, score = found
@@ -120,7 +120,7 @@ class DlibDetector:
 
     def _search(self, image: Plane) -> tuple[Box, float] | None:
         """The face that dlib's own detector (HOG, one scale after the other) is surest of."""
-        rectangles, scores, _ = self._frontal.run(image, 1 if min(image.shape) < SEARCHED else 0)
+        rectangles, scores, _ = self._frontal.run(image, 1 if min(image.shape) < MIN_SEARCH_SIDE else 0)
         if not scores:
             return None
         best = int(np.argmax(scores))
@@ -129,27 +129,27 @@ class DlibDetector:
 
     def _predicted(self, image: Plane, box: Box) -> Points:
         height, width = image.shape
-        shown = box.grown(ROOM, ROOM, ROOM, ROOM)
+        shown = box.grown(CONTEXT_MARGIN, CONTEXT_MARGIN, CONTEXT_MARGIN, CONTEXT_MARGIN)
         x0, y0 = max(int(shown.x0), 0), max(int(shown.y0), 0)
         part = image[y0 : min(int(shown.y1) + 1, height), x0 : min(int(shown.x1) + 1, width)]
-        factor = max(round(ENLARGED / box.width), 1)
+        factor = max(round(UPSCALED_WIDTH / box.width), 1)
         large = cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
         left, top, right, bottom = (round(edge) for edge in box.moved(-x0, -y0).scaled(factor))
         found = self._predict(large, self._rectangle(left, top, right - 1, bottom - 1))
-        points = _points(found.parts())
+        points = _to_points(found.parts())
         origin = np.array((x0 - 0.5, y0 - 0.5), dtype=np.float32)
         return np.asarray((points + 0.5) / factor + origin, dtype=np.float32)
 
 
 @cache
-def _dlib_models() -> tuple[Any, Any]:
+def _load_dlib_models() -> tuple[Any, Any]:
     """dlib's landmarks and its face detector, read once a process: 100 MB take a second."""
     import dlib
 
-    return dlib.shape_predictor(str(dlib_weights())), dlib.get_frontal_face_detector()
+    return dlib.shape_predictor(str(find_dlib_weights())), dlib.get_frontal_face_detector()
 
 
-def dlib_weights() -> Path:
+def find_dlib_weights() -> Path:
     """The file of the 68-point model.
 
     Raises:
@@ -174,7 +174,7 @@ class MediaPipeDetector:
         import mediapipe
         from mediapipe.tasks.python import BaseOptions, vision
 
-        model = BaseOptions(model_asset_path=str(weights_file(MEDIAPIPE_WEIGHTS)))
+        model = BaseOptions(model_asset_path=str(fetch_weights(MEDIAPIPE_WEIGHTS)))
         options = vision.FaceLandmarkerOptions(base_options=model)
         self._landmarker: Any = vision.FaceLandmarker.create_from_options(options)
         self._image: Any = mediapipe.Image
@@ -187,7 +187,7 @@ class MediaPipeDetector:
         faces = self._landmarker.detect(picture).face_landmarks
         if not faces:
             return None
-        points = _points(faces[0]) * np.array((width, height), dtype=np.float32)
+        points = _to_points(faces[0]) * np.array((width, height), dtype=np.float32)
         (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
         return Landmarks(points, Box(x0, y0, x1, y1), None)
 
@@ -196,26 +196,26 @@ class MediaPipeDetector:
         self._landmarker.close()
 
 
-def _points(found: Iterable[Any]) -> Points:
+def _to_points(found: Iterable[Any]) -> Points:
     """(P, 2) of objects with an x and a y."""
     places = list(found)
     return np.array(([place.x for place in places], [place.y for place in places]), dtype=np.float32).T
 
 
-def describe(name: str) -> DetectorInfo:
+def describe_detector(name: str) -> DetectorInfo:
     """What a detector is, without making one.
 
     Raises:
         FaceanimError: its weights are not to be had.
     """
     if name == "mediapipe":
-        path, package, scheme, points = weights_file(MEDIAPIPE_WEIGHTS), "mediapipe", "mediapipe478", 478
+        path, package, scheme, points = fetch_weights(MEDIAPIPE_WEIGHTS), "mediapipe", "mediapipe478", 478
     else:
-        path, package, scheme, points = dlib_weights(), "dlib-bin", "ibug68", 68
+        path, package, scheme, points = find_dlib_weights(), "dlib-bin", "ibug68", 68
     version = f"{importlib.metadata.version(package)}/{VERSION}"
     return DetectorInfo(name, version, file_sha256(path), scheme, points)
 
 
-def detector(name: str) -> LandmarkDetector:
+def create_detector(name: str) -> LandmarkDetector:
     """A detector of that name; it wants to be closed."""
     return MediaPipeDetector() if name == "mediapipe" else DlibDetector()

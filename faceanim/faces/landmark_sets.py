@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from faceanim.errors import FaceanimError
 
-EYES = {"ibug68": ((36, 39), (42, 45)), "mediapipe478": ((33, 133), (362, 263))}
+EYE_CORNERS = {"ibug68": ((36, 39), (42, 45)), "mediapipe478": ((33, 133), (362, 263))}
 """By scheme: outer and inner (then inner and outer) corner of the eye on the image's left and right."""
-MOUTH = {"ibug68": (48, 54), "mediapipe478": (61, 291)}
+MOUTH_CORNERS = {"ibug68": (48, 54), "mediapipe478": (61, 291)}
 """By scheme: the mouth's corners, image left then right."""
 
-Found = tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]
+DetectedPoints = tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]
 """Of a crop's frames: detected (N,), and points (N, P, 2) in crop pixels, NaN where not detected."""
 
 
-def load_landmarks(folder: Path, video_id: str) -> dict[str, Found]:
+def load_landmarks(folder: Path, video_id: str) -> dict[str, DetectedPoints]:
     """The landmarks of a video's crops, by crop; a table has one crop after the other, frame by frame.
 
     Raises:
@@ -46,7 +46,7 @@ def load_landmarks(folder: Path, video_id: str) -> dict[str, Found]:
 
 Points = NDArray[np.float32]
 
-GUIDES = {
+GUIDE_LANDMARKS = {
     68: (
         range(36, 42),  # eye, image left
         range(42, 48),  # eye, image right
@@ -74,11 +74,11 @@ GUIDES = {
 }
 """By number of points, which names the scheme (ibug68, mediapipe478): the landmarks of each keypoint."""
 
-MIRRORED = [1, 0, 2, 4, 3, 5, 6, 7, 9, 8]
+MIRRORED_GUIDES = [1, 0, 2, 4, 3, 5, 6, 7, 9, 8]
 """Which of them each becomes when left and right change."""
 
 
-def guide_points(landmarks: Points) -> Points:
+def compute_guides(landmarks: Points) -> Points:
     """Where a frame's guided keypoints belong.
 
     Args:
@@ -90,7 +90,7 @@ def guide_points(landmarks: Points) -> Points:
     Raises:
         FaceanimError: no detector here finds that many points.
     """
-    groups = GUIDES.get(len(landmarks))
+    groups = GUIDE_LANDMARKS.get(len(landmarks))
     if groups is None:
         raise FaceanimError(
             f"landmarks of {len(landmarks)} points guide no keypoints; "

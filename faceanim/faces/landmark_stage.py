@@ -15,19 +15,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from faceanim.config import LandmarksConfig, RunConfig
-from faceanim.faces.crop_stage import FRAGMENT
-from faceanim.faces.landmark_detectors import DetectorInfo, LandmarkDetector, Points, describe, detector
-from faceanim.incremental import NOT_KEPT, is_current, prune, read_metadata, work_through
+from faceanim.faces.crop_stage import FRAGMENT_NAME
+from faceanim.faces.landmark_detectors import (
+    DetectorInfo,
+    LandmarkDetector,
+    Points,
+    create_detector,
+    describe_detector,
+)
+from faceanim.incremental import RETRY_KEY, is_current, process_items, prune, read_metadata
 from faceanim.media.boxes import Box
 from faceanim.media.frames import Frame, Plane
-from faceanim.media.mjpeg import stream_clip
-from faceanim.progress import OnProgress
+from faceanim.media.mjpeg import stream_mjpeg
+from faceanim.progress import ProgressCallback
 from faceanim.schemas import CROPS, Reason, Status, landmarks_schema
 from faceanim.tables import Row, atomic_path, content_key, read_table
-from faceanim.workers import MapShards, Work
+from faceanim.workers import MapShards, ShardJob
 
-THUMBNAIL = (16, 16)
-STILL = 4
+THUMBNAIL_SIZE = (16, 16)
+STILL_THRESHOLD = 4
 """Two frames are still where no pixel of their thumbnails differs by as much, of 255. Not the mean of them: a
 blink or a moving mouth changes little of a picture, and moves the landmarks rightly."""
 
@@ -45,13 +51,13 @@ class Jitter:
     frames: int
 
 
-def thumbnail(image: Frame | Plane) -> Plane:
+def make_thumbnail(image: Frame | Plane) -> Plane:
     """A frame's brightness, (16, 16): what tells whether the picture moves."""
     luma = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(luma, THUMBNAIL, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return np.asarray(cv2.resize(luma, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def jitter(points: Points, thumbnails: npt.NDArray[np.uint8]) -> Jitter:
+def measure_jitter(points: Points, thumbnails: npt.NDArray[np.uint8]) -> Jitter:
     """The mean |p[t-1] - 2 p[t] + p[t+1]| of a frame's landmarks, added up over a crop's still frames.
 
     A frame counts where it and both its neighbours have landmarks, and the picture is still from one to the
@@ -62,7 +68,7 @@ def jitter(points: Points, thumbnails: npt.NDArray[np.uint8]) -> Jitter:
         thumbnails: (N, 16, 16), see `thumbnail`.
     """
     change = np.abs(np.diff(thumbnails.astype(np.int16), axis=0)).max(axis=(1, 2))
-    still = change < STILL
+    still = change < STILL_THRESHOLD
     trembling = np.linalg.norm(points[2:] - 2 * points[1:-1] + points[:-2], axis=2).mean(axis=1)
     counted = trembling[still[1:] & still[:-1] & np.isfinite(trembling)]
     return Jitter(float(counted.sum(dtype=np.float64)), len(counted))
@@ -71,11 +77,11 @@ def jitter(points: Points, thumbnails: npt.NDArray[np.uint8]) -> Jitter:
 VERSION = "2"
 """Raise it when the same crops would give other landmarks than before."""
 
-SAME_FACE = 0.2
+MIN_FACE_IOU = 0.2
 """What a detector finds must overlap the face that the crop follows by this (intersection over union):
 elsewhere it is someone else's, or no face. Right ones overlap by 0.5 and more."""
 
-ENCODING = {
+PARQUET_OPTIONS = {
     "compression": "zstd",
     "use_dictionary": ["crop_id"],
     "column_encoding": {"points.list.element": "BYTE_STREAM_SPLIT"},
@@ -122,14 +128,14 @@ class CropLandmarks:
         return ~np.isnan(self.boxes[:, 0])
 
 
-def landmarks(
+def detect_landmarks(
     config: LandmarksConfig,
     run: RunConfig,
     crops: Path,
     crops_folder: Path,
     out: Path,
     map_shards: MapShards,
-    on_progress: OnProgress,
+    on_progress: ProgressCallback,
 ) -> dict[str, Any]:
     """Find the landmarks of the crops that changed, drop those that are gone, and return the counts.
 
@@ -145,31 +151,34 @@ def landmarks(
     Raises:
         FaceanimError: the detector's weights are not to be had.
     """
-    info = describe(config.detector)
+    info = describe_detector(config.detector)
     table = read_table(crops, CROPS)
     accepted = table.filter(pc.equal(table["status"], Status.OK))
-    videos = [_video(name, crops_folder, info) for name in sorted(accepted["video_id"].unique().to_pylist())]
+    videos = [
+        _describe_video(name, crops_folder, info)
+        for name in sorted(accepted["video_id"].unique().to_pylist())
+    ]
     out.mkdir(parents=True, exist_ok=True)
-    stale = [video for video in videos if not is_current(_table(out, video), video.key)]
-    do = partial(_find, info=info, out=out)
-    work = Work("landmarks", do, partial(_give_up, info=info, out=out))
-    work_through(work, stale, len(videos), run, map_shards, on_progress)
-    tables = [_table(out, video) for video in videos]
+    stale = [video for video in videos if not is_current(_table_path(out, video), video.key)]
+    do = partial(_detect_in_video, info=info, out=out)
+    work = ShardJob("landmarks", do, partial(_record_failure, info=info, out=out))
+    process_items(work, stale, len(videos), run, map_shards, on_progress)
+    tables = [_table_path(out, video) for video in videos]
     prune(out, {path.name for path in tables})
-    return {"detector": info.name, "videos": len(videos), "crops": len(accepted)} | _metrics(tables)
+    return {"detector": info.name, "videos": len(videos), "crops": len(accepted)} | _summarize_tables(tables)
 
 
-def _video(video_id: str, crops: Path, info: DetectorInfo) -> CroppedVideo:
+def _describe_video(video_id: str, crops: Path, info: DetectorInfo) -> CroppedVideo:
     folder = crops / video_id
-    made_from = read_metadata(folder / FRAGMENT).get("key")
+    made_from = read_metadata(folder / FRAGMENT_NAME).get("key")
     return CroppedVideo(video_id, folder, content_key(VERSION, made_from, *asdict(info).values()))
 
 
-def _table(out: Path, video: CroppedVideo) -> Path:
+def _table_path(out: Path, video: CroppedVideo) -> Path:
     return out / f"{video.video_id}.parquet"
 
 
-def _metrics(tables: Sequence[Path]) -> dict[str, Any]:
+def _summarize_tables(tables: Sequence[Path]) -> dict[str, Any]:
     """Counts of frames, the share of them in which a face was found, and the mean jitter in crop pixels."""
     # Each file tells its sums: to read the points of millions of frames takes minutes.
     sums = [pq.read_metadata(path).metadata for path in tables]
@@ -186,50 +195,54 @@ def _metrics(tables: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _find(video: CroppedVideo, info: DetectorInfo, out: Path) -> bool:
+def _detect_in_video(video: CroppedVideo, info: DetectorInfo, out: Path) -> bool:
     """Find the landmarks in all crops of a video and write its table, unless that is done."""
     cv2.setNumThreads(1)  # this is a worker process; the others have the other cores
-    if is_current(_table(out, video), video.key):
+    if is_current(_table_path(out, video), video.key):
         return True
-    with closing(detector(info.name)) as found:
-        crops = (_find_in_crop(row, video.folder, found, info.points) for row in _crops(video))
-        _write(crops, info, _table(out, video), {"key": video.key})
+    with closing(create_detector(info.name)) as found:
+        crops = (
+            _detect_in_crop(row, video.folder, found, info.points) for row in _read_accepted_crops(video)
+        )
+        _write_table(crops, info, _table_path(out, video), {"key": video.key})
     return True
 
 
-def _crops(video: CroppedVideo) -> Iterator[Row]:
+def _read_accepted_crops(video: CroppedVideo) -> Iterator[Row]:
     """The accepted rows of a video, one at a time: they list every frame."""
     columns = ["crop_id", "path", "status", "frame_offsets", "frame_lengths", "faces", "seen"]
-    table = pq.read_table(video.folder / FRAGMENT, columns=columns)
+    table = pq.read_table(video.folder / FRAGMENT_NAME, columns=columns)
     accepted = table.filter(pc.equal(table["status"], Status.OK))
     for number in range(len(accepted)):
         yield accepted.slice(number, 1).to_pylist()[0]
 
 
-def _find_in_crop(row: Row, folder: Path, found: LandmarkDetector, points: int) -> CropLandmarks:
+def _detect_in_crop(row: Row, folder: Path, found: LandmarkDetector, points: int) -> CropLandmarks:
     """Find the landmarks in each frame of a crop; where the followed face was not seen, look for it."""
     count = len(row["frame_offsets"])
-    result = _nothing(row["crop_id"], count, points)
-    thumbnails = np.zeros((count, *THUMBNAIL), dtype=np.uint8)
-    images = stream_clip(folder / row["path"], row["frame_offsets"], row["frame_lengths"], found.gray)
+    result = _empty_landmarks(row["crop_id"], count, points)
+    thumbnails = np.zeros((count, *THUMBNAIL_SIZE), dtype=np.uint8)
+    images = stream_mjpeg(folder / row["path"], row["frame_offsets"], row["frame_lengths"], found.gray)
     followed = [Box(*box) for box in np.reshape(row["faces"], (count, 4)).tolist()]
     for number, (image, box, seen) in enumerate(zip(images, followed, row["seen"], strict=True)):
-        thumbnails[number] = thumbnail(image)
+        thumbnails[number] = make_thumbnail(image)
         face = found.detect(image, box if seen else None)
-        if face is not None and face.box.iou(box) >= SAME_FACE:
+        if face is not None and face.box.iou(box) >= MIN_FACE_IOU:
             result.boxes[number] = face.box
             result.scores[number] = np.nan if face.score is None else face.score
             result.points[number] = face.points
-    return replace(result, jitter=jitter(result.points, thumbnails))
+    return replace(result, jitter=measure_jitter(result.points, thumbnails))
 
 
-def _nothing(crop_id: str, frames: int, points: int) -> CropLandmarks:
+def _empty_landmarks(crop_id: str, frames: int, points: int) -> CropLandmarks:
     shapes = ((frames, 4), (frames,), (frames, points, 2))
     boxes, scores, places = (np.full(shape, np.nan, dtype=np.float32) for shape in shapes)
     return CropLandmarks(crop_id, boxes, scores, places, Jitter(0.0, 0))
 
 
-def _write(crops: Iterable[CropLandmarks], info: DetectorInfo, path: Path, metadata: dict[str, str]) -> None:
+def _write_table(
+    crops: Iterable[CropLandmarks], info: DetectorInfo, path: Path, metadata: dict[str, str]
+) -> None:
     """Write a video's table, crop by crop, with the detector and the sums of `_metrics` in its metadata."""
     about = {
         "detector": info.name,
@@ -239,9 +252,9 @@ def _write(crops: Iterable[CropLandmarks], info: DetectorInfo, path: Path, metad
     }
     schema = landmarks_schema(info.points).with_metadata(about | metadata)
     sums = dict.fromkeys(("frames", "detected", "jitter_frames"), 0) | {"jitter_total": 0.0}
-    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, **ENCODING) as writer:
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, **PARQUET_OPTIONS) as writer:
         for crop in crops:
-            writer.write_table(_arrow(crop, schema))
+            writer.write_table(_to_arrow(crop, schema))
             sums["frames"] += len(crop.detected)
             sums["detected"] += int(crop.detected.sum())
             sums["jitter_frames"] += crop.jitter.frames
@@ -250,29 +263,32 @@ def _write(crops: Iterable[CropLandmarks], info: DetectorInfo, path: Path, metad
         writer.add_key_value_metadata({name: str(value) for name, value in sums.items()})
 
 
-def _arrow(crop: CropLandmarks, schema: pa.Schema) -> pa.Table:
+def _to_arrow(crop: CropLandmarks, schema: pa.Schema) -> pa.Table:
     """A row for each frame; what was not found is null."""
     detected = crop.detected
     columns = [
         pa.repeat(crop.crop_id, len(detected)),
         np.arange(len(detected), dtype=np.int32),
         detected,
-        _lists(crop.boxes, detected),
+        _to_list_column(crop.boxes, detected),
         pa.array(crop.scores, mask=np.isnan(crop.scores)),
-        _lists(crop.points, detected),
+        _to_list_column(crop.points, detected),
     ]
     return pa.table(columns, schema=schema)
 
 
-def _lists(values: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> pa.ListArray:
+def _to_list_column(values: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> pa.ListArray:
     """A column with the values of each frame as a list; null where it is not valid."""
     ends = np.cumsum(valid, dtype=np.int32) * np.int32(values[0].size)
     offsets = np.concatenate((np.zeros(1, np.int32), ends))
     return pa.ListArray.from_arrays(offsets, values[valid].ravel(), mask=pa.array(~valid))
 
 
-def _give_up(video: CroppedVideo, reason: Reason, info: DetectorInfo, out: Path) -> bool:
+def _record_failure(video: CroppedVideo, reason: Reason, info: DetectorInfo, out: Path) -> bool:
     """The outcome of a video whose worker crashed or hung: no frame detected; the next run tries it again."""
-    crops = (_nothing(row["crop_id"], len(row["frame_offsets"]), info.points) for row in _crops(video))
-    _write(crops, info, _table(out, video), {"key": NOT_KEPT, "failed": reason.value})
+    crops = (
+        _empty_landmarks(row["crop_id"], len(row["frame_offsets"]), info.points)
+        for row in _read_accepted_crops(video)
+    )
+    _write_table(crops, info, _table_path(out, video), {"key": RETRY_KEY, "failed": reason.value})
     return False

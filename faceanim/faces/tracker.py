@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from faceanim.config import CropConfig
 from faceanim.faces.detection import COARSE_SIDE, SEARCH_SIDE, ViolaJones
-from faceanim.faces.shots import Change
-from faceanim.media.boxes import Box, between, union
+from faceanim.faces.shots import ShotChange
+from faceanim.media.boxes import Box, enclosing_box, interpolate_box
 from faceanim.media.frames import Plane
 from faceanim.schemas import EndReason
 
@@ -26,7 +26,7 @@ SAME_FACE_IOU = 0.3
 
 
 @dataclass
-class Stretch:
+class Segment:
     """Consecutive frames of a video: a sequence that follows one face, or a gap (no face, or a fade).
 
     Attributes:
@@ -46,7 +46,7 @@ class Stretch:
     is_fade: bool = False
 
 
-class Follower:
+class FaceTracker:
     """Finds a face and follows it from picture to picture."""
 
     def __init__(self, hint: Box | None = None) -> None:
@@ -92,7 +92,7 @@ class Follower:
         return sorted((face for face in faces if hint.holds_centre_of(face)), key=hint.iou, reverse=True)
 
 
-class Tracker:
+class Segmenter:
     """Cuts a run of frames into stretches, as they come, such that every frame is in exactly one.
 
     A sequence ends where its face overlaps the first box by less than `config.min_iou` (drift), with its
@@ -103,53 +103,53 @@ class Tracker:
     def __init__(self, config: CropConfig, hint: Box | None = None) -> None:
         """Follow the largest face, or the one in the box `hint`, in the frames' pixels."""
         self._config = config
-        self._follower = Follower(hint)
+        self._follower = FaceTracker(hint)
         self._number = -1
-        self._sequence: Stretch | None = None  # up to the last frame in which the face was searched and seen
+        self._sequence: Segment | None = None  # up to the last frame in which the face was searched and seen
         self._faces: Box | None = None
         self._missed = False  # whether it has been searched in vain since
-        self._gap: Stretch | None = None
+        self._gap: Segment | None = None
 
     @property
     def faces(self) -> Box | None:
         """The smallest box around the faces of the sequence so far, where there is one."""
         return self._faces
 
-    def push(self, luma: Plane, change: Change = Change.NONE) -> Iterator[Stretch]:
+    def push(self, luma: Plane, change: ShotChange = ShotChange.NONE) -> Iterator[Segment]:
         """Take the brightness of the next frame, and give the stretches that it ends."""
         self._number += 1
-        if change is not Change.NONE:
+        if change is not ShotChange.NONE:
             yield from self._end_sequence(self._number - 1, EndReason.CUT)
-        is_fade = change is Change.FADE
+        is_fade = change is ShotChange.FADE
         if self._gap is not None and self._gap.is_fade != is_fade:
             yield from self._end_gap(self._number - 1)
         if is_fade:
-            self._gap = self._gap or Stretch(self._number, self._number, is_fade=True)
+            self._gap = self._gap or Segment(self._number, self._number, is_fade=True)
         elif self._sequence is None:
-            yield from self._look(luma, at_once=change is Change.CUT)
+            yield from self._look(luma, at_once=change is ShotChange.CUT)
         else:
             yield from self._follow(self._sequence, luma)
 
-    def finish(self) -> Iterator[Stretch]:
+    def finish(self) -> Iterator[Segment]:
         """Give what the video's end ends."""
         yield from self._end_sequence(self._number, EndReason.END)
         yield from self._end_gap(self._number)
 
-    def _look(self, luma: Plane, at_once: bool) -> Iterator[Stretch]:
+    def _look(self, luma: Plane, at_once: bool) -> Iterator[Segment]:
         """Search for a face to begin a sequence with."""
         if self._gap is None:
-            self._gap = Stretch(self._number, self._number)
+            self._gap = Segment(self._number, self._number)
         if at_once or (self._number - self._gap.first) % SEARCH_EVERY == 0:
             box = self._follower.start(luma)
             if box is not None:
                 yield from self._begin(box)
 
-    def _begin(self, box: Box) -> Iterator[Stretch]:
+    def _begin(self, box: Box) -> Iterator[Segment]:
         yield from self._end_gap(self._number - 1)
-        self._sequence = Stretch(self._number, self._number, [box], [True])
+        self._sequence = Segment(self._number, self._number, [box], [True])
         self._faces, self._missed = box, False
 
-    def _follow(self, sequence: Stretch, luma: Plane) -> Iterator[Stretch]:
+    def _follow(self, sequence: Segment, luma: Plane) -> Iterator[Segment]:
         """Take the frame into the sequence, or end that and begin another."""
         waiting = self._number - sequence.last
         is_full = self._number - sequence.first == self._config.max_frames
@@ -169,24 +169,24 @@ class Tracker:
         else:
             yield from self._take(sequence, box)
 
-    def _take(self, sequence: Stretch, box: Box) -> Iterator[Stretch]:
+    def _take(self, sequence: Segment, box: Box) -> Iterator[Segment]:
         """Carry the sequence on to this frame, with the face at `box`, and end it where it has drifted."""
         steps = self._number - sequence.last
-        boxes = [between(sequence.boxes[-1], box, step / steps) for step in range(1, steps + 1)]
+        boxes = [interpolate_box(sequence.boxes[-1], box, step / steps) for step in range(1, steps + 1)]
         seen = [not self._missed] * (steps - 1) + [True]
         start, self._missed = sequence.boxes[0], False
         kept = next((n for n, box in enumerate(boxes) if box.iou(start) < self._config.min_iou), steps)
         sequence.boxes += boxes[:kept]
         sequence.seen += seen[:kept]
         sequence.last += kept
-        self._faces = union([self._faces or box, *boxes])
+        self._faces = enclosing_box([self._faces or box, *boxes])
         if kept < steps:
             sequence.end_reason = EndReason.DRIFT
-            self._sequence = Stretch(sequence.last + 1, self._number, boxes[kept:], seen[kept:])
-            self._faces = union(boxes[kept:])
+            self._sequence = Segment(sequence.last + 1, self._number, boxes[kept:], seen[kept:])
+            self._faces = enclosing_box(boxes[kept:])
             yield sequence
 
-    def _end_sequence(self, last: int, reason: EndReason) -> Iterator[Stretch]:
+    def _end_sequence(self, last: int, reason: EndReason) -> Iterator[Segment]:
         """End the sequence, if there is one, at frame `last`, or where the face was seen last."""
         sequence = self._sequence
         if sequence is None:
@@ -197,10 +197,10 @@ class Tracker:
         sequence.last += carried
         sequence.end_reason = reason
         self._sequence, self._faces, self._missed = None, None, False
-        self._gap = Stretch(sequence.last + 1, last) if sequence.last < last else None
+        self._gap = Segment(sequence.last + 1, last) if sequence.last < last else None
         yield sequence
 
-    def _end_gap(self, last: int) -> Iterator[Stretch]:
+    def _end_gap(self, last: int) -> Iterator[Segment]:
         gap, self._gap = self._gap, None
         if gap is not None and gap.first <= last:
             gap.last = last

@@ -20,7 +20,7 @@ SUPER_RESOLUTION_FOLDER = "super_resolution"
 
 
 @dataclass(frozen=True)
-class Source:
+class PreparedSource:
     """The source's share of the work, done once.
 
     Attributes:
@@ -75,7 +75,7 @@ class Animator:
         return cls(animation, load_super_resolution(folder / SUPER_RESOLUTION_FOLDER, device), size, device)
 
     @torch.inference_mode()
-    def prepare(self, source: Tensor, start: Tensor | None = None) -> Source:
+    def prepare(self, source: Tensor, start: Tensor | None = None) -> PreparedSource:
         """Do the source's share of the work.
 
         Args:
@@ -84,16 +84,16 @@ class Animator:
                 Then the source's keypoints move as the driving ones move from there (relative), so that the
                 driving face's shape is not carried over; without it they become the driving ones (absolute).
         """
-        image = resize(source.to(self.device), self.size)
+        image = resize_frames(source.to(self.device), self.size)
         keypoints = self.animation.detect(image)
-        return Source(image, keypoints, None if start is None else self.detect(start))
+        return PreparedSource(image, keypoints, None if start is None else self.detect(start))
 
     def detect(self, frames: Tensor) -> Keypoints:
         """The keypoints of frames (B, 3, H, W) in [0, 1], square, of any size."""
-        return self.animation.detect(resize(frames.to(self.device), self.size))
+        return self.animation.detect(resize_frames(frames.to(self.device), self.size))
 
     @torch.inference_mode()
-    def animate(self, source: Source, driving: Tensor) -> Animation:
+    def animate(self, source: PreparedSource, driving: Tensor) -> Animation:
         """Animate a batch of driving frames (B, 3, H, W), square, with all that led to the prediction."""
         kp_driving = self.detect(driving)
         if source.start is not None:
@@ -101,13 +101,13 @@ class Animator:
         return self.posed(source, kp_driving)
 
     @torch.inference_mode()
-    def posed(self, source: Source, kp_driving: Keypoints) -> Animation:
+    def posed(self, source: PreparedSource, kp_driving: Keypoints) -> Animation:
         """Give the source the poses of a batch of keypoints."""
         count = len(kp_driving.value)
         image = source.image.expand(count, -1, -1, -1)
         return self.animation.animate(image, source.keypoints.expand(count), kp_driving)
 
-    def frames(self, source: Source, driving: Tensor) -> Tensor:
+    def frames(self, source: PreparedSource, driving: Tensor) -> Tensor:
         """Animate a batch of driving frames (B, 3, H, W), square: (B, 3, size, size) in [0, 1]."""
         return self.animate(source, driving).prediction.clamp(0, 1)
 
@@ -124,7 +124,7 @@ class Animator:
         return enlarged.clamp(0, 1)
 
 
-def resize(frames: Tensor, size: int) -> Tensor:
+def resize_frames(frames: Tensor, size: int) -> Tensor:
     """Resize square frames (B, 3, H, W): the mean over areas when it shrinks, bilinear when it enlarges."""
     if frames.shape[-1] > size:
         return F.interpolate(frames, size=(size, size), mode="area")

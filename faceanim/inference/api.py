@@ -6,27 +6,27 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
-from faceanim.errors import FaceanimError, disk_explained
+from faceanim.errors import FaceanimError, wrap_disk_errors
 from faceanim.inference.backend import Device, Network
-from faceanim.inference.compose import Scene, beside, set_scene
-from faceanim.inference.driving import DrivingVideo, readable
-from faceanim.inference.loading import DEFAULT_MODEL, load_network, model_folder
-from faceanim.inference.motion import SUFFIX, Motion, smoothed
+from faceanim.inference.compose import Composition, build_composition, hstack_panels
+from faceanim.inference.driving import DrivingVideo, wrap_video_errors
+from faceanim.inference.loading import DEFAULT_MODEL, load_network, resolve_model
+from faceanim.inference.motion import MOTION_SUFFIX, Motion, smooth_keypoints
 from faceanim.inference.options import Options
-from faceanim.inference.output import MP4, Clock, check_out, write_frames
-from faceanim.inference.portrait import chosen_faces, shown_picture
+from faceanim.inference.output import MP4_SUFFIX, FrameTiming, check_output, write_result
+from faceanim.inference.portrait import prepare_photograph, select_faces
 from faceanim.media.frames import Frame
-from faceanim.media.images import read_picture
-from faceanim.media.integrity import verify
-from faceanim.progress import OnProgress
-from faceanim.provenance.c2pa import Signing
+from faceanim.media.images import read_image
+from faceanim.media.integrity import verify_video
+from faceanim.progress import ProgressCallback
+from faceanim.provenance.c2pa import Signer
 from faceanim.provenance.watermark import Watermark
 
-FOLLOW, READ, ANIMATE = 0.02, 0.18, 0.8
+TRACK_SHARE, READ_SHARE, ANIMATE_SHARE = 0.02, 0.18, 0.8
 """What each step takes of the time, about, at 256x256 on a CPU."""
 
 
-class Phases:
+class PhasedProgress:
     """Tells how much of the whole is done, counted in frames, so that the time left means something.
 
     Args:
@@ -35,9 +35,11 @@ class Phases:
         animates: whether a portrait is animated then.
     """
 
-    def __init__(self, on_progress: OnProgress | None, reads: bool = True, animates: bool = True) -> None:
+    def __init__(
+        self, on_progress: ProgressCallback | None, reads: bool = True, animates: bool = True
+    ) -> None:
         self._on_progress = on_progress
-        self._whole = (FOLLOW + READ) * reads + ANIMATE * animates
+        self._whole = (TRACK_SHARE + READ_SHARE) * reads + ANIMATE_SHARE * animates
         self._before = 0.0
 
     def step(self, note: str, share: float, count: int) -> Callable[[int], None]:
@@ -52,14 +54,14 @@ class Phases:
         return tell
 
 
-def told(frames: Iterator[Frame], tell: Callable[[int], None]) -> Iterator[Frame]:
+def report_progress(frames: Iterator[Frame], tell: Callable[[int], None]) -> Iterator[Frame]:
     """The frames, each told of once it has been taken on."""
     for number, frame in enumerate(frames, start=1):
         yield frame
         tell(number)
 
 
-SLOWEST, FASTEST = Fraction(1, 10), Fraction(1000)
+MIN_FPS, MAX_FPS = Fraction(1, 10), Fraction(1000)
 """Frames a second of the driving videos that are believed."""
 
 
@@ -90,7 +92,7 @@ def animate(
     model: str | Path | Network = DEFAULT_MODEL,
     device: Device = "auto",
     options: Options | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> AnimatedVideo:
     """Give the face of a picture the motion of a video's face.
 
@@ -119,24 +121,26 @@ def animate(
     """
     source, driving, out = Path(source), Path(driving), Path(out)
     options = options or Options()
-    check_files(source, driving)
-    check_out(out, [source, driving])
-    signing = Signing.from_environment()
-    picture = shown_picture(read_picture(source), options)
-    faces = chosen_faces(picture, str(source), options.face)
-    network = as_network(model, device)
-    phases = Phases(on_progress, reads=driving.suffix != SUFFIX)
-    motion, video = motion_of(driving, network, options, phases)
-    scene = set_scene(network, picture, faces, motion, options)
+    check_files_exist(source, driving)
+    check_output(out, [source, driving])
+    signing = Signer.from_environment()
+    picture = prepare_photograph(read_image(source), options)
+    faces = select_faces(picture, str(source), options.face)
+    network = resolve_network(model, device)
+    phases = PhasedProgress(on_progress, reads=driving.suffix != MOTION_SUFFIX)
+    motion, video = load_motion(driving, network, options, phases)
+    scene = build_composition(network, picture, faces, motion, options)
     if options.rounds:
         motion, video = motion.there_and_back(options.rounds), None
-    tell = phases.step("animating", ANIMATE, len(motion.times))
-    frames = shown(scene, motion, video, options, network.batch)
+    tell = phases.step("animating", ANIMATE_SHARE, len(motion.times))
+    frames = render_frames(scene, motion, video, options, network.batch)
     first = next(frames)
-    sound = driving if video is not None and video.info.has_audio and out.suffix.lower() == MP4 else None
-    clock = Clock(motion.times, motion.fps, motion.is_variable)
-    with readable(driving):  # its sound can be damaged, too
-        count = write_frames(out, told(chain([first], frames), tell), clock, sound)
+    sound = (
+        driving if video is not None and video.info.has_audio and out.suffix.lower() == MP4_SUFFIX else None
+    )
+    clock = FrameTiming(motion.times, motion.fps, motion.is_variable)
+    with wrap_video_errors(driving):  # its sound can be damaged, too
+        count = write_result(out, report_progress(chain([first], frames), tell), clock, sound)
     if signing is not None:
         signing.sign(out)
     return AnimatedVideo(out, count, motion.fps, (first.shape[1], first.shape[0]), sound is not None)
@@ -149,7 +153,7 @@ def save_motion(
     model: str | Path | Network = DEFAULT_MODEL,
     device: Device = "auto",
     options: Options | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Motion:
     """Read a driving video's motion once and keep it as a small file, which animates any portrait.
 
@@ -165,18 +169,18 @@ def save_motion(
         FaceanimError: see `animate`.
     """
     driving, out = Path(driving), Path(out)
-    check_files(driving)
-    if out.suffix != SUFFIX:
-        raise FaceanimError(f"a motion file's name ends in {SUFFIX}, not as {out.name} does")
-    network = as_network(model, device)
-    phases = Phases(on_progress, animates=False)
-    motion, _ = read_motion(driving, network, options or Options(), phases)
-    with disk_explained():
+    check_files_exist(driving)
+    if out.suffix != MOTION_SUFFIX:
+        raise FaceanimError(f"a motion file's name ends in {MOTION_SUFFIX}, not as {out.name} does")
+    network = resolve_network(model, device)
+    phases = PhasedProgress(on_progress, animates=False)
+    motion, _ = extract_motion(driving, network, options or Options(), phases)
+    with wrap_disk_errors():
         motion.save(out)
     return motion
 
 
-def check_files(*paths: Path) -> None:
+def check_files_exist(*paths: Path) -> None:
     """See that there is something to read.
 
     Raises:
@@ -187,43 +191,43 @@ def check_files(*paths: Path) -> None:
             raise FaceanimError(f"there is no file {path}")
 
 
-def as_network(model: str | Path | Network, device: Device) -> Network:
+def resolve_network(model: str | Path | Network, device: Device) -> Network:
     """A model by its address or path, loaded; or one that is."""
-    return load_network(model_folder(str(model)), device) if isinstance(model, str | Path) else model
+    return load_network(resolve_model(str(model)), device) if isinstance(model, str | Path) else model
 
 
-def motion_of(
-    driving: Path, network: Network, options: Options, phases: Phases
+def load_motion(
+    driving: Path, network: Network, options: Options, phases: PhasedProgress
 ) -> tuple[Motion, DrivingVideo | None]:
     """The driving motion, smoothed, and the video that it is of, if it does not come from a motion file.
 
     Raises:
         FaceanimError: the file can't be used.
     """
-    if driving.suffix == SUFFIX:
+    if driving.suffix == MOTION_SUFFIX:
         video, motion = None, Motion.load(driving)
         if motion.detector_id != network.detector_id:
             raise FaceanimError(f"{driving} was read with another model; make it again with this one")
     else:
-        motion, video = read_motion(driving, network, options, phases)
-    return replace(motion, points=smoothed(motion.points, motion.times, options.smoothing)), video
+        motion, video = extract_motion(driving, network, options, phases)
+    return replace(motion, points=smooth_keypoints(motion.points, motion.times, options.smoothing)), video
 
 
-def read_motion(
-    driving: Path, network: Network, options: Options, phases: Phases
+def extract_motion(
+    driving: Path, network: Network, options: Options, phases: PhasedProgress
 ) -> tuple[Motion, DrivingVideo]:
     """Follow the driving face, and read its keypoints."""
-    with readable(driving):
-        info = verify(driving)
-    if not SLOWEST <= info.fps <= FASTEST:
+    with wrap_video_errors(driving):
+        info = verify_video(driving)
+    if not MIN_FPS <= info.fps <= MAX_FPS:
         raise FaceanimError(f"{driving} claims {float(info.fps):g} frames a second; is it damaged?")
-    follow = phases.step("following the face", FOLLOW, info.frames)
+    follow = phases.step("following the face", TRACK_SHARE, info.frames)
     video = DrivingVideo.follow(driving, info, options.driving_face, follow)
-    return video.motion(network, phases.step("reading its motion", READ, len(video.faces))), video
+    return video.motion(network, phases.step("reading its motion", READ_SHARE, len(video.faces))), video
 
 
-def shown(
-    scene: Scene, motion: Motion, video: DrivingVideo | None, options: Options, batch: int
+def render_frames(
+    scene: Composition, motion: Motion, video: DrivingVideo | None, options: Options, batch: int
 ) -> Iterator[Frame]:
     """The frames of the result, marked; `batch` of them are made at a time."""
     watermark = Watermark()
@@ -231,5 +235,5 @@ def shown(
     starts = range(0, len(motion.times), batch)
     for frame in chain.from_iterable(scene.frames(motion.points[at : at + batch]) for at in starts):
         panels = [scene.still, *([next(crops)] if crops is not None else []), frame]
-        made = beside(panels) if options.side_by_side else frame
+        made = hstack_panels(panels) if options.side_by_side else frame
         yield watermark.mark(made) if options.watermark else made

@@ -2,21 +2,21 @@
 
 from typing import Literal, Protocol
 
-from faceanim.inference.keypoints import Changes, Points
+from faceanim.inference.keypoints import AnimationLayers, KeypointArray
 from faceanim.media.frames import Frame, Frames
 
 Device = Literal["auto", "cpu", "cuda"]
-ONNX = ".onnx"
+ONNX_SUFFIX = ".onnx"
 
 
 class Portrait(Protocol):
     """A cropped portrait, with its share of the work done once."""
 
     @property
-    def keypoints(self) -> Points:
+    def keypoints(self) -> KeypointArray:
         """Its keypoints, a batch of one."""
 
-    def frames(self, driving: Points, super_resolve: bool) -> Frames:
+    def frames(self, driving: KeypointArray, super_resolve: bool) -> Frames:
         """The portrait with each of the driving keypoints, (N, S, S, 3) uint8 RGB.
 
         Args:
@@ -25,7 +25,7 @@ class Portrait(Protocol):
                 its `size`.
         """
 
-    def changes(self, driving: Points) -> Changes:
+    def changes(self, driving: KeypointArray) -> AnimationLayers:
         """What becomes of it with each of the driving keypoints, to be done at the size of a photograph."""
 
 
@@ -52,7 +52,7 @@ class Network(Protocol):
     def detector_id(self) -> str:
         """SHA-256 of what finds the keypoints: another detector's mean something else."""
 
-    def detect(self, frames: Frames) -> Points:
+    def detect(self, frames: Frames) -> KeypointArray:
         """The keypoints of frames (N, size, size, 3) uint8 RGB."""
 
     def portrait(self, frame: Frame) -> Portrait:

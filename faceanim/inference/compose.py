@@ -6,21 +6,21 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from faceanim.faces.framing import framed_like
+from faceanim.faces.framing import match_framing
 from faceanim.inference.backend import Network, Portrait
-from faceanim.inference.keypoints import Points, at_full_size
-from faceanim.inference.motion import Motion, nearest_pose
+from faceanim.inference.keypoints import KeypointArray, render_at_full_size
+from faceanim.inference.motion import Motion, find_nearest_pose
 from faceanim.inference.options import Options
-from faceanim.inference.portrait import Place, cropped
+from faceanim.inference.portrait import Placement, crop_photograph
 from faceanim.media.boxes import Box
 from faceanim.media.frames import Frame
 
-CROP = Box(0.0, 0.0, 1.0, 1.0)
+UNIT_BOX = Box(0.0, 0.0, 1.0, 1.0)
 """The driving crop in shares of its side, in which `Motion` has the driving face."""
 
 
 @dataclass(frozen=True)
-class Actor:
+class AnimatedFace:
     """One face of the picture, ready to move.
 
     Attributes:
@@ -32,35 +32,37 @@ class Actor:
 
     square: Box
     portrait: Portrait
-    start: Points | None
+    start: KeypointArray | None
     scale: float
 
     @classmethod
-    def cast(cls, network: Network, picture: Frame, face: Box, motion: Motion, options: Options) -> "Actor":
+    def cast(
+        cls, network: Network, picture: Frame, face: Box, motion: Motion, options: Options
+    ) -> "AnimatedFace":
         """Frame a face as the driving face is where the movement begins, and prepare it."""
         begin = 0
-        square, portrait = _framed(network, picture, face, motion, begin)
+        square, portrait = _frame_portrait(network, picture, face, motion, begin)
         if options.relative and options.start == "best":
-            begin = nearest_pose(motion.points, portrait.keypoints)
-            square, portrait = _framed(network, picture, face, motion, begin)
+            begin = find_nearest_pose(motion.points, portrait.keypoints)
+            square, portrait = _frame_portrait(network, picture, face, motion, begin)
         start = motion.points[begin : begin + 1] if options.relative else None
         return cls(square, portrait, start, options.scale)
 
-    def posed(self, driving: Points) -> Points:
+    def posed(self, driving: KeypointArray) -> KeypointArray:
         """Its keypoints for each of the driving ones."""
         if self.start is None:
             return driving
         return self.portrait.keypoints.moved(self.start, driving, self.scale)
 
-    def at_full_size(self, photograph: Frame, driving: Points) -> Iterator[Frame]:
+    def at_full_size(self, photograph: Frame, driving: KeypointArray) -> Iterator[Frame]:
         """A photograph of its square, (H, H, 3), for each of the driving keypoints."""
         changes = self.portrait.changes(self.posed(driving))
         for deformation, painted in zip(changes.deformation, changes.painted, strict=True):
-            yield at_full_size(photograph, deformation, painted)
+            yield render_at_full_size(photograph, deformation, painted)
 
 
 @dataclass(frozen=True)
-class CropScene:
+class CropComposition:
     """The square around one face.
 
     Attributes:
@@ -70,10 +72,10 @@ class CropScene:
     """
 
     still: Frame
-    actor: Actor
+    actor: AnimatedFace
     super_resolve: bool | None
 
-    def frames(self, driving: Points) -> Iterator[Frame]:
+    def frames(self, driving: KeypointArray) -> Iterator[Frame]:
         """The square for each of a batch of driving keypoints."""
         if self.super_resolve is None:
             yield from self.actor.at_full_size(self.still, driving)
@@ -82,7 +84,7 @@ class CropScene:
 
 
 @dataclass(frozen=True)
-class WholeScene:
+class WholeComposition:
     """The whole picture, with one face or several.
 
     Attributes:
@@ -93,18 +95,18 @@ class WholeScene:
     """
 
     still: Frame
-    actors: Sequence[Actor]
-    places: Sequence[Place]
+    actors: Sequence[AnimatedFace]
+    places: Sequence[Placement]
     photographs: Sequence[Frame]
 
     @classmethod
-    def of(cls, picture: Frame, actors: Sequence[Actor]) -> "WholeScene":
+    def of(cls, picture: Frame, actors: Sequence[AnimatedFace]) -> "WholeComposition":
         """Cut out the squares and prepare their seams."""
-        places = [Place.of(actor.square, picture) for actor in actors]
-        photographs = [cropped(picture, actor.square, int(actor.square.width)) for actor in actors]
+        places = [Placement.of(actor.square, picture) for actor in actors]
+        photographs = [crop_photograph(picture, actor.square, int(actor.square.width)) for actor in actors]
         return cls(picture, actors, places, photographs)
 
-    def frames(self, driving: Points) -> Iterator[Frame]:
+    def frames(self, driving: KeypointArray) -> Iterator[Frame]:
         """The picture for each of a batch of driving keypoints."""
         cast = zip(self.actors, self.photographs, strict=True)
         for squares in zip(
@@ -116,33 +118,35 @@ class WholeScene:
             yield canvas
 
 
-Scene = CropScene | WholeScene
+Composition = CropComposition | WholeComposition
 
 
-def set_scene(
+def build_composition(
     network: Network, picture: Frame, faces: Sequence[Box], motion: Motion, options: Options
-) -> Scene:
+) -> Composition:
     """Prepare a picture's faces for a motion."""
-    actors = [Actor.cast(network, picture, face, motion, options) for face in faces]
+    actors = [AnimatedFace.cast(network, picture, face, motion, options) for face in faces]
     if options.shows_whole:
-        return WholeScene.of(picture, actors)
+        return WholeComposition.of(picture, actors)
     own_size = network.output_size if options.super_resolution else network.size
-    still = cropped(picture, actors[0].square, options.size or own_size)
-    return CropScene(still, actors[0], None if options.size else options.super_resolution)
+    still = crop_photograph(picture, actors[0].square, options.size or own_size)
+    return CropComposition(still, actors[0], None if options.size else options.super_resolution)
 
 
-def _framed(network: Network, picture: Frame, face: Box, motion: Motion, begin: int) -> tuple[Box, Portrait]:
-    square = framed_like(face, motion.face(begin), CROP)
-    return square, network.portrait(cropped(picture, square, network.size))
+def _frame_portrait(
+    network: Network, picture: Frame, face: Box, motion: Motion, begin: int
+) -> tuple[Box, Portrait]:
+    square = match_framing(face, motion.face(begin), UNIT_BOX)
+    return square, network.portrait(crop_photograph(picture, square, network.size))
 
 
-def beside(panels: Sequence[Frame]) -> Frame:
+def hstack_panels(panels: Sequence[Frame]) -> Frame:
     """Pictures beside each other, all as high as the last, and of even widths, which H.264 wants."""
     height = panels[-1].shape[0]
-    return np.hstack([_as_high(panel, height) for panel in panels])
+    return np.hstack([_match_height(panel, height) for panel in panels])
 
 
-def _as_high(panel: Frame, height: int) -> Frame:
+def _match_height(panel: Frame, height: int) -> Frame:
     if panel.shape[0] == height:
         return panel
     width = max(round(panel.shape[1] * height / panel.shape[0] / 2), 1) * 2

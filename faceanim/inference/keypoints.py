@@ -12,7 +12,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Changes:
+class AnimationLayers:
     """What becomes of the portrait in N frames.
 
     Attributes:
@@ -25,7 +25,7 @@ class Changes:
     painted: Floats
 
 
-def at_full_size(photograph: Frame, deformation: Floats, painted: Floats) -> Frame:
+def render_at_full_size(photograph: Frame, deformation: Floats, painted: Floats) -> Frame:
     """One animated frame of the size of the photograph.
 
     Args:
@@ -37,22 +37,22 @@ def at_full_size(photograph: Frame, deformation: Floats, painted: Floats) -> Fra
         (H, H, 3) uint8 RGB.
     """
     side = photograph.shape[0]
-    pixels = (_enlarged(deformation, side) + 1) * np.float32((side - 1) / 2)
+    pixels = (_upsample_grid(deformation, side) + 1) * np.float32((side - 1) / 2)
     warped = cv2.remap(photograph, pixels, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     added = cv2.resize(painted, (side, side), interpolation=cv2.INTER_LINEAR)
     return np.asarray(np.rint(warped + 255 * added).clip(0, 255), np.uint8)
 
 
-def _enlarged(grid: Floats, side: int) -> Floats:
+def _upsample_grid(grid: Floats, side: int) -> Floats:
     """A grid (h, w, 2) bilinearly to (side, side, 2), its ends in place.
 
     OpenCV's resizing would move the ends, and its warps know 32 places between two of the grid's points.
     """
-    down, across = _between(grid.shape[0], side), _between(grid.shape[1], side)
+    down, across = _interpolation_weights(grid.shape[0], side), _interpolation_weights(grid.shape[1], side)
     return np.asarray(np.einsum("yh,hwc,xw->yxc", down, grid, across, optimize=True), np.float32)
 
 
-def _between(count: int, side: int) -> Floats:
+def _interpolation_weights(count: int, side: int) -> Floats:
     """What each of `count` points weighs in each of `side` places along them: (side, count)."""
     places = np.linspace(0, count - 1, side, dtype=np.float32)[:, None]
     weights = np.maximum(0, 1 - np.abs(places - np.arange(count, dtype=np.float32)))
@@ -60,7 +60,7 @@ def _between(count: int, side: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class Points:
+class KeypointArray:
     """Keypoints of frames; what `Keypoints` is inside the networks.
 
     Attributes:
@@ -74,17 +74,17 @@ class Points:
     def __len__(self) -> int:
         return len(self.value)
 
-    def __getitem__(self, index: slice | NDArray[np.intp]) -> "Points":
-        return Points(self.value[index], None if self.jacobian is None else self.jacobian[index])
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> "KeypointArray":
+        return KeypointArray(self.value[index], None if self.jacobian is None else self.jacobian[index])
 
     @classmethod
-    def joined(cls, parts: "list[Points]") -> "Points":
+    def joined(cls, parts: "list[KeypointArray]") -> "KeypointArray":
         """Those of several runs of frames, one after the other; there is at least one run."""
         jacobians = [part.jacobian for part in parts if part.jacobian is not None]
         value = np.concatenate([part.value for part in parts])
         return cls(value, np.concatenate(jacobians) if jacobians else None)
 
-    def moved(self, start: "Points", end: "Points", scale: float) -> "Points":
+    def moved(self, start: "KeypointArray", end: "KeypointArray", scale: float) -> "KeypointArray":
         """Where these (of one frame) go if they move as from `start` (one frame) to each of `end`.
 
         Siarohin et al. (2019), section 3.3, and its movement scale.
@@ -99,7 +99,7 @@ class Points:
         """
         value = self.value + np.float32(scale) * (end.value - start.value)
         if self.jacobian is None or start.jacobian is None or end.jacobian is None:
-            return Points(value)
+            return KeypointArray(value)
         still = np.eye(2, dtype=np.float32)
         change = still + np.float32(scale) * (end.jacobian @ np.linalg.inv(start.jacobian) - still)
-        return Points(value, change @ self.jacobian)
+        return KeypointArray(value, change @ self.jacobian)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
-from faceanim.inference.backend import ONNX, Device, Network
+from faceanim.inference.backend import ONNX_SUFFIX, Device, Network
 
 DEFAULT_MODEL = "models:/faceanim@champion"
-PARAMS = Path("params.yaml")
+PARAMS_FILE = Path("params.yaml")
 
 
-def model_folder(model: str, params: Path = PARAMS) -> Path:
+def resolve_model(model: str, params: Path = PARAMS_FILE) -> Path:
     """The folder or file of a model given as a registry address or as a path.
 
     Raises:
@@ -19,10 +19,12 @@ def model_folder(model: str, params: Path = PARAMS) -> Path:
     """
     if not model.startswith("models:"):
         return Path(model)
-    from faceanim.registry.store import fetch_model
+    from faceanim.registry.store import download_model
 
     # Outside the project the address in the environment is enough.
-    return fetch_model(model, os.environ.get("MLFLOW_TRACKING_URI") or load_params(params).run.tracking_uri)
+    return download_model(
+        model, os.environ.get("MLFLOW_TRACKING_URI") or load_params(params).run.tracking_uri
+    )
 
 
 def load_network(model: Path, device: Device = "auto") -> Network:
@@ -35,12 +37,14 @@ def load_network(model: Path, device: Device = "auto") -> Network:
     Raises:
         FaceanimError: it is no model, or there is no such device.
     """
-    if model.suffix == ONNX:
+    if model.suffix == ONNX_SUFFIX:
         from faceanim.inference.onnx_backend import OnnxNetwork
 
         return OnnxNetwork.load(model, device)
     if not model.is_dir():
-        raise FaceanimError(f"there is no model {model}: it is a folder, or a file whose name ends in {ONNX}")
+        raise FaceanimError(
+            f"there is no model {model}: it is a folder, or a file whose name ends in {ONNX_SUFFIX}"
+        )
     from faceanim.inference.torch_backend import TorchNetwork
 
     return TorchNetwork.load(model, device)

@@ -10,19 +10,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from faceanim.errors import FaceanimError
-from faceanim.inference.keypoints import Floats, Points
+from faceanim.inference.keypoints import Floats, KeypointArray
 from faceanim.media.boxes import Box
 from faceanim.tables import atomic_path
 
-STILL_HZ = 0.5
+MIN_CUTOFF_HZ = 0.5
 """Cutoff for a face at rest: what shakes faster is noise."""
-QUICKNESS = 12.0
+SPEED_COEFFICIENT = 12.0
 """How much the cutoff rises with speed, in Hz for one crop side (2 units) a second times pi."""
-SPEED_HZ = 1.5
+SPEED_CUTOFF_HZ = 1.5
 """Cutoff for the speed itself, which noise makes up."""
 
 
-def smoothed(points: Points, times: NDArray[np.float64], strength: float = 1.0) -> Points:
+def smooth_keypoints(
+    points: KeypointArray, times: NDArray[np.float64], strength: float = 1.0
+) -> KeypointArray:
     """Smooth the keypoints of a video by the one-euro filter (Casiez et al., 2012), without its lag.
 
     The filter is a low pass whose cutoff rises with speed: slow is smoothed, fast is followed. It is run
@@ -35,22 +37,22 @@ def smoothed(points: Points, times: NDArray[np.float64], strength: float = 1.0) 
     """
     if strength == 0 or len(points) < 3:
         return points
-    flat = points.value if points.jacobian is None else _flat(points)
-    forth = _one_euro(flat, np.diff(times), strength)
-    back = _one_euro(flat[::-1], np.diff(times)[::-1], strength)[::-1]
+    flat = points.value if points.jacobian is None else _flatten_keypoints(points)
+    forth = _filter_one_way(flat, np.diff(times), strength)
+    back = _filter_one_way(flat[::-1], np.diff(times)[::-1], strength)[::-1]
     mean = ((forth + back) / 2).astype(np.float32)
     if points.jacobian is None:
-        return Points(mean)
-    return Points(mean[..., :2], mean[..., 2:].reshape(points.jacobian.shape))
+        return KeypointArray(mean)
+    return KeypointArray(mean[..., :2], mean[..., 2:].reshape(points.jacobian.shape))
 
 
-def _flat(points: Points) -> Floats:
+def _flatten_keypoints(points: KeypointArray) -> Floats:
     """Positions and jacobians of each keypoint, (N, K, 6)."""
     assert points.jacobian is not None
     return np.concatenate((points.value, points.jacobian.reshape(*points.value.shape[:2], 4)), axis=-1)
 
 
-def _one_euro(track: Floats, steps: NDArray[np.float64], strength: float) -> Floats:
+def _filter_one_way(track: Floats, steps: NDArray[np.float64], strength: float) -> Floats:
     """One run over (N, K, C), of which the first two are a position; how fast that is decides for all."""
     out = np.empty_like(track)
     out[0] = last = track[0]
@@ -60,21 +62,21 @@ def _one_euro(track: Floats, steps: NDArray[np.float64], strength: float) -> Flo
             out[number] = last
             continue
         moved = (track[number, :, :2] - track[number - 1, :, :2]) / step
-        velocity = velocity + _share(SPEED_HZ, step) * (moved - velocity)
+        velocity = velocity + _smoothing_factor(SPEED_CUTOFF_HZ, step) * (moved - velocity)
         speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
-        share = _share((STILL_HZ + QUICKNESS * speed) / strength, step)
+        share = _smoothing_factor((MIN_CUTOFF_HZ + SPEED_COEFFICIENT * speed) / strength, step)
         out[number] = last = last + share * (track[number] - last)
     return out
 
 
-def _share(cutoff_hz: Floats | float, step_s: float) -> Floats:
+def _smoothing_factor(cutoff_hz: Floats | float, step_s: float) -> Floats:
     """How far a first-order low pass goes towards a new value in a time step, 0 to 1."""
     rate = 2 * np.pi * np.asarray(cutoff_hz, np.float32) * np.float32(step_s)
     return np.asarray(rate / (rate + 1), np.float32)
 
 
-SUFFIX = ".motion"
-FORMAT = "faceanim motion 1"
+MOTION_SUFFIX = ".motion"
+MOTION_FORMAT = "faceanim motion 1"
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Motion:
         detector_id: whose keypoints they are; see `Network`.
     """
 
-    points: Points
+    points: KeypointArray
     faces: Floats
     times: NDArray[np.float64]
     fps: Fraction
@@ -132,7 +134,7 @@ class Motion:
             tensors["jacobian"] = self.points.jacobian
         with atomic_path(path) as temporary:
             # One entry of metadata: safetensors writes several in any order.
-            about = {FORMAT: self.detector_id}
+            about = {MOTION_FORMAT: self.detector_id}
             save_file({name: np.ascontiguousarray(t) for name, t in tensors.items()}, temporary, about)
 
     @classmethod
@@ -146,9 +148,9 @@ class Motion:
             with safe_open(path, "numpy") as file:
                 about = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            points = Points(tensors["value"], tensors.get("jacobian"))
+            points = KeypointArray(tensors["value"], tensors.get("jacobian"))
             fps = Fraction(*tensors["fps"].tolist())
-            motion = cls(points, tensors["faces"], tensors["times"], fps, about[FORMAT])
+            motion = cls(points, tensors["faces"], tensors["times"], fps, about[MOTION_FORMAT])
         except FileNotFoundError:
             raise FaceanimError(f"there is no file {path}") from None
         except (SafetensorError, KeyError, TypeError, ValueError, ZeroDivisionError, OSError):
@@ -180,7 +182,7 @@ class Motion:
             raise FaceanimError(f"{path} is a damaged motion file; make it again")
 
 
-def nearest_pose(points: Points, portrait: Points) -> int:
+def find_nearest_pose(points: KeypointArray, portrait: KeypointArray) -> int:
     """The driving frame whose face is posed most like the portrait's: where relative motion best begins.
 
     Keypoints are compared as landmarks are: without where the face is and how large.
@@ -189,11 +191,11 @@ def nearest_pose(points: Points, portrait: Points) -> int:
         points: of the driving frames.
         portrait: of one frame.
     """
-    distances = np.square(_normalised(points.value) - _normalised(portrait.value)).sum(axis=(1, 2))
+    distances = np.square(_normalize(points.value) - _normalize(portrait.value)).sum(axis=(1, 2))
     return int(distances.argmin())
 
 
-def _normalised(value: Floats) -> Floats:
+def _normalize(value: Floats) -> Floats:
     centred = value - value.mean(axis=1, keepdims=True)
     size = np.sqrt(np.square(centred).sum(axis=(1, 2), keepdims=True))
     return np.asarray(centred / np.maximum(size, 1e-6), np.float32)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from faceanim.errors import FaceanimError
 from faceanim.inference.backend import Device
-from faceanim.inference.keypoints import Changes, Floats, Points
+from faceanim.inference.keypoints import AnimationLayers, Floats, KeypointArray
 from faceanim.media.frames import Frame, Frames
 
 DETECT, ANIMATE, ENLARGE = "detect", "animate", "enlarge"
@@ -27,14 +27,14 @@ def keypoint_names(role: str, jacobians: bool) -> list[str]:
     return [f"{role}_value", f"{role}_jacobian"][: 1 + jacobians]
 
 
-def named(graph: str, names: list[str]) -> list[str]:
+def prefix_names(graph: str, names: list[str]) -> list[str]:
     """The names in the file of a graph's inputs or outputs."""
     return [f"{graph}.{name}" for name in names]
 
 
 BATCH = 8
-CPU, GPU = "CPUExecutionProvider", "CUDAExecutionProvider"
-SILENT = 4
+CPU_PROVIDER, GPU_PROVIDER = "CPUExecutionProvider", "CUDAExecutionProvider"
+LOG_SEVERITY = 4
 """ONNX Runtime's own messages, but those of a crash; whatever fails is raised all the same."""
 
 
@@ -43,21 +43,21 @@ class OnnxPortrait:
 
     def __init__(self, network: "OnnxNetwork", frame: Frame) -> None:
         self._network = network
-        self._source = to_floats(frame[None])
+        self._source = to_float_array(frame[None])
         self.keypoints = network.detect(frame[None])
 
-    def frames(self, driving: Points, super_resolve: bool) -> Frames:
+    def frames(self, driving: KeypointArray, super_resolve: bool) -> Frames:
         """See `Portrait`."""
         (prediction,) = self._run([PREDICTION], driving)
-        return to_bytes(self._network.enlarge(prediction) if super_resolve else prediction)
+        return to_uint8_array(self._network.enlarge(prediction) if super_resolve else prediction)
 
-    def changes(self, driving: Points) -> Changes:
+    def changes(self, driving: KeypointArray) -> AnimationLayers:
         """See `Portrait`."""
         deformation, painted = self._run([DEFORMATION, PAINTED], driving)
-        return Changes(deformation, np.ascontiguousarray(painted.transpose(0, 2, 3, 1)))
+        return AnimationLayers(deformation, np.ascontiguousarray(painted.transpose(0, 2, 3, 1)))
 
-    def _run(self, outputs: list[str], driving: Points) -> list[Floats]:
-        given = [self._source, *arrays(self.keypoints), *arrays(driving)]
+    def _run(self, outputs: list[str], driving: KeypointArray) -> list[Floats]:
+        given = [self._source, *list_arrays(self.keypoints), *list_arrays(driving)]
         return self._network.animate(given, outputs)
 
 
@@ -85,27 +85,27 @@ class OnnxNetwork:
             import onnxruntime
         except ImportError:
             raise FaceanimError("an ONNX model needs the extra: pip install 'faceanim[onnx]'") from None
-        has_gpu = GPU in onnxruntime.get_available_providers()
+        has_gpu = GPU_PROVIDER in onnxruntime.get_available_providers()
         if device == "cuda" and not has_gpu:
             raise FaceanimError("this ONNX Runtime has no GPU; onnxruntime-gpu has, or leave out --device")
-        providers = [GPU, CPU] if has_gpu and device != "cpu" else [CPU]
+        providers = [GPU_PROVIDER, CPU_PROVIDER] if has_gpu and device != "cpu" else [CPU_PROVIDER]
         model = read_model(path)
         try:
-            sessions = {graph: session(part, providers) for graph, part in parts(model)}
-            network = cls(sessions, metadata(model), "cpu")
+            sessions = {graph: create_session(part, providers) for graph, part in split_graphs(model)}
+            network = cls(sessions, read_metadata(model), "cpu")
         except Exception as error:  # a damaged file ends in onnx's, ONNX Runtime's or Python's own errors
-            raise damaged(path) from error
+            raise damaged_error(path) from error
         # ONNX Runtime goes on without a GPU whose libraries are missing, and says nothing.
-        if all(GPU in each.get_providers() for each in sessions.values()):
+        if all(GPU_PROVIDER in each.get_providers() for each in sessions.values()):
             network.device = "cuda"
         elif device == "cuda":
             raise FaceanimError("ONNX Runtime can't use the GPU (CUDA, cuDNN?); leave out --device")
         return network
 
-    def detect(self, frames: Frames) -> Points:
+    def detect(self, frames: Frames) -> KeypointArray:
         """See `Network`."""
-        found = self._sessions[DETECT].run(None, {f"{DETECT}.{FRAMES}": to_floats(frames)})
-        return Points(*found)
+        found = self._sessions[DETECT].run(None, {f"{DETECT}.{FRAMES}": to_float_array(frames)})
+        return KeypointArray(*found)
 
     def portrait(self, frame: Frame) -> OnnxPortrait:
         """See `Network`."""
@@ -113,20 +113,20 @@ class OnnxNetwork:
 
     def animate(self, given: list[Floats], outputs: list[str]) -> list[Floats]:
         """Run the animation: source (1, 3, S, S), its keypoints and the driving ones to the outputs named."""
-        inputs, _ = signatures(jacobians=len(given) > 3)[ANIMATE]
-        feeds = dict(zip(named(ANIMATE, inputs), given, strict=True))
-        made: list[Floats] = self._sessions[ANIMATE].run(named(ANIMATE, outputs), feeds)
+        inputs, _ = graph_signatures(jacobians=len(given) > 3)[ANIMATE]
+        feeds = dict(zip(prefix_names(ANIMATE, inputs), given, strict=True))
+        made: list[Floats] = self._sessions[ANIMATE].run(prefix_names(ANIMATE, outputs), feeds)
         return made
 
     def enlarge(self, prediction: Floats) -> Floats:
         """Super-resolve generated frames (N, 3, S, S) in [0, 1]."""
         (enlarged,) = self._sessions[ENLARGE].run(
-            named(ENLARGE, [ENLARGED]), {f"{ENLARGE}.{PREDICTION}": prediction}
+            prefix_names(ENLARGE, [ENLARGED]), {f"{ENLARGE}.{PREDICTION}": prediction}
         )
         return np.asarray(enlarged, np.float32)
 
 
-def signatures(jacobians: bool) -> dict[str, tuple[list[str], list[str]]]:
+def graph_signatures(jacobians: bool) -> dict[str, tuple[list[str], list[str]]]:
     """The inputs and outputs of each graph; in the file, they have its name as prefix."""
     found = keypoint_names(FRAMES, jacobians)
     posed = [SOURCE, *keypoint_names(SOURCE, jacobians), *keypoint_names("driving", jacobians)]
@@ -148,45 +148,45 @@ def read_model(path: Path) -> Any:
 
     try:
         model = onnx.load(path, format="protobuf", load_external_data=False)
-        about = metadata(model)
+        about = read_metadata(model)
     except FileNotFoundError:
         raise FaceanimError(f"there is no file {path}") from None
     except OSError as error:
         raise FaceanimError(f"{path} can't be read: {(error.strerror or str(error)).lower()}") from None
     except (DecodeError, UnicodeDecodeError):
-        raise damaged(path) from None
+        raise damaged_error(path) from None
     if about.get("format") != FORMAT:
         raise FaceanimError(f"{path} is no model of ours; `faceanim export {path.name}` makes one")
     # Here, for ONNX Runtime would read the files named there, wherever whoever made this one chose.
-    if any(is_external(message) for message in messages(model)):
+    if any(has_external_data(message) for message in iter_messages(model)):
         raise FaceanimError(f"{path} has weights in other files; those are not read: export it again")
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, UnicodeDecodeError):
-        raise damaged(path) from None
+        raise damaged_error(path) from None
     return model
 
 
-def damaged(path: Path) -> FaceanimError:
+def damaged_error(path: Path) -> FaceanimError:
     """What is said of a file that can't be made sense of."""
     return FaceanimError(f"{path} is damaged, or no ONNX model; export it again")
 
 
-def metadata(model: Any) -> dict[str, str]:
+def read_metadata(model: Any) -> dict[str, str]:
     """What a model says of itself."""
     return {item.key: item.value for item in model.metadata_props}
 
 
-def messages(message: Any) -> Iterator[Any]:
+def iter_messages(message: Any) -> Iterator[Any]:
     """A Protobuf message and all those in it, however deep."""
     yield message
     for field, value in message.ListFields():
         if field.message_type is not None:
             for part in [value] if hasattr(value, "ListFields") else value:
-                yield from messages(part)
+                yield from iter_messages(part)
 
 
-def is_external(message: Any) -> bool:
+def has_external_data(message: Any) -> bool:
     """Whether a Protobuf message is a tensor whose values lie in another file."""
     from onnx import TensorProto
 
@@ -195,41 +195,41 @@ def is_external(message: Any) -> bool:
     return message.data_location != TensorProto.DEFAULT or len(message.external_data) > 0
 
 
-def parts(model: Any) -> Iterator[tuple[str, bytes]]:
+def split_graphs(model: Any) -> Iterator[tuple[str, bytes]]:
     """The name of each graph, and a model of its own of it."""
     from onnx.utils import Extractor
 
     extractor = Extractor(model)
     given = {item.name for item in model.graph.output}
-    jacobians = set(named(DETECT, keypoint_names(FRAMES, jacobians=True))) <= given
-    for graph, (inputs, outputs) in signatures(jacobians).items():
-        part = extractor.extract_model(named(graph, inputs), named(graph, outputs))
+    jacobians = set(prefix_names(DETECT, keypoint_names(FRAMES, jacobians=True))) <= given
+    for graph, (inputs, outputs) in graph_signatures(jacobians).items():
+        part = extractor.extract_model(prefix_names(graph, inputs), prefix_names(graph, outputs))
         yield graph, part.SerializeToString()
 
 
-def session(model: bytes, providers: list[str]) -> Any:
+def create_session(model: bytes, providers: list[str]) -> Any:
     """ONNX Runtime with a model, on the first of the providers that works; equal inputs give equal bytes."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = SILENT
+    options.log_severity_level = LOG_SEVERITY
     options.use_deterministic_compute = True  # a GPU would sum in any order
     # Threads that wait would keep the cores from whatever decodes and encodes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(model, options, providers=providers)
 
 
-def arrays(points: Points) -> list[Floats]:
+def list_arrays(points: KeypointArray) -> list[Floats]:
     """Keypoints as the one or two arrays that they are."""
     return [points.value] if points.jacobian is None else [points.value, points.jacobian]
 
 
-def to_floats(frames: Frames) -> Floats:
+def to_float_array(frames: Frames) -> Floats:
     """Frames (N, H, W, 3) in [0, 255] as (N, 3, H, W) float32 in [0, 1]; as `inference.to_float`."""
     return np.ascontiguousarray(frames.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
 
 
-def to_bytes(frames: Floats) -> NDArray[np.uint8]:
+def to_uint8_array(frames: Floats) -> NDArray[np.uint8]:
     """Frames (N, 3, H, W) in [0, 1] as (N, H, W, 3) in [0, 255]; as `inference.to_uint8`."""
     scaled = np.rint(frames * np.float32(255)).clip(0, 255).astype(np.uint8)
     return np.ascontiguousarray(scaled.transpose(0, 2, 3, 1))

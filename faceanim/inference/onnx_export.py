@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from faceanim._version import __version__
-from faceanim.errors import FaceanimError, disk_explained
+from faceanim.errors import FaceanimError, wrap_disk_errors
 from faceanim.inference.animator import Animator, to_float
 from faceanim.inference.onnx_backend import (
     ANIMATE,
@@ -25,11 +25,11 @@ from faceanim.inference.onnx_backend import (
     PAINTED,
     PREDICTION,
     OnnxNetwork,
-    arrays,
-    messages,
-    signatures,
+    graph_signatures,
+    iter_messages,
+    list_arrays,
 )
-from faceanim.inference.torch_backend import fingerprint, to_keypoints, to_points
+from faceanim.inference.torch_backend import hash_weights, to_arrays, to_keypoints
 from faceanim.media.frames import Frames
 from faceanim.models.animation import AnimationModel
 from faceanim.models.keypoints import Keypoints
@@ -38,7 +38,7 @@ from faceanim.tables import atomic_path
 
 
 @torch.inference_mode()
-def largest_difference(animator: Animator, network: OnnxNetwork, frames: Frames | None = None) -> float:
+def measure_parity(animator: Animator, network: OnnxNetwork, frames: Frames | None = None) -> float:
     """The largest difference in keypoints, predictions, deformations, what is painted, and enlargements.
 
     Args:
@@ -56,11 +56,11 @@ def largest_difference(animator: Animator, network: OnnxNetwork, frames: Frames 
     # Each graph is given the same, so that what one errs does not count for another.
     posed = animator.posed(source, to_keypoints(found, "cpu"))
     prediction = posed.prediction.clamp(0, 1)
-    given = [floats[:1].numpy(), *arrays(to_points(source.keypoints)), *arrays(found)]
+    given = [floats[:1].numpy(), *list_arrays(to_arrays(source.keypoints)), *list_arrays(found)]
     made = network.animate(given, [PREDICTION, DEFORMATION, PAINTED])
     theirs = [prediction, posed.deformation, posed.prediction - posed.warped, animator.enlarge(prediction)]
     pairs = [
-        *zip(arrays(to_points(keypoints)), arrays(found), strict=True),
+        *zip(list_arrays(to_arrays(keypoints)), list_arrays(found), strict=True),
         *zip([each.numpy() for each in theirs], [*made, network.enlarge(prediction.numpy())], strict=True),
     ]
     return max(float(np.abs(a - b).max()) for a, b in pairs)
@@ -74,7 +74,7 @@ BATCH = 3
 """Frames that are shown to the exporter; any other number is as good afterwards."""
 
 
-class Detect(nn.Module):
+class DetectModule(nn.Module):
     """Frames (N, 3, S, S) to their keypoints."""
 
     def __init__(self, animation: AnimationModel) -> None:
@@ -83,10 +83,10 @@ class Detect(nn.Module):
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
-        return parts(self.animation.detect(frames))
+        return list_tensors(self.animation.detect(frames))
 
 
-class Animate(nn.Module):
+class AnimateModule(nn.Module):
     """A source (1, 3, S, S), its keypoints and N driving ones to what `Portrait` gives of them."""
 
     def __init__(self, animation: AnimationModel) -> None:
@@ -102,7 +102,7 @@ class Animate(nn.Module):
         return posed.prediction.clamp(0, 1), posed.deformation, posed.prediction - posed.warped
 
 
-class Enlarge(nn.Module):
+class EnlargeModule(nn.Module):
     """Generated frames (N, 3, S, S) to super-resolved ones."""
 
     def __init__(self, super_resolution: SuperResolution) -> None:
@@ -116,7 +116,7 @@ class Enlarge(nn.Module):
         return enlarged
 
 
-def parts(keypoints: Keypoints) -> tuple[Tensor, ...]:
+def list_tensors(keypoints: Keypoints) -> tuple[Tensor, ...]:
     """Keypoints as the one or two tensors that they are."""
     return (keypoints.value,) if keypoints.jacobian is None else (keypoints.value, keypoints.jacobian)
 
@@ -137,12 +137,12 @@ def export_onnx(folder: Path, out: Path) -> float:
     require_onnx()
     check_paths(folder, out)
     animator = Animator.load(folder, "cpu")
-    if not all(is_finite(network) for network in (animator.animation, animator.super_resolution)):
+    if not all(has_finite_weights(network) for network in (animator.animation, animator.super_resolution)):
         raise FaceanimError(f"{folder} has weights that are no numbers; it is of a training that failed")
-    model = described(joined([exported(*graph) for graph in graphs(animator)]), animator)
-    with disk_explained(), atomic_path(out) as temporary:
+    model = add_metadata(merge_graphs([export_graph(*graph) for graph in list_graphs(animator)]), animator)
+    with wrap_disk_errors(), atomic_path(out) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
-        difference = largest_difference(animator, OnnxNetwork.load(temporary, "cpu"))
+        difference = measure_parity(animator, OnnxNetwork.load(temporary, "cpu"))
         if not difference <= TOLERANCE:  # nor is it if it is no number
             raise FaceanimError(f"{folder} was exported, but differs by {difference:.2g}; nothing is written")
     return difference
@@ -162,7 +162,7 @@ def check_paths(folder: Path, out: Path) -> None:
         raise FaceanimError(f"{out} can't be written: {out.parent} is no folder")
 
 
-def is_finite(network: nn.Module) -> bool:
+def has_finite_weights(network: nn.Module) -> bool:
     """Whether all weights are numbers, and none is infinite."""
     return all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values())
 
@@ -181,31 +181,31 @@ def require_onnx() -> None:
         raise FaceanimError("ONNX needs its extra: pip install 'faceanim[onnx]'") from None
 
 
-Graph = tuple[str, nn.Module, Sequence[Tensor], int, bool]
+GraphSpec = tuple[str, nn.Module, Sequence[Tensor], int, bool]
 
 
-def graphs(animator: Animator) -> Iterator[Graph]:
+def list_graphs(animator: Animator) -> Iterator[GraphSpec]:
     """Of each graph: name, module, inputs, how many of these are not a batch, whether there are jacobians."""
     frames = torch.zeros(BATCH, 3, animator.size, animator.size)
-    detect = Detect(animator.animation).eval()
+    detect = DetectModule(animator.animation).eval()
     driving = detect(frames)
     source = tuple(part[:1] for part in driving)
     jacobians = len(driving) > 1
     yield DETECT, detect, (frames,), 0, jacobians
-    animate = Animate(animator.animation).eval()
+    animate = AnimateModule(animator.animation).eval()
     yield ANIMATE, animate, (frames[:1], *source, *driving), 1 + len(source), jacobians
-    yield ENLARGE, Enlarge(animator.super_resolution).eval(), (frames,), 0, jacobians
+    yield ENLARGE, EnlargeModule(animator.super_resolution).eval(), (frames,), 0, jacobians
 
 
-def exported(graph: str, module: nn.Module, given: Sequence[Tensor], fixed: int, jacobians: bool) -> Any:
+def export_graph(graph: str, module: nn.Module, given: Sequence[Tensor], fixed: int, jacobians: bool) -> Any:
     """One graph as an ONNX model, its names with the graph's as prefix."""
     from onnx.compose import add_prefix
 
-    inputs, outputs = signatures(jacobians)[graph]
+    inputs, outputs = graph_signatures(jacobians)[graph]
     any_number = torch.export.Dim("batch", min=1, max=4096)
     sizes = [{} if number < fixed else {0: any_number} for number in range(len(given))]
     of_arguments = (sizes[0], tuple(sizes[1:])) if len(given) > 1 else (sizes[0],)
-    with quiet():
+    with silence_exporter():
         program = torch.onnx.export(
             module,
             tuple(given),
@@ -220,7 +220,7 @@ def exported(graph: str, module: nn.Module, given: Sequence[Tensor], fixed: int,
     return add_prefix(program.model_proto, f"{graph}.")
 
 
-def joined(models: Sequence[Any]) -> Any:
+def merge_graphs(models: Sequence[Any]) -> Any:
     """Models that share no name, as one with all of their inputs and outputs."""
     from onnx.compose import merge_models
     from onnx.helper import make_opsetid
@@ -235,12 +235,12 @@ def joined(models: Sequence[Any]) -> Any:
     return whole
 
 
-def described(model: Any, animator: Animator) -> Any:
+def add_metadata(model: Any, animator: Animator) -> Any:
     """The model, with what it says of itself; what the exporter says of it is dropped.
 
     That names the lines of code in the folders of this machine, so the bytes would depend on where those are.
     """
-    for message in messages(model):
+    for message in iter_messages(model):
         for field in {"metadata_props", "doc_string"} & set(message.DESCRIPTOR.fields_by_name):
             message.ClearField(field)
     model.producer_name, model.producer_version = "faceanim", __version__
@@ -250,7 +250,7 @@ def described(model: Any, animator: Animator) -> Any:
         "faceanim": __version__,
         "size": str(animator.size),
         "output_size": str(animator.output_size),
-        "detector_id": fingerprint(animator.animation.keypoint_detector),
+        "detector_id": hash_weights(animator.animation.keypoint_detector),
         "notice": NOTICE,
     }
     for key, value in about.items():
@@ -259,7 +259,7 @@ def described(model: Any, animator: Animator) -> Any:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_exporter() -> Iterator[None]:
     """Keep the exporter's own report from the terminal; what fails is raised all the same."""
     loud = logging.root.manager.disable
     logging.disable(logging.WARNING)

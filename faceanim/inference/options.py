@@ -53,6 +53,6 @@ class Options(Section):
         return self.whole or self.face == "all"
 
 
-def as_face(text: str) -> int | str:
+def parse_face(text: str) -> int | str:
     """A face's number, or a word."""
     return int(text) if text.isdecimal() else text

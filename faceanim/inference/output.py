@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from faceanim.errors import FaceanimError, disk_explained
-from faceanim.media.encode import write_video
+from faceanim.errors import FaceanimError, wrap_disk_errors
+from faceanim.media.encode import write_mp4
 from faceanim.media.frames import Frame
 from faceanim.provenance.metadata import COMMENT, COMMENT_KEY
 from faceanim.tables import atomic_path
 
-MP4, GIF, FRAMES = ".mp4", ".gif", ""
+MP4_SUFFIX, GIF_SUFFIX, FOLDER_SUFFIX = ".mp4", ".gif", ""
 GIF_TICK = Fraction(1, 100)
 """A GIF's clock; two ticks is the shortest that viewers show."""
 
 
 @dataclass(frozen=True)
-class Clock:
+class FrameTiming:
     """When the frames of a video are shown.
 
     Attributes:
@@ -41,25 +41,25 @@ class Clock:
     is_variable: bool
 
 
-def check_out(out: Path, inputs: Sequence[Path]) -> None:
+def check_output(out: Path, inputs: Sequence[Path]) -> None:
     """See that nothing would be overwritten, and that it is known what to write.
 
     Raises:
         FaceanimError: it would, or it is not.
     """
-    if out.suffix.lower() not in (MP4, GIF, FRAMES):
+    if out.suffix.lower() not in (MP4_SUFFIX, GIF_SUFFIX, FOLDER_SUFFIX):
         raise FaceanimError(
             f"{out.name} ends in {out.suffix}: a video is .mp4 or .gif, a folder of frames has no suffix"
         )
     if any(out.resolve() == path.resolve() for path in inputs):
         raise FaceanimError(f"{out} would be overwritten; write the result to another file")
-    if out.suffix == FRAMES and out.exists():
+    if out.suffix == FOLDER_SUFFIX and out.exists():
         raise FaceanimError(f"there is a folder or file {out} already; name a new one")
-    if out.suffix != FRAMES and out.is_dir():
+    if out.suffix != FOLDER_SUFFIX and out.is_dir():
         raise FaceanimError(f"{out} is a folder; name a file")
 
 
-def write_frames(out: Path, frames: Iterator[Frame], clock: Clock, sound: Path | None) -> int:
+def write_result(out: Path, frames: Iterator[Frame], clock: FrameTiming, sound: Path | None) -> int:
     """Write frames as the name says; return how many.
 
     Args:
@@ -71,16 +71,16 @@ def write_frames(out: Path, frames: Iterator[Frame], clock: Clock, sound: Path |
     Raises:
         FaceanimError: the disk is full or may not be written.
     """
-    with disk_explained():
-        if out.suffix.lower() == MP4:
+    with wrap_disk_errors():
+        if out.suffix.lower() == MP4_SUFFIX:
             times = clock.times if clock.is_variable else None
-            return write_video(out, frames, clock.fps, audio_from=sound, comment=COMMENT, times=times)
-        if out.suffix.lower() == GIF:
+            return write_mp4(out, frames, clock.fps, audio_from=sound, comment=COMMENT, times=times)
+        if out.suffix.lower() == GIF_SUFFIX:
             return _write_gif(out, frames, clock)
-        return _write_folder(out, frames)
+        return _write_png_folder(out, frames)
 
 
-def _write_folder(out: Path, frames: Iterator[Frame]) -> int:
+def _write_png_folder(out: Path, frames: Iterator[Frame]) -> int:
     """A folder of `000000.png` and so on, moved into place when it is complete."""
     out.parent.mkdir(parents=True, exist_ok=True)
     text = PngInfo()
@@ -97,12 +97,12 @@ def _write_folder(out: Path, frames: Iterator[Frame]) -> int:
     return count
 
 
-def _write_gif(out: Path, frames: Iterator[Frame], clock: Clock) -> int:
+def _write_gif(out: Path, frames: Iterator[Frame], clock: FrameTiming) -> int:
     """An endless GIF with the palette of its first frame, written frame by frame."""
     head = next(frames)
     # One palette for all: with one of its own for each frame, still parts would flicker.
     palette = Image.fromarray(head).quantize(256, dither=Image.Dither.NONE)
-    colours = _argb(palette)
+    colours = _palette_to_argb(palette)
     options = {"loop": "0", "final_delay": str(round(1 / (clock.fps * GIF_TICK))), "fflags": "+bitexact"}
     with atomic_path(out) as temporary:
         with av.open(str(temporary), "w", format="gif", options=options) as output:
@@ -116,11 +116,11 @@ def _write_gif(out: Path, frames: Iterator[Frame], clock: Clock) -> int:
                 picture.pts, picture.time_base = round(clock.times[count - 1] / GIF_TICK), GIF_TICK
                 output.mux(stream.encode(picture))
             output.mux(stream.encode(None))
-        temporary.write_bytes(_commented(temporary.read_bytes()))
+        temporary.write_bytes(_insert_comment(temporary.read_bytes()))
     return count
 
 
-def _argb(palette: Image.Image) -> NDArray[np.uint8]:
+def _palette_to_argb(palette: Image.Image) -> NDArray[np.uint8]:
     """A palette as FFmpeg takes it: (256, 4), opaque."""
     colours = np.zeros((256, 3), np.uint8)
     given = np.asarray(palette.getpalette("RGB"), np.uint8).reshape(-1, 3)
@@ -128,7 +128,7 @@ def _argb(palette: Image.Image) -> NDArray[np.uint8]:
     return np.hstack((np.full((256, 1), 255, np.uint8), colours))
 
 
-def _commented(gif: bytes) -> bytes:
+def _insert_comment(gif: bytes) -> bytes:
     """The GIF with our comment before its first frame; FFmpeg writes none."""
     text = COMMENT.encode("ascii")
     has_palette, colours = gif[10] & 0x80, 2 << (gif[10] & 7)

@@ -8,31 +8,31 @@ from numpy.typing import NDArray
 
 from faceanim.errors import FaceanimError
 from faceanim.faces.detection import ViolaJones
-from faceanim.faces.framing import cut_out
+from faceanim.faces.framing import crop_frame
 from faceanim.inference.options import Options
 from faceanim.media.boxes import Box
-from faceanim.media.frames import Frame, RgbPicture
+from faceanim.media.frames import Frame, RgbFrame
 
-FINE_SIDE, FINE_SHARE = 480, 0.05
+FINE_SEARCH_SIDE, FINE_FACE_FRACTION = 480, 0.05
 """A photograph is searched once, so that may take longer, and find smaller faces, than in a video's frame."""
 SAME_FACE_IOU = 0.2
-WHOLE_SIDE = 1920
+MAX_WHOLE_SIDE = 1920
 """Longer side of a whole picture as it is shown."""
-SEAM = 0.12
+SEAM_FRACTION = 0.12
 """Width of the seam around an animated square, as a share of its side."""
 
 
 def find_faces(picture: Frame) -> list[Box]:
     """The Viola-Jones boxes of all faces in a photograph, from left to right."""
-    detector, luma = ViolaJones(), RgbPicture(picture).luma
+    detector, luma = ViolaJones(), RgbFrame(picture).luma
     found = detector.detect(luma)
-    for face in detector.detect(luma, FINE_SIDE, FINE_SHARE):
+    for face in detector.detect(luma, FINE_SEARCH_SIDE, FINE_FACE_FRACTION):
         if all(face.iou(other) < SAME_FACE_IOU for other in found):
             found.append(face)
     return sorted(found, key=lambda box: (box.x0, box.y0))
 
 
-def chosen_faces(picture: Frame, name: str, which: int | str) -> list[Box]:
+def select_faces(picture: Frame, name: str, which: int | str) -> list[Box]:
     """The faces that `Options.face` asks for.
 
     Raises:
@@ -45,10 +45,10 @@ def chosen_faces(picture: Frame, name: str, which: int | str) -> list[Box]:
         return faces
     if which == "largest":
         return [max(faces, key=lambda box: box.area)]
-    return [numbered(faces, int(which), name)]
+    return [pick_face(faces, int(which), name)]
 
 
-def numbered(faces: list[Box], number: int, name: str) -> Box:
+def pick_face(faces: list[Box], number: int, name: str) -> Box:
     """The face of a number from left to right.
 
     Raises:
@@ -59,12 +59,12 @@ def numbered(faces: list[Box], number: int, name: str) -> Box:
     return sorted(faces)[number - 1]
 
 
-def shown_picture(picture: Frame, options: Options) -> Frame:
+def prepare_photograph(picture: Frame, options: Options) -> Frame:
     """A photograph as the result shows it: no larger than needed, and of even sides, which H.264 wants."""
     if not options.shows_whole:
         return picture
     height, width = picture.shape[:2]
-    factor = min(WHOLE_SIDE / max(height, width), 1.0)
+    factor = min(MAX_WHOLE_SIDE / max(height, width), 1.0)
     if factor < 1:
         size = (round(width * factor), round(height * factor))
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -73,7 +73,7 @@ def shown_picture(picture: Frame, options: Options) -> Frame:
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Where in a photograph an animated square goes.
 
     Attributes:
@@ -86,23 +86,23 @@ class Place:
     share: NDArray[np.float32]
 
     @classmethod
-    def of(cls, square: Box, picture: Frame) -> "Place":
+    def of(cls, square: Box, picture: Frame) -> "Placement":
         """The place of a square in a photograph, with a soft seam."""
         side = int(square.width)
-        ramp = np.minimum(np.arange(side) + 0.5, np.arange(side)[::-1] + 0.5) / (SEAM * side)
+        ramp = np.minimum(np.arange(side) + 0.5, np.arange(side)[::-1] + 0.5) / (SEAM_FRACTION * side)
         ramp = np.clip(ramp, 0, 1)
         ramp = ramp * ramp * (3 - 2 * ramp)
         share = (ramp[:, None] * ramp[None])[..., None].astype(np.float32)
-        return cls(square, share[_inside(square, picture)[1]])
+        return cls(square, share[_intersect(square, picture)[1]])
 
     def paste(self, animated: Frame, canvas: Frame) -> None:
         """Blend the animated square, as large as `square`, into the photograph `canvas`, which is changed."""
-        where, part = _inside(self.square, canvas)
+        where, part = _intersect(self.square, canvas)
         below = canvas[where].astype(np.float32)
         canvas[where] = np.rint(below + self.share * (animated[part] - below)).astype(np.uint8)
 
 
-def _inside(square: Box, picture: Frame) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+def _intersect(square: Box, picture: Frame) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """The part of a square that lies in a picture: in the picture's pixels, and in the square's."""
     x0, y0, x1, y1 = (int(edge) for edge in square)
     left, top = max(x0, 0), max(y0, 0)
@@ -111,6 +111,6 @@ def _inside(square: Box, picture: Frame) -> tuple[tuple[slice, slice], tuple[sli
     return where, (slice(top - y0, bottom - y0), slice(left - x0, right - x0))
 
 
-def cropped(picture: Frame, square: Box, size: int) -> Frame:
+def crop_photograph(picture: Frame, square: Box, size: int) -> Frame:
     """A square of a photograph, (size, size, 3)."""
-    return cut_out(RgbPicture(picture), square, size)
+    return crop_frame(RgbFrame(picture), square, size)

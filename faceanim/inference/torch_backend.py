@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from faceanim.errors import FaceanimError
-from faceanim.inference.animator import Animator, Source, to_float, to_uint8
+from faceanim.inference.animator import Animator, PreparedSource, to_float, to_uint8
 from faceanim.inference.backend import Device
-from faceanim.inference.keypoints import Changes, Points
+from faceanim.inference.keypoints import AnimationLayers, KeypointArray
 from faceanim.media.frames import Frame, Frames
 from faceanim.models.keypoints import Keypoints
 
@@ -21,22 +21,22 @@ GPU_BATCH = 32
 class TorchPortrait:
     """See `Portrait`."""
 
-    def __init__(self, animator: Animator, source: Source) -> None:
+    def __init__(self, animator: Animator, source: PreparedSource) -> None:
         self._animator = animator
         self._source = source
-        self.keypoints = to_points(source.keypoints)
+        self.keypoints = to_arrays(source.keypoints)
 
-    def frames(self, driving: Points, super_resolve: bool) -> Frames:
+    def frames(self, driving: KeypointArray, super_resolve: bool) -> Frames:
         """See `Portrait`."""
         posed = self._animator.posed(self._source, to_keypoints(driving, self._animator.device))
         prediction = posed.prediction.clamp(0, 1)
         return to_uint8(self._animator.enlarge(prediction) if super_resolve else prediction)
 
-    def changes(self, driving: Points) -> Changes:
+    def changes(self, driving: KeypointArray) -> AnimationLayers:
         """See `Portrait`."""
         posed = self._animator.posed(self._source, to_keypoints(driving, self._animator.device))
         painted = (posed.prediction - posed.warped).permute(0, 2, 3, 1).contiguous()
-        return Changes(posed.deformation.cpu().numpy(), painted.cpu().numpy())
+        return AnimationLayers(posed.deformation.cpu().numpy(), painted.cpu().numpy())
 
 
 class TorchNetwork:
@@ -46,16 +46,16 @@ class TorchNetwork:
         for network in (animator.animation, animator.super_resolution):
             # The layout that convolutions are fastest in, most of all in half precision.
             network.to(memory_format=torch.channels_last)
-        half = half_precision(animator.device)
+        half = choose_half_precision(animator.device)
         if half is not None:
-            in_half(animator.animation.generator, half)
-            in_half(animator.super_resolution, half)
+            enable_half_precision(animator.animation.generator, half)
+            enable_half_precision(animator.super_resolution, half)
         self._animator = animator
         self.device = animator.device
         self.size = animator.size
         self.output_size = animator.output_size
         self.batch = CPU_BATCH if animator.device == "cpu" else GPU_BATCH
-        self.detector_id = fingerprint(animator.animation.keypoint_detector)
+        self.detector_id = hash_weights(animator.animation.keypoint_detector)
 
     @classmethod
     def load(cls, folder: Path, device: Device = "auto") -> "TorchNetwork":
@@ -68,22 +68,22 @@ class TorchNetwork:
             raise FaceanimError(f"torch {torch.__version__} sees no GPU; leave out --device to take the CPU")
         return cls(Animator.load(folder, None if device == "auto" else device))
 
-    def detect(self, frames: Frames) -> Points:
+    def detect(self, frames: Frames) -> KeypointArray:
         """See `Network`."""
         with torch.inference_mode():
-            return to_points(self._animator.detect(channels_last(frames)))
+            return to_arrays(self._animator.detect(to_channels_last(frames)))
 
     def portrait(self, frame: Frame) -> TorchPortrait:
         """See `Network`."""
-        return TorchPortrait(self._animator, self._animator.prepare(channels_last(frame[None])))
+        return TorchPortrait(self._animator, self._animator.prepare(to_channels_last(frame[None])))
 
 
-def channels_last(frames: Frames) -> Tensor:
+def to_channels_last(frames: Frames) -> Tensor:
     """Frames as `to_float` gives them, in the layout that the networks are in."""
     return to_float(frames).contiguous(memory_format=torch.channels_last)
 
 
-def half_precision(device: str) -> torch.dtype | None:
+def choose_half_precision(device: str) -> torch.dtype | None:
     """The half precision that the processor computes fast in, if any."""
     if device != "cpu":
         return torch.float16
@@ -91,7 +91,7 @@ def half_precision(device: str) -> torch.dtype | None:
     return torch.bfloat16 if native.get("avx512_bf16") or native.get("amx_bf16") else None
 
 
-def in_half(network: nn.Module, dtype: torch.dtype) -> None:
+def enable_half_precision(network: nn.Module, dtype: torch.dtype) -> None:
     """Have a network compute in half precision from now on, and give single precision.
 
     For those that paint, which then err less than writing in eight bits does. Whatever moves pixels stays in
@@ -107,21 +107,21 @@ def in_half(network: nn.Module, dtype: torch.dtype) -> None:
     network.forward = forward
 
 
-def to_points(keypoints: Keypoints) -> Points:
+def to_arrays(keypoints: Keypoints) -> KeypointArray:
     """Keypoints as arrays of their own: those of a long video, kept as tensors, pin 50 kB a frame."""
     value, jacobian = keypoints.value, keypoints.jacobian
-    return Points(
+    return KeypointArray(
         value.numpy(force=True).copy(), None if jacobian is None else jacobian.numpy(force=True).copy()
     )
 
 
-def to_keypoints(points: Points, device: str) -> Keypoints:
+def to_keypoints(points: KeypointArray, device: str) -> Keypoints:
     """Arrays as keypoints."""
     jacobian = None if points.jacobian is None else torch.from_numpy(points.jacobian).to(device)
     return Keypoints(torch.from_numpy(points.value).to(device), jacobian)
 
 
-def fingerprint(module: torch.nn.Module) -> str:
+def hash_weights(module: torch.nn.Module) -> str:
     """SHA-256 of a module's weights, by name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):

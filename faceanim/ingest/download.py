@@ -12,24 +12,24 @@ from typing import Any, NamedTuple
 
 from faceanim.config import DownloadConfig, RunConfig
 from faceanim.errors import FaceanimError, TemporaryError
-from faceanim.incremental import NOT_KEPT, prune, read_metadata
-from faceanim.ingest.credentials import COOKIES, check_access
+from faceanim.incremental import RETRY_KEY, prune, read_metadata
+from faceanim.ingest.credentials import COOKIES_VARIABLE, check_prerequisites
 from faceanim.ingest.fetch import (
-    FRAGMENT,
-    PARTIAL,
+    FRAGMENT_SCHEMA,
+    PARTIAL_FOLDER,
     Outcome,
     Video,
-    give_up,
-    kept,
-    not_tried,
-    obtain,
+    cached_outcome,
+    failed_outcome,
+    fetch_video,
+    pending_outcome,
     video_key,
 )
-from faceanim.ingest.rate_limit import LONGEST_BACKOFF_S, Throttle
-from faceanim.progress import OnProgress
+from faceanim.ingest.rate_limit import MAX_BACKOFF_S, RateLimiter
+from faceanim.progress import ProgressCallback
 from faceanim.schemas import DOWNLOAD, INDEX, Reason, Status
 from faceanim.tables import Row, read_rows, write_table
-from faceanim.workers import MapShards, Work, cut
+from faceanim.workers import MapShards, ShardJob, chunk
 
 
 class Failures(NamedTuple):
@@ -40,7 +40,7 @@ class Failures(NamedTuple):
     fragments: list[Path]
 
 
-def failures(videos: Path) -> list[Failures]:
+def list_failures(videos: Path) -> list[Failures]:
     """The videos in a folder that could not be had, by reason.
 
     Raises:
@@ -50,14 +50,14 @@ def failures(videos: Path) -> list[Failures]:
         raise FaceanimError(f"there is no folder {videos}; `dvc repro download` makes it")
     found: dict[tuple[str, bool], list[Path]] = defaultdict(list)
     for fragment in sorted(videos.glob("*.parquet")):
-        (row,) = read_rows(fragment, FRAGMENT)
+        (row,) = read_rows(fragment, FRAGMENT_SCHEMA)
         if row["status"] == Status.FAILED:
-            passes = read_metadata(fragment).get("key") == NOT_KEPT
+            passes = read_metadata(fragment).get("key") == RETRY_KEY
             found[row["reason"], passes].append(fragment)
     return [Failures(reason, passes, fragments) for (reason, passes), fragments in sorted(found.items())]
 
 
-def forget(videos: Path, reasons: Iterable[str]) -> int:
+def forget_failures(videos: Path, reasons: Iterable[str]) -> int:
     """Forget the failures for these reasons, and say how many there were.
 
     Raises:
@@ -66,27 +66,27 @@ def forget(videos: Path, reasons: Iterable[str]) -> int:
     chosen = set(reasons)
     if unknown := sorted(chosen - {str(reason) for reason in Reason}):
         raise FaceanimError(f"no reason is called {unknown[0]!r}; `faceanim retry` lists those there are")
-    gone = [path for found in failures(videos) if found.reason in chosen for path in found.fragments]
+    gone = [path for found in list_failures(videos) if found.reason in chosen for path in found.fragments]
     for fragment in gone:
         fragment.unlink()
     return len(gone)
 
 
 log = logging.getLogger(__name__)
-_PAUSE = (
+_COOLDOWN_MESSAGE = (
     "download: the site asks us to stop; everything rests for %.0f s, then one video asks again "
     "(pause %d of %d)"
 )
 
 
-class Part(NamedTuple):
+class Partition(NamedTuple):
     """One machine's share of the videos: part `number` (from 1) of `of`."""
 
     number: int
     of: int
 
     @classmethod
-    def parse(cls, text: str) -> "Part":
+    def parse(cls, text: str) -> "Partition":
         """Read a text such as `2/4`.
 
         Raises:
@@ -103,12 +103,12 @@ class Part(NamedTuple):
         return int(digest, 16) % self.of == self.number - 1
 
 
-WHOLE = Part(1, 1)
+WHOLE_PARTITION = Partition(1, 1)
 
 
-def paced(run: RunConfig, config: DownloadConfig) -> RunConfig:
+def limit_workers(run: RunConfig, config: DownloadConfig) -> RunConfig:
     """How downloads are spread: no more workers than may fetch at a time, each with time to be polite."""
-    waits_s = (config.retries + 1) * 1.5 * config.sleep_s + config.retries * LONGEST_BACKOFF_S
+    waits_s = (config.retries + 1) * 1.5 * config.sleep_s + config.retries * MAX_BACKOFF_S
     return run.model_copy(
         update={
             "workers": min(run.workers, config.parallel),
@@ -117,15 +117,15 @@ def paced(run: RunConfig, config: DownloadConfig) -> RunConfig:
     )
 
 
-def download(
+def download_videos(
     config: DownloadConfig,
     run: RunConfig,
     index: Path,
     videos: Path,
     out: Path,
     map_shards: MapShards,
-    on_progress: OnProgress,
-    part: Part = WHOLE,
+    on_progress: ProgressCallback,
+    part: Partition = WHOLE_PARTITION,
 ) -> dict[str, Any]:
     """Fetch the videos that changed, drop those that are gone, write download.parquet and return its counts.
 
@@ -147,58 +147,58 @@ def download(
         TemporaryError: the site wants to be left alone; the table is written all the same.
     """
     rows = [row for row in read_rows(index, INDEX) if part.holds(row["video_id"])]
-    wanted = _wanted(rows, config.max_height)
-    check_access(video.url for video in wanted)
+    wanted = _collect_videos(rows, config.max_height)
+    check_prerequisites(video.url for video in wanted)
     videos.mkdir(parents=True, exist_ok=True)
-    outcomes = {video.video_id: kept(video, videos) or not_tried(video) for video in wanted}
+    outcomes = {video.video_id: cached_outcome(video, videos) or pending_outcome(video) for video in wanted}
     stale = [video for video in wanted if outcomes[video.video_id].waits]
-    _tell(outcomes, on_progress)
-    for some in _fetched(stale, config, run, videos, part, map_shards):
+    _report_progress(outcomes, on_progress)
+    for some in _fetch_stale(stale, config, run, videos, part, map_shards):
         outcomes |= {outcome.video_id: outcome for outcome in some}
-        _tell(outcomes, on_progress)
-    _tidy(videos, wanted, outcomes, part)
+        _report_progress(outcomes, on_progress)
+    _remove_leftovers(videos, wanted, outcomes, part)
     table = [_table_row(row, outcomes, videos) for row in sorted(rows, key=lambda row: str(row["clip_id"]))]
     write_table(table, DOWNLOAD, out)
-    _check_finished(list(outcomes.values()))
-    return _metrics(list(outcomes.values()), table)
+    _check_complete(list(outcomes.values()))
+    return _count_outcomes(list(outcomes.values()), table)
 
 
-def _tell(outcomes: Mapping[str, Outcome], on_progress: OnProgress) -> None:
+def _report_progress(outcomes: Mapping[str, Outcome], on_progress: ProgressCallback) -> None:
     """How many videos are dealt with, and how many of these could not be had."""
     done = [outcome for outcome in outcomes.values() if not outcome.waits]
     failed = sum(outcome.row["status"] != Status.OK for outcome in done)
     on_progress(len(done), len(outcomes), f"{failed} failed" if failed else "")
 
 
-def _wanted(rows: Sequence[Row], max_height: int) -> list[Video]:
+def _collect_videos(rows: Sequence[Row], max_height: int) -> list[Video]:
     """The videos of these clips, each once, by their ids."""
     urls = {row["video_id"]: row["url"] for row in rows}
     return [Video(name, urls[name], video_key(urls[name], max_height)) for name in sorted(urls)]
 
 
-def _fetched(
+def _fetch_stale(
     stale: Sequence[Video],
     config: DownloadConfig,
     run: RunConfig,
     videos: Path,
-    part: Part,
+    part: Partition,
     map_shards: MapShards,
 ) -> Iterator[list[Outcome]]:
     """Get videos, and yield their outcomes some at a time; one that has to wait may come again."""
     state = videos / f".state-{part.number}-of-{part.of}"
-    with Throttle(state, config.parallel, config.sleep_s).opened() as throttle:
-        get = partial(obtain, config=config, videos=videos, throttle=throttle)
-        work = Work("download", get, partial(give_up, videos=videos))
-        yield from _in_rounds(
-            lambda batch: map_shards(work, cut(batch, run.shard_size)), stale, config, throttle
+    with RateLimiter(state, config.parallel, config.sleep_s).opened() as throttle:
+        get = partial(fetch_video, config=config, videos=videos, throttle=throttle)
+        work = ShardJob("download", get, partial(failed_outcome, videos=videos))
+        yield from _fetch_with_cooldowns(
+            lambda batch: map_shards(work, chunk(batch, run.shard_size)), stale, config, throttle
         )
 
 
-def _in_rounds(
+def _fetch_with_cooldowns(
     map_videos: Callable[[Sequence[Video]], Iterable[list[Outcome]]],
     stale: Sequence[Video],
     config: DownloadConfig,
-    throttle: Throttle,
+    throttle: RateLimiter,
 ) -> Iterator[list[Outcome]]:
     """Yield the outcomes of videos; a bot check or a rate limit ends a round, and everything rests.
 
@@ -221,25 +221,27 @@ def _in_rounds(
         if pauses == config.pauses:
             return
         pauses += 1
-        log.warning(_PAUSE, rest_s, pauses, config.pauses)
+        log.warning(_COOLDOWN_MESSAGE, rest_s, pauses, config.pauses)
         time.sleep(rest_s)
 
 
-def _tidy(videos: Path, wanted: Sequence[Video], outcomes: Mapping[str, Outcome], part: Part) -> None:
+def _remove_leftovers(
+    videos: Path, wanted: Sequence[Video], outcomes: Mapping[str, Outcome], part: Partition
+) -> None:
     """Leave nothing but videos, fragments, and what the next run can continue."""
     unfinished = tuple(
         f"{video.partial_name}." for video in wanted if outcomes[video.video_id].passes and not video.is_local
     )
-    folder = videos / PARTIAL
+    folder = videos / PARTIAL_FOLDER
     if folder.is_dir():
         for path in folder.iterdir():
             if part.holds(path.name.partition(".")[0]) and not path.name.startswith(unfinished):
                 path.unlink()
         if not any(folder.iterdir()):
             folder.rmdir()
-    if part == WHOLE:
+    if part == WHOLE_PARTITION:
         files = {outcome.row["path"] for outcome in outcomes.values() if outcome.row["path"] is not None}
-        prune(videos, files | {video.fragment(videos).name for video in wanted} | {PARTIAL})
+        prune(videos, files | {video.fragment(videos).name for video in wanted} | {PARTIAL_FOLDER})
 
 
 def _table_row(clip: Row, outcomes: Mapping[str, Outcome], videos: Path) -> Row:
@@ -248,7 +250,7 @@ def _table_row(clip: Row, outcomes: Mapping[str, Outcome], videos: Path) -> Row:
     return row | {"clip_id": clip["clip_id"], "path": path}
 
 
-def _check_finished(outcomes: Sequence[Outcome]) -> None:
+def _check_complete(outcomes: Sequence[Outcome]) -> None:
     """Raise where the site stopped the run."""
     counts = Counter("waits" if outcome.waits else str(outcome.row["status"]) for outcome in outcomes)
     if counts["waits"]:
@@ -256,11 +258,11 @@ def _check_finished(outcomes: Sequence[Outcome]) -> None:
             "download: the site wants to be left alone (a bot check or a rate limit). "
             f"{counts[Status.OK]} of {counts.total()} videos are there, {counts['waits']} remain; nothing is "
             "lost. Wait some hours, then `dvc repro` goes on from here; cookies of an account may help "
-            f"({COOKIES}, see the README)"
+            f"({COOKIES_VARIABLE}, see the README)"
         )
 
 
-def _metrics(outcomes: Sequence[Outcome], table: Sequence[Row]) -> dict[str, Any]:
+def _count_outcomes(outcomes: Sequence[Outcome], table: Sequence[Row]) -> dict[str, Any]:
     """Counts of videos by outcome, and of the clips whose video is there."""
     rows = [outcome.row for outcome in outcomes]
     by_outcome = Counter(str(row["status"] if row["status"] == Status.OK else row["reason"]) for row in rows)

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from faceanim.config import DownloadConfig
-from faceanim.incremental import NOT_KEPT, without, write_fragment
-from faceanim.ingest.rate_limit import Throttle, backoff
+from faceanim.incremental import RETRY_KEY, drop_columns, write_fragment
+from faceanim.ingest.rate_limit import RateLimiter, backoff_delay
 from faceanim.ingest.ytdlp import Fetched, Refusal
-from faceanim.media.integrity import verify
+from faceanim.media.integrity import verify_video
 from faceanim.media.video import MediaError, VideoInfo
 from faceanim.schemas import DOWNLOAD, Reason, Status
 from faceanim.tables import Row, content_key, file_sha256
@@ -23,15 +23,15 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".m
 VERSION = "2"
 """Raise it when the same address would give another file than before."""
 
-PARTIAL = ".partial"
+PARTIAL_FOLDER = ".partial"
 """Folder below that of the videos: what is not verified yet."""
 
-FRAGMENT = without(DOWNLOAD, "clip_id")
+FRAGMENT_SCHEMA = drop_columns(DOWNLOAD, "clip_id")
 """A fragment is about a video, which many clips may share."""
 
 _SITE_SAYS_STOP = frozenset({Reason.BOT_CHECK, Reason.RATE_LIMITED})
 _WAITING = _SITE_SAYS_STOP | {Reason.NOT_TRIED}
-_EMPTY: Row = dict.fromkeys(FRAGMENT.names)
+_EMPTY: Row = dict.fromkeys(FRAGMENT_SCHEMA.names)
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,16 @@ def video_key(url: str, max_height: int) -> str:
     return content_key(VERSION, file_sha256(path) if path.is_file() else None)
 
 
-def kept(video: Video, videos: Path) -> Outcome | None:
+def cached_outcome(video: Video, videos: Path) -> Outcome | None:
     """The outcome that was recorded before, if it is of this version and its file is there."""
     try:
         table = pq.ParquetFile(video.fragment(videos)).read()
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
-    if not table.schema.equals(FRAGMENT) or (table.schema.metadata or {}).get(b"key") != video.key.encode():
+    if (
+        not table.schema.equals(FRAGMENT_SCHEMA)
+        or (table.schema.metadata or {}).get(b"key") != video.key.encode()
+    ):
         return None
     row: Row = table.to_pylist()[0]
     if row["path"] is not None:
@@ -109,7 +112,7 @@ def kept(video: Video, videos: Path) -> Outcome | None:
     return Outcome(video.video_id, row, False)
 
 
-def obtain(video: Video, config: DownloadConfig, videos: Path, throttle: Throttle) -> Outcome:
+def fetch_video(video: Video, config: DownloadConfig, videos: Path, throttle: RateLimiter) -> Outcome:
     """Get one video into `videos`, with its fragment, unless it is there; a failure is an outcome too.
 
     There is no fragment of a video that waits until the site has had its rest.
@@ -117,9 +120,9 @@ def obtain(video: Video, config: DownloadConfig, videos: Path, throttle: Throttl
     Raises:
         FaceanimError: the disk is full or cannot be written.
     """
-    if (before := kept(video, videos)) is not None:
+    if (before := cached_outcome(video, videos)) is not None:
         return before
-    folder = videos / PARTIAL
+    folder = videos / PARTIAL_FOLDER
     folder.mkdir(exist_ok=True)
     if video.is_local:
         return _record(video, _verified(_copy(video, folder)), 1, videos)
@@ -130,12 +133,12 @@ def obtain(video: Video, config: DownloadConfig, videos: Path, throttle: Throttl
     return _record(video, got, attempts, videos)
 
 
-def give_up(video: Video, reason: Reason, videos: Path) -> Outcome:
+def failed_outcome(video: Video, reason: Reason, videos: Path) -> Outcome:
     """The outcome of a video whose worker crashed or hung."""
     return _record(video, Refusal(reason, True), video.attempts + 1, videos)
 
 
-def not_tried(video: Video) -> Outcome:
+def pending_outcome(video: Video) -> Outcome:
     """The outcome of a video that the run did not come to."""
     return Outcome(video.video_id, _failure(Reason.NOT_TRIED, video.attempts), True)
 
@@ -151,16 +154,18 @@ def _copy(video: Video, folder: Path) -> Fetched | Refusal:
 
 
 def _fetch(
-    video: Video, config: DownloadConfig, folder: Path, throttle: Throttle
+    video: Video, config: DownloadConfig, folder: Path, throttle: RateLimiter
 ) -> tuple[_Whole | Refusal, int]:
     """Try until it is there, is hopeless, must wait, or the retries are used up; and say how often."""
-    from faceanim.ingest.ytdlp import fetch  # yt-dlp takes a second to import
+    from faceanim.ingest.ytdlp import download_url  # yt-dlp takes a second to import
 
     for attempt in range(1, config.retries + 2):
         with throttle.slot() as may_fetch:
             if not may_fetch:
                 return Refusal(Reason.NOT_TRIED, True), attempt - 1
-            got = _verified(fetch(video.url, video.partial_name, folder, config.max_height, config.stall_s))
+            got = _verified(
+                download_url(video.url, video.partial_name, folder, config.max_height, config.stall_s)
+            )
         if not isinstance(got, Refusal):
             break
         if got.reason in _SITE_SAYS_STOP:
@@ -169,7 +174,7 @@ def _fetch(
             break
         if not got.worth_a_retry or attempt > config.retries:
             break
-        time.sleep(backoff(attempt, config.backoff_s, got.retry_after_s))
+        time.sleep(backoff_delay(attempt, config.backoff_s, got.retry_after_s))
     return got, attempt
 
 
@@ -178,7 +183,7 @@ def _verified(got: Fetched | Refusal) -> _Whole | Refusal:
     if isinstance(got, Refusal):
         return got
     try:
-        return _Whole(got.path, verify(got.path, got.seconds))
+        return _Whole(got.path, verify_video(got.path, got.seconds))
     except MediaError as error:
         got.path.unlink()
         return Refusal(error.reason, False)
@@ -192,10 +197,10 @@ def _record(video: Video, got: _Whole | Refusal, attempts: int, videos: Path) ->
             path.unlink()
     if isinstance(got, Refusal):
         outcome = Outcome(video.video_id, _failure(got.reason, attempts), got.passes)
-        write_fragment([outcome.row], FRAGMENT, fragment, NOT_KEPT if got.passes else video.key)
+        write_fragment([outcome.row], FRAGMENT_SCHEMA, fragment, RETRY_KEY if got.passes else video.key)
         return outcome
     row = _facts(got, f"{video.video_id}{got.path.suffix}", attempts)
-    write_fragment([row], FRAGMENT, fragment, video.key)
+    write_fragment([row], FRAGMENT_SCHEMA, fragment, video.key)
     got.path.replace(videos / row["path"])
     return Outcome(video.video_id, row, False)
 

@@ -7,8 +7,15 @@ from typing import Any
 from faceanim.config import IndexConfig
 from faceanim.errors import FaceanimError
 from faceanim.ingest.fetch import VIDEO_SUFFIXES
-from faceanim.ingest.split import check_split, close_split, hold_out, join_ids, overlaps, safe_id
-from faceanim.ingest.voxceleb import index_rows, read_csv, read_tree
+from faceanim.ingest.split import (
+    assign_split,
+    check_split,
+    close_split,
+    find_overlaps,
+    join_ids,
+    make_safe_id,
+)
+from faceanim.ingest.voxceleb import build_index_rows, read_annotation_tree, read_clips_csv
 from faceanim.schemas import INDEX
 from faceanim.tables import Row, write_table
 
@@ -27,22 +34,22 @@ def build_index(config: IndexConfig, out: Path) -> dict[str, Any]:
     """
     source = Path(config.path)
     if config.source == "folder":
-        rows, counts = _folder_rows(source)
-        hold_out(rows, config)
+        rows, counts = _read_folder(source)
+        assign_split(rows, config)
     else:
-        rows, counts = _voxceleb_rows(source, config)
+        rows, counts = _read_voxceleb(source, config)
     check_split(rows)
     rows.sort(key=lambda row: str(row["clip_id"]))
     write_table(rows, INDEX, out)
-    return counts | {"overlapping_pairs": sum(1 for _ in overlaps(rows))} | summary(rows)
+    return counts | {"overlapping_pairs": sum(1 for _ in find_overlaps(rows))} | count_by_split(rows)
 
 
-def _voxceleb_rows(source: Path, config: IndexConfig) -> tuple[list[Row], dict[str, Any]]:
+def _read_voxceleb(source: Path, config: IndexConfig) -> tuple[list[Row], dict[str, Any]]:
     """The rows of the annotation tree or the CSV, with the list's split unless people are named."""
-    clips, files = read_tree(source) if source.is_dir() else (read_csv(source), {})
-    rows, counts = index_rows(clips)
+    clips, files = read_annotation_tree(source) if source.is_dir() else (read_clips_csv(source), {})
+    rows, counts = build_index_rows(clips)
     if config.test_people:
-        hold_out(rows, config)
+        assign_split(rows, config)
     moved = close_split(rows)
     for side in ("train", "test"):
         if all(row["split"] != side for row in rows):
@@ -50,7 +57,7 @@ def _voxceleb_rows(source: Path, config: IndexConfig) -> tuple[list[Row], dict[s
     return rows, files | counts | {"moved_to_test": moved}
 
 
-def _folder_rows(folder: Path) -> tuple[list[Row], dict[str, Any]]:
+def _read_folder(folder: Path) -> tuple[list[Row], dict[str, Any]]:
     """A row for each `<person>/<name>.<ext>`; the split is still open."""
     if not folder.is_dir():
         raise FaceanimError(f"index.path: there is no folder {folder}")
@@ -61,14 +68,14 @@ def _folder_rows(folder: Path) -> tuple[list[Row], dict[str, Any]]:
     seen: dict[str, Path] = {}
     rows = []
     for path in videos:
-        person = safe_id(path.parent.name)
-        video_id = join_ids(person, safe_id(path.stem))
+        person = make_safe_id(path.parent.name)
+        video_id = join_ids(person, make_safe_id(path.stem))
         if video_id in seen:
             raise FaceanimError(f"{seen[video_id]} and {path} have the same name; rename one")
         seen[video_id] = path
         if not _is_unicode(path):
             raise FaceanimError(f"the name of {path} is not Unicode; rename it")
-        rows.append(_whole_video(video_id, person, path))
+        rows.append(_make_row(video_id, person, path))
     return rows, {"ignored_files": len(files) - len(videos)}
 
 
@@ -80,7 +87,7 @@ def _is_unicode(path: Path) -> bool:
     return str(path).encode("utf-8", "replace").decode() == str(path)
 
 
-def _whole_video(video_id: str, person_id: str, path: Path) -> Row:
+def _make_row(video_id: str, person_id: str, path: Path) -> Row:
     nothing = {"end_s": None, "box": None, "box_width": None, "box_height": None}
     return {
         "clip_id": video_id,
@@ -92,7 +99,7 @@ def _whole_video(video_id: str, person_id: str, path: Path) -> Row:
     }
 
 
-def summary(rows: Sequence[Row]) -> dict[str, Any]:
+def count_by_split(rows: Sequence[Row]) -> dict[str, Any]:
     """Clips, videos and people, in all and on each side."""
 
     def count(chosen: Sequence[Row]) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from filelock import FileLock, Timeout
 
 from faceanim.tables import atomic_path
 
-LONGEST_BACKOFF_S = 60.0
-POLL_S = 0.05
+MAX_BACKOFF_S = 60.0
+POLL_INTERVAL_S = 0.05
 
 
 @dataclass(frozen=True)
-class Throttle:
+class RateLimiter:
     """The limits of one run, whatever runs its shards: threads, processes or other machines.
 
     Attributes:
@@ -31,7 +31,7 @@ class Throttle:
     sleep_s: float
 
     @contextmanager
-    def opened(self) -> Iterator["Throttle"]:
+    def opened(self) -> Iterator["RateLimiter"]:
         """The run that these limits are for; what a killed one left is forgotten."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -65,7 +65,7 @@ class Throttle:
                 except Timeout:
                     continue
                 return lock
-            time.sleep(POLL_S)
+            time.sleep(POLL_INTERVAL_S)
 
     @property
     def is_resting(self) -> bool:
@@ -90,8 +90,8 @@ class Throttle:
         return self.folder / "rest"
 
 
-def backoff(attempt: int, first_s: float, retry_after_s: float | None) -> float:
+def backoff_delay(attempt: int, first_s: float, retry_after_s: float | None) -> float:
     """Seconds to wait after try number `attempt` (from 1): exponential with full jitter, or as asked."""
     if retry_after_s is not None:
-        return min(retry_after_s, LONGEST_BACKOFF_S)
-    return random.uniform(0, min(first_s * 2 ** (attempt - 1), LONGEST_BACKOFF_S))
+        return min(retry_after_s, MAX_BACKOFF_S)
+    return random.uniform(0, min(first_s * 2 ** (attempt - 1), MAX_BACKOFF_S))

@@ -12,17 +12,17 @@ from faceanim.config import IndexConfig
 from faceanim.errors import FaceanimError
 from faceanim.tables import Row
 
-LONGEST = 64
-_SAFE = re.compile(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*")
+MAX_ID_LENGTH = 64
+_SAFE_ID = re.compile(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*")
 
 
-def safe_id(text: str) -> str:
+def make_safe_id(text: str) -> str:
     """The text itself where it is safe, else a slug of it and the beginning of its SHA-256.
 
     Safe is at most 64 of the characters A-Z, a-z, 0-9, `_` and single `-` between them. So an id never
     begins with `-`, never leaves its folder, and never holds the `--` that `join_ids` puts between ids.
     """
-    if len(text) <= LONGEST and _SAFE.fullmatch(text):
+    if len(text) <= MAX_ID_LENGTH and _SAFE_ID.fullmatch(text):
         return text
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", text)[:40].strip("-") or "id"
     return f"{slug}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
@@ -33,7 +33,7 @@ def join_ids(*parts: str) -> str:
     return "--".join(parts)
 
 
-def hold_out(rows: Sequence[Row], config: IndexConfig) -> None:
+def assign_split(rows: Sequence[Row], config: IndexConfig) -> None:
     """Set every row's split: test for the people that `choose_test_people` holds out, else train."""
     held_out = choose_test_people((row["person_id"] for row in rows), config)
     for row in rows:
@@ -50,17 +50,17 @@ def choose_test_people(people: Iterable[str], config: IndexConfig) -> set[str]:
         FaceanimError: a person to hold out is not among them.
     """
     everyone = set(people)
-    named = {safe_id(name): name for name in config.test_people}
+    named = {make_safe_id(name): name for name in config.test_people}
     if unknown := sorted(set(named) - everyone):
         raise FaceanimError(f"index.test_people: {named[unknown[0]]!r} has no videos in {config.path}")
     if named:
         return set(named)
-    ranked = sorted(everyone, key=_share)
-    under = sum(_share(person) < config.test_fraction for person in ranked)
+    ranked = sorted(everyone, key=_hash_fraction)
+    under = sum(_hash_fraction(person) < config.test_fraction for person in ranked)
     return set(ranked[: max(1, min(under, len(ranked) - 1))])
 
 
-def _share(person: str) -> float:
+def _hash_fraction(person: str) -> float:
     """The person's hash as a number in [0, 1)."""
     return int(hashlib.sha256(person.encode()).hexdigest(), 16) / 2**256
 
@@ -98,7 +98,7 @@ def check_split(rows: Sequence[Row]) -> None:
     repeated = [clip for clip, count in Counter(row["clip_id"] for row in rows).items() if count > 1]
     if repeated:
         raise FaceanimError(f"index: clip {repeated[0]} stands in the list more than once")
-    for one, other in overlaps(rows):
+    for one, other in find_overlaps(rows):
         if one["split"] != other["split"]:
             raise FaceanimError(
                 f"index: {one['clip_id']} and {other['clip_id']} share time but are on different sides"
@@ -111,16 +111,16 @@ def check_split(rows: Sequence[Row]) -> None:
             raise FaceanimError(f"index: {column} {both[0]} is in both train and test")
 
 
-def overlaps(rows: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
+def find_overlaps(rows: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
     """All pairs of clips of one address that share time, the earlier one first. Ends are exclusive."""
     ordered = sorted(rows, key=itemgetter("url", "start_s", "clip_id"))
     for _, clips in groupby(ordered, key=itemgetter("url")):
         running: list[Row] = []
         for clip in clips:
-            running = [earlier for earlier in running if _end(earlier) > clip["start_s"]]
+            running = [earlier for earlier in running if _end_s(earlier) > clip["start_s"]]
             yield from ((earlier, clip) for earlier in running)
             running.append(clip)
 
 
-def _end(clip: Row) -> float:
+def _end_s(clip: Row) -> float:
     return inf if clip["end_s"] is None else float(clip["end_s"])

@@ -9,18 +9,18 @@ from typing import Any
 from urllib.parse import quote
 
 from faceanim.errors import FaceanimError
-from faceanim.ingest.split import join_ids, safe_id
+from faceanim.ingest.split import join_ids, make_safe_id
 from faceanim.tables import Row
 
 COLUMNS = ("video_id", "start", "end", "bbox", "fps", "width", "height", "partition", "person_id")
 
 
-FRAMES_LIMIT = 10_000_000
+MAX_FRAME_NUMBER = 10_000_000
 """More frames than any video has (110 hours at 25 fps): what exceeds it is no frame number."""
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class VoxCelebClip:
     """A face in a stretch of a video, as a list of VoxCeleb's gives it.
 
     Raises:
@@ -43,7 +43,7 @@ class Clip:
     split: str
 
     def __post_init__(self) -> None:
-        if not (0 <= self.start < self.end <= FRAMES_LIMIT and 0 < self.fps < inf):
+        if not (0 <= self.start < self.end <= MAX_FRAME_NUMBER and 0 < self.fps < inf):
             raise ValueError(f"an empty or absurd time range: {self.start} to {self.end} at {self.fps} fps")
         left, top, right, bottom = self.box_in_frame()
         if not (left < right < inf and top < bottom):
@@ -58,7 +58,7 @@ class Clip:
         return [max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, self.height)]
 
 
-def index_rows(clips: Iterable[Clip]) -> tuple[list[Row], dict[str, Any]]:
+def build_index_rows(clips: Iterable[VoxCelebClip]) -> tuple[list[Row], dict[str, Any]]:
     """An index row for each distinct clip: one person in one stretch of one video.
 
     The first of several equal ones is kept. A clip that stands in both partitions is a test clip.
@@ -73,7 +73,7 @@ def index_rows(clips: Iterable[Clip]) -> tuple[list[Row], dict[str, Any]]:
     read = clipped = frames = 0
     seconds = 0.0
     for clip in clips:
-        row = _row(clip)
+        row = _make_row(clip)
         read += 1
         clipped += row["box"] != list(clip.box)
         listed.add((row["clip_id"], clip.split))
@@ -93,8 +93,8 @@ def index_rows(clips: Iterable[Clip]) -> tuple[list[Row], dict[str, Any]]:
     }
 
 
-def _row(clip: Clip) -> Row:
-    video, person = safe_id(clip.video), safe_id(clip.person)
+def _make_row(clip: VoxCelebClip) -> Row:
+    video, person = make_safe_id(clip.video), make_safe_id(clip.person)
     # A folder's name may be no Unicode; the address is to be one whatever it is.
     address = quote(clip.video, safe="", errors="surrogateescape")
     return {
@@ -111,16 +111,16 @@ def _row(clip: Clip) -> Row:
     }
 
 
-def read_csv(path: Path) -> list[Clip]:
+def read_clips_csv(path: Path) -> list[VoxCelebClip]:
     """Read the CSV, whose `end` is exclusive and whose `bbox` is `left-top-right-bottom` in pixels.
 
     Raises:
         FaceanimError: the file is missing, empty or no CSV, lacks a column, or has a row that makes no sense.
     """
     clips = []
-    for number, line in _lines(path):
+    for number, line in _read_csv_lines(path):
         try:
-            clips.append(_csv_clip(line))
+            clips.append(_parse_csv_clip(line))
         except (ValueError, OverflowError) as error:
             raise FaceanimError(f"{path}, line {number}: {error}") from None
     if not clips:
@@ -128,7 +128,7 @@ def read_csv(path: Path) -> list[Clip]:
     return clips
 
 
-def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
+def _read_csv_lines(path: Path) -> list[tuple[int, dict[str, str]]]:
     """The CSV's rows, each with the number of its line."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -142,9 +142,9 @@ def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise FaceanimError(f"{path} is not a CSV in UTF-8: {error}") from None
 
 
-def _csv_clip(line: dict[str, str]) -> Clip:
+def _parse_csv_clip(line: dict[str, str]) -> VoxCelebClip:
     left, top, right, bottom = (int(part) for part in line["bbox"].split("-"))
-    return Clip(
+    return VoxCelebClip(
         person=line["person_id"],
         video=line["video_id"],
         start=int(line["start"]),
@@ -160,7 +160,7 @@ def _csv_clip(line: dict[str, str]) -> Clip:
 FPS = 25
 
 
-LINES = 360
+FRAME_HEIGHT = 360
 """Height of the frames that VoxCeleb1's boxes are pixels of; their width is not told."""
 
 
@@ -168,11 +168,11 @@ TEST_PEOPLE = frozenset(f"id{number}" for number in range(10270, 10310))
 """VoxCeleb1's official test people."""
 
 
-Box = tuple[float, float, float, float]
+Corners = tuple[float, float, float, float]
 """x0, y0, x1, y1."""
 
 
-def read_tree(root: Path) -> tuple[list[Clip], dict[str, int]]:
+def read_annotation_tree(root: Path) -> tuple[list[VoxCelebClip], dict[str, int]]:
     """Read every folder `txt` below `root`; where there is none, the people's folders lie in `root` itself.
 
     A file is one clip from its first frame to its last, with the smallest box that holds all of its boxes.
@@ -196,7 +196,7 @@ def read_tree(root: Path) -> tuple[list[Clip], dict[str, int]]:
     counts = {"files": len(files), "files_without_clip": 0, "files_with_gaps": 0}
     clips = []
     for path in files:
-        frames, boxes = _read_track(path)
+        frames, boxes = _read_annotation(path)
         if len(frames) < 2:
             counts["files_without_clip"] += 1
             continue
@@ -204,17 +204,17 @@ def read_tree(root: Path) -> tuple[list[Clip], dict[str, int]]:
         *above, person, video, _ = path.relative_to(root).parts
         is_test = person in TEST_PEOPLE or "test" in above
         try:
-            clips.append(_track_clip(person, video, frames, boxes, "test" if is_test else "train"))
+            clips.append(_make_clip(person, video, frames, boxes, "test" if is_test else "train"))
         except ValueError as error:
             raise FaceanimError(f"{path}: {error}") from None
     return clips, counts
 
 
-def _track_clip(person: str, video: str, frames: set[int], boxes: list[Box], split: str) -> Clip:
+def _make_clip(person: str, video: str, frames: set[int], boxes: list[Corners], split: str) -> VoxCelebClip:
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     # VoxCeleb2's boxes are shares of the frame: no face is two frames wide, nor narrower than two pixels.
     is_share = max(right - left for left, _, right, _ in boxes) < 2
-    return Clip(
+    return VoxCelebClip(
         person=person,
         video=video,
         start=min(frames),
@@ -222,12 +222,12 @@ def _track_clip(person: str, video: str, frames: set[int], boxes: list[Box], spl
         fps=FPS,
         box=(min(lefts), min(tops), max(rights), max(bottoms)),
         width=1 if is_share else None,
-        height=1 if is_share else LINES,
+        height=1 if is_share else FRAME_HEIGHT,
         split=split,
     )
 
 
-def _read_track(path: Path) -> tuple[set[int], list[Box]]:
+def _read_annotation(path: Path) -> tuple[set[int], list[Corners]]:
     """The frames and the distinct boxes below the line `FRAME X Y W H`; an empty file has none."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -238,7 +238,7 @@ def _read_track(path: Path) -> tuple[set[int], list[Box]]:
     if text.strip() and not has_head:
         raise FaceanimError(f"{path} is no annotation file: none of its lines begins with FRAME")
     frames: set[int] = set()
-    boxes: dict[str, Box] = {}  # a box stands in ten lines on average: reading each once halves the time
+    boxes: dict[str, Corners] = {}  # a box stands in ten lines on average: reading each once halves the time
     for number, line in lines:
         if not line.strip():
             continue
@@ -246,13 +246,13 @@ def _read_track(path: Path) -> tuple[set[int], list[Box]]:
             frame, box = line.split(maxsplit=1)
             frames.add(int(frame))
             if box not in boxes:
-                boxes[box] = _box(box)
+                boxes[box] = _parse_box(box)
         except ValueError:
             raise FaceanimError(f"{path}, line {number}: {line[:60]!r} is not FRAME X Y W H") from None
     return frames, list(boxes.values())
 
 
-def _box(text: str) -> Box:
+def _parse_box(text: str) -> Corners:
     x, y, width, height = map(float, text.split())
     if not isfinite(x + y + width + height):
         raise ValueError("not finite")

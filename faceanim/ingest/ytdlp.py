@@ -13,7 +13,7 @@ from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, TransportErr
 from yt_dlp.utils import GeoRestrictedError, UnsupportedError
 
 from faceanim.errors import FaceanimError
-from faceanim.ingest.credentials import access_options
+from faceanim.ingest.credentials import build_access_options
 from faceanim.schemas import Reason
 
 _WORTH_A_RETRY = frozenset({Reason.NETWORK, Reason.HTTP, Reason.TRUNCATED})
@@ -88,10 +88,15 @@ PHRASES = (
 )
 
 # What yt-dlp's downloader says; the exception behind it is lost.
-BROKE_OFF = ("more expected", "content too short", "did not get any data blocks", "downloaded file is empty")
+TRUNCATED_PHRASES = (
+    "more expected",
+    "content too short",
+    "did not get any data blocks",
+    "downloaded file is empty",
+)
 TRANSFER_FAILED = "got error: "
-IN_TRANSFER = ("unable to download video data", TRANSFER_FAILED)
-NO_DISK = ("unable to write data", "unable to open for writing", "unable to create directory")
+TRANSFER_PHRASES = ("unable to download video data", TRANSFER_FAILED)
+DISK_PHRASES = ("unable to write data", "unable to open for writing", "unable to create directory")
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 # The page has no format with a picture in it, or yt-dlp failed to solve the puzzle that guards them.
 NO_FORMAT = "requested format is not available"
@@ -99,7 +104,7 @@ NO_FORMAT = "requested format is not available"
 NO_PLAYER = "failed to extract any player response"
 
 
-def refusal(error: Exception, warnings: Sequence[str]) -> Refusal:
+def classify_error(error: Exception, warnings: Sequence[str]) -> Refusal:
     """What an exception of yt-dlp means.
 
     Args:
@@ -110,13 +115,15 @@ def refusal(error: Exception, warnings: Sequence[str]) -> Refusal:
         FaceanimError: the disk is full or cannot be written.
     """
     text = str(error).lower()
-    if any(phrase in text for phrase in (*NO_DISK, *(f"[errno {number}]" for number in _DISK_ERRORS))):
+    if any(phrase in text for phrase in (*DISK_PHRASES, *(f"[errno {number}]" for number in _DISK_ERRORS))):
         raise FaceanimError("download: cannot write the videos; is the disk full?") from None
     exc_info: Any = getattr(error, "exc_info", None) or (None, error)
     for cause in (exc_info[1], getattr(exc_info[1], "cause", None)):
         match cause:
             case HTTPError():
-                return _by_status(cause.status, text, _retry_after(cause.response.headers.get("Retry-After")))
+                return _classify_status(
+                    cause.status, text, _parse_retry_after(cause.response.headers.get("Retry-After"))
+                )
             case IncompleteRead():
                 return Refusal(Reason.TRUNCATED, True)
             case TransportError():
@@ -127,13 +134,13 @@ def refusal(error: Exception, warnings: Sequence[str]) -> Refusal:
                 return Refusal(Reason.INVALID_MEDIA, False)
     if NO_PLAYER in text:
         text = "\n".join(warnings).lower()
-    return _by_text(text, is_answer=getattr(exc_info[1], "expected", False))
+    return _classify_text(text, is_answer=getattr(exc_info[1], "expected", False))
 
 
-def _by_status(status: int, text: str, retry_after_s: float | None = None) -> Refusal:
+def _classify_status(status: int, text: str, retry_after_s: float | None = None) -> Refusal:
     if status == 429:
         return Refusal(Reason.RATE_LIMITED, True, retry_after_s)
-    if any(phrase in text for phrase in IN_TRANSFER):
+    if any(phrase in text for phrase in TRANSFER_PHRASES):
         # The site had just given that address: it has grown old, or the site is wary of us.
         return Refusal(Reason.HTTP, True, retry_after_s)
     if status in (404, 410):
@@ -141,11 +148,11 @@ def _by_status(status: int, text: str, retry_after_s: float | None = None) -> Re
     return Refusal(Reason.HTTP, status >= 500, retry_after_s)
 
 
-def _by_text(text: str, is_answer: bool) -> Refusal:
+def _classify_text(text: str, is_answer: bool) -> Refusal:
     """`is_answer`: yt-dlp knows the message as the site's own, so that it is no defect of yt-dlp's."""
     if status := re.search(r"http error (\d{3})", text):
-        return _by_status(int(status[1]), text)
-    if any(phrase in text for phrase in BROKE_OFF):
+        return _classify_status(int(status[1]), text)
+    if any(phrase in text for phrase in TRUNCATED_PHRASES):
         return Refusal(Reason.TRUNCATED, True)
     if TRANSFER_FAILED in text:
         return Refusal(Reason.NETWORK, True)
@@ -158,7 +165,7 @@ def _by_text(text: str, is_answer: bool) -> Refusal:
     return Refusal(Reason.UNAVAILABLE if is_answer else Reason.EXTRACTOR, True)
 
 
-def _retry_after(header: str | None) -> float | None:
+def _parse_retry_after(header: str | None) -> float | None:
     """Seconds that a Retry-After header asks for, as such or as a date; None where it makes no sense."""
     if header is None:
         return None
@@ -170,7 +177,7 @@ def _retry_after(header: str | None) -> float | None:
         return None
 
 
-_ALWAYS: dict[str, Any] = {
+_BASE_OPTIONS: dict[str, Any] = {
     "noplaylist": True,
     "playlist_items": "0",  # an address that leads to many videos is none of ours
     "match_filter": yt_dlp.match_filter_func("!is_live"),  # never ends
@@ -188,7 +195,7 @@ _ALWAYS: dict[str, Any] = {
 }
 
 
-class _Listener:
+class _WarningCollector:
     """yt-dlp's logger: its errors are exceptions, its warnings are kept, the rest is dropped."""
 
     def __init__(self) -> None:
@@ -204,7 +211,7 @@ class _Listener:
         self.warnings.append(message)
 
 
-def fetch(url: str, name: str, folder: Path, max_height: int, stall_s: float) -> Fetched | Refusal:
+def download_url(url: str, name: str, folder: Path, max_height: int, stall_s: float) -> Fetched | Refusal:
     """Fetch one video to `<folder>/<name>.<format>.<ext>`, from where an earlier try of that name ended.
 
     Args:
@@ -218,8 +225,8 @@ def fetch(url: str, name: str, folder: Path, max_height: int, stall_s: float) ->
     Raises:
         FaceanimError: the disk is full or cannot be written.
     """
-    listener = _Listener()
-    options = _ALWAYS | {
+    listener = _WarningCollector()
+    options = _BASE_OPTIONS | {
         "outtmpl": f"{name}.%(format_id)s.%(ext)s",
         "paths": {"home": str(folder.resolve())},
         "format": "bv*",
@@ -228,12 +235,12 @@ def fetch(url: str, name: str, folder: Path, max_height: int, stall_s: float) ->
         "logger": listener,
     }
     try:
-        with yt_dlp.YoutubeDL(options | access_options()) as downloader:
+        with yt_dlp.YoutubeDL(options | build_access_options()) as downloader:
             info = downloader.extract_info(url)
     except MemoryError:
         raise
     except Exception as error:  # a site's page can upset its extractor in any way
-        return refusal(error, listener.warnings)
+        return classify_error(error, listener.warnings)
     files: list[dict[str, Any]] = (info or {}).get("requested_downloads") or []
     if len(files) != 1:
         return Refusal(Reason.UNAVAILABLE, False)

@@ -59,12 +59,12 @@ class Box(NamedTuple):
         return common / (self.area + other.area - common) if common else 0.0
 
 
-def union(boxes: Iterable[Box]) -> Box:
+def enclosing_box(boxes: Iterable[Box]) -> Box:
     """The smallest box that holds them all; at least one is needed."""
     x0, y0, x1, y1 = zip(*boxes, strict=True)
     return Box(min(x0), min(y0), max(x1), max(y1))
 
 
-def between(start: Box, end: Box, share: float) -> Box:
+def interpolate_box(start: Box, end: Box, share: float) -> Box:
     """The box that far on the way from one to another: 0 gives the first, 1 the second."""
     return Box(*(a + (b - a) * share for a, b in zip(start, end, strict=True)))

@@ -13,10 +13,10 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from numpy.typing import NDArray
 
 from faceanim.media.frames import Frame
-from faceanim.media.video import media_errors
+from faceanim.media.video import wrap_media_errors
 from faceanim.tables import atomic_path
 
-COPIED = frozenset({"aac", "mp3"})
+COPIED_CODECS = frozenset({"aac", "mp3"})
 """What MP4 players play as it is; anything else becomes AAC."""
 
 
@@ -42,13 +42,13 @@ class AudioTrack:
             audio = container.streams.audio[0]
             video = container.streams.video[0] if container.streams.video else audio
             shift = Fraction((video.start_time or 0) * video.time_base)
-            if audio.codec_context.codec.canonical_name in COPIED:
-                packets = _copy(container, audio, output.add_stream_from_template(audio), shift)
+            if audio.codec_context.codec.canonical_name in COPIED_CODECS:
+                packets = _copy_packets(container, audio, output.add_stream_from_template(audio), shift)
             else:
                 target = output.add_stream("aac", rate=audio.codec_context.sample_rate)
                 # Not the source's own layout: a plain WAV's is only a number of channels, which AAC refuses.
                 target.codec_context.layout = "mono" if audio.codec_context.channels == 1 else "stereo"
-                packets = _transcode(container, audio, target, shift)
+                packets = _transcode_packets(container, audio, target, shift)
             yield cls(packets, output)
 
     def write_until(self, seconds: Fraction) -> None:
@@ -58,7 +58,7 @@ class AudioTrack:
             self._next = next(self._packets, None)
 
 
-def _copy(container: Any, audio: Any, target: Any, shift: Fraction) -> Iterator[Any]:
+def _copy_packets(container: Any, audio: Any, target: Any, shift: Fraction) -> Iterator[Any]:
     offset = round(shift / audio.time_base)
     for packet in container.demux(audio):
         if packet.pts is None:  # the empty packet that ends the stream
@@ -69,7 +69,7 @@ def _copy(container: Any, audio: Any, target: Any, shift: Fraction) -> Iterator[
         yield packet
 
 
-def _transcode(container: Any, audio: Any, target: Any, shift: Fraction) -> Iterator[Any]:
+def _transcode_packets(container: Any, audio: Any, target: Any, shift: Fraction) -> Iterator[Any]:
     context = target.codec_context
     context.open(strict=False)
     resampler = av.AudioResampler(context.format, context.layout, context.sample_rate, context.frame_size)
@@ -84,11 +84,11 @@ def _transcode(container: Any, audio: Any, target: Any, shift: Fraction) -> Iter
     yield from target.encode(None)
 
 
-TICK = Fraction(1, 90_000)
+VARIABLE_RATE_TICK = Fraction(1, 90_000)
 """The clock of a video whose rate varies, in seconds; MPEG's own."""
 
 
-def write_video(
+def write_mp4(
     path: Path,
     frames: Iterable[Frame],
     fps: Fraction,
@@ -122,20 +122,20 @@ def write_video(
         with av.open(str(temporary), "w", options=options) as output:
             if comment is not None:
                 output.metadata["comment"] = comment
-            tick = 1 / fps if times is None else TICK
-            stream = _h264_stream(output, head, fps, tick)
-            with media_errors(audio_from or path), AudioTrack.copied(audio_from, output) as audio:
+            tick = 1 / fps if times is None else VARIABLE_RATE_TICK
+            stream = _add_h264_stream(output, head, fps, tick)
+            with wrap_media_errors(audio_from or path), AudioTrack.copied(audio_from, output) as audio:
                 count = 0
                 for count, frame in enumerate(chain([head], iterator), start=1):
                     number = count - 1
                     pts = number if times is None else round(times[number] / tick)
-                    output.mux(stream.encode(_picture(frame, pts, tick)))
+                    output.mux(stream.encode(to_bt709_frame(frame, pts, tick)))
                     audio.write_until(pts * tick + 1 / fps)
                 output.mux(stream.encode(None))
     return count
 
 
-def _h264_stream(output: Any, head: Frame, fps: Fraction, tick: Fraction) -> Any:
+def _add_h264_stream(output: Any, head: Frame, fps: Fraction, tick: Fraction) -> Any:
     # With its macroblock tree, x264 does not always give the same bytes for the same frames (AVX-512).
     options = {"crf": "18", "preset": "medium", "x264-params": "mbtree=0"}
     stream = output.add_stream("libx264", rate=fps, options=options)
@@ -148,7 +148,8 @@ def _h264_stream(output: Any, head: Frame, fps: Fraction, tick: Fraction) -> Any
     return stream
 
 
-def _picture(frame: Frame, pts: int, tick: Fraction) -> Any:
+def to_bt709_frame(frame: Frame, pts: int, tick: Fraction) -> Any:
+    """Convert a frame (H, W, 3) RGB to yuv420p by the BT.709 matrix, limited range."""
     picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
         format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
     )

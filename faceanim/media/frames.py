@@ -33,11 +33,11 @@ _LUMA_WEIGHTS = {1: (0.2126, 0.0722), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10
 
 _BLOCK = 32 * 2**20
 """Bytes; the system gives out a block of that size in huge pages."""
-_MOST_SPARE = 8
+_MAX_SPARE_BLOCKS = 8
 """Blocks without a picture that a process does not give back to the system."""
 
 
-class Memory:
+class FramePool:
     """Where pictures are kept, in blocks that are used again when no picture in them is left.
 
     Fresh memory has to be cleared by the system: that takes longer than to copy a picture into it, and in
@@ -45,7 +45,7 @@ class Memory:
     """
 
     # One for all of a process: the next video wants them too.
-    _spare: ClassVar[deque[memoryview]] = deque(maxlen=_MOST_SPARE)
+    _spare: ClassVar[deque[memoryview]] = deque(maxlen=_MAX_SPARE_BLOCKS)
 
     def __init__(self) -> None:
         self._free = np.empty(0, np.uint8)  # what is left of the block in use
@@ -73,7 +73,7 @@ class Memory:
         return lease
 
 
-class Picture(Protocol):
+class DecodedFrame(Protocol):
     """One decoded, upright frame."""
 
     @property
@@ -92,10 +92,10 @@ class Picture(Protocol):
     def luma(self) -> Plane:
         """Its brightness, (H, W)."""
 
-    def window(self, box: Box) -> "Picture":
+    def window(self, box: Box) -> "DecodedFrame":
         """The part inside a box of even whole pixels that lies in the frame; its memory is the frame's."""
 
-    def copy(self, memory: Memory) -> "Picture":
+    def copy(self, memory: FramePool) -> "DecodedFrame":
         """The picture in memory of its own."""
 
     def rgb(self, size: tuple[int, int] | None = None) -> Frame:
@@ -103,7 +103,7 @@ class Picture(Protocol):
 
 
 @dataclass(frozen=True)
-class RgbPicture:
+class RgbFrame:
     """A picture that its decoder gives in colour."""
 
     frame: Frame
@@ -124,14 +124,14 @@ class RgbPicture:
         """See `Picture`."""
         return np.asarray(cv2.cvtColor(self.frame, cv2.COLOR_RGB2GRAY), np.uint8)
 
-    def window(self, box: Box) -> "RgbPicture":
+    def window(self, box: Box) -> "RgbFrame":
         """See `Picture`."""
         x0, y0, x1, y1 = (int(edge) for edge in box)
-        return RgbPicture(self.frame[y0:y1, x0:x1])
+        return RgbFrame(self.frame[y0:y1, x0:x1])
 
-    def copy(self, memory: Memory) -> "RgbPicture":
+    def copy(self, memory: FramePool) -> "RgbFrame":
         """See `Picture`."""
-        return RgbPicture(memory.copy(self.frame))
+        return RgbFrame(memory.copy(self.frame))
 
     def rgb(self, size: tuple[int, int] | None = None) -> Frame:
         """See `Picture`."""
@@ -143,7 +143,7 @@ class RgbPicture:
 
 
 @dataclass(frozen=True)
-class YuvPicture:
+class YuvFrame:
     """A picture in planes, as nearly every video stores it: brightness, and two of colour at half the size.
 
     Attributes:
@@ -175,14 +175,14 @@ class YuvPicture:
         """See `Picture`."""
         return self.planes[0]
 
-    def window(self, box: Box) -> "YuvPicture":
+    def window(self, box: Box) -> "YuvFrame":
         """See `Picture`."""
         x0, y0, x1, y1 = (int(edge) for edge in box)
         y, u, v = self.planes
         half = (slice(y0 // 2, (y1 + 1) // 2), slice(x0 // 2, (x1 + 1) // 2))
         return replace(self, planes=(y[y0:y1, x0:x1], u[half], v[half]))
 
-    def copy(self, memory: Memory) -> "YuvPicture":
+    def copy(self, memory: FramePool) -> "YuvFrame":
         """See `Picture`."""
         y, u, v = self.planes
         return replace(self, planes=(memory.copy(y), memory.copy(u), memory.copy(v)))
@@ -192,16 +192,16 @@ class YuvPicture:
         width, height = size or self.size
         frame = av.VideoFrame(*self.size, "yuv420p")
         for plane, values in zip(frame.planes, self.planes, strict=True):
-            _fill(plane, values)
+            _fill_plane(plane, values)
         method = Interpolation.AREA if width < self.size[0] else Interpolation.BICUBIC
         resized = self.reformatter.reformat(frame, width, height, "yuv444p", interpolation=method, threads=1)
-        planes = [_view(plane, width, height) for plane in resized.planes]
-        matrix = _to_rgb(self.colorspace, self.color_range == _FULL)
+        planes = [_view_plane(plane, width, height) for plane in resized.planes]
+        matrix = _yuv_to_rgb_matrix(self.colorspace, self.color_range == _FULL)
         return np.asarray(cv2.transform(cv2.merge(planes), matrix), np.uint8)
 
 
 @cache
-def _to_rgb(colorspace: int, is_full_range: bool) -> npt.NDArray[np.float64]:
+def _yuv_to_rgb_matrix(colorspace: int, is_full_range: bool) -> npt.NDArray[np.float64]:
     """The affine map from Y, U, V in [0, 255] to R, G, B, (3, 4), as ITU-T H.273 defines it.
 
     FFmpeg's own fast conversion is up to two levels too dark, its exact one four times as slow.
@@ -215,20 +215,20 @@ def _to_rgb(colorspace: int, is_full_range: bool) -> npt.NDArray[np.float64]:
     return np.hstack([linear, -linear @ [[black], [128.0], [128.0]]])
 
 
-def _fill(plane: Any, values: Plane) -> None:
+def _fill_plane(plane: Any, values: Plane) -> None:
     """Write values into an FFmpeg plane, whose lines may be longer than they look."""
     lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
     lines[: values.shape[0], : values.shape[1]] = values
 
 
-def decoded_picture(frame: Any, turns: int, reformatter: VideoReformatter) -> Picture:
+def from_av_frame(frame: Any, turns: int, reformatter: VideoReformatter) -> DecodedFrame:
     """A picture out of PyAV's frame, turned by quarter turns counter-clockwise; of RGB, every bit is kept."""
     if frame.format.is_rgb and all(component.bits == 8 for component in frame.format.components):
-        return RgbPicture(np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns)))
-    return yuv_picture(frame, turns, reformatter)
+        return RgbFrame(np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns)))
+    return yuv_from_av_frame(frame, turns, reformatter)
 
 
-def yuv_picture(frame: Any, turns: int, reformatter: VideoReformatter) -> YuvPicture:
+def yuv_from_av_frame(frame: Any, turns: int, reformatter: VideoReformatter) -> YuvFrame:
     """A picture out of PyAV's frame of any pixel format, turned by quarter turns counter-clockwise.
 
     The planes of the usual formats are views of the decoder's memory.
@@ -245,23 +245,23 @@ def yuv_picture(frame: Any, turns: int, reformatter: VideoReformatter) -> YuvPic
             threads=1,
         )
     y, u, v = (
-        np.rot90(_view(plane, width, height), turns)
-        for plane, width, height in zip(frame.planes, *_sizes(frame.width, frame.height), strict=True)
+        np.rot90(_view_plane(plane, width, height), turns)
+        for plane, width, height in zip(frame.planes, *_plane_sizes(frame.width, frame.height), strict=True)
     )
     time = None if frame.pts is None else frame.pts * frame.time_base
-    return YuvPicture((y, u, v), int(frame.colorspace), color_range, time, reformatter)
+    return YuvFrame((y, u, v), int(frame.colorspace), color_range, time, reformatter)
 
 
-def _sizes(width: int, height: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+def _plane_sizes(width: int, height: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     half_width, half_height = (width + 1) // 2, (height + 1) // 2
     return (width, half_width, half_width), (height, half_height, half_height)
 
 
-def _view(plane: Any, width: int, height: int) -> Plane:
+def _view_plane(plane: Any, width: int, height: int) -> Plane:
     return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]
 
 
-def scaled(picture: Frames, side: int) -> Frames:
+def resize_square(picture: Frames, side: int) -> Frames:
     """A square picture at another side: the mean over areas when it shrinks, cubic when it enlarges."""
     how = cv2.INTER_AREA if len(picture) > side else cv2.INTER_CUBIC
     resized: Frames = cv2.resize(picture, (side, side), interpolation=how)

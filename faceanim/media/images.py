@@ -13,7 +13,7 @@ from faceanim.media.frames import Frame
 
 MAX_PIXELS = 100_000_000
 """Largest photograph read: twice what phones take, and 0.3 GB."""
-SMALLEST_SIDE = 32
+MIN_SIDE = 32
 """A picture with a shorter side than this shows no face that could be found."""
 
 # Pillow knows more; of those, some run other programs, and none comes from a camera.
@@ -21,7 +21,7 @@ _FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM"]
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"})
 
 
-def read_picture(path: Path) -> Frame:
+def read_image(path: Path) -> Frame:
     """A picture as (H, W, 3), RGB in [0, 255]: upright by EXIF, 8 bits, on white where it is transparent.
 
     Raises:
@@ -29,13 +29,13 @@ def read_picture(path: Path) -> Frame:
     """
     Image.init()  # all of Pillow's formats can be named then
     formats = [*_FORMATS, *_heif_formats(path)]
-    with _unreadable(path), Image.open(path, formats=formats) as image:
-        check_size(path, *image.size)
+    with _wrap_image_errors(path), Image.open(path, formats=formats) as image:
+        check_image_size(path, *image.size)
         upright = ImageOps.exif_transpose(image)
-        return np.asarray(_rgb(upright), np.uint8).copy()
+        return np.asarray(_to_rgb(upright), np.uint8).copy()
 
 
-def check_size(path: Path, width: int, height: int) -> None:
+def check_image_size(path: Path, width: int, height: int) -> None:
     """Refuse a picture before it is decoded.
 
     Raises:
@@ -46,12 +46,12 @@ def check_size(path: Path, width: int, height: int) -> None:
             f"{path} has {width * height / 1e6:.0f} megapixels; at most {MAX_PIXELS // 10**6} are taken:"
             " make it smaller"
         )
-    if min(width, height) < SMALLEST_SIDE:
+    if min(width, height) < MIN_SIDE:
         raise FaceanimError(f"{path} is only {width}x{height} pixels; take a larger picture")
 
 
 @contextmanager
-def _unreadable(path: Path) -> Iterator[None]:
+def _wrap_image_errors(path: Path) -> Iterator[None]:
     """Say in one line that a picture can't be read."""
     try:
         with warnings.catch_warnings():
@@ -85,12 +85,12 @@ def _heif_formats(path: Path) -> list[str]:
 
 
 def _is_heif(path: Path) -> bool:
-    with _unreadable(path), path.open("rb") as file:
+    with _wrap_image_errors(path), path.open("rb") as file:
         head = file.read(12)
     return head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     """Any of Pillow's modes as RGB."""
     if image.mode.startswith("I") or image.mode == "F":
         # Grey in 16 bits or more, which Pillow would cut off at 255.

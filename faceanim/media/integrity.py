@@ -13,14 +13,14 @@ import av
 from faceanim.media.video import MediaError, VideoInfo, probe
 from faceanim.schemas import Reason
 
-SLACK, SLACK_S = 0.01, 1.0
+MISSING_FRACTION, MISSING_S = 0.01, 1.0
 """A file may be shorter than stated by this share and these seconds: sites round, streams end unevenly."""
 
 _ISO_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"moof", b"wide", b"free", b"skip", b"styp", b"sidx"})
 _EBML_MAGIC, _SEGMENT = b"\x1a\x45\xdf\xa3", 0x18538067
 
 
-def verify(path: Path, seconds: float | None = None) -> VideoInfo:
+def verify_video(path: Path, seconds: float | None = None) -> VideoInfo:
     """Check that a file is a video and all there, and say what it holds.
 
     Args:
@@ -32,20 +32,20 @@ def verify(path: Path, seconds: float | None = None) -> VideoInfo:
             or what `probe` raises.
         FileNotFoundError: there is no such file.
     """
-    is_whole = _is_whole(path)
+    is_whole = _is_complete(path)
     if is_whole is False:
         raise MediaError(Reason.TRUNCATED, f"{path} is shorter than its container says")
     info = probe(path)
     if is_whole and seconds is None:
         return info
-    stated, held = _durations(path, info)
+    stated, held = _measure_durations(path, info)
     for expected in (stated, seconds):
-        if expected is not None and held < expected * (1 - SLACK) - SLACK_S:
+        if expected is not None and held < expected * (1 - MISSING_FRACTION) - MISSING_S:
             raise MediaError(Reason.TRUNCATED, f"{path} has {held:.1f} of {expected:.1f} seconds")
     return info
 
 
-def _durations(path: Path, info: VideoInfo) -> tuple[float | None, float]:
+def _measure_durations(path: Path, info: VideoInfo) -> tuple[float | None, float]:
     """Seconds that the container states, and those that its packets fill."""
     only = info.container.partition(",")[0]
     try:
@@ -62,21 +62,21 @@ def _durations(path: Path, info: VideoInfo) -> tuple[float | None, float]:
         raise MediaError(Reason.INVALID_MEDIA, f"{path}: {error}") from None
 
 
-def _is_whole(path: Path) -> bool | None:
+def _is_complete(path: Path) -> bool | None:
     """Whether the file reaches as far as its container's own structure; None where that does not say."""
     size = path.stat().st_size
     with path.open("rb") as file:
         begin = file.read(8)
         if begin[4:] in _ISO_BOXES:
-            return _is_whole_iso_media(file, size)
+            return _is_complete_iso_media(file, size)
         if begin.startswith(_EBML_MAGIC):
-            return _is_whole_matroska(file, size)
+            return _is_complete_matroska(file, size)
         if begin.startswith(b"RIFF") and len(begin) == 8 and 8 + int.from_bytes(begin[4:], "little") > size:
             return False
     return None
 
 
-def _is_whole_iso_media(file: BinaryIO, size: int) -> bool | None:
+def _is_complete_iso_media(file: BinaryIO, size: int) -> bool | None:
     """No box of the top level runs past the end, and the one that describes the others is there."""
     position, seen = 0, set()
     while position + 8 <= size:
@@ -97,13 +97,13 @@ def _is_whole_iso_media(file: BinaryIO, size: int) -> bool | None:
     return None if b"moof" in seen else True  # fragments may be missing
 
 
-def _is_whole_matroska(file: BinaryIO, size: int) -> bool | None:
+def _is_complete_matroska(file: BinaryIO, size: int) -> bool | None:
     """The segment, which holds everything, does not run past the end."""
     position = 0
     while position < size:
         file.seek(position)
-        kind = _variable_int(file, keep_marker=True)
-        length = _variable_int(file, keep_marker=False)
+        kind = _read_vint(file, keep_marker=True)
+        length = _read_vint(file, keep_marker=False)
         if kind is None or length is None:
             return None
         position = file.tell() + length
@@ -112,7 +112,7 @@ def _is_whole_matroska(file: BinaryIO, size: int) -> bool | None:
     return False
 
 
-def _variable_int(file: BinaryIO, keep_marker: bool) -> int | None:
+def _read_vint(file: BinaryIO, keep_marker: bool) -> int | None:
     """EBML's integer, whose leading zero bits say how many bytes follow; None if unknown or no such."""
     first = file.read(1)
     if first in (b"", b"\0"):

@@ -23,10 +23,10 @@ from faceanim.errors import FaceanimError
 from faceanim.media.frames import Frame, Plane
 from faceanim.tables import atomic_path
 
-_BEGIN, _END = b"\xff\xd8", b"\xff\xd9"  # of a JPEG
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"  # of a JPEG
 
 
-def write_clip(
+def write_mjpeg(
     path: Path, frames: Iterable[Frame], fps: Fraction, quality: int
 ) -> tuple[list[int], list[int]]:
     """Write (H, W, 3) RGB frames as JPEGs; the same frames give the same bytes.
@@ -48,7 +48,7 @@ def write_clip(
                     height, width = frame.shape[:2]
                     stream = output.add_mux_stream("mjpeg", rate=fps, width=width, height=height)
                     stream.time_base = 1 / fps
-                output.mux(_packet(frame, number, stream, fps, quality))
+                output.mux(_make_packet(frame, number, stream, fps, quality))
             if stream is None:
                 raise ValueError("a clip needs at least one frame")
         with av.open(str(temporary)) as written:
@@ -56,15 +56,15 @@ def write_clip(
     return [offset for offset, _ in places], [length for _, length in places]
 
 
-def _packet(frame: Frame, number: int, stream: Any, fps: Fraction, quality: int) -> Any:
-    packet = av.Packet(_encode(frame, quality))
+def _make_packet(frame: Frame, number: int, stream: Any, fps: Fraction, quality: int) -> Any:
+    packet = av.Packet(_encode_jpeg(frame, quality))
     packet.stream, packet.time_base = stream, 1 / fps
     packet.pts = packet.dts = number
     packet.duration, packet.is_keyframe = 1, True
     return packet
 
 
-def _encode(frame: Frame, quality: int) -> bytes:
+def _encode_jpeg(frame: Frame, quality: int) -> bytes:
     step = (104 - quality) // 2
     jpeg = io.BytesIO()
     # Not by OpenCV, which takes no tables.
@@ -78,43 +78,43 @@ def read_frame(path: Path, offset: int, length: int) -> Frame:
     Raises:
         FaceanimError: the file is gone, or has no JPEG there.
     """
-    with _opened(path) as file:
-        return _decoded(file, offset, length)
+    with _open_clip(path) as file:
+        return _decode_jpeg(file, offset, length)
 
 
-def stream_clip(
+def stream_mjpeg(
     path: Path, offsets: Sequence[int], lengths: Sequence[int], luma: bool
 ) -> Iterator[Frame | Plane]:
     """The frames whose JPEGs lie there, one at a time: RGB, or only their brightness; see `read_clip`."""
-    with _opened(path) as file:
+    with _open_clip(path) as file:
         mode = cv2.IMREAD_GRAYSCALE if luma else cv2.IMREAD_COLOR_RGB
         for place in zip(offsets, lengths, strict=True):
-            yield _decoded(file, *place, mode)
+            yield _decode_jpeg(file, *place, mode)
 
 
-def read_clip(path: Path, offsets: Sequence[int], lengths: Sequence[int]) -> Frame:
+def read_mjpeg(path: Path, offsets: Sequence[int], lengths: Sequence[int]) -> Frame:
     """All the frames whose JPEGs lie there: (N, H, W, 3) RGB uint8.
 
     Raises:
         FaceanimError: the file is gone, or has no JPEG at one of the places.
     """
-    with _opened(path) as file:
-        return np.stack([_decoded(file, *place) for place in zip(offsets, lengths, strict=True)])
+    with _open_clip(path) as file:
+        return np.stack([_decode_jpeg(file, *place) for place in zip(offsets, lengths, strict=True)])
 
 
-def _opened(path: Path) -> BinaryIO:
+def _open_clip(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except FileNotFoundError:
         raise FaceanimError(f"{path} is missing; run the stage that writes it (`dvc repro crop`)") from None
 
 
-def _decoded(file: BinaryIO, offset: int, length: int, mode: int = cv2.IMREAD_COLOR_RGB) -> Frame | Plane:
+def _decode_jpeg(file: BinaryIO, offset: int, length: int, mode: int = cv2.IMREAD_COLOR_RGB) -> Frame | Plane:
     file.seek(offset)
     jpeg = file.read(length)
     image = None
     # OpenCV fills up what is missing, and does not say so.
-    if jpeg.startswith(_BEGIN) and jpeg.endswith(_END):
+    if jpeg.startswith(_JPEG_START) and jpeg.endswith(_JPEG_END):
         image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), mode)
     if image is None:
         raise FaceanimError(f"{file.name} is not as its table says; run `dvc repro crop`")

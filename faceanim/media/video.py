@@ -13,17 +13,17 @@ from typing import Any, Literal
 import av
 from av.video.reformatter import VideoReformatter
 
+from faceanim.media.frames import DecodedFrame, RgbFrame, from_av_frame
 from faceanim.media.frames import Frame as Frame
-from faceanim.media.frames import Picture, RgbPicture, decoded_picture
 from faceanim.schemas import Reason
 
 Decoder = Literal["pyav", "decord"]
 
 MAX_PIXELS = 8192 * 4320
 """Largest frame decoded; a damaged header asks for any size."""
-DECORD_RUN = 256
+DECORD_CHUNK = 256
 """Frames after which decord's reader is opened anew: it keeps what it has read."""
-REORDERED = 17
+MAX_REORDERED_FRAMES = 17
 """Frames by which a key frame may be decoded before it is shown, and a bit: one is sought by the former."""
 
 # FFmpeg knows many more. Some only follow a script to other files, or draw what is a text or a picture.
@@ -67,7 +67,7 @@ class VideoInfo:
 
 
 @contextmanager
-def media_errors(path: Path) -> Iterator[None]:
+def wrap_media_errors(path: Path) -> Iterator[None]:
     """Turn what FFmpeg says of a bad file into `MediaError`."""
     try:
         yield
@@ -78,11 +78,11 @@ def media_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+def _open_video(path: Path) -> Iterator[tuple[Any, Any]]:
     """A file's container, and the video stream that counts."""
     only = {"format_whitelist": _CONTAINERS}
     with (
-        media_errors(path),
+        wrap_media_errors(path),
         av.open(str(path), container_options=only, metadata_errors="replace") as container,
     ):
         stream = _video_stream(container, path)
@@ -97,7 +97,7 @@ def probe(path: Path) -> VideoInfo:
         MediaError: `no_video_stream`, `too_large`, or `invalid_media` where no frame decodes.
         FileNotFoundError: there is no such file.
     """
-    with _opened(path) as (container, stream):
+    with _open_video(path) as (container, stream):
         frame = next(container.decode(stream), None)
         rate = stream.average_rate or stream.guessed_rate
         if frame is None or not rate:
@@ -132,11 +132,11 @@ def _video_stream(container: Any, path: Path) -> Any:
 
 
 def _count_packets(path: Path) -> int:
-    with _opened(path) as (container, stream):
+    with _open_video(path) as (container, stream):
         return sum(packet.size > 0 for packet in container.demux(stream))
 
 
-def frame_range(info: VideoInfo, start_s: float, end_s: float | None) -> tuple[int, int | None]:
+def to_frame_range(info: VideoInfo, start_s: float, end_s: float | None) -> tuple[int, int | None]:
     """First frame and end (exclusive) of a stretch of time; None is the video's end."""
     return round(start_s * info.fps), None if end_s is None else round(end_s * info.fps)
 
@@ -146,18 +146,18 @@ def read_frames(
 ) -> Iterator[Frame]:
     """The pictures of `read_pictures` in colour: (H, W, 3) RGB, one at a time."""
     info = probe(path)
-    first, end = frame_range(info, start_s, end_s)
-    return (picture.rgb() for picture in read_pictures(path, info, decoder, first, end))
+    first, end = to_frame_range(info, start_s, end_s)
+    return (picture.rgb() for picture in decode_frames(path, info, decoder, first, end))
 
 
-def read_pictures(
+def decode_frames(
     path: Path,
     info: VideoInfo,
     decoder: Decoder,
     first: int = 0,
     end: int | None = None,
     time: Fraction | None = None,
-) -> Iterator[Picture]:
+) -> Iterator[DecodedFrame]:
     """Decode the frames from number `first` to before `end` (None: to the last), upright, one at a time.
 
     Both decoders give the same frames, PyAV in exact colours, decord a little dark, as FFmpeg's fast
@@ -169,17 +169,17 @@ def read_pictures(
         MediaError: the file breaks off in a way that the decoder notices, or changes its frame size.
     """
     limit = None if end is None else max(end - first, 0)
-    if decoder == "decord" and (count := _decord_count(path, info)):
-        pictures: Iterator[Picture] = _decord_pictures(path, count, first, limit)
+    if decoder == "decord" and (count := _count_decord_frames(path, info)):
+        pictures: Iterator[DecodedFrame] = _decode_with_decord(path, count, first, limit)
     else:
-        pictures = _pyav_pictures(path, info, first, limit, time)
+        pictures = _decode_with_pyav(path, info, first, limit, time)
     for picture in pictures:
         if picture.size != (info.width, info.height):
             raise MediaError(Reason.INVALID_MEDIA, f"{path} changes its frame size")
         yield picture
 
 
-def _decord_count(path: Path, info: VideoInfo) -> int:
+def _count_decord_frames(path: Path, info: VideoInfo) -> int:
     """How many frames decord reads; none where it does not know the codec, the clock or what is up."""
     import decord
 
@@ -191,42 +191,42 @@ def _decord_count(path: Path, info: VideoInfo) -> int:
         return 0
 
 
-def _decord_pictures(path: Path, count: int, first: int, limit: int | None) -> Iterator[Picture]:
+def _decode_with_decord(path: Path, count: int, first: int, limit: int | None) -> Iterator[DecodedFrame]:
     import decord
 
     last = count if limit is None else min(first + limit, count)
     try:
-        for start in range(first, last, DECORD_RUN):
+        for start in range(first, last, DECORD_CHUNK):
             reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
             if start:
                 reader.seek_accurate(start)
-            for _ in range(min(DECORD_RUN, last - start)):
+            for _ in range(min(DECORD_CHUNK, last - start)):
                 frame = reader.next().asnumpy()
                 if frame.shape[2] != 3:
                     raise MediaError(Reason.INVALID_MEDIA, f"{path} is too narrow for decord")
-                yield RgbPicture(frame)
+                yield RgbFrame(frame)
     except (decord.DECORDError, StopIteration) as error:
         raise MediaError(Reason.INVALID_MEDIA, f"{path}: {str(error).splitlines()[:1]}") from None
 
 
-def _pyav_pictures(
+def _decode_with_pyav(
     path: Path, info: VideoInfo, first: int, limit: int | None, time: Fraction | None
-) -> Iterator[Picture]:
-    with _opened(path) as (container, stream):
+) -> Iterator[DecodedFrame]:
+    with _open_video(path) as (container, stream):
         decoded = container.decode(stream)
         if first and info.container in _INDEXED and stream.start_time is not None:
             if time is None:
                 # Half a frame early: stored times are rounded.
                 begin = stream.start_time * stream.time_base
                 time = begin + (first - Fraction(1, 2)) / info.fps
-            earlier = time - REORDERED / info.fps
+            earlier = time - MAX_REORDERED_FRAMES / info.fps
             container.seek(max(math.floor(earlier / stream.time_base), 0), stream=stream)
             decoded = dropwhile(partial(_is_before, time), decoded)
         else:
             decoded = islice(decoded, first, None)
         reformatter = VideoReformatter()
         for frame in islice(decoded, limit):
-            yield decoded_picture(frame, info.rotation, reformatter)
+            yield from_av_frame(frame, info.rotation, reformatter)
 
 
 def _is_before(time: Fraction, frame: Any) -> bool:

@@ -5,20 +5,22 @@ from faceanim.models.animation import AnimationModel
 from faceanim.models.dense_motion import DenseMotion
 from faceanim.models.discriminator import Discriminator
 from faceanim.models.generator import Generator
-from faceanim.models.keypoints import KeypointDetector, keypoint_unet
+from faceanim.models.keypoints import KeypointDetector, build_keypoint_unet
 from faceanim.models.layers import Hourglass
 from faceanim.models.super_resolution import SuperResolution
 
-MOST_CHANNELS = 512
+MAX_CHANNELS = 512
 
 
 def build_animation(config: AnimationModelConfig) -> AnimationModel:
     """The animation model with random weights, in training mode."""
     maps = config.keypoints * (5 if config.jacobians else 1)
-    unet = keypoint_unet(config.encoder, config.decoder_channels, maps)
-    motion = Hourglass(4 * (config.keypoints + 1), doubling(config.motion_channels, config.motion_blocks))
+    unet = build_keypoint_unet(config.encoder, config.decoder_channels, maps)
+    motion = Hourglass(
+        4 * (config.keypoints + 1), double_channels(config.motion_channels, config.motion_blocks)
+    )
     painter = Hourglass(
-        5, doubling(config.generator_channels, config.generator_downs), config.generator_blocks
+        5, double_channels(config.generator_channels, config.generator_downs), config.generator_blocks
     )
     return AnimationModel(
         keypoint_detector=KeypointDetector(unet, config.keypoints, config.temperature),
@@ -29,9 +31,9 @@ def build_animation(config: AnimationModelConfig) -> AnimationModel:
     )
 
 
-def doubling(channels: int, downs: int) -> list[int]:
+def double_channels(channels: int, downs: int) -> list[int]:
     """Channels of the levels of an hourglass: twice as many at each halving, up to `MOST_CHANNELS`."""
-    return [min(MOST_CHANNELS, channels * 2**level) for level in range(downs + 1)]
+    return [min(MAX_CHANNELS, channels * 2**level) for level in range(downs + 1)]
 
 
 def build_super_resolution(config: SuperResolutionModelConfig) -> SuperResolution:

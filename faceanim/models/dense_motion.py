@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from faceanim.models.grids import identity_grid, warp
-from faceanim.models.keypoints import Keypoints, inverse
+from faceanim.models.keypoints import Keypoints, invert_2x2
 from faceanim.models.layers import Hourglass
 
 
@@ -59,7 +59,7 @@ def sparse_motions(kp_source: Keypoints, kp_driving: Keypoints, height: int, wid
     from_keypoint = grid - kp_driving.value[:, :, None, None, :]
     if kp_source.jacobian is not None and kp_driving.jacobian is not None:
         # Their eq. 4: J_source J_driving^-1 (z - driving) + source.
-        affine = kp_source.jacobian @ inverse(kp_driving.jacobian)
+        affine = kp_source.jacobian @ invert_2x2(kp_driving.jacobian)
         from_keypoint = from_keypoint @ affine.transpose(-1, -2)[:, :, None]
     motions = from_keypoint + kp_source.value[:, :, None, None, :]
     return torch.cat((grid.expand(motions.shape[0], 1, -1, -1, -1), motions), dim=1)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 
-class Judgement(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """What the discriminator makes of a batch of frames.
 
     Attributes:
@@ -36,11 +36,11 @@ class Discriminator(nn.Module):
         )
         self.last = spectral_norm(nn.Conv2d(4 * channels, 1, 3, padding=1))
 
-    def forward(self, image: Tensor) -> Judgement:
+    def forward(self, image: Tensor) -> DiscriminatorOutput:
         """Judge frames (B, 3, H, W) in [0, 1]."""
         features = []
         out = 2 * image - 1
         for layer in self.layers:
             out = layer(out)
             features.append(out)
-        return Judgement(self.last(out), tuple(features))
+        return DiscriminatorOutput(self.last(out), tuple(features))

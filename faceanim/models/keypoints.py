@@ -44,11 +44,11 @@ class Keypoints:
         """Where these go if they move as from `start` to `end` (Siarohin et al., 2019, section 3.3)."""
         jacobian = self.jacobian
         if jacobian is not None and start.jacobian is not None and end.jacobian is not None:
-            jacobian = end.jacobian @ inverse(start.jacobian) @ jacobian
+            jacobian = end.jacobian @ invert_2x2(start.jacobian) @ jacobian
         return Keypoints(self.value + end.value - start.value, jacobian)
 
 
-def inverse(matrix: Tensor) -> Tensor:
+def invert_2x2(matrix: Tensor) -> Tensor:
     """The inverse of 2x2 matrices (..., 2, 2), in operations that ONNX has, too."""
     (a, b), (c, d) = (row.unbind(-1) for row in matrix.unbind(-2))
     adjugate = torch.stack((torch.stack((d, -b), dim=-1), torch.stack((-c, a), dim=-1)), dim=-2)
@@ -108,7 +108,7 @@ def local_jacobian(heatmap: Tensor, affine: Tensor) -> Tensor:
     return mean + torch.eye(2, device=mean.device)
 
 
-def keypoint_unet(encoder: str, decoder_channels: Sequence[int], maps: int) -> nn.Module:
+def build_keypoint_unet(encoder: str, decoder_channels: Sequence[int], maps: int) -> nn.Module:
     """The detector's U-Net with random weights; see `load_encoder_weights` for ImageNet's.
 
     Args:

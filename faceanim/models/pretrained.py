@@ -12,7 +12,7 @@ from torch import Tensor
 from faceanim.errors import FaceanimError, TemporaryError
 from faceanim.tables import atomic_path, file_sha256
 
-FOLDER_VARIABLE = "FACEANIM_WEIGHTS"
+WEIGHTS_VARIABLE = "FACEANIM_WEIGHTS"
 TIMEOUT_S = 60
 
 
@@ -48,13 +48,13 @@ WEIGHTS = {
 }
 
 
-def weights_folder() -> Path:
+def get_weights_folder() -> Path:
     """Where weights are kept: $FACEANIM_WEIGHTS, else ~/.cache/faceanim/weights."""
-    given = os.environ.get(FOLDER_VARIABLE)
+    given = os.environ.get(WEIGHTS_VARIABLE)
     return Path(given) if given else Path.home() / ".cache" / "faceanim" / "weights"
 
 
-def weights_file(name: str, weights: Weights | None = None, *, fetch: bool = True) -> Path:
+def fetch_weights(name: str, weights: Weights | None = None, *, fetch: bool = True) -> Path:
     """The checked file of published weights: from the folder, else fetched into it.
 
     Args:
@@ -66,10 +66,10 @@ def weights_file(name: str, weights: Weights | None = None, *, fetch: bool = Tru
         FaceanimError: it cannot be had, or is not the published file; the text says where to put it by hand.
     """
     wanted = weights or WEIGHTS[name]
-    path = weights_folder() / wanted.file_name
+    path = get_weights_folder() / wanted.file_name
     by_hand = (
         f"put {wanted.address} (SHA-256 {wanted.sha256}) in {path.parent}, "
-        f"or name the folder that holds it in {FOLDER_VARIABLE}"
+        f"or name the folder that holds it in {WEIGHTS_VARIABLE}"
     )
     if path.exists():
         if not file_sha256(path).startswith(wanted.sha256):
@@ -78,7 +78,7 @@ def weights_file(name: str, weights: Weights | None = None, *, fetch: bool = Tru
     if not fetch:
         raise FaceanimError(f"the weights of {name} are not here, and are not to be fetched: {by_hand}")
     try:
-        _fetch(wanted.address, wanted.sha256, path)
+        _download(wanted.address, wanted.sha256, path)
     except ValueError as error:
         raise FaceanimError(f"cannot fetch the weights of {name} ({error}): {by_hand}") from None
     except OSError as error:
@@ -86,7 +86,7 @@ def weights_file(name: str, weights: Weights | None = None, *, fetch: bool = Tru
     return path
 
 
-def _fetch(address: str, sha256: str, path: Path) -> None:
+def _download(address: str, sha256: str, path: Path) -> None:
     """Download to `path`; a file with another hash never gets there (ValueError)."""
     with atomic_path(path) as temporary:
         with (

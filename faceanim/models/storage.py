@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from faceanim.config import AnimationModelConfig, Section, SuperResolutionModelConfig, describe
+from faceanim.config import AnimationModelConfig, Section, SuperResolutionModelConfig, format_validation_error
 from faceanim.errors import FaceanimError
 from faceanim.models.animation import AnimationModel
 from faceanim.models.build import build_animation, build_super_resolution
@@ -72,7 +72,9 @@ def _load(
             f"{folder} is no model: {Path(str(error.filename or WEIGHTS)).name} is missing"
         ) from None
     except ValidationError as error:
-        raise FaceanimError(f"{folder / CONFIG} is of another kind or version: {describe(error)}") from None
+        raise FaceanimError(
+            f"{folder / CONFIG} is of another kind or version: {format_validation_error(error)}"
+        ) from None
     except SafetensorError as error:
         raise FaceanimError(f"{folder / WEIGHTS} is damaged: {first_line(error)}") from None
     model = build(config)

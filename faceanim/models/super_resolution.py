@@ -65,8 +65,8 @@ class SuperResolution(nn.Module):
             # torch's default shrinks what passes; over this depth little would arrive.
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(layer.weight, a=0.1)
-        self.of_crops = last_layer(widths[0], factor)
-        self.of_generated = None if generated_strength is None else last_layer(widths[0], factor)
+        self.of_crops = make_output_layer(widths[0], factor)
+        self.of_generated = None if generated_strength is None else make_output_layer(widths[0], factor)
 
     def forward(self, image: Tensor, generated: Tensor) -> Tensor:
         """Enlarge frames of any size.
@@ -87,7 +87,7 @@ class SuperResolution(nn.Module):
             residual = torch.where(which, strength * self.of_generated(features), residual)
         height, width = image.shape[-2:]
         residual = F.pixel_shuffle(residual[..., :height, :width], self.factor)
-        out: Tensor = enlarge(image, self.factor) + residual
+        out: Tensor = upscale_bicubic(image, self.factor) + residual
         return out if self.training else out.clamp(0, 1)
 
     def _features(self, image: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ class SuperResolution(nn.Module):
         return features
 
 
-def last_layer(channels: int, factor: int) -> nn.Conv2d:
+def make_output_layer(channels: int, factor: int) -> nn.Conv2d:
     """Features to the colours of factor x factor pixels each; zeros, so that training starts at bicubic."""
     layer = nn.Conv2d(channels, 3 * factor**2, 3, padding=1)
     nn.init.zeros_(layer.weight)
@@ -113,7 +113,7 @@ def last_layer(channels: int, factor: int) -> nn.Conv2d:
     return layer
 
 
-def enlarge(image: Tensor, factor: int) -> Tensor:
+def upscale_bicubic(image: Tensor, factor: int) -> Tensor:
     """Bicubic enlargement, the baseline: (B, 3, h, w) to (B, 3, factor * h, factor * w), not clamped."""
     if factor == 1:
         return image

@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from faceanim._version import __version__
-from faceanim.errors import FaceanimError, disk_explained
-from faceanim.provenance.metadata import GIF, MP4, PNG, media_type
+from faceanim.errors import FaceanimError, wrap_disk_errors
+from faceanim.provenance.metadata import GIF, MP4, PNG, detect_media_type
 from faceanim.tables import atomic_path
 
-CERT, KEY, TSA = "FACEANIM_C2PA_CERT", "FACEANIM_C2PA_KEY", "FACEANIM_C2PA_TSA"
+CERT_VARIABLE, KEY_VARIABLE, TSA_VARIABLE = "FACEANIM_C2PA_CERT", "FACEANIM_C2PA_KEY", "FACEANIM_C2PA_TSA"
 """Environment variables: a PEM file of the certificate chain, the signer's first, without the root's or with
 it; a PEM file of its private key; the address of a timestamp authority (RFC 3161), or none."""
 
-SYNTHETIC = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+SYNTHETIC_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's word for what a trained model has made."""
 
-EXTRA = "pip install 'faceanim[c2pa]'"
+INSTALL_HINT = "pip install 'faceanim[c2pa]'"
 
 _TYPES = {".mp4": MP4, ".gif": GIF, ".png": PNG}
 _SETTINGS = {
@@ -46,12 +46,12 @@ _REASONS = {
     "signingCredential.expired": "the certificate has expired, and nothing says when it signed",
     "signingCredential.untrusted": "the signer is on no trust list",
 }
-_DOT = bytes.fromhex("47494638396101000100 800000 000000ffffff 2c00000000010001000002024401003b")
+_TEST_IMAGE = bytes.fromhex("47494638396101000100 800000 000000ffffff 2c00000000010001000002024401003b")
 """The smallest picture: what a trial signs."""
 
 
 @dataclass(frozen=True)
-class Configured:
+class SigningConfig:
     """Where the certificates and the key are, and the address of a timestamp authority."""
 
     certificates: Path
@@ -59,29 +59,29 @@ class Configured:
     timestamps: str | None
 
 
-def configured() -> Configured | None:
+def read_signing_config() -> SigningConfig | None:
     """What the environment says of a certificate; None where it says nothing.
 
     Raises:
         FaceanimError: it says half of it.
     """
-    certificates, key = os.environ.get(CERT), os.environ.get(KEY)
+    certificates, key = os.environ.get(CERT_VARIABLE), os.environ.get(KEY_VARIABLE)
     if not certificates and not key:
         return None
     if not certificates or not key:
-        given, missing = (CERT, KEY) if certificates else (KEY, CERT)
+        given, missing = (CERT_VARIABLE, KEY_VARIABLE) if certificates else (KEY_VARIABLE, CERT_VARIABLE)
         raise FaceanimError(f"{given} is set and {missing} is not: set both to sign, or neither")
-    return Configured(Path(certificates), Path(key), os.environ.get(TSA) or None)
+    return SigningConfig(Path(certificates), Path(key), os.environ.get(TSA_VARIABLE) or None)
 
 
 @dataclass(frozen=True)
-class Signing:
+class Signer:
     """A certificate that signs: checked before there is anything to sign, so that no work is lost to it."""
 
     _context: Any = field(repr=False)
 
     @classmethod
-    def from_environment(cls) -> "Signing | None":
+    def from_environment(cls) -> "Signer | None":
         """The certificate that the environment names; None if it names none.
 
         A picture of one pixel is signed with it, and again with a timestamp where an authority is configured.
@@ -90,24 +90,34 @@ class Signing:
             FaceanimError: it is half configured, can't be read or does not sign, or the extra is not
                 installed; the line names the variable, and nothing that is in the files.
         """
-        where = configured()
+        where = read_signing_config()
         if where is None:
             return None
-        if not can_read():
-            raise FaceanimError(f"{CERT} is set and nothing here signs: {EXTRA}, or unset it and {KEY}")
-        credentials = _credentials(_contents(CERT, where.certificates), _contents(KEY, where.key))
-        refused = f"C2PA refuses the certificate of {CERT}; it has to be valid, and for e-mail or documents"
+        if not is_c2pa_available():
+            raise FaceanimError(
+                f"{CERT_VARIABLE} is set and nothing here signs: {INSTALL_HINT}, "
+                f"or unset it and {KEY_VARIABLE}"
+            )
+        credentials = _load_credentials(
+            _read_file(CERT_VARIABLE, where.certificates), _read_file(KEY_VARIABLE, where.key)
+        )
+        refused = (
+            f"C2PA refuses the certificate of {CERT_VARIABLE}; "
+            "it has to be valid, and for e-mail or documents"
+        )
         signing = cls._tried(refused, *credentials)
         if where.timestamps is None:
             return signing
-        silent = f"the timestamp authority of {TSA} gives no timestamp; mend its address, or unset it"
+        silent = (
+            f"the timestamp authority of {TSA_VARIABLE} gives no timestamp; mend its address, or unset it"
+        )
         return cls._tried(silent, *credentials, where.timestamps)
 
     @classmethod
-    def _tried(cls, refused: str, *credentials: Any) -> "Signing":
-        with _refused(refused):
+    def _tried(cls, refused: str, *credentials: Any) -> "Signer":
+        with _wrap_c2pa_errors(refused):
             signing = cls(_context(*credentials))
-            signing._embed(BytesIO(_DOT), BytesIO(), GIF, "trial")
+            signing._embed(BytesIO(_TEST_IMAGE), BytesIO(), GIF, "trial")
         return signing
 
     def sign(self, path: Path) -> None:
@@ -121,8 +131,10 @@ class Signing:
         """
         for file in sorted(path.glob("*.png")) if path.is_dir() else [path]:
             with (
-                _refused(f"{file} is written, but can't be signed (a full disk, or {TSA}?)"),
-                disk_explained(),
+                _wrap_c2pa_errors(
+                    f"{file} is written, but can't be signed (a full disk, or {TSA_VARIABLE}?)"
+                ),
+                wrap_disk_errors(),
                 atomic_path(file) as temporary,
                 file.open("rb") as source,
                 temporary.open("w+b") as target,
@@ -132,7 +144,7 @@ class Signing:
     def _embed(self, source: BinaryIO, target: BinaryIO, kind: str, title: str) -> None:
         import c2pa
 
-        c2pa.Builder(_definition(title), self._context).sign(kind, source, target)
+        c2pa.Builder(_build_definition(title), self._context).sign(kind, source, target)
 
 
 def _context(algorithm: str, certificates: bytes, key: bytes, timestamps: str | None = None) -> Any:
@@ -142,22 +154,22 @@ def _context(algorithm: str, certificates: bytes, key: bytes, timestamps: str | 
     return c2pa.Context.from_dict(_SETTINGS, c2pa.Signer.from_info(info))
 
 
-def _definition(title: str) -> dict[str, Any]:
+def _build_definition(title: str) -> dict[str, Any]:
     agent = {"name": "faceanim", "version": __version__}
-    action = {"action": "c2pa.created", "softwareAgent": agent, "digitalSourceType": SYNTHETIC}
+    action = {"action": "c2pa.created", "softwareAgent": agent, "digitalSourceType": SYNTHETIC_SOURCE_TYPE}
     # `created`: the signer answers for it. The specification wants that of how an asset came to be.
     assertion = {"label": "c2pa.actions.v2", "created": True, "data": {"actions": [action]}}
     return {"title": title, "claim_generator_info": [agent], "assertions": [assertion]}
 
 
-def _contents(variable: str, path: Path) -> bytes:
+def _read_file(variable: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise FaceanimError(f"{variable} names {path}, which can't be read: {error.strerror}") from None
 
 
-def _credentials(certificates: bytes, key: bytes) -> tuple[str, bytes, bytes]:
+def _load_credentials(certificates: bytes, key: bytes) -> tuple[str, bytes, bytes]:
     """C2PA's name of the key's algorithm, and both as the library wants them: certificates alone, PKCS#8."""
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
@@ -167,15 +179,19 @@ def _credentials(certificates: bytes, key: bytes) -> tuple[str, bytes, bytes]:
         chain = x509.load_pem_x509_certificates(certificates)
         owner = chain[0].public_key()
     except (ValueError, UnsupportedAlgorithm):
-        raise FaceanimError(f"{CERT} names a file without a certificate in PEM") from None
+        raise FaceanimError(f"{CERT_VARIABLE} names a file without a certificate in PEM") from None
     try:
         private = forms.load_pem_private_key(key, None)
     except TypeError:
-        raise FaceanimError(f"the key of {KEY} has a password; write it without (`openssl pkey`)") from None
+        raise FaceanimError(
+            f"the key of {KEY_VARIABLE} has a password; write it without (`openssl pkey`)"
+        ) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise FaceanimError(f"{KEY} names a file without a private key in PEM") from None
+        raise FaceanimError(f"{KEY_VARIABLE} names a file without a private key in PEM") from None
     if private.public_key() != owner:
-        raise FaceanimError(f"the key of {KEY} is not that of the first certificate of {CERT}")
+        raise FaceanimError(
+            f"the key of {KEY_VARIABLE} is not that of the first certificate of {CERT_VARIABLE}"
+        )
     plain = private.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption())
     return _algorithm(private), b"".join(one.public_bytes(forms.Encoding.PEM) for one in chain), plain
 
@@ -189,12 +205,14 @@ def _algorithm(key: Any) -> str:
         return "ps256"
     curve = key.curve.name if isinstance(key, ec.EllipticCurvePrivateKey) else ""
     if curve not in _CURVES:
-        raise FaceanimError(f"{KEY} names a key of a kind that C2PA does not know: use P-256, Ed25519 or RSA")
+        raise FaceanimError(
+            f"{KEY_VARIABLE} names a key of a kind that C2PA does not know: use P-256, Ed25519 or RSA"
+        )
     return _CURVES[curve]
 
 
 @contextmanager
-def _refused(what: str) -> Iterator[None]:
+def _wrap_c2pa_errors(what: str) -> Iterator[None]:
     """Put what C2PA does not like into a line; an address in it may hold a password."""
     import c2pa
 
@@ -202,10 +220,10 @@ def _refused(what: str) -> Iterator[None]:
         yield
     except c2pa.C2paError as error:
         why = str(error).partition(": ")[2] or str(error)
-        raise FaceanimError(f"{what}: {_printable(re.sub(r'[^ ]*://[^ ]*', '...', why))}") from None
+        raise FaceanimError(f"{what}: {_to_printable(re.sub(r'[^ ]*://[^ ]*', '...', why))}") from None
 
 
-def _printable(text: str, most: int = 200) -> str:
+def _to_printable(text: str, most: int = 200) -> str:
     """A text that anybody may have written, fit for a line of a terminal."""
     return "".join(letter for letter in text if letter.isprintable())[:most].strip()
 
@@ -232,7 +250,7 @@ class Manifest:
     reasons: tuple[str, ...]
 
 
-def can_read() -> bool:
+def is_c2pa_available() -> bool:
     """Whether the extra that reads and signs manifests is installed."""
     return find_spec("c2pa") is not None
 
@@ -245,8 +263,8 @@ def read_manifest(path: Path) -> Manifest | None:
     Raises:
         FaceanimError: there is no such file, or it may not be read.
     """
-    kind = media_type(path)
-    if kind is None or not can_read():
+    kind = detect_media_type(path)
+    if kind is None or not is_c2pa_available():
         return None
     import c2pa
 
@@ -257,7 +275,7 @@ def read_manifest(path: Path) -> Manifest | None:
             c2pa.Context.from_dict(_SETTINGS) as context,
             c2pa.Reader(kind, file, context=context) as reader,
         ):
-            return _manifest(json.loads(reader.json()))
+            return _parse_manifest(json.loads(reader.json()))
     except (errors.Verify, errors.Decoding, errors.Signature, errors.Assertion, errors.AssertionNotFound):
         return Manifest(False, None, None, False, ("it is damaged",))
     except errors:
@@ -265,27 +283,27 @@ def read_manifest(path: Path) -> Manifest | None:
         return None
 
 
-def _manifest(store: dict[str, Any]) -> Manifest:
+def _parse_manifest(store: dict[str, Any]) -> Manifest:
     """The manifest from c2pa's report."""
     active = store["manifests"][store["active_manifest"]]
     signer = active.get("signature_info") or {}
     failures = store.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
     codes = sorted((one["code"] for one in failures), key="signingCredential.untrusted".__eq__)
     return Manifest(
-        _says_synthetic(store),
-        _printable(signer.get("issuer") or "") or None,
-        _printable(signer.get("common_name") or "") or None,
+        _is_synthetic(store),
+        _to_printable(signer.get("issuer") or "") or None,
+        _to_printable(signer.get("common_name") or "") or None,
         store.get("validation_state") in ("Valid", "Trusted"),
-        tuple(dict.fromkeys(_REASONS.get(code, _printable(code)) for code in codes)),
+        tuple(dict.fromkeys(_REASONS.get(code, _to_printable(code)) for code in codes)),
     )
 
 
-def _says_synthetic(store: dict[str, Any]) -> bool:
+def _is_synthetic(store: dict[str, Any]) -> bool:
     """Whether the file, or one that it is an edit of, was made by a trained model."""
     manifests, label, seen = store["manifests"], store["active_manifest"], set[str]()
     while label in manifests and label not in seen:
         seen.add(label)
-        if SYNTHETIC in _sources(manifests[label]):
+        if SYNTHETIC_SOURCE_TYPE in _source_types(manifests[label]):
             return True
         ingredients = manifests[label].get("ingredients", [])
         parents = [one.get("active_manifest") for one in ingredients if one.get("relationship") == "parentOf"]
@@ -293,7 +311,7 @@ def _says_synthetic(store: dict[str, Any]) -> bool:
     return False
 
 
-def _sources(manifest: dict[str, Any]) -> list[str]:
+def _source_types(manifest: dict[str, Any]) -> list[str]:
     assertions = (a for a in manifest.get("assertions", []) if a["label"].startswith("c2pa.actions"))
     actions = (action for assertion in assertions for action in assertion["data"].get("actions", []))
     return [action.get("digitalSourceType") for action in actions]

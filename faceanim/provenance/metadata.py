@@ -25,11 +25,11 @@ _SIGNATURES = {
     b"\x89PNG\r\n\x1a\n": PNG,
     b"\xff\xd8\xff": "image/jpeg",
 }
-_PICTURES = {GIF: "GIF", PNG: "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
+_PILLOW_FORMATS = {GIF: "GIF", PNG: "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
 """Pillow's names of the pictures that are read."""
 
 
-def media_type(path: Path) -> str | None:
+def detect_media_type(path: Path) -> str | None:
     """The media type that a file's first bytes tell, whatever its name says; None for other than those here.
 
     Returns:
@@ -38,7 +38,7 @@ def media_type(path: Path) -> str | None:
     Raises:
         FaceanimError: there is no such file, or it may not be read.
     """
-    with readable(path), path.open("rb") as file:
+    with wrap_read_errors(path), path.open("rb") as file:
         head = file.read(12)
     if head[:4] == b"RIFF" and head[8:] == b"WEBP":
         return "image/webp"
@@ -47,9 +47,9 @@ def media_type(path: Path) -> str | None:
     return next((kind for begin, kind in _SIGNATURES.items() if head.startswith(begin)), None)
 
 
-def is_picture(kind: str | None) -> bool:
+def is_image_type(kind: str | None) -> bool:
     """Whether a media type is that of a picture that is read here."""
-    return kind in _PICTURES
+    return kind in _PILLOW_FORMATS
 
 
 def read_comment(path: Path) -> str | None:
@@ -60,14 +60,18 @@ def read_comment(path: Path) -> str | None:
     Raises:
         FaceanimError: the file is neither a video nor a picture that can be read.
     """
-    kind = media_type(path)
-    with readable(path):
-        text = _container_comment(path) if kind not in _PICTURES else _picture_comment(path, _PICTURES[kind])
+    kind = detect_media_type(path)
+    with wrap_read_errors(path):
+        text = (
+            _container_comment(path)
+            if kind not in _PILLOW_FORMATS
+            else _picture_comment(path, _PILLOW_FORMATS[kind])
+        )
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def wrap_read_errors(path: Path) -> Iterator[None]:
     """Turn what Python, FFmpeg and Pillow say of a bad file into one line.
 
     Raises:

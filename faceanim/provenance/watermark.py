@@ -28,16 +28,16 @@ BLOCK = 8
 """Pixels: side of the blocks that JPEG and H.264 transform."""
 PERIOD = 14 * BLOCK
 """Pixels after which the pattern repeats."""
-WAVES = ((2, 2), (2, 3), (3, 2), (1, 3), (3, 1), (0, 3), (3, 0), (0, 4), (4, 0), (1, 4), (4, 1))
+WAVE_NUMBERS = ((2, 2), (2, 3), (3, 2), (1, 3), (3, 1), (0, 3), (3, 0), (0, 4), (4, 0), (1, 4), (4, 1))
 """Half waves in a block, across and down: lengths of 4 to 6 pixels. Pictures have little there, codecs keep
 it, and a resize to three quarters leaves it."""
-STRENGTH, SIDE, FALL = 2.0, 128, 0.45
+STRENGTH, REFERENCE_SIDE, STRENGTH_FALLOFF = 2.0, 128, 0.45
 """Deviation in levels in a frame of 128x128 (42 dB). It falls with the side: where there is more to read
 from, less has to be written."""
 STRENGTH_RANGE = (0.7, 2.45)
 """Less would be rounded away; more would be below 40 dB."""
 
-FRAMES = 300
+MAX_FRAMES = 300
 """Of a video, from its beginning, that are read."""
 BAND = (0.09, 0.33)
 """Cycles per pixel that are looked at: those that the pattern has."""
@@ -45,9 +45,9 @@ NOISE = 4.0
 """Levels squared: what a codec's rounding leaves in parts that look flat."""
 SCALE_RANGE, SCALE_STEP = (0.5, 4.0), 1.012
 """How much smaller or larger than written a video may be."""
-SMALLEST_SIDE = 64
+MIN_SIDE = 64
 """Pixels that there have to have been before: in fewer, chance scores higher."""
-SEARCHED_SIDE = 320
+SEARCH_SIDE = 320
 """Pixels of the middle in which scales are searched: between two of them, its edges are off by a pixel at
 most, a fifth of a wave."""
 THRESHOLD = 8.0
@@ -73,14 +73,14 @@ class Watermark:
             a new frame of that size; equal frames give equal ones.
         """
         if frame.shape != self._lighter.shape:
-            self._lighter, self._darker = _layers(*frame.shape[:2])
+            self._lighter, self._darker = _make_layers(*frame.shape[:2])
         # Both stop at 0 and 255.
         lighter = cv2.add(np.ascontiguousarray(frame), self._lighter)
         return np.asarray(cv2.subtract(lighter, self._darker), np.uint8)
 
 
 @dataclass(frozen=True)
-class Reading:
+class WatermarkReading:
     """What was read.
 
     Attributes:
@@ -98,7 +98,7 @@ class Reading:
         return self.score >= self.threshold
 
 
-def read_watermark(frames: Iterable[Frame], limit: int = FRAMES) -> Reading:
+def read_watermark(frames: Iterable[Frame], limit: int = MAX_FRAMES) -> WatermarkReading:
     """Look for the mark in a video or in one picture.
 
     Memory is flat: kept is the sum of the frames' brightness. What moves is blurred in it, the mark is not.
@@ -110,16 +110,16 @@ def read_watermark(frames: Iterable[Frame], limit: int = FRAMES) -> Reading:
     Raises:
         ValueError: there is no frame.
     """
-    mean = _mean_luma(islice(frames, limit))
-    score = _score(mean)
+    mean = _average_luma(islice(frames, limit))
+    score = _score_luma(mean)
     if score >= THRESHOLD:
-        return Reading(score)
-    scales = _scales(min(mean.shape))
-    return Reading(max([score, *(_score(_rescaled(mean, scale)) for scale in scales)]))
+        return WatermarkReading(score)
+    scales = _list_scales(min(mean.shape))
+    return WatermarkReading(max([score, *(_score_luma(_rescale_middle(mean, scale)) for scale in scales)]))
 
 
 @cache
-def _pattern() -> Floats:
+def _make_pattern() -> Floats:
     """One period of the pattern, (112, 112), with a mean square of 1.
 
     Of four blocks two have a wave each, any of `WAVES`, with either sign: a codec leaves more of two than of
@@ -134,60 +134,64 @@ def _pattern() -> Floats:
             for place in pairs[next(draws) % len(pairs)]:
                 y, x = row + place // 2 * BLOCK, column + place % 2 * BLOCK
                 sign = 1 - 2 * (next(draws) & 1)
-                pattern[y : y + BLOCK, x : x + BLOCK] = sign * _wave(*WAVES[next(draws) % len(WAVES)])
+                pattern[y : y + BLOCK, x : x + BLOCK] = sign * _make_wave(
+                    *WAVE_NUMBERS[next(draws) % len(WAVE_NUMBERS)]
+                )
     return pattern
 
 
-def _wave(across: int, down: int) -> Floats:
+def _make_wave(across: int, down: int) -> Floats:
     """A function of the cosine transform, (8, 8), with a mean square of 2."""
     angles = (2 * np.arange(BLOCK) + 1) * np.pi / (2 * BLOCK)
     wave = np.outer(np.cos(down * angles), np.cos(across * angles))
     return np.asarray(wave * np.sqrt(2 / np.mean(wave**2)), np.float32)
 
 
-def _layers(height: int, width: int) -> tuple[Frame, Frame]:
+def _make_layers(height: int, width: int) -> tuple[Frame, Frame]:
     """What a frame of that size becomes lighter and darker by, (H, W, 3) each."""
-    strength = float(np.clip(STRENGTH * (SIDE / math.sqrt(height * width)) ** FALL, *STRENGTH_RANGE))
+    strength = float(
+        np.clip(STRENGTH * (REFERENCE_SIDE / math.sqrt(height * width)) ** STRENGTH_FALLOFF, *STRENGTH_RANGE)
+    )
     repeats = -(-height // PERIOD), -(-width // PERIOD)
-    levels = np.rint(strength * np.tile(_pattern(), repeats)[:height, :width, None]).repeat(3, axis=2)
+    levels = np.rint(strength * np.tile(_make_pattern(), repeats)[:height, :width, None]).repeat(3, axis=2)
     return np.maximum(levels, 0).astype(np.uint8), np.maximum(-levels, 0).astype(np.uint8)
 
 
-def _mean_luma(frames: Iterator[Frame]) -> Floats:
+def _average_luma(frames: Iterator[Frame]) -> Floats:
     """The mean brightness, (H, W), of the frames that are of the first one's size."""
     first = next(frames, None)
     if first is None:
         raise ValueError("there is no frame to read a mark from")
     total = np.zeros(first.shape[:2], np.float32)
     count = 0
-    for frame in _of_size(first, frames):
+    for frame in _keep_size(first, frames):
         cv2.accumulate(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), total)
         count += 1
     return np.asarray(total / count, np.float32)
 
 
-def _of_size(first: Frame, others: Iterator[Frame]) -> Iterator[Frame]:
+def _keep_size(first: Frame, others: Iterator[Frame]) -> Iterator[Frame]:
     yield first
     yield from (frame for frame in others if frame.shape == first.shape)
 
 
-def _score(luma: Floats) -> float:
+def _score_luma(luma: Floats) -> float:
     """How well brightness (H, W) goes with the pattern, at the best shift, mirrored or not; see `Reading`."""
-    spectrum = np.fft.fft2(_folded(_whitened(luma)))
+    spectrum = np.fft.fft2(_fold_periods(_whiten(luma)))
     size = np.abs(spectrum)
     # Textures that repeat are few frequencies: half way to none being louder than another.
     flat = spectrum / np.sqrt(size * np.sqrt(_ring_mean(size**2)) + 1e-12)
-    return max(_peak(np.fft.ifft2(flat * template).real) for template in _templates())
+    return max(_find_peak(np.fft.ifft2(flat * template).real) for template in _make_templates())
 
 
-def _whitened(luma: Floats) -> Floats:
+def _whiten(luma: Floats) -> Floats:
     """Brightness without what is broad in it, and with less where it is busy: a matched filter's weights."""
     detail = luma - cv2.GaussianBlur(luma, (0, 0), 2)
     power = cv2.GaussianBlur(detail * detail, (0, 0), 2)
     return np.asarray(detail / (power + NOISE), np.float32)
 
 
-def _folded(plane: Floats) -> Floats:
+def _fold_periods(plane: Floats) -> Floats:
     """The sum of all periods, (112, 112)."""
     height, width = (-(-length // PERIOD) for length in plane.shape)
     whole = np.zeros((height * PERIOD, width * PERIOD), np.float32)
@@ -196,7 +200,7 @@ def _folded(plane: Floats) -> Floats:
 
 
 @cache
-def _radius() -> NDArray[np.float64]:
+def _frequency_radius() -> NDArray[np.float64]:
     """Cycles per pixel of each frequency, (112, 112)."""
     frequencies = np.fft.fftfreq(PERIOD)
     return np.asarray(np.hypot(frequencies[:, None], frequencies[None]))
@@ -204,21 +208,23 @@ def _radius() -> NDArray[np.float64]:
 
 def _ring_mean(power: NDArray[np.float64]) -> NDArray[np.float64]:
     """For each frequency the mean over those that are as high."""
-    rings = np.rint(_radius() * PERIOD).astype(np.intp)
+    rings = np.rint(_frequency_radius() * PERIOD).astype(np.intp)
     means = np.bincount(rings.ravel(), power.ravel()) / np.maximum(np.bincount(rings.ravel()), 1)
     return np.asarray(means[rings])
 
 
 @cache
-def _templates() -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+def _make_templates() -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
     """The pattern's conjugate spectrum in the band, and its mirror image's."""
     low, high = BAND
-    band = (_radius() >= low) & (_radius() <= high)
-    upright, mirrored = (np.conj(np.fft.fft2(each)) * band for each in (_pattern(), _pattern()[:, ::-1]))
+    band = (_frequency_radius() >= low) & (_frequency_radius() <= high)
+    upright, mirrored = (
+        np.conj(np.fft.fft2(each)) * band for each in (_make_pattern(), _make_pattern()[:, ::-1])
+    )
     return upright, mirrored
 
 
-def _peak(correlation: NDArray[np.float64]) -> float:
+def _find_peak(correlation: NDArray[np.float64]) -> float:
     """The highest of the correlations at all shifts, (112, 112), in standard deviations of the others.
 
     And of those alone that are whole blocks away: compressed pictures are made of such waves themselves, and
@@ -232,17 +238,17 @@ def _peak(correlation: NDArray[np.float64]) -> float:
     return float(np.max(correlation / np.sqrt(np.maximum(others, power.mean()) + 1e-30)))
 
 
-def _scales(side: int) -> Iterator[float]:
+def _list_scales(side: int) -> Iterator[float]:
     """Scales to search in a picture of that shorter side, each a step above the last."""
     low, high = SCALE_RANGE
     steps = math.floor(math.log(high / low) / math.log(SCALE_STEP))
     scales = (low * SCALE_STEP**step for step in range(steps + 1))
-    return takewhile(lambda scale: side >= scale * SMALLEST_SIDE, scales)
+    return takewhile(lambda scale: side >= scale * MIN_SIDE, scales)
 
 
-def _rescaled(luma: Floats, scale: float) -> Floats:
+def _rescale_middle(luma: Floats, scale: float) -> Floats:
     """The middle of a picture that has been enlarged by `scale`, at the size that it had before."""
-    height, width = (min(length, math.ceil(SEARCHED_SIDE * scale)) for length in luma.shape)
+    height, width = (min(length, math.ceil(SEARCH_SIDE * scale)) for length in luma.shape)
     top, left = (luma.shape[0] - height) // 2, (luma.shape[1] - width) // 2
     middle = luma[top : top + height, left : left + width]
     method = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC

@@ -9,20 +9,20 @@ from faceanim._version import __version__
 from faceanim.config import Params
 from faceanim.evaluation.protocol import METRICS, SCORES_FILE, Metric, Task
 from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
-from faceanim.evaluation.statistics import Figure, Interval, figures
+from faceanim.evaluation.statistics import Interval, MetricSummary, summarize_scores
 from faceanim.schemas import Status
 from faceanim.tables import Row, read_rows
 
-CARD = "MODEL_CARD.md"
-MANIFEST = "manifest.json"
+CARD_FILE = "MODEL_CARD.md"
+MANIFEST_FILE = "manifest.json"
 METRICS_FILE = "metrics.json"
-SAMPLE = "sample/videos"
+SAMPLE_PATH = "sample/videos"
 """`index.path` of the embedded sample."""
-NO_PARAMS = ("run.", "register.", "download.")
+EXCLUDED_PARAMS = ("run.", "register.", "download.")
 """Sections that do not tell how a model was made."""
 
 
-def data_manifest(
+def build_manifest(
     index: list[Row], download: list[Row], crops: list[Row], test_set: list[Row]
 ) -> dict[str, Any]:
     """What data a model was trained and scored on.
@@ -46,11 +46,11 @@ def data_manifest(
             dead.setdefault(row["reason"], []).append(row["clip_id"])
     return {
         "splits": {
-            split: split_counts(row for row in used if row["split"] == split) for split in splits(used)
+            split: count_split(row for row in used if row["split"] == split) for split in list_splits(used)
         },
         "people": {
             split: sorted({row["person_id"] for row in used if row["split"] == split})
-            for split in splits(used)
+            for split in list_splits(used)
         },
         "videos": [
             {name: known[row["clip_id"]][name] for name in ("clip_id", "person_id", "video_id", "split")}
@@ -63,12 +63,12 @@ def data_manifest(
     }
 
 
-def splits(crops: list[Row]) -> list[str]:
+def list_splits(crops: list[Row]) -> list[str]:
     """The splits that there are."""
     return sorted({row["split"] for row in crops})
 
 
-def split_counts(crops: Iterable[Row]) -> dict[str, int]:
+def count_split(crops: Iterable[Row]) -> dict[str, int]:
     """How much there is of a split."""
     rows = list(crops)
     return {
@@ -79,7 +79,7 @@ def split_counts(crops: Iterable[Row]) -> dict[str, int]:
     }
 
 
-def data_lines(manifest: Mapping[str, Any]) -> list[str]:
+def describe_data(manifest: Mapping[str, Any]) -> list[str]:
     """A manifest's counts, a sentence for each split and one for what is missing."""
     lines = [
         f"{split}: {of['people']} people, {of['clips']} clips, {of['crops']} crops, {of['frames']} frames"
@@ -90,11 +90,11 @@ def data_lines(manifest: Mapping[str, Any]) -> list[str]:
     return [*lines, f"clips that could not be had: {missing}"]
 
 
-def licence_notes(params: Params) -> list[str]:
+def collect_license_notes(params: Params) -> list[str]:
     """What the use of a model is bound to by the data, the detector and the weights that made it."""
     training, folder = params.train_animation, params.index.source == "folder"
     learnt = training.losses.landmarks > 0 or training.pair_candidates > 1
-    if folder and params.index.path == SAMPLE:
+    if folder and params.index.path == SAMPLE_PATH:
         videos = "Videos: the embedded sample, rendered from two portraits in the public domain."
     elif folder:
         videos = (
@@ -124,7 +124,7 @@ def licence_notes(params: Params) -> list[str]:
     return notes
 
 
-def card_of(
+def render_card(
     evaluation: Path, params: Mapping[str, Any], manifest: Mapping[str, Any], licences: list[str]
 ) -> str:
     """The model card, in Markdown; the same model and figures give the same card.
@@ -135,8 +135,8 @@ def card_of(
         manifest: see `data_manifest`.
         licences: see `licence_notes`.
     """
-    found = figures(read_rows(evaluation / SCORES_FILE, SCORES_SCHEMA))
-    tables = [figure_table(found, task) for task in dict.fromkeys(figure.task for figure in found)]
+    found = summarize_scores(read_rows(evaluation / SCORES_FILE, SCORES_SCHEMA))
+    tables = [render_table(found, task) for task in dict.fromkeys(figure.task for figure in found)]
     size, factor = (
         params.get(f"{name}", "?") for name in ("train_animation.model.size", "train_sr.model.factor")
     )
@@ -148,20 +148,20 @@ def card_of(
         sr_steps=params.get("train_sr.steps", "?"),
         figures="\n\n".join(tables),
         counts=f"{of.clips} clips of {of.people} held-out people.",
-        data=bullets(data_lines(manifest)),
-        licences=bullets(licences),
+        data=to_bullets(describe_data(manifest)),
+        licences=to_bullets(licences),
         params="\n".join(
-            f"    {name}: {value}" for name, value in params.items() if not name.startswith(NO_PARAMS)
+            f"    {name}: {value}" for name, value in params.items() if not name.startswith(EXCLUDED_PARAMS)
         ),
     )
 
 
-def bullets(lines: list[str]) -> str:
+def to_bullets(lines: list[str]) -> str:
     """A Markdown list."""
     return "\n".join(f"- {line}" for line in lines)
 
 
-def figure_table(found: list[Figure], task: str) -> str:
+def render_table(found: list[MetricSummary], task: str) -> str:
     """A task's figures as a Markdown table, a column for each method."""
     cells = {(figure.metric, figure.method): figure.interval for figure in found if figure.task == task}
     methods = list(dict.fromkeys(method for _, method in cells))
@@ -169,12 +169,14 @@ def figure_table(found: list[Figure], task: str) -> str:
     for metric in METRICS:
         told = [cells.get((metric.name, method)) for method in methods]
         if any(told):
-            rows.append([f"{metric.label} {metric.unit}".strip(), *(in_words(each, metric) for each in told)])
+            rows.append(
+                [f"{metric.label} {metric.unit}".strip(), *(format_interval(each, metric) for each in told)]
+            )
     lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return f"### {task.replace('_', ' ').capitalize()}\n\n{lines}"
 
 
-def in_words(told: Interval | None, metric: Metric) -> str:
+def format_interval(told: Interval | None, metric: Metric) -> str:
     """A figure with its interval; empty where there is none."""
     if told is None:
         return ""
@@ -182,9 +184,9 @@ def in_words(told: Interval | None, metric: Metric) -> str:
     return f"{mean} ({low} to {high})"
 
 
-def fitting(card: str, most: int) -> str:
+def truncate_card(card: str, most: int) -> str:
     """A card less the sections that have no room in `most` characters."""
-    note = f"\nThe whole card is {CARD} in the model's folder (`faceanim models pull`).\n"
+    note = f"\nThe whole card is {CARD_FILE} in the model's folder (`faceanim models pull`).\n"
     if len(card) <= most:
         return card
     kept = ""

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from faceanim.registry.store import EXISTS, MISSING
+from faceanim.registry.store import EXISTS_CODE, NOT_FOUND_CODE
 
 STALE_S = 60.0
 """Seconds that one holder may be seen to keep the lock. It is held for a few short requests."""
-POLL_S = 0.2
-HOLDER = "holder"
+POLL_INTERVAL_S = 0.2
+HOLDER_TAG = "holder"
 DESCRIPTION = (
     "No model, but a lock: while it is here, a process moves an alias of the model of that name. "
     "If the process died, the next one takes the lock away after a minute."
@@ -27,7 +27,7 @@ DESCRIPTION = (
 
 
 @contextmanager
-def held(client: MlflowClient, name: str, stale_s: float = STALE_S) -> Iterator[None]:
+def hold_lock(client: MlflowClient, name: str, stale_s: float = STALE_S) -> Iterator[None]:
     """Hold the lock of the registered model `name`; waits for it.
 
     Args:
@@ -37,14 +37,14 @@ def held(client: MlflowClient, name: str, stale_s: float = STALE_S) -> Iterator[
     """
     lock, ours = f"{name}-lock", uuid.uuid4().hex
     seen, since = "", time.monotonic()
-    while not _take(client, lock, ours):
+    while not _acquire(client, lock, ours):
         holder = _holder(client, lock)
         if holder != seen:
             # Our own clock measures how long it stays: another machine's may be off by more than that.
             seen, since = holder, time.monotonic()
         elif holder and time.monotonic() - since > stale_s:
             _break(client, lock, holder)
-        time.sleep(POLL_S * random.uniform(0.5, 1.5))
+        time.sleep(POLL_INTERVAL_S * random.uniform(0.5, 1.5))
     try:
         yield
     finally:
@@ -52,12 +52,12 @@ def held(client: MlflowClient, name: str, stale_s: float = STALE_S) -> Iterator[
             client.delete_registered_model(lock)
 
 
-def _take(client: MlflowClient, lock: str, ours: str) -> bool:
+def _acquire(client: MlflowClient, lock: str, ours: str) -> bool:
     try:
-        client.create_registered_model(lock, tags={HOLDER: ours}, description=DESCRIPTION)
+        client.create_registered_model(lock, tags={HOLDER_TAG: ours}, description=DESCRIPTION)
     except MlflowException as error:
         # MISSING: it was there, and was given back before MLflow, which refuses by its tags, could read them.
-        if error.error_code not in (EXISTS, MISSING):
+        if error.error_code not in (EXISTS_CODE, NOT_FOUND_CODE):
             raise
         return False
     return True
@@ -66,9 +66,9 @@ def _take(client: MlflowClient, lock: str, ours: str) -> bool:
 def _holder(client: MlflowClient, lock: str) -> str:
     """Who holds the lock; empty: nobody."""
     try:
-        return str(client.get_registered_model(lock).tags.get(HOLDER, "unknown"))
+        return str(client.get_registered_model(lock).tags.get(HOLDER_TAG, "unknown"))
     except MlflowException as error:
-        if error.error_code != MISSING:
+        if error.error_code != NOT_FOUND_CODE:
             raise
         return ""
 
@@ -83,5 +83,5 @@ def _break(client: MlflowClient, lock: str, holder: str) -> None:
     try:
         client.rename_registered_model(lock, f"{lock}-broken-{holder}")
     except MlflowException as error:
-        if error.error_code not in (EXISTS, MISSING):
+        if error.error_code not in (EXISTS_CODE, NOT_FOUND_CODE):
             raise

@@ -10,26 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faceanim.errors import FaceanimError
-from faceanim.evaluation.protocol import METRICS, Method, Task, test_set_id
-from faceanim.evaluation.statistics import Interval, difference, select
-from faceanim.registry.lock import held
+from faceanim.evaluation.protocol import METRICS, MethodName, Task, test_set_id
+from faceanim.evaluation.statistics import Interval, paired_difference, select_scores
+from faceanim.registry.lock import hold_lock
 from faceanim.registry.store import (
     CHALLENGER,
     CHAMPION,
-    CHECK,
+    CHECK_TAG,
     PASSED,
-    TEST_SET,
-    VERDICT,
-    Store,
+    TEST_SET_TAG,
+    VERDICT_TAG,
+    ModelRegistry,
     Version,
-    fetch_model,
-    scored_on,
+    download_model,
+    is_scored_on,
 )
-from faceanim.registry.validation import problem
+from faceanim.registry.validation import validate_version
 from faceanim.tables import Row
 
 
-def earlier_champions(store: Store) -> list[int]:
+def previous_champions(store: ModelRegistry) -> list[int]:
     """Those who were champion before the present one and are still there, the oldest first."""
     written, holder = store.history(), store.champion()
     if holder in written:
@@ -37,18 +37,18 @@ def earlier_champions(store: Store) -> list[int]:
     return written
 
 
-def rival_of(store: Store, number: int) -> int | None:
+def baseline_version(store: ModelRegistry, number: int) -> int | None:
     """Whom a version has to beat: the champion, and where it is that itself, the one before; None: nobody."""
     holder = store.champion()
     if holder != number:
         return holder
-    earlier = earlier_champions(store)
+    earlier = previous_champions(store)
     return earlier[-1] if earlier else None
 
 
-def crown(store: Store, number: int) -> None:
+def set_champion(store: ModelRegistry, number: int) -> None:
     """Make a version the champion. Only for who holds the lock; a second time changes nothing."""
-    holder, champions = store.champion(), earlier_champions(store)
+    holder, champions = store.champion(), previous_champions(store)
     if holder is not None and holder != number:
         champions.append(holder)
     # The history first: one that names a champion who is not yet so is put right when it is read.
@@ -56,22 +56,22 @@ def crown(store: Store, number: int) -> None:
     store.give(CHAMPION, number)
 
 
-def promote(store: Store, number: int) -> None:
+def promote(store: ModelRegistry, number: int) -> None:
     """Make a version the champion by hand, once it has passed the check of every champion.
 
     Raises:
         FaceanimError: there is no such version, or it does not pass.
     """
     version = store.version(number)
-    if reason := problem(store, version):
+    if reason := validate_version(store, version):
         raise FaceanimError(f"version {number} can't be champion: {reason}")
-    with held(store.client, store.name):
-        verdict = store.version(number).tags.get(VERDICT, "none")
+    with hold_lock(store.client, store.name):
+        verdict = store.version(number).tags.get(VERDICT_TAG, "none")
         store.tag(number, verdict=f"made champion by hand; the verdict before: {verdict}")
-        crown(store, number)
+        set_champion(store, number)
 
 
-def rollback(store: Store) -> tuple[int, int]:
+def rollback(store: ModelRegistry) -> tuple[int, int]:
     """Give the alias back to the champion before; the present one is not made champion again but by hand.
 
     Returns:
@@ -80,20 +80,20 @@ def rollback(store: Store) -> tuple[int, int]:
     Raises:
         FaceanimError: there is no champion, none before it, or the one before no longer passes the check.
     """
-    holder, earlier = store.champion(), earlier_champions(store)
+    holder, earlier = store.champion(), previous_champions(store)
     if holder is None or not earlier:
         raise FaceanimError(
             f"{store.name} has no champion before the present one; `faceanim models` lists them"
         )
     target = earlier[-1]
-    if reason := problem(store, store.version(target)):
+    if reason := validate_version(store, store.version(target)):
         raise FaceanimError(f"version {target}, the champion before, can't be champion: {reason}")
-    with held(store.client, store.name):
-        if (store.champion(), earlier_champions(store)) != (holder, earlier):
+    with hold_lock(store.client, store.name):
+        if (store.champion(), previous_champions(store)) != (holder, earlier):
             raise FaceanimError(
                 "the champion has changed in the meantime; look at `faceanim models` and try again"
             )
-        verdict = store.version(holder).tags.get(VERDICT, "none")
+        verdict = store.version(holder).tags.get(VERDICT_TAG, "none")
         # The verdict first: without one the version could be made champion again by the next run.
         store.tag(holder, verdict=f"rolled back to version {target} by hand; the verdict before: {verdict}")
         store.give(CHAMPION, target)
@@ -102,14 +102,14 @@ def rollback(store: Store) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Finding:
+class PromotionDecision:
     """Whether a version is to be champion, and a sentence that says why or why not."""
 
     better: bool
     verdict: str
 
 
-def gain_in_psnr(ours: Sequence[Row], theirs: Sequence[Row]) -> Interval:
+def measure_psnr_gain(ours: Sequence[Row], theirs: Sequence[Row]) -> Interval:
     """What champions are chosen by: the gain in PSNR of reconstruction, on one and the same test set.
 
     Args:
@@ -119,32 +119,38 @@ def gain_in_psnr(ours: Sequence[Row], theirs: Sequence[Row]) -> Interval:
     Raises:
         FaceanimError: they are of different clips, or of none.
     """
-    clips, others = (select(rows, Task.RECONSTRUCTION, Method.PREDICTION) for rows in (ours, theirs))
-    gain = difference(clips, others, METRICS[0])
+    clips, others = (
+        select_scores(rows, Task.RECONSTRUCTION, MethodName.PREDICTION) for rows in (ours, theirs)
+    )
+    gain = paired_difference(clips, others, METRICS[0])
     if gain is None or {row["item_id"] for row in clips} != {row["item_id"] for row in others}:
         raise FaceanimError("the scores of the two are not of the same clips")
     return gain
 
 
-def judge(gain: Interval, rival: int, min_gain_db: float) -> Finding:
+def compare_to_champion(gain: Interval, rival: int, min_gain_db: float) -> PromotionDecision:
     """Whether a gain over the champion, the version `rival`, is one for sure."""
     figures = (
         f"{gain.mean:+.3f} dB PSNR (95 % interval {gain.low:+.3f} to {gain.high:+.3f}) on {gain.clips} "
         f"clips of {gain.people} people"
     )
     if gain.low > min_gain_db:
-        return Finding(True, f"better than version {rival}, the champion till then: {figures}")
+        return PromotionDecision(True, f"better than version {rival}, the champion till then: {figures}")
     if gain.high < 0:
-        return Finding(False, f"worse than version {rival}, the champion: {figures}")
+        return PromotionDecision(False, f"worse than version {rival}, the champion: {figures}")
     wanted = f"; its lower end must be above {min_gain_db:g} dB"
-    return Finding(False, f"not surely better than version {rival}, the champion: {figures}{wanted}")
+    return PromotionDecision(
+        False, f"not surely better than version {rival}, the champion: {figures}{wanted}"
+    )
 
 
-ScoreAgain = Callable[[Path], Path]
+Rescore = Callable[[Path], Path]
 """Scores the model of a folder on today's test set; returns the folder of that evaluation (see `record`)."""
 
 
-def settle(store: Store, min_gain_db: float, today: str, score_again: ScoreAgain) -> None:
+def evaluate_pending_versions(
+    store: ModelRegistry, min_gain_db: float, today: str, score_again: Rescore
+) -> None:
     """Judge all versions that have no verdict, the oldest first.
 
     Args:
@@ -154,75 +160,82 @@ def settle(store: Store, min_gain_db: float, today: str, score_again: ScoreAgain
         score_again: scores a model of a version that was scored on another test set than the champion.
     """
     for version in store.versions():
-        if VERDICT not in store.version(version.number).tags:
-            _settle(store, version, min_gain_db, today, score_again)
+        if VERDICT_TAG not in store.version(version.number).tags:
+            _evaluate_version(store, version, min_gain_db, today, score_again)
 
 
-def _settle(store: Store, version: Version, min_gain_db: float, today: str, score_again: ScoreAgain) -> None:
-    found = checked(store, version)
+def _evaluate_version(
+    store: ModelRegistry, version: Version, min_gain_db: float, today: str, score_again: Rescore
+) -> None:
+    found = validate_once(store, version)
     while True:
-        rival = rival_of(store, version.number)
+        rival = baseline_version(store, version.number)
         test_set = ""
         if found != PASSED:
-            finding = Finding(False, f"not fit to be champion: {found}")
+            finding = PromotionDecision(False, f"not fit to be champion: {found}")
         elif rival is None:
-            finding = Finding(True, "there was none before")
+            finding = PromotionDecision(True, "there was none before")
         else:
-            test_set = common_test_set(version, store.version(rival), today)
-            finding = compared(store, version, rival, test_set, min_gain_db, score_again)
-        with held(store.client, store.name):
-            if VERDICT in store.version(version.number).tags:
+            test_set = choose_test_set(version, store.version(rival), today)
+            finding = decide_promotion(store, version, rival, test_set, min_gain_db, score_again)
+        with hold_lock(store.client, store.name):
+            if VERDICT_TAG in store.version(version.number).tags:
                 return  # another process was faster
-            if rival_of(store, version.number) != rival:
+            if baseline_version(store, version.number) != rival:
                 continue  # another champion by now
             store.give(CHALLENGER, store.versions()[-1].number)
             if rival is not None and test_set:
                 store.tag(version.number, against=str(rival), compared_on=test_set)
             if finding.better:
-                crown(store, version.number)
+                set_champion(store, version.number)
             store.tag(version.number, verdict=finding.verdict)
             return
 
 
-def checked(store: Store, version: Version) -> str:
+def validate_once(store: ModelRegistry, version: Version) -> str:
     """What the check of a version found, `PASSED` or why not; it is made once and written down."""
-    found = store.version(version.number).tags.get(CHECK)
+    found = store.version(version.number).tags.get(CHECK_TAG)
     if found is None:
-        found = problem(store, version) or PASSED
+        found = validate_version(store, version) or PASSED
         store.tag(version.number, check=found)
     return found
 
 
-def common_test_set(version: Version, rival: Version, today: str) -> str:
+def choose_test_set(version: Version, rival: Version, today: str) -> str:
     """The test set that two versions are compared on: the version's own, or today's."""
-    own = version.tags.get(TEST_SET, today)
-    return own if scored_on(rival, own) else today
+    own = version.tags.get(TEST_SET_TAG, today)
+    return own if is_scored_on(rival, own) else today
 
 
-def compared(
-    store: Store, version: Version, rival: int, test_set: str, min_gain_db: float, score_again: ScoreAgain
-) -> Finding:
+def decide_promotion(
+    store: ModelRegistry,
+    version: Version,
+    rival: int,
+    test_set: str,
+    min_gain_db: float,
+    score_again: Rescore,
+) -> PromotionDecision:
     """The finding on a version against the champion `rival`."""
     try:
-        theirs = scores_on(store, store.version(rival), test_set, score_again)
-        ours = scores_on(store, version, test_set, score_again)
-        return judge(gain_in_psnr(ours, theirs), rival, min_gain_db)
+        theirs = load_scores_on(store, store.version(rival), test_set, score_again)
+        ours = load_scores_on(store, version, test_set, score_again)
+        return compare_to_champion(measure_psnr_gain(ours, theirs), rival, min_gain_db)
     except FaceanimError as error:
-        return Finding(
+        return PromotionDecision(
             False,
             f"not compared with version {rival}, the champion: {error} "
             f"(`faceanim models promote {version.number}` makes it champion by hand)",
         )
 
 
-def scores_on(store: Store, version: Version, test_set: str, score_again: ScoreAgain) -> list[Row]:
+def load_scores_on(store: ModelRegistry, version: Version, test_set: str, score_again: Rescore) -> list[Row]:
     """A version's scores on a test set, on which it is scored if it has not been.
 
     Raises:
         FaceanimError: it can't be scored on that.
     """
-    if not scored_on(version, test_set):
-        model = fetch_model(store.model_uri(version.number), store.uri)
+    if not is_scored_on(version, test_set):
+        model = download_model(store.model_uri(version.number), store.uri)
         try:
             evaluation = score_again(model)
         except FaceanimError as error:

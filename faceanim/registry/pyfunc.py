@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from faceanim.inference.animator import Animator, to_float, to_uint8
 
-BATCH = 16
+BATCH_SIZE = 16
 
 
 # MLflow checks no dictionary of arrays by its type hint, and says so in red wherever the model is loaded,
@@ -45,7 +45,7 @@ with warnings.catch_warnings(record=True):
             """
             source = self.animator.prepare(to_float(model_input["source"][:1]))
             driving = model_input["driving"]
-            batches = [driving[start : start + BATCH] for start in range(0, len(driving), BATCH)]
+            batches = [driving[start : start + BATCH_SIZE] for start in range(0, len(driving), BATCH_SIZE)]
             frames = [
                 self.animator.enlarge(self.animator.frames(source, to_float(batch))) for batch in batches
             ]

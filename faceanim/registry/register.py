@@ -1,7 +1,7 @@
 """An evaluated model as a version in MLflow, and what became of it."""
 
 # First, for it sets the environment that mlflow reads when it is imported.
-from faceanim.tracking import MOST_METRICS, experiment_id
+from faceanim.tracking import MAX_METRICS_PER_BATCH, get_or_create_experiment
 
 # isort: split
 import json
@@ -25,31 +25,31 @@ from faceanim.config import RegisterConfig
 from faceanim.evaluation.protocol import SCORES_FILE, test_set_id
 from faceanim.inference.animator import ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER
 from faceanim.models.storage import CONFIG
-from faceanim.registry.card import CARD, MANIFEST, METRICS_FILE, card_of, fitting
-from faceanim.registry.lock import held
-from faceanim.registry.promotion import ScoreAgain, checked, settle
+from faceanim.registry.card import CARD_FILE, MANIFEST_FILE, METRICS_FILE, render_card, truncate_card
+from faceanim.registry.lock import hold_lock
+from faceanim.registry.promotion import Rescore, evaluate_pending_versions, validate_once
 from faceanim.registry.store import (
-    AGAINST,
-    CONTENT,
-    EVALUATION,
-    LICENCES,
+    AGAINST_TAG,
+    COMPARED_ON_TAG,
+    CONTENT_TAG,
+    EVALUATION_FOLDER,
+    LICENSES_TAG,
     MODEL_ARTIFACT,
-    ON,
-    PSNR,
-    TEST_SET,
-    VERDICT,
-    Store,
-    one_line,
-    scored_on,
+    PSNR_TAG,
+    TEST_SET_TAG,
+    VERDICT_TAG,
+    ModelRegistry,
+    is_scored_on,
+    wrap_mlflow_errors,
 )
-from faceanim.tables import Row, content_key, file_sha256, flatten, write_json
+from faceanim.tables import Row, content_key, file_sha256, flatten_keys, write_json
 
-MOST_DESCRIPTION = 5000
+MAX_DESCRIPTION = 5000
 """Characters of a version's description, as MLflow's databases take it."""
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluatedModel:
     """What the pipeline knows of the model it hands over.
 
     Attributes:
@@ -59,8 +59,8 @@ class Evaluated:
         params: what made the model, of params.yaml, flat.
         curves: by name, the rows of a training history, `step` among their columns.
         tags: where the model comes from: `git_revision`, `dvc_lock_sha256`.
-        manifest: the data; see `faceanim.registry.card.data_manifest`.
-        licences: what the model's use is bound to; see `faceanim.registry.card.licence_notes`.
+        manifest: the data; see `faceanim.registry.card.build_manifest`.
+        licences: what the model's use is bound to; see `faceanim.registry.card.collect_license_notes`.
     """
 
     models: Path
@@ -74,7 +74,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedVersion:
     """The champion that a version was compared with, and its scores, rows of SCORES, on the same test set."""
 
     version: int
@@ -82,7 +82,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegistrationResult:
     """What became of a version.
 
     Attributes:
@@ -95,10 +95,12 @@ class Registered:
     version: int
     champion: bool
     verdict: str
-    against: Compared | None
+    against: ComparedVersion | None
 
 
-def register(config: RegisterConfig, uri: str, evaluated: Evaluated, score_again: ScoreAgain) -> Registered:
+def register_model(
+    config: RegisterConfig, uri: str, evaluated: EvaluatedModel, score_again: Rescore
+) -> RegistrationResult:
     """Make an evaluated model a version, and judge it and whatever else waits for its verdict.
 
     The same content, registered again, is the version that it was. A version that is broken, wrongly scored
@@ -114,20 +116,20 @@ def register(config: RegisterConfig, uri: str, evaluated: Evaluated, score_again
     Raises:
         FaceanimError: MLflow does not answer.
     """
-    with one_line():
-        store = Store.open(config, uri)
+    with wrap_mlflow_errors():
+        store = ModelRegistry.open(config, uri)
         store.create()
-        content = content_of(evaluated)
-        number = find(store, content)
+        content = hash_content(evaluated)
+        number = find_version(store, content)
         if number is None:
             number = log_version(store, evaluated, content)
             # Before its turn comes: of several processes at once, each finds the others' checks made.
-            checked(store, store.version(number))
-        settle(store, config.min_gain_db, test_set_id(evaluated.evaluation), score_again)
-        return outcome(store, number)
+            validate_once(store, store.version(number))
+        evaluate_pending_versions(store, config.min_gain_db, test_set_id(evaluated.evaluation), score_again)
+        return read_result(store, number)
 
 
-def content_of(evaluated: Evaluated) -> str:
+def hash_content(evaluated: EvaluatedModel) -> str:
     """Identifies what is registered: the networks, the test set and the scores."""
     networks = {
         path.relative_to(evaluated.models).as_posix(): file_sha256(path)
@@ -139,46 +141,46 @@ def content_of(evaluated: Evaluated) -> str:
     return content_key(networks, test_set_id(evaluated.evaluation), scores)
 
 
-def find(store: Store, content: str) -> int | None:
+def find_version(store: ModelRegistry, content: str) -> int | None:
     """The version that has this content."""
-    return next((item.number for item in store.versions() if item.tags.get(CONTENT) == content), None)
+    return next((item.number for item in store.versions() if item.tags.get(CONTENT_TAG) == content), None)
 
 
-def log_version(store: Store, evaluated: Evaluated, content: str) -> int:
+def log_version(store: ModelRegistry, evaluated: EvaluatedModel, content: str) -> int:
     """Log a run with all there is to know, and make the version, with all its tags at once."""
     test_set = test_set_id(evaluated.evaluation)
-    card = card_of(evaluated.evaluation, evaluated.params, evaluated.manifest, evaluated.licences)
+    card = render_card(evaluated.evaluation, evaluated.params, evaluated.manifest, evaluated.licences)
     tags = {
         **evaluated.tags,
-        TEST_SET: test_set,
-        PSNR: str(psnr(evaluated.metrics)),
-        CONTENT: content,
-        LICENCES: "\n".join(evaluated.licences),
+        TEST_SET_TAG: test_set,
+        PSNR_TAG: str(reconstruction_psnr(evaluated.metrics)),
+        CONTENT_TAG: content,
+        LICENSES_TAG: "\n".join(evaluated.licences),
     }
-    with mlflow.start_run(experiment_id=experiment_id(store.client, store.name, store.uri)) as run:
+    with mlflow.start_run(experiment_id=get_or_create_experiment(store.client, store.name, store.uri)) as run:
         log_run(store, run.info.run_id, evaluated)
         model_id = log_model(evaluated, card)
-    with held(store.client, store.name):
+    with hold_lock(store.client, store.name):
         # Another process may have registered the same in the meantime.
-        number = find(store, content)
+        number = find_version(store, content)
         if number is None:
             made = store.client.create_model_version(
                 store.name,
                 f"models:/{model_id}",
                 run.info.run_id,
                 tags=tags,
-                description=fitting(card, MOST_DESCRIPTION),
+                description=truncate_card(card, MAX_DESCRIPTION),
                 model_id=model_id,
             )
             number = int(made.version)
     return number
 
 
-def log_run(store: Store, run_id: str, evaluated: Evaluated) -> None:
+def log_run(store: ModelRegistry, run_id: str, evaluated: EvaluatedModel) -> None:
     """Log parameters, figures, curves and the evaluation's files."""
     mlflow.log_params(dict(evaluated.params))
     mlflow.set_tags(dict(evaluated.tags))
-    figures = flatten(evaluated.metrics)
+    figures = flatten_keys(evaluated.metrics)
     mlflow.log_metrics({key: value for key, value in figures.items() if isinstance(value, int | float)})
     now = int(time.time() * 1000)
     points = [
@@ -188,13 +190,13 @@ def log_run(store: Store, run_id: str, evaluated: Evaluated) -> None:
         for key, value in row.items()
         if key != "step"
     ]
-    for start in range(0, len(points), MOST_METRICS):
-        store.client.log_batch(run_id, metrics=points[start : start + MOST_METRICS])
-    mlflow.log_artifacts(str(evaluated.evaluation), EVALUATION)
-    mlflow.log_dict(dict(evaluated.manifest), MANIFEST)
+    for start in range(0, len(points), MAX_METRICS_PER_BATCH):
+        store.client.log_batch(run_id, metrics=points[start : start + MAX_METRICS_PER_BATCH])
+    mlflow.log_artifacts(str(evaluated.evaluation), EVALUATION_FOLDER)
+    mlflow.log_dict(dict(evaluated.manifest), MANIFEST_FILE)
 
 
-def log_model(evaluated: Evaluated, card: str) -> str:
+def log_model(evaluated: EvaluatedModel, card: str) -> str:
     """Log both networks as one MLflow model in the active run; returns its id."""
     size = json.loads((evaluated.models / ANIMATION_FOLDER / CONFIG).read_text(encoding="utf-8"))["size"]
     example = {
@@ -206,7 +208,7 @@ def log_model(evaluated: Evaluated, card: str) -> str:
     # MLflow infers no signature from a dictionary of arrays, and warns of it whatever the filters say. What a
     # warning may hide (a model that does not load), the check finds.
     with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings(record=True):
-        folder = model_folder(evaluated, card, Path(temporary) / MODEL_ARTIFACT)
+        folder = assemble_model_folder(evaluated, card, Path(temporary) / MODEL_ARTIFACT)
         info = mlflow.pyfunc.log_model(
             name="model",
             # Models from code: nothing is pickled, so the model loads with pickle switched off.
@@ -219,25 +221,27 @@ def log_model(evaluated: Evaluated, card: str) -> str:
     return str(info.model_id)
 
 
-def model_folder(evaluated: Evaluated, card: str, folder: Path) -> Path:
+def assemble_model_folder(evaluated: EvaluatedModel, card: str, folder: Path) -> Path:
     """Put together what is pulled later: both networks and what says what they are."""
     for part in (ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER):
         shutil.copytree(evaluated.models / part, folder / part)
-    (folder / CARD).write_text(card, encoding="utf-8")
-    for name, values in ((MANIFEST, evaluated.manifest), (METRICS_FILE, evaluated.metrics)):
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    for name, values in ((MANIFEST_FILE, evaluated.manifest), (METRICS_FILE, evaluated.metrics)):
         write_json(values, folder / name)
     return folder
 
 
-def outcome(store: Store, number: int) -> Registered:
+def read_result(store: ModelRegistry, number: int) -> RegistrationResult:
     """What became of a version, as it stands in the store."""
     version, against = store.version(number), None
     for other in store.versions():  # which may have been deleted since
-        if version.tags.get(AGAINST) == str(other.number) and scored_on(other, version.tags[ON]):
-            against = Compared(other.number, store.scores(other, version.tags[ON]))
-    return Registered(number, store.champion() == number, version.tags[VERDICT], against)
+        if version.tags.get(AGAINST_TAG) == str(other.number) and is_scored_on(
+            other, version.tags[COMPARED_ON_TAG]
+        ):
+            against = ComparedVersion(other.number, store.scores(other, version.tags[COMPARED_ON_TAG]))
+    return RegistrationResult(number, store.champion() == number, version.tags[VERDICT_TAG], against)
 
 
-def psnr(metrics: Mapping[str, Any]) -> float:
+def reconstruction_psnr(metrics: Mapping[str, Any]) -> float:
     """The figure that champions are chosen by, in dB."""
     return float(metrics["reconstruction"]["psnr"])

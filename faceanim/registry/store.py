@@ -41,50 +41,50 @@ MODEL_ARTIFACT = "faceanim"
 """The artifact's name inside the MLflow model, and so the folder's in the registry."""
 
 
-EVALUATION = "evaluation"
+EVALUATION_FOLDER = "evaluation"
 """The folder of a run's artifacts that holds what the pipeline's evaluation left."""
 
 
-SCORED_AGAIN = (SCORES_FILE, FIGURES_FILE, CLIPS_FILE, PAIRS_FILE, PROTOCOL_FILE, MEASURED_WITH_FILE)
+RESCORED_FILES = (SCORES_FILE, FIGURES_FILE, CLIPS_FILE, PAIRS_FILE, PROTOCOL_FILE, MEASURED_WITH_FILE)
 """What is kept of an evaluation on a later test set."""
 
 
 # Tags of a version.
-TEST_SET = "test_set"
+TEST_SET_TAG = "test_set"
 
 
-PSNR = "psnr"
+PSNR_TAG = "psnr"
 
 
-CONTENT = "content"
+CONTENT_TAG = "content"
 
 
-LICENCES = "licences"
+LICENSES_TAG = "licences"
 
 
-CHECK = "check"
+CHECK_TAG = "check"
 
 
 PASSED = "passed"
 
 
-VERDICT = "verdict"
+VERDICT_TAG = "verdict"
 
 
-AGAINST = "against"
+AGAINST_TAG = "against"
 
 
-ON = "compared_on"
+COMPARED_ON_TAG = "compared_on"
 
 
 # Tag of the registered model: those that have been champion, the oldest first.
-CHAMPIONS = "champions"
+CHAMPIONS_TAG = "champions"
 
 
-MISSING = "RESOURCE_DOES_NOT_EXIST"
+NOT_FOUND_CODE = "RESOURCE_DOES_NOT_EXIST"
 
 
-EXISTS = "RESOURCE_ALREADY_EXISTS"
+EXISTS_CODE = "RESOURCE_ALREADY_EXISTS"
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,15 @@ class Version:
         Raises:
             FaceanimError: it has none: somebody else's tool registered it.
         """
-        if TEST_SET not in self.tags:
+        if TEST_SET_TAG not in self.tags:
             raise FaceanimError(
                 f"version {self.number} was not registered by this pipeline: it has no figures"
             )
-        return self.tags[TEST_SET]
+        return self.tags[TEST_SET_TAG]
 
 
 @contextmanager
-def one_line() -> Iterator[None]:
+def wrap_mlflow_errors() -> Iterator[None]:
     """Say in one line what MLflow refuses."""
     try:
         yield
@@ -128,7 +128,7 @@ def one_line() -> Iterator[None]:
         raise FaceanimError(f"MLflow: {next(iter(str(error).splitlines()), 'no answer')[:300]}") from error
 
 
-class Store:
+class ModelRegistry:
     """A registered model in MLflow, which need not exist yet.
 
     Args:
@@ -143,7 +143,7 @@ class Store:
         self.uri = uri
 
     @classmethod
-    def open(cls, config: RegisterConfig, uri: str) -> "Store":
+    def open(cls, config: RegisterConfig, uri: str) -> "ModelRegistry":
         """Connect to MLflow.
 
         Raises:
@@ -156,7 +156,7 @@ class Store:
         try:
             self.client.create_registered_model(self.name)
         except MlflowException as error:
-            if error.error_code != EXISTS:
+            if error.error_code != EXISTS_CODE:
                 raise
 
     def model_uri(self, number: int) -> str:
@@ -207,13 +207,13 @@ class Store:
 
     def history(self) -> list[int]:
         """The champions there were as they were written down, those that have been deleted left out."""
-        written = self._model_tags().get(CHAMPIONS, "").split()
+        written = self._model_tags().get(CHAMPIONS_TAG, "").split()
         present = {version.number for version in self.versions()}
         return [number for number in map(int, written) if number in present]
 
     def write_history(self, champions: list[int]) -> None:
         """Write down the champions there were, the present one last."""
-        self.client.set_registered_model_tag(self.name, CHAMPIONS, " ".join(map(str, champions)))
+        self.client.set_registered_model_tag(self.name, CHAMPIONS_TAG, " ".join(map(str, champions)))
 
     def download(self, version: Version, path: str, folder: Path) -> Path:
         """Copy a file of a version's run into a folder.
@@ -236,7 +236,9 @@ class Store:
         Raises:
             FaceanimError: they can't be had.
         """
-        folder = EVALUATION if version.tags.get(TEST_SET) == test_set else again_folder(test_set)
+        folder = (
+            EVALUATION_FOLDER if version.tags.get(TEST_SET_TAG) == test_set else rescored_folder(test_set)
+        )
         with tempfile.TemporaryDirectory() as temporary:
             return read_rows(
                 self.download(version, f"{folder}/{SCORES_FILE}", Path(temporary)), SCORES_SCHEMA
@@ -244,17 +246,17 @@ class Store:
 
     def keep_scores(self, version: Version, test_set: str, evaluation: Path) -> None:
         """Keep what a later evaluation of a version left, so that it is done once."""
-        for name in SCORED_AGAIN:
+        for name in RESCORED_FILES:
             if (evaluation / name).is_file():
-                self.client.log_artifact(version.run_id, str(evaluation / name), again_folder(test_set))
+                self.client.log_artifact(version.run_id, str(evaluation / name), rescored_folder(test_set))
         # Last, so that an upload that broke off counts for nothing.
-        self.tag(version.number, **{again_tag(test_set): "yes"})
+        self.tag(version.number, **{rescored_tag(test_set): "yes"})
 
     def _model(self) -> Any | None:
         try:
             return self.client.get_registered_model(self.name)
         except MlflowException as error:
-            if error.error_code != MISSING:
+            if error.error_code != NOT_FOUND_CODE:
                 raise
             return None
 
@@ -267,22 +269,22 @@ class Store:
         return {} if model is None else dict(model.tags)
 
 
-def scored_on(version: Version, test_set: str) -> bool:
+def is_scored_on(version: Version, test_set: str) -> bool:
     """Whether a version was scored on a test set, at first or again."""
-    return version.tags.get(TEST_SET) == test_set or again_tag(test_set) in version.tags
+    return version.tags.get(TEST_SET_TAG) == test_set or rescored_tag(test_set) in version.tags
 
 
-def again_folder(test_set: str) -> str:
+def rescored_folder(test_set: str) -> str:
     """The folder of a run's artifacts for what a later evaluation left."""
     return f"evaluations/{test_set[:16]}"
 
 
-def again_tag(test_set: str) -> str:
+def rescored_tag(test_set: str) -> str:
     """The tag of a version that was scored again."""
     return f"scored_again.{test_set[:16]}"
 
 
-def fetch_model(model_uri: str, uri: str) -> Path:
+def download_model(model_uri: str, uri: str) -> Path:
     """The folder of a registered model (`models:/...`), downloaded where it is not on this machine.
 
     Raises:
@@ -297,7 +299,7 @@ def fetch_model(model_uri: str, uri: str) -> Path:
     return model / str(artifacts[MODEL_ARTIFACT]["path"])
 
 
-def pull(store: Store, which: str, folder: Path) -> Path:
+def pull_version(store: ModelRegistry, which: str, folder: Path) -> Path:
     """Copy a version's model to a folder that does not exist yet or is empty: whole or not at all.
 
     Args:
@@ -312,7 +314,7 @@ def pull(store: Store, which: str, folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FaceanimError(f"{folder} is there already and is not empty; name another folder")
     address = f"models:/{store.name}/{which}" if which.isdigit() else f"models:/{store.name}@{which}"
-    model = fetch_model(address, store.uri)
+    model = download_model(address, store.uri)
     target = folder.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as temporary:

@@ -27,39 +27,39 @@ from faceanim.evaluation.protocol import (
     PAIRS_FILE,
     PROTOCOL_FILE,
     SCORES_FILE,
-    Method,
+    MethodName,
     Task,
     test_set_id,
 )
 from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
 from faceanim.evaluation.protocol import TEST_SET as TEST_SET_SCHEMA
-from faceanim.evaluation.statistics import select
-from faceanim.inference.animator import resize, to_float
-from faceanim.registry.store import EVALUATION, PSNR, TEST_SET, Store, Version
+from faceanim.evaluation.statistics import select_scores
+from faceanim.inference.animator import resize_frames, to_float
+from faceanim.registry.store import EVALUATION_FOLDER, PSNR_TAG, TEST_SET_TAG, ModelRegistry, Version
 from faceanim.tables import read_rows, read_table
 
 TIME_LIMIT_S = 900
-LEVELS = 2
+MAX_LEVELS_OFF = 2
 """By which a value of [0, 255] may be off. On one machine a model gives the same bytes; between processors,
 and from a GPU to a CPU, its floats differ by about 1e-3, which moves keypoints by less than a tenth of a
 pixel."""
-MEAN_LEVELS = 0.25
-SHARE_OFF = 1e-3
+MAX_MEAN_LEVELS_OFF = 0.25
+MAX_FRACTION_OFF = 1e-3
 """Of the values that may be off by more: those at the sharpest edges."""
 TOLERANCE_DB = 0.1
 ROUNDING = 1 / 12 / 255**2
 """What rounding to 256 levels adds to a mean squared error of [0, 1]."""
 
 
-def problem(store: Store, version: Version) -> str | None:
+def validate_version(store: ModelRegistry, version: Version) -> str | None:
     """Why a version may not be champion, as a sentence; None: it is what was scored."""
     try:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             needed = (CHECK_FILE, FRAMES_FILE, SCORES_FILE, CLIPS_FILE, PAIRS_FILE, PROTOCOL_FILE)
-            files = [store.download(version, f"{EVALUATION}/{name}", folder) for name in needed]
+            files = [store.download(version, f"{EVALUATION_FOLDER}/{name}", folder) for name in needed]
             evaluation = files[0].parent
-            made = predicted_in_clean_process(store, version, evaluation / CHECK_FILE, folder)
+            made = predict_in_clean_process(store, version, evaluation / CHECK_FILE, folder)
             check_predictions(evaluation, made)
             check_tables(evaluation, version)
     except FaceanimError as error:
@@ -67,8 +67,8 @@ def problem(store: Store, version: Version) -> str | None:
     return None
 
 
-def predicted_in_clean_process(
-    store: Store, version: Version, check: Path, folder: Path
+def predict_in_clean_process(
+    store: ModelRegistry, version: Version, check: Path, folder: Path
 ) -> dict[str, NDArray[Any]]:
     """What a version predicts in a new process with pickle switched off; see `predict`.
 
@@ -111,17 +111,17 @@ def check_predictions(evaluation: Path, made: dict[str, NDArray[Any]]) -> None:
             f"it predicts frames of shape {predicted.shape} where {expected.shape} were scored"
         )
     off = np.abs(predicted.astype(np.int16) - expected)
-    if off.mean() > MEAN_LEVELS or (off > LEVELS).mean() > SHARE_OFF:
+    if off.mean() > MAX_MEAN_LEVELS_OFF or (off > MAX_LEVELS_OFF).mean() > MAX_FRACTION_OFF:
         raise FaceanimError(
             f"it does not predict what was scored: values in [0, 255] are off by {off.mean():.2f} in the "
             f"mean and by {off.max()} at most"
         )
     driving, animated = to_float(frames["driving"]), torch.from_numpy(made["animated"])
-    check_psnr(evaluation, Method.SUPER_RESOLVED, to_float(predicted), driving)
-    check_psnr(evaluation, Method.PREDICTION, animated, resize(driving, animated.shape[-1]))
+    check_psnr(evaluation, MethodName.SUPER_RESOLVED, to_float(predicted), driving)
+    check_psnr(evaluation, MethodName.PREDICTION, animated, resize_frames(driving, animated.shape[-1]))
 
 
-def check_psnr(evaluation: Path, method: Method, frames: Tensor, driving: Tensor) -> None:
+def check_psnr(evaluation: Path, method: MethodName, frames: Tensor, driving: Tensor) -> None:
     """See that frames (N, 3, H, W) have the PSNR that the evaluation says the check's frames have.
 
     Raises:
@@ -143,14 +143,14 @@ def check_psnr(evaluation: Path, method: Method, frames: Tensor, driving: Tensor
     for number, measured in zip(numbers, psnr(frames, driving).tolist(), strict=True):
         if said.get(number) is None:
             raise FaceanimError(f"its evaluation has no PSNR of {method} in frame {number} of {item}")
-        if not agree(said[number], measured):
+        if not psnr_agrees(said[number], measured):
             raise FaceanimError(
                 f"wrongly scored: its evaluation says {said[number]:.2f} dB of {method} in frame {number} of "
                 f"{item}, its predictions have {measured:.2f} dB"
             )
 
 
-def agree(one: float, other: float) -> bool:
+def psnr_agrees(one: float, other: float) -> bool:
     """Whether two PSNRs (dB) are of the same frames, one of them perhaps rounded to 256 levels."""
     errors = 10 ** (-one / 10), 10 ** (-other / 10)
     return abs(errors[0] - errors[1]) <= min(errors) * (10 ** (TOLERANCE_DB / 10) - 1) + ROUNDING
@@ -171,21 +171,23 @@ def check_tables(evaluation: Path, version: Version) -> None:
     for row in scores:
         mean = of_frames.get(tuple(row[name] for name in key), {})
         for name in METRIC_NAMES:
-            if not same(row[name], mean.get(f"{name}_mean")):
+            if not nearly_equal(row[name], mean.get(f"{name}_mean")):
                 raise FaceanimError(
                     f"wrongly scored: {name} of {row['method']} in {row['item_id']} is not the mean of its "
                     "frames'"
                 )
     test_set = {row["crop_id"] for row in read_rows(evaluation / CLIPS_FILE, TEST_SET_SCHEMA)}
-    clips = select(scores, Task.RECONSTRUCTION, Method.PREDICTION)
-    if {row["item_id"] for row in clips} != test_set or test_set_id(evaluation) != version.tags.get(TEST_SET):
+    clips = select_scores(scores, Task.RECONSTRUCTION, MethodName.PREDICTION)
+    if {row["item_id"] for row in clips} != test_set or test_set_id(evaluation) != version.tags.get(
+        TEST_SET_TAG
+    ):
         raise FaceanimError("wrongly scored: its scores are not of the clips that its test set names")
     mean_of_clips = float(np.mean([row["psnr"] for row in clips]))
-    if not same(mean_of_clips, float(version.tags.get(PSNR, "nan"))):
+    if not nearly_equal(mean_of_clips, float(version.tags.get(PSNR_TAG, "nan"))):
         raise FaceanimError(f"wrongly scored: its PSNR is not {mean_of_clips:.3f} dB, the mean of its clips'")
 
 
-def same(one: float | None, other: float | None) -> bool:
+def nearly_equal(one: float | None, other: float | None) -> bool:
     """Whether two figures are the same but for their last digits, or both are missing."""
     if one is None or other is None:
         return one is other

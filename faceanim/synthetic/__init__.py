@@ -1,5 +1,5 @@
 """The embedded sample: talking heads that the project renders itself from two public-domain portraits."""
 
-from faceanim.synthetic.videos import Video, make_sample, videos
+from faceanim.synthetic.videos import SampleVideo, list_videos, render_sample
 
-__all__ = ["Video", "make_sample", "videos"]
+__all__ = ["SampleVideo", "list_videos", "render_sample"]

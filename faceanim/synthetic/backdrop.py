@@ -11,7 +11,7 @@ from faceanim.synthetic.cutouts import Image, f32
 KINDS = ("wall", "bricks", "blinds", "shelf", "lights", "paper", "gravel", "curtain", "grass", "tiles")
 
 
-def backdrop(kind: str, seed: int, width: int, height: int) -> Image:
+def draw_backdrop(kind: str, seed: int, width: int, height: int) -> Image:
     """A still background, (height, width, 3) RGB in [0, 1]; the same seed gives the same picture."""
     rng = np.random.default_rng(seed)
     scene = {

@@ -120,7 +120,7 @@ def f32(values: ArrayLike) -> Image:
     return np.asarray(values, np.float32)
 
 
-def smooth(value: Image) -> Image:
+def smoothstep(value: Image) -> Image:
     """0 below 0, 1 above 1, without a kink between."""
     value = np.clip(value, 0, 1)
     result: Image = value * value * (3 - 2 * value)
@@ -157,10 +157,10 @@ def hopper() -> Cutout:
 
 
 def _cut_out(picture: NDArray[np.uint8], note: Annotation) -> Cutout:
-    alpha = _grab(picture, note)
-    skin = _polygon(picture.shape[:2], note.skin)
-    hair = np.minimum(_polygon(picture.shape[:2], note.hair) * (1 - skin), alpha)
-    color = _spread(picture.astype(np.float32) / 255, alpha)
+    alpha = _segment_person(picture, note)
+    skin = _draw_polygon(picture.shape[:2], note.skin)
+    hair = np.minimum(_draw_polygon(picture.shape[:2], note.hair) * (1 - skin), alpha)
+    color = _extend_colors(picture.astype(np.float32) / 255, alpha)
     corner = np.array(
         [note.points["side_l"], note.points["side_r"], note.points["crown"], note.points["chin"]]
     )
@@ -180,13 +180,13 @@ def _cut_out(picture: NDArray[np.uint8], note: Annotation) -> Cutout:
     return Cutout(place(color), place(alpha), place(skin), place(hair), points)
 
 
-def _polygon(shape: tuple[int, ...], outline: tuple[tuple[int, int], ...]) -> Image:
+def _draw_polygon(shape: tuple[int, ...], outline: tuple[tuple[int, int], ...]) -> Image:
     mask = np.zeros(shape, np.float32)
     cv2.fillPoly(mask, [np.array(outline, np.int32)], 1.0)
     return f32(cv2.GaussianBlur(mask, (0, 0), 1.5))
 
 
-def _grab(picture: NDArray[np.uint8], note: Annotation) -> Image:
+def _segment_person(picture: NDArray[np.uint8], note: Annotation) -> Image:
     """The person's coverage in [0, 1], by GrabCut between the two hand-drawn outlines."""
     labels = np.full(picture.shape[:2], cv2.GC_BGD, np.uint8)
     cv2.fillPoly(labels, [np.array(note.maybe, np.int32)], cv2.GC_PR_FGD)
@@ -204,7 +204,7 @@ def _grab(picture: NDArray[np.uint8], note: Annotation) -> Image:
     return f32(np.clip((soft - 0.35) / 0.6, 0, 1))
 
 
-def _spread(color: Image, alpha: Image) -> Image:
+def _extend_colors(color: Image, alpha: Image) -> Image:
     """Replace colours at and beyond the edge by those well inside it: no old background shines through."""
     known = (cv2.erode(alpha, np.ones((5, 5), np.uint8)) > 0.98).astype(np.float32)
     filled, weight = color * known[..., None], known.copy()

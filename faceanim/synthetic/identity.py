@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from faceanim.synthetic.cutouts import CANVAS, Cutout, Image, Points, f32, smooth
+from faceanim.synthetic.cutouts import CANVAS, Cutout, Image, Points, f32, smoothstep
 
 Lab = tuple[float, float, float]
 
@@ -75,7 +75,7 @@ class _Bump:
 
 def make_layer(cutout: Cutout, who: Identity) -> Layer:
     """Turn a portrait into a person."""
-    bumps = _bumps(cutout.points, who)
+    bumps = _list_bumps(cutout.points, who)
     rows, columns = np.mgrid[: CANVAS[0], : CANVAS[1]].astype(np.float32)
     grid = np.stack([columns, rows], -1)
     source = grid + sum(bump.offset(grid) for bump in bumps)
@@ -84,20 +84,22 @@ def make_layer(cutout: Cutout, who: Identity) -> Layer:
         border = cv2.BORDER_REPLICATE
         return f32(cv2.remap(image, source, None, cv2.INTER_CUBIC, borderMode=border).clip(0, 1))
 
-    points = {name: _moved(point, bumps) for name, point in cutout.points.items()}
+    points = {name: _move_point(point, bumps) for name, point in cutout.points.items()}
     color, alpha, skin, hair = (warp(each) for each in (cutout.color, cutout.alpha, cutout.skin, cutout.hair))
-    color = _toned(color, skin, hair, who)
+    color = _apply_tones(color, skin, hair, who)
     if who.long_hair:
-        color, alpha = _long_hair(color, alpha, skin, hair, points)
+        color, alpha = _add_long_hair(color, alpha, skin, hair, points)
     if who.beard:
-        color = _bearded(color, skin, points, who)
-    glasses = _glasses(points, who.glasses)
+        color = _add_beard(color, skin, points, who)
+    glasses = _draw_glasses(points, who.glasses)
     if not who.mirrored:
         return Layer(color, alpha, glasses, points)
-    return Layer(color[:, ::-1].copy(), alpha[:, ::-1].copy(), glasses[:, ::-1].copy(), _mirrored(points))
+    return Layer(
+        color[:, ::-1].copy(), alpha[:, ::-1].copy(), glasses[:, ::-1].copy(), _mirror_points(points)
+    )
 
 
-def _bumps(points: Points, who: Identity) -> list[_Bump]:
+def _list_bumps(points: Points, who: Identity) -> list[_Bump]:
     eyes = [(points[f"eye{i}_l"] + points[f"eye{i}_r"]) / 2 for i in (0, 1)]
     face = (eyes[0] + eyes[1] + points["mouth_l"] + points["mouth_r"]) / 4
     mouth = (points["mouth_l"] + points["mouth_r"]) / 2
@@ -116,7 +118,7 @@ def _bumps(points: Points, who: Identity) -> list[_Bump]:
     ]
 
 
-def _moved(point: Image, bumps: list[_Bump]) -> Image:
+def _move_point(point: Image, bumps: list[_Bump]) -> Image:
     """Where the new shape has what was at `point`: the fixed point of new = point - offset(new)."""
     new = point.copy()
     for _ in range(40):
@@ -124,7 +126,7 @@ def _moved(point: Image, bumps: list[_Bump]) -> Image:
     return new
 
 
-def _mirrored(points: Points) -> Points:
+def _mirror_points(points: Points) -> Points:
     """The points of the mirrored canvas: what was left is right."""
     swap = {"eye0": "eye1", "eye1": "eye0", "iris0": "iris1", "iris1": "iris0", "l": "r", "r": "l"}
     return {
@@ -135,7 +137,7 @@ def _mirrored(points: Points) -> Points:
     }
 
 
-def _toned(color: Image, skin: Image, hair: Image, who: Identity) -> Image:
+def _apply_tones(color: Image, skin: Image, hair: Image, who: Identity) -> Image:
     lab = cv2.cvtColor(color, cv2.COLOR_RGB2LAB)
     mean = np.average(lab.reshape(-1, 3), axis=0, weights=skin.ravel())
     # Eyes, teeth and glasses are far from the skin's colour and keep theirs.
@@ -156,14 +158,16 @@ def _toned(color: Image, skin: Image, hair: Image, who: Identity) -> Image:
     return f32(np.clip(cv2.cvtColor(f32(toned), cv2.COLOR_LAB2RGB), 0, 1))
 
 
-def _strands(seed: int, along: float, across: float) -> Image:
+def _draw_strands(seed: int, along: float, across: float) -> Image:
     """Streaks that run down, of mean 0 and about unit deviation."""
     noise = np.random.default_rng(seed).standard_normal(CANVAS).astype(np.float32)
     streaks = cv2.GaussianBlur(noise, (0, 0), sigmaX=across, sigmaY=along)
     return f32(streaks / streaks.std())
 
 
-def _long_hair(color: Image, alpha: Image, skin: Image, hair: Image, points: Points) -> tuple[Image, Image]:
+def _add_long_hair(
+    color: Image, alpha: Image, skin: Image, hair: Image, points: Points
+) -> tuple[Image, Image]:
     """Let the hair fall to the shoulders on both sides of the face, behind cheeks and neck."""
     chin = points["chin"][1]
     mask, rounded = np.zeros(CANVAS, np.float32), np.zeros(CANVAS, np.float32)
@@ -175,23 +179,25 @@ def _long_hair(color: Image, alpha: Image, skin: Image, hair: Image, points: Poi
         outer = 6 - 26 * np.sin(np.pi * down * 0.7) + wave
         inner = 22 + 52 * np.sin(np.pi * np.clip(0.12 + 0.75 * down, 0, 1)) ** 0.7 + wave
         across = ((columns - side[0]) * inward - outer) / (inner - outer)
-        end = chin + 62 + 18 * np.sin(np.pi * np.clip(across, 0, 1)) + 5 * _strands(5, 6, 1.5)
-        ragged = 0.03 * _strands(9, 18, 2)
-        lock = smooth((across + ragged) * 9) * smooth((1 - across + ragged) * 9)
-        mask = np.maximum(mask, lock * smooth((rows - side[1] + 15) / 40) * smooth((end - rows) / 10))
+        end = chin + 62 + 18 * np.sin(np.pi * np.clip(across, 0, 1)) + 5 * _draw_strands(5, 6, 1.5)
+        ragged = 0.03 * _draw_strands(9, 18, 2)
+        lock = smoothstep((across + ragged) * 9) * smoothstep((1 - across + ragged) * 9)
+        mask = np.maximum(mask, lock * smoothstep((rows - side[1] + 15) / 40) * smoothstep((end - rows) / 10))
         rounded += np.where(
             (across > 0) & (across < 1), np.sin(np.pi * np.clip(across, 0.0, 0.999)) ** 0.6, 0
         )
     mask *= 1 - np.clip(skin * 2 - 0.5, 0, 1) * alpha
     mask = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)
     tone = np.average(color.reshape(-1, 3), axis=0, weights=(hair * alpha).ravel()).astype(np.float32)
-    light = (0.66 + 0.44 * rounded) * (0.98 + 0.09 * _strands(6, 26, 0.9) + 0.10 * _strands(7, 45, 3.5))
+    light = (0.66 + 0.44 * rounded) * (
+        0.98 + 0.09 * _draw_strands(6, 26, 0.9) + 0.10 * _draw_strands(7, 45, 3.5)
+    )
     fall = np.clip(tone * np.clip(light, 0.2, 1.5)[..., None], 0, 1)
     cover = mask[..., None]
     return color * (1 - cover) + fall * cover, 1 - (1 - alpha) * (1 - mask)
 
 
-def _bearded(color: Image, skin: Image, points: Points, who: Identity) -> Image:
+def _add_beard(color: Image, skin: Image, points: Points, who: Identity) -> Image:
     """Darken chin, jaw and upper lip as a short beard does, with the mouth left free."""
     rows, columns = np.mgrid[: CANVAS[0], : CANVAS[1]].astype(np.float32)
     mouth = (points["mouth_l"] + points["mouth_r"]) / 2
@@ -202,13 +208,13 @@ def _bearded(color: Image, skin: Image, points: Points, who: Identity) -> Image:
     area = np.clip((rows - top) / 9, 0, 1) * np.clip((chin[1] + 6 - rows) / 12, 0, 1)
     lips = np.exp(-((((columns - mouth[0]) / (half * 1.08)) ** 2 + ((rows - mouth[1] - 7) / 15) ** 2) ** 3))
     area = cv2.GaussianBlur(area.astype(np.float32), (0, 0), 4) * skin * (1 - lips)
-    grain = np.clip(0.9 + 0.2 * _strands(8, 2.2, 1.0), 0.4, 1)
+    grain = np.clip(0.9 + 0.2 * _draw_strands(8, 2.2, 1.0), 0.4, 1)
     cover = (who.beard * area * grain)[..., None]
     dark = f32((0.12, 0.08, 0.06)) + 0.2 * color
     return f32(color * (1 - cover) + dark * cover)
 
 
-def _glasses(points: Points, kind: str) -> Image:
+def _draw_glasses(points: Points, kind: str) -> Image:
     """Coverage of spectacle frames; zero without any."""
     canvas = np.zeros((CANVAS[0] * 2, CANVAS[1] * 2), np.float32)  # drawn at twice the size, for smooth edges
     if kind:

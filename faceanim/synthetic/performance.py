@@ -52,17 +52,17 @@ class Performance:
     pitch: float = 9.0
 
 
-def poses(take: Performance) -> list[Pose]:
+def act(take: Performance) -> list[Pose]:
     """The frames of a take, the same for the same take."""
     rng = np.random.default_rng(take.seed)
     time = np.arange(take.frames) / take.fps
-    x, y, roll, yaw, pitch = (_sway(rng, time, period) for period in (2.3, 1.7, 1.9, 1.6, 1.5))
-    size = 1 + 0.04 * _sway(rng, time, 2.5)
+    x, y, roll, yaw, pitch = (_sway_curve(rng, time, period) for period in (2.3, 1.7, 1.9, 1.6, 1.5))
+    size = 1 + 0.04 * _sway_curve(rng, time, 2.5)
     ease = time / time[-1]
     ease = ease * ease * (3 - 2 * ease)
-    mouth, wide = _speech(rng, time)
-    blink, (look_x, look_y) = _blinks(rng, time), _saccades(rng, time)
-    brows = np.clip(_sway(rng, time, 1.3), 0, 1)
+    mouth, wide = _speech_curves(rng, time)
+    blink, (look_x, look_y) = _blink_curve(rng, time), _gaze_curves(rng, time)
+    brows = np.clip(_sway_curve(rng, time, 1.3), 0, 1)
     return [
         Pose(
             x=float(take.start[0] + take.travel[0] * x[i] + take.drift * ease[i]),
@@ -81,7 +81,7 @@ def poses(take: Performance) -> list[Pose]:
     ]
 
 
-def _sway(rng: np.random.Generator, time: Curve, period: float) -> Curve:
+def _sway_curve(rng: np.random.Generator, time: Curve, period: float) -> Curve:
     """A slow oscillation with an uneven beat, in [-1, 1]."""
     first, second = rng.uniform(0, 2 * np.pi, 2)
     rate = 2 * np.pi / (period * rng.uniform(0.85, 1.15))
@@ -89,7 +89,7 @@ def _sway(rng: np.random.Generator, time: Curve, period: float) -> Curve:
     return curve
 
 
-def _speech(rng: np.random.Generator, time: Curve) -> tuple[Curve, Curve]:
+def _speech_curves(rng: np.random.Generator, time: Curve) -> tuple[Curve, Curve]:
     """Mouth opening and width: syllables of about a fifth of a second, in phrases with pauses between."""
     mouth, wide = np.full(len(time), -0.9), np.zeros(len(time))
     now = rng.uniform(0, 0.15)
@@ -102,7 +102,7 @@ def _speech(rng: np.random.Generator, time: Curve) -> tuple[Curve, Curve]:
     return np.clip(mouth, -0.9, 1), np.clip(wide, -1, 1)
 
 
-def _blinks(rng: np.random.Generator, time: Curve) -> Curve:
+def _blink_curve(rng: np.random.Generator, time: Curve) -> Curve:
     blink = np.zeros(len(time))
     now = rng.uniform(0.3, 0.8)
     while now < time[-1]:
@@ -111,7 +111,7 @@ def _blinks(rng: np.random.Generator, time: Curve) -> Curve:
     return blink
 
 
-def _saccades(rng: np.random.Generator, time: Curve) -> tuple[Curve, Curve]:
+def _gaze_curves(rng: np.random.Generator, time: Curve) -> tuple[Curve, Curve]:
     """Gaze that rests for half a second, then jumps within two frames."""
     count = int(time[-1] / 0.3) + 2
     jumps = np.cumsum(rng.uniform(0.35, 0.8, count))

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceanim.synthetic.cutouts import Image, Points, f32, smooth
+from faceanim.synthetic.cutouts import Image, Points, f32, smoothstep
 from faceanim.synthetic.identity import Layer
 from faceanim.synthetic.performance import Pose
 
@@ -71,7 +71,7 @@ class _Eye(_Part):
         # Where spectacles leave no room above the lid, the brow stays: the frame would bend with it.
         room = float(np.clip((top[1] - brow[1] - 4) / 4, 0, 1))
         above = np.exp(-0.5 * ((self.along / 1.1) ** 2 + ((self.y - self.brow + 6) / 12) ** 2))
-        self.lift = 6.0 * room * above * smooth((self.upper - self.y - 3) / 8)
+        self.lift = 6.0 * room * above * smoothstep((self.upper - self.y - 3) / 8)
 
     def paint(self, region: Pixels, still: Pixels, pose: Pose) -> None:
         """Stretch the skin between brow and lid, and show the eyeball where the lids leave a gap."""
@@ -104,8 +104,8 @@ class _Mouth(_Part):
         self.chin, self.neck = float(points["chin"][1]), float(points["neck"][1])
         self.closing = max(self.bottom - self.top - 1.0, 0.0)
         near = np.exp(-0.5 * (((self.x - self.middle[0]) / 60) ** 2 + ((self.y - self.middle[1]) / 24) ** 2))
-        edge = smooth((self.half * 3.2 - np.abs(self.x - self.middle[0])) / 40)
-        self.spread = near * edge * smooth((self.y - self.y[0, 0]) / 24) * (self.x - self.middle[0])
+        edge = smoothstep((self.half * 3.2 - np.abs(self.x - self.middle[0])) / 40)
+        self.spread = near * edge * smoothstep((self.y - self.y[0, 0]) / 24) * (self.x - self.middle[0])
         self.edge = edge
 
     def paint(self, region: Pixels, still: Pixels, pose: Pose) -> None:
@@ -118,8 +118,8 @@ class _Mouth(_Part):
         lip = drop * arch ** (0.75 if pose.mouth > 0 else 1.0)
         jaw = drop * 0.85 * np.exp(-0.5 * (along / 1.5) ** 2) * self.edge
         moved = lower + lip
-        to_chin = smooth((self.y - moved) / np.maximum(self.chin + jaw - moved, 4.0))
-        to_neck = smooth((self.y - self.chin - jaw) / (self.neck - self.chin - jaw))
+        to_chin = smoothstep((self.y - moved) / np.maximum(self.chin + jaw - moved, 4.0))
+        to_neck = smoothstep((self.y - self.chin - jaw) / (self.neck - self.chin - jaw))
         below = (lip + (jaw - lip) * to_chin) * (1 - to_neck)
         between = lip * np.clip((self.y - upper) / np.maximum(moved - upper, 0.5), 0, 1)
         y = self.y - np.where(self.y >= moved, below, between)
@@ -163,27 +163,27 @@ def _inverse_pose(points: Points, pose: Pose, height: int, width: int) -> Image:
     """
     half = (STEP - 1) / 2
     rows, columns = np.mgrid[-1 : height // STEP + 1, -1 : width // STEP + 1].astype(np.float32) * STEP + half
-    centre = _middle(points)
+    centre = _head_center(points)
     target = np.stack([(columns - pose.x) / pose.scale, (rows - pose.y) / pose.scale], -1) + centre
     source = target.copy()
     for _ in range(12):
-        source += target - _turned(points, pose, source)
+        source += target - _turn_head(points, pose, source)
     fine = cv2.resize(source, None, fx=STEP, fy=STEP, interpolation=cv2.INTER_LINEAR)
     return f32(fine[STEP : STEP + height, STEP : STEP + width])
 
 
-def _middle(points: Points) -> Image:
+def _head_center(points: Points) -> Image:
     x = (points["side_l"][0] + points["side_r"][0]) / 2
     return f32((x, (points["crown"][1] + points["chin"][1]) / 2))
 
 
-def _turned(points: Points, pose: Pose, at: Image) -> Image:
+def _turn_head(points: Points, pose: Pose, at: Image) -> Image:
     """Where the places `at` of the canvas move when the head turns; the shoulders stay.
 
     The head is half an ellipsoid, rounded off at its rim so that nothing folds, with a nose: yaw and pitch
     are rotations of that relief, seen from far away.
     """
-    centre = _middle(points)
+    centre = _head_center(points)
     wide = float(points["side_r"][0] - points["side_l"][0]) / 2 * 1.02
     high = float(points["chin"][1] - points["crown"][1]) / 2 * 1.06
     dx, dy = at[..., 0] - centre[0], at[..., 1] - centre[1]
@@ -196,5 +196,5 @@ def _turned(points: Points, pose: Pose, at: Image) -> Image:
     pivot = points["chin"] + f32((0, 10))
     x, y = x + centre[0] - pivot[0], y + centre[1] - pivot[1]
     head = np.stack([x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)], -1) + pivot
-    weight = 1 - smooth((at[..., 1:] - points["chin"][1] + 25) / 110)
+    weight = 1 - smoothstep((at[..., 1:] - points["chin"][1] + 25) / 110)
     return np.asarray(at + weight * (head - at), np.float32)

@@ -10,10 +10,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from faceanim.synthetic.backdrop import KINDS, backdrop
+from faceanim.synthetic.backdrop import KINDS, draw_backdrop
 from faceanim.synthetic.cutouts import astronaut, f32, hopper
 from faceanim.synthetic.identity import PEOPLE, make_layer
-from faceanim.synthetic.performance import Performance, Pose, poses
+from faceanim.synthetic.performance import Performance, Pose, act
 from faceanim.synthetic.render import Face, compose
 from faceanim.tables import atomic_path
 
@@ -25,7 +25,7 @@ X264 = {"crf": "22", "preset": "veryfast", "threads": "1", "mbtree": "0"}
 
 
 @dataclass(frozen=True)
-class Video:
+class SampleVideo:
     """One file of the sample: `<person>/<name>.mp4`."""
 
     person: str
@@ -44,23 +44,23 @@ class Video:
         return f"{self.person}/{self.name}"
 
 
-def videos() -> list[Video]:
+def list_videos() -> list[SampleVideo]:
     """All of the sample: two or three good takes of each person, and five that are there to go wrong."""
     listed = []
     for number, person in enumerate(PEOPLE):
         for take in range(3 if number < 4 else 2):
-            listed.append(_good(person, number, take))
+            listed.append(_plain_take(person, number, take))
     base = Performance(seed=900, frames=90, fps=25, start=(165, 175), scale=0.8)
     listed += [
         # The box leaves the first one at about 0.6 of its width, once.
-        Video(
+        SampleVideo(
             "p03", "drift", (480, 360), "curtain", (replace(base, travel=(4, 4), drift=130),), kind="drift",
         ),
-        Video(
+        SampleVideo(
             "p06", "small", (480, 360), "bricks",
             (replace(base, seed=901, frames=60, start=(230, 275), scale=0.25, travel=(6, 3)),), kind="small",
         ),
-        Video(
+        SampleVideo(
             "p01", "cut", (480, 360), "shelf",
             (
                 replace(base, seed=902, frames=42),
@@ -68,13 +68,17 @@ def videos() -> list[Video]:
             ),
             sound=True, kind="cut",
         ),
-        Video("p08", "no_face", (480, 360), "shelf", (replace(base, seed=904, frames=48),), kind="no_face"),
-        Video("p04", "damaged", (480, 360), "wall", (replace(base, seed=905, frames=40),), kind="damaged"),
+        SampleVideo(
+            "p08", "no_face", (480, 360), "shelf", (replace(base, seed=904, frames=48),), kind="no_face",
+        ),
+        SampleVideo(
+            "p04", "damaged", (480, 360), "wall", (replace(base, seed=905, frames=40),), kind="damaged",
+        ),
     ]  # fmt: skip
     return sorted(listed, key=lambda video: video.key)
 
 
-def _good(person: str, number: int, take: int) -> Video:
+def _plain_take(person: str, number: int, take: int) -> SampleVideo:
     seed = 10 * number + take
     tall = PEOPLE[person].base == "astronaut"  # the other portrait ends above a taller frame's lower edge
     sizes = ((480, 360), (640, 480), (480, 360), (360, 480)) if tall else ((480, 360),)
@@ -88,12 +92,12 @@ def _good(person: str, number: int, take: int) -> Video:
         scale=scale,
         travel=(24 * scale, 9 * scale),
     )
-    return Video(
+    return SampleVideo(
         person, "abc"[take], (width, height), KINDS[(number + 3 * take) % len(KINDS)], (show,), seed % 2 == 0
     )
 
 
-def make_sample(
+def render_sample(
     out: Path, on_video: Callable[[str], None] | None = None, names: Collection[str] | None = None
 ) -> None:
     """Write the sample's videos as `out/<person>/<name>.mp4`: H.264 in yuv420p, some with AAC sound.
@@ -105,7 +109,7 @@ def make_sample(
         on_video: told each video's key (`<person>/<name>`) once it is written.
         names: the keys to write; all by default.
     """
-    wanted = [video for video in videos() if names is None or video.key in names]
+    wanted = [video for video in list_videos() if names is None or video.key in names]
     portraits = {"astronaut": astronaut(), "hopper": hopper()}
     for person in sorted({video.person for video in wanted}):
         face = Face(make_layer(portraits[PEOPLE[person].base], PEOPLE[person]))
@@ -113,28 +117,30 @@ def make_sample(
             if video.person != person:
                 continue
             with atomic_path(out / person / f"{video.name}.mp4") as path:
-                _write(path, video, face)
+                _write_video(path, video, face)
             if on_video:
                 on_video(video.key)
 
 
-def _write(path: Path, video: Video, face: Face) -> None:
-    acted = [poses(shot) for shot in video.shots]
-    frames = _pan(video) if video.kind == "no_face" else _act(video, acted, face)
+def _write_video(path: Path, video: SampleVideo, face: Face) -> None:
+    acted = [act(shot) for shot in video.shots]
+    frames = _render_pan(video) if video.kind == "no_face" else _render_take(video, acted, face)
     fps = video.shots[0].fps
     sound = (
-        _voice([pose for shot in acted for pose in shot], fps, video.shots[0].seed) if video.sound else None
+        _synthesize_voice([pose for shot in acted for pose in shot], fps, video.shots[0].seed)
+        if video.sound
+        else None
     )
-    _encode(path, frames, video.size, fps, sound)
+    _encode_video(path, frames, video.size, fps, sound)
     if video.kind == "damaged":  # as when a download stops: the index at the end of the file is missing
         data = path.read_bytes()
         path.write_bytes(data[: len(data) * 3 // 5])
 
 
-def _act(video: Video, acted: list[list[Pose]], face: Face) -> Iterator[Frame]:
+def _render_take(video: SampleVideo, acted: list[list[Pose]], face: Face) -> Iterator[Frame]:
     for number, (shot, played) in enumerate(zip(video.shots, acted, strict=True)):
         kind = KINDS[(KINDS.index(video.backdrop) + 4 * number) % len(KINDS)]
-        scene = 255 * backdrop(kind, shot.seed, *video.size)
+        scene = 255 * draw_backdrop(kind, shot.seed, *video.size)
         rng = np.random.default_rng(shot.seed)
         for pose in played:
             picture = compose(face.express(pose), face.layer.points, pose, scene)
@@ -142,16 +148,16 @@ def _act(video: Video, acted: list[list[Pose]], face: Face) -> Iterator[Frame]:
             yield np.clip(picture + (grain + f32(0.5)), 0, 255).astype(np.uint8)
 
 
-def _pan(video: Video) -> Iterator[Frame]:
+def _render_pan(video: SampleVideo) -> Iterator[Frame]:
     """The camera passes along an empty room."""
     shot = video.shots[0]
     width, height = video.size
-    scene = backdrop(video.backdrop, shot.seed, width + 3 * shot.frames, height)
+    scene = draw_backdrop(video.backdrop, shot.seed, width + 3 * shot.frames, height)
     for number in range(shot.frames):
         yield np.ascontiguousarray(scene[:, 3 * number : 3 * number + width] * 255).astype(np.uint8)
 
 
-def _voice(played: list[Pose], fps: int, seed: int) -> NDArray[np.float32]:
+def _synthesize_voice(played: list[Pose], fps: int, seed: int) -> NDArray[np.float32]:
     """A hum with the harmonics of a voice, as loud as the mouth is open: mono, in [-1, 1]."""
     time = np.arange(len(played) * SOUND_RATE // fps) / SOUND_RATE
     at = np.arange(len(played)) / fps
@@ -167,7 +173,7 @@ def _voice(played: list[Pose], fps: int, seed: int) -> NDArray[np.float32]:
     return (0.16 * opened**1.5 * tone).clip(-1, 1).astype(np.float32)
 
 
-def _encode(
+def _encode_video(
     path: Path, frames: Iterator[Frame], size: tuple[int, int], fps: int, sound: NDArray[np.float32] | None
 ) -> None:
     with av.open(str(path), "w", format="mp4") as container:

@@ -7,25 +7,25 @@ import torch
 from torch import Tensor, nn
 
 from faceanim.config import TrainAnimationConfig
-from faceanim.datasets.animation import PairBatch, PairBatches
+from faceanim.datasets.animation import PairBatch, PairDataset
 from faceanim.datasets.frames import CropFrames
 from faceanim.media.frames import Frame
 from faceanim.models.build import build_animation, build_discriminator
 from faceanim.models.keypoints import load_encoder_weights
 from faceanim.models.perceptual import load_perceptual
-from faceanim.models.pretrained import weights_file
+from faceanim.models.pretrained import fetch_weights
 from faceanim.models.storage import save_animation
-from faceanim.training.checkpoint import checkpoints_for
-from faceanim.training.engine import Engine, deterministic, seed_step
+from faceanim.training.checkpoint import open_checkpoints
+from faceanim.training.engine import Engine, enable_determinism, seed_step
 from faceanim.training.loop import fit
 from faceanim.training.losses import (
-    Objective,
+    AnimationObjective,
     discriminator_loss,
     feature_matching_loss,
     generator_loss,
     require_finite,
 )
-from faceanim.training.monitoring import Surroundings
+from faceanim.training.monitoring import RunContext
 from faceanim.training.optim import Swats, WeightAverage, build_optimizer
 from faceanim.viz import animation_rows
 
@@ -37,7 +37,7 @@ def train_animation(
     out: Path,
     history: Path,
     checkpoints: Path,
-    around: Surroundings,
+    around: RunContext,
 ) -> dict[str, float]:
     """Train on the crops of the `train` split, going on from a checkpoint of the same run if there is one.
 
@@ -57,13 +57,13 @@ def train_animation(
         FaceanimError: no usable crops, missing pretrained weights, a batch that can't be divided, or one of
             `fit`'s.
     """
-    deterministic()
+    enable_determinism()
     trainer = AnimationTrainer(config)
     engine = trainer.engine
     frames = CropFrames(crops, "train", config.model.size, landmarks)
-    batches = PairBatches(frames, config, engine.rank, engine.processes)
+    batches = PairDataset(frames, config, engine.rank, engine.processes)
     tables = [crops, *sorted(landmarks.glob("*.parquet"))]
-    saved = checkpoints_for(checkpoints, "animation", config, tables)
+    saved = open_checkpoints(checkpoints, "animation", config, tables)
     with engine.turn():
         last = fit(trainer, batches, config, saved, history, around)
     if engine.main:
@@ -81,13 +81,13 @@ class AnimationTrainer:
         seed_step(config.seed, 0)
         self.model = build_animation(config.model)
         if config.encoder_weights == "imagenet":
-            load_encoder_weights(self.model.keypoint_detector, weights_file(config.model.encoder))
+            load_encoder_weights(self.model.keypoint_detector, fetch_weights(config.model.encoder))
         self.optimizer = build_optimizer(self.model, config.optimizer)
         self.discriminator = build_discriminator(config.discriminator_channels)
         self.discriminator_optimizer = torch.optim.Adam(
             self.discriminator.parameters(), lr=config.optimizer.lr, betas=(0.5, 0.999)
         )
-        objective = Objective(self.model, self._perceptual(), config.losses)
+        objective = AnimationObjective(self.model, self._perceptual(), config.losses)
         self.objective, self.fabric_optimizer = self.engine.setup(objective, self.optimizer)
         self.judge, self.fabric_judge_optimizer = self.engine.setup(
             self.discriminator, self.discriminator_optimizer
@@ -98,7 +98,7 @@ class AnimationTrainer:
         weights = self.weights
         if weights.perceptual == 0:
             return None
-        return load_perceptual(weights_file("vgg19"), weights.perceptual_scales)
+        return load_perceptual(fetch_weights("vgg19"), weights.perceptual_scales)
 
     def step(self, batch: PairBatch) -> dict[str, Tensor]:
         """Train on a batch and give the losses."""

@@ -22,7 +22,7 @@ from faceanim.tables import atomic_path
 VERSION = 2
 """Part of the key: raise it when a checkpoint's content changes its meaning."""
 
-UNCHANGING = {"engine": {"pictures_every", "checkpoint_every", "keep_checkpoints"}}
+CHANGEABLE = {"engine": {"pictures_every", "checkpoint_every", "keep_checkpoints"}}
 """What may be changed in the middle of a run."""
 
 
@@ -62,7 +62,7 @@ class Checkpoints:
             path.unlink()
         for path in reversed(self._saved()):
             try:
-                check(path)
+                check_archive(path)
                 return load_state(path)
             except FaceanimError as error:
                 print(f"{error}; it is passed over", file=sys.stderr)
@@ -81,7 +81,7 @@ class Checkpoints:
         return sorted(self.folder.glob(f"{self.key}-*.pt"))
 
 
-def check(path: Path) -> None:
+def check_archive(path: Path) -> None:
     """See that a file written by `torch.save` is as it was written, which `torch.load` does not.
 
     Raises:
@@ -96,7 +96,7 @@ def check(path: Path) -> None:
         raise FaceanimError(f"the checkpoint {path} is damaged ({damaged})")
 
 
-def checkpoints_for(
+def open_checkpoints(
     folder: Path,
     kind: str,
     config: TrainAnimationConfig | TrainSuperResolutionConfig,
@@ -110,7 +110,7 @@ def checkpoints_for(
         config: the run's configuration.
         tables: the data's tables; they hold the length of every frame, so other frames make another key.
     """
-    decisive = config.model_dump_json(exclude=UNCHANGING)
+    decisive = config.model_dump_json(exclude=CHANGEABLE)
     digest = hashlib.sha256(f"{VERSION} {torch.__version__} {kind} {decisive}".encode())
     for table in tables:
         digest.update(hashlib.sha256(table.read_bytes()).digest())

@@ -24,7 +24,7 @@ from faceanim.training.losses import NonFiniteLossError
 
 
 @contextmanager
-def alone_on(device: str, folder: Path | None = None) -> Iterator[None]:
+def exclusive_device(device: str, folder: Path | None = None) -> Iterator[None]:
     """Be the only training on a device: wait, and say so, while another of this user is on it.
 
     The system ends the other's claim with its process, by whatever cause.
@@ -44,7 +44,7 @@ def alone_on(device: str, folder: Path | None = None) -> Iterator[None]:
         yield
 
 
-def deterministic() -> None:
+def enable_determinism() -> None:
     """Ask torch for algorithms whose results do not vary from run to run."""
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Nothing here reads memory before writing it, and filling it costs time.
@@ -89,7 +89,7 @@ class Engine:
 
     def __init__(self, config: EngineConfig, batch_size: int) -> None:
         self.config = config
-        nodes, self.local_processes = torchrun_processes()
+        nodes, self.local_processes = count_processes()
         processes = nodes * self.local_processes
         self.on_gpu = torch.cuda.is_available()
         device = "cuda" if self.on_gpu else "cpu"
@@ -122,7 +122,7 @@ class Engine:
         if not self.on_gpu:
             yield
             return
-        with alone_on(f"gpu-{torch.cuda.get_device_properties(self.fabric.device).uuid}"):
+        with exclusive_device(f"gpu-{torch.cuda.get_device_properties(self.fabric.device).uuid}"):
             yield
 
     def setup(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> Any:
@@ -201,7 +201,7 @@ class Engine:
         return bool(self.fabric.all_reduce(flags, reduce_op="max"))
 
 
-def torchrun_processes() -> tuple[int, int]:
+def count_processes() -> tuple[int, int]:
     """The nodes, and the processes on each, that torchrun has started; (1, 1) without it."""
     if not TorchElasticEnvironment.detect():
         return 1, 1

@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
+def catch_interrupts() -> Iterator[Callable[[], bool]]:
     """Give a function that says whether Ctrl-C or SIGTERM has come; a second one ends the process at once."""
     caught: list[int] = []
 
@@ -35,7 +35,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def ignore_interrupt() -> None:
+def ignore_interrupts() -> None:
     """Leave stopping to the process that this one works for, whose own SIGTERM may be the second here."""
 
     def ignore_once(number: int, frame: FrameType | None) -> None:
@@ -45,13 +45,13 @@ def ignore_interrupt() -> None:
     signal.signal(signal.SIGTERM, ignore_once)
 
 
-AHEAD = 4
+PREFETCH_FACTOR = 4
 """Batches that each worker has ready."""
 
 Batch = TypeVar("Batch")
 
 
-def load(batches: Dataset[Batch], steps: range, workers: int, pin: bool) -> Generator[Batch]:
+def load_batches(batches: Dataset[Batch], steps: range, workers: int, pin: bool) -> Generator[Batch]:
     """The batches of some steps, in their order; who makes them changes nothing in them.
 
     Args:
@@ -68,9 +68,9 @@ def load(batches: Dataset[Batch], steps: range, workers: int, pin: bool) -> Gene
         batch_size=None,
         sampler=steps,
         num_workers=workers,
-        prefetch_factor=AHEAD if workers else None,
+        prefetch_factor=PREFETCH_FACTOR if workers else None,
         pin_memory=pin,
-        worker_init_fn=start_worker,
+        worker_init_fn=init_worker,
         generator=torch.Generator(),  # or it would draw from the one that the steps draw from
     )
     batches_ahead = iter(loader)
@@ -84,13 +84,13 @@ def load(batches: Dataset[Batch], steps: range, workers: int, pin: bool) -> Gene
             batches_ahead._shutdown_workers()  # type: ignore[attr-defined]
 
 
-def start_worker(number: int) -> None:
+def init_worker(number: int) -> None:
     """Keep to one core, and live on when a signal goes to all: the training will see to its workers."""
     cv2.setNumThreads(0)
-    ignore_interrupt()
+    ignore_interrupts()
 
 
-def worker_count(wanted: int, processes: int) -> int:
+def count_workers(wanted: int, processes: int) -> int:
     """Workers for each of several trainings on this machine: no more than the cores that these leave.
 
     Args:

@@ -9,19 +9,27 @@ import torch
 from torch import Tensor
 
 from faceanim.config import TrainAnimationConfig, TrainSuperResolutionConfig
-from faceanim.datasets.frames import Batches
+from faceanim.datasets.frames import BatchDataset
 from faceanim.errors import FaceanimError
 from faceanim.media.frames import Frame
 from faceanim.progress import NullLogger, RunLogger
 from faceanim.training.checkpoint import Checkpoints
 from faceanim.training.engine import Engine, seed_step
-from faceanim.training.loader import interruptible, load, worker_count
+from faceanim.training.loader import catch_interrupts, count_workers, load_batches
 from faceanim.training.losses import NonFiniteLossError
-from faceanim.training.monitoring import History, Meter, Reporter, StoppedError, Surroundings, concluding, say
+from faceanim.training.monitoring import (
+    LossHistory,
+    RunContext,
+    StepReporter,
+    StoppedError,
+    ThroughputMeter,
+    closing_logger,
+    print_line,
+)
 
 Batch = TypeVar("Batch", bound=tuple[Tensor, ...])
 Batch_contra = TypeVar("Batch_contra", contravariant=True, bound=tuple[Tensor, ...])
-PICTURES_STEP = 0
+SAMPLES_STEP = 0
 """The batch that pictures are drawn of; no step trains on it."""
 
 
@@ -45,11 +53,11 @@ class Trainer(Protocol[Batch_contra]):
 
 def fit(
     trainer: Trainer[Batch],
-    batches: Batches[Batch],
+    batches: BatchDataset[Batch],
     config: TrainAnimationConfig | TrainSuperResolutionConfig,
     checkpoints: Checkpoints,
     history: Path,
-    around: Surroundings,
+    around: RunContext,
 ) -> dict[str, float]:
     """Train for `config.steps` steps, going on from the last checkpoint if there is one; write the curves.
 
@@ -70,28 +78,32 @@ def fit(
         FaceanimError: a loss is no longer finite, the memory is too small, or the run was stopped.
     """
     engine, settings = trainer.engine, config.engine
-    curves = History(settings.log_every)
-    done, run_id = resume(trainer, curves, checkpoints)
+    curves = LossHistory(settings.log_every)
+    done, run_id = restore(trainer, curves, checkpoints)
     logger: RunLogger = around.open_logger(run_id) if engine.main else NullLogger()
-    meter = Meter(config.batch_size)
-    reporter = Reporter(
+    meter = ThroughputMeter(config.batch_size)
+    reporter = StepReporter(
         curves, meter, logger, around.on_step if engine.main else lambda _: None, config.steps
     )
     steps = range(done + 1, config.steps + 1)
-    workers = worker_count(around.workers, engine.local_processes)
-    ready = load(batches, steps, workers, pin=engine.on_gpu)
-    with concluding(logger), interruptible() as interrupted, closing(ready):
+    workers = count_workers(around.workers, engine.local_processes)
+    ready = load_batches(batches, steps, workers, pin=engine.on_gpu)
+    with closing_logger(logger), catch_interrupts() as interrupted, closing(ready):
         feed = meter.watch(ready)
         for step in steps:
             seed_step(config.seed, step, engine.rank)
-            with explained(step, batches, checkpoints):
+            with friendly_errors(step, batches, checkpoints):
                 losses = trainer.step(next(feed))
             reporter.step(step, losses, trainer.rates())
             stop = engine.any(interrupted())
             if engine.main and step % settings.pictures_every == 0:
-                logger.picture(step, "samples", trainer.picture(batches[PICTURES_STEP]))
+                logger.picture(step, "samples", trainer.picture(batches[SAMPLES_STEP]))
             if engine.main and (stop or step % settings.checkpoint_every == 0):
-                saved = {"trainer": state_of(trainer), "history": curves.state(), "run_id": logger.run_id}
+                saved = {
+                    "trainer": collect_state(trainer),
+                    "history": curves.state(),
+                    "run_id": logger.run_id,
+                }
                 checkpoints.save(step, {"step": step} | saved)
             if stop:
                 raise StoppedError(
@@ -102,7 +114,7 @@ def fit(
     return curves.last()
 
 
-def resume(trainer: Trainer[Batch], curves: History, checkpoints: Checkpoints) -> tuple[int, str | None]:
+def restore(trainer: Trainer[Batch], curves: LossHistory, checkpoints: Checkpoints) -> tuple[int, str | None]:
     """Go on from the last checkpoint that can be read.
 
     Returns:
@@ -117,17 +129,17 @@ def resume(trainer: Trainer[Batch], curves: History, checkpoints: Checkpoints) -
         part.load_state_dict(saved["trainer"][name])
     curves.restore(saved["history"])
     if engine.main:
-        say(f"going on from step {saved['step']}")
+        print_line(f"going on from step {saved['step']}")
     return saved["step"], saved["run_id"]
 
 
-def state_of(trainer: Trainer[Batch]) -> dict[str, Any]:
+def collect_state(trainer: Trainer[Batch]) -> dict[str, Any]:
     """What `resume` needs of a trainer."""
     return {name: part.state_dict() for name, part in trainer.parts().items()}
 
 
 @contextmanager
-def explained(step: int, batches: Batches[Batch], checkpoints: Checkpoints) -> Iterator[None]:
+def friendly_errors(step: int, batches: BatchDataset[Batch], checkpoints: Checkpoints) -> Iterator[None]:
     """Say in one line what ended a step that the user can mend."""
     try:
         yield
@@ -137,7 +149,7 @@ def explained(step: int, batches: Batches[Batch], checkpoints: Checkpoints) -> I
     except (RuntimeError, MemoryError) as error:
         newest = checkpoints.newest()
         kept = "no checkpoint was saved yet" if newest is None else f"the checkpoint of step {newest} is kept"
-        if out_of_memory(error):
+        if is_out_of_memory(error):
             raise FaceanimError(
                 f"step {step}: out of memory; lower batch_size or the model's sizes, raise engine.accumulate "
                 f"or set engine.precision to bf16; {kept}"
@@ -150,7 +162,7 @@ def explained(step: int, batches: Batches[Batch], checkpoints: Checkpoints) -> I
         raise
 
 
-def out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether the GPU's memory or the machine's did not suffice."""
     texts = ("can't allocate memory", "not enough memory")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(

@@ -15,7 +15,7 @@ from faceanim.models.grids import pyramid
 from faceanim.models.keypoints import Keypoints
 
 
-class Objective(nn.Module):
+class AnimationObjective(nn.Module):
     """The terms of eq. 6 that need no discriminator.
 
     Args:

@@ -19,7 +19,7 @@ from faceanim.tables import atomic_path
 
 
 @dataclass
-class History:
+class LossHistory:
     """Averages of the losses between two logged steps.
 
     Attributes:
@@ -76,10 +76,10 @@ Batch = TypeVar("Batch")
 
 WINDOW = 100
 """Steps that the figures are of."""
-LARGE_WAIT = 0.2
+MAX_DATA_WAIT = 0.2
 
 
-class Meter:
+class ThroughputMeter:
     """Samples a second and the share of waiting, over the last steps.
 
     Args:
@@ -115,13 +115,13 @@ class Meter:
     @property
     def starved(self) -> bool:
         """Whether data, over a whole window, held the training up."""
-        return len(self._steps) == WINDOW and self.waiting > LARGE_WAIT
+        return len(self._steps) == WINDOW and self.waiting > MAX_DATA_WAIT
 
     def _sum(self, column: int) -> float:
         return sum(step[column] for step in self._steps)
 
 
-class Report(NamedTuple):
+class StepReport(NamedTuple):
     """One step, for those who watch.
 
     Attributes:
@@ -150,11 +150,11 @@ class Report(NamedTuple):
         return f"{losses} | {phase}{rates} | {self.samples_per_s:.1f} samples/s, {self.waiting:.0%} waiting"
 
 
-OnStep = Callable[[Report], None]
+StepCallback = Callable[[StepReport], None]
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunContext:
     """What a training finds on its machine; nothing here changes what it writes.
 
     Attributes:
@@ -165,10 +165,10 @@ class Surroundings:
 
     workers: int
     open_logger: OpenLogger
-    on_step: OnStep
+    on_step: StepCallback
 
 
-class Reporter:
+class StepReporter:
     """Tells of each step, and once of what is worth a line.
 
     Args:
@@ -179,7 +179,14 @@ class Reporter:
         total: steps of the run.
     """
 
-    def __init__(self, curves: History, meter: Meter, logger: RunLogger, on_step: OnStep, total: int) -> None:
+    def __init__(
+        self,
+        curves: LossHistory,
+        meter: ThroughputMeter,
+        logger: RunLogger,
+        on_step: StepCallback,
+        total: int,
+    ) -> None:
         self.curves = curves
         self.meter = meter
         self.logger = logger
@@ -191,7 +198,9 @@ class Reporter:
     def step(self, step: int, losses: dict[str, Tensor], rates: Mapping[str, float | str]) -> None:
         """Take a step's losses, scalars."""
         values = self.curves.add(step, losses, **rates)
-        self.on_step(Report(step, self.total, values, rates, self.meter.samples_per_s, self.meter.waiting))
+        self.on_step(
+            StepReport(step, self.total, values, rates, self.meter.samples_per_s, self.meter.waiting)
+        )
         if self.curves.rows and self.curves.rows[-1]["step"] == step:
             row = self.curves.last() | {
                 "samples_per_s": self.meter.samples_per_s,
@@ -200,14 +209,14 @@ class Reporter:
             self.logger.metrics(step, {name: value for name, value in row.items() if name != "step"})
         phase = rates.get("phase")
         if self._phase not in (None, phase):
-            say(f"SWATS has switched to {phase} at step {step}, at the learned rate {rates['lr']:.4g}")
+            print_line(f"SWATS has switched to {phase} at step {step}, at the learned rate {rates['lr']:.4g}")
         self._phase = phase
         if self.meter.starved and not self._warned:
             self._warned = True
-            say(f"over {LARGE_WAIT:.0%} of the time goes into waiting for data: raise run.workers")
+            print_line(f"over {MAX_DATA_WAIT:.0%} of the time goes into waiting for data: raise run.workers")
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line; a live bar stays below it."""
     print(line, file=sys.stderr, flush=True)
 
@@ -217,7 +226,7 @@ class StoppedError(FaceanimError):
 
 
 @contextmanager
-def concluding(logger: RunLogger) -> Iterator[None]:
+def closing_logger(logger: RunLogger) -> Iterator[None]:
     """Close the logger when the block ends, and say how it ended."""
     try:
         yield

@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from faceanim.config import OptimizerConfig
 
 Model = TypeVar("Model", bound=nn.Module)
-WARM_UP = 10
+EMA_WARM_UP = 10
 """After n steps, the average keeps at most (1 + n) / (WARM_UP + n): the first weights are soon forgotten."""
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
@@ -31,7 +31,7 @@ class WeightAverage(Generic[Model]):
         self.averaged = AveragedModel(model, multi_avg_fn=self._average) if decay > 0 else None
 
     def _average(self, averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
-        decay = min(self.decay, (1 + int(count)) / (WARM_UP + int(count)))
+        decay = min(self.decay, (1 + int(count)) / (EMA_WARM_UP + int(count)))
         get_ema_multi_avg_fn(decay)(averaged, current, count)  # type: ignore[no-untyped-call]
 
     def update(self) -> None:
@@ -114,7 +114,9 @@ class Swats(torch.optim.Adam):
 
     def _learn_rate(self, moves: Sequence[Tensor], grads: Sequence[Tensor], group: dict[str, Any]) -> None:
         """Average gamma = p.p / -p.g, where p is the step just made and g its gradient; perhaps switch."""
-        along, length = agreed(torch.stack((inner(moves, grads), inner(moves, moves))))
+        along, length = broadcast_from_first(
+            torch.stack((inner_product(moves, grads), inner_product(moves, moves)))
+        )
         group["steps"] += 1
         if along == 0:
             return
@@ -138,12 +140,12 @@ class Swats(torch.optim.Adam):
             p.add_(momentum, alpha=-group["lr"])
 
 
-def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+def inner_product(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     """Inner product of two lists of tensors, each taken as one long vector."""
     return torch.stack([torch.dot(x.flatten(), y.flatten()) for x, y in zip(a, b, strict=True)]).sum()
 
 
-def agreed(values: Tensor) -> list[float]:
+def broadcast_from_first(values: Tensor) -> list[float]:
     """The first process's values, so that all of them switch at the same step, to the same rate.
 
     Their gradients are the same already, but not every device adds up a sum in the same order.

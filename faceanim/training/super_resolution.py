@@ -15,21 +15,21 @@ from torch import Tensor
 
 from faceanim.config import TrainSuperResolutionConfig
 from faceanim.datasets.frames import CropFrames
-from faceanim.datasets.super_resolution import Restoration, RestorationBatches
+from faceanim.datasets.super_resolution import RestorationBatch, RestorationDataset
 from faceanim.media.frames import Frame
 from faceanim.models.animation import AnimationModel
 from faceanim.models.build import build_super_resolution
 from faceanim.models.keypoints import Keypoints
 from faceanim.models.storage import WEIGHTS, load_animation, save_super_resolution
-from faceanim.training.checkpoint import checkpoints_for
-from faceanim.training.engine import Engine, deterministic, seed_step
+from faceanim.training.checkpoint import open_checkpoints
+from faceanim.training.engine import Engine, enable_determinism, seed_step
 from faceanim.training.loop import fit
 from faceanim.training.losses import require_finite
-from faceanim.training.monitoring import Surroundings
+from faceanim.training.monitoring import RunContext
 from faceanim.training.optim import WeightAverage
 from faceanim.viz import super_resolution_rows
 
-WARM_UP = 0.1
+WARM_UP_FRACTION = 0.1
 """Share of the steps in which the learning rate rises; from there it falls to nothing along half a cosine."""
 
 
@@ -40,7 +40,7 @@ def train_super_resolution(
     out: Path,
     history: Path,
     checkpoints: Path,
-    around: Surroundings,
+    around: RunContext,
 ) -> dict[str, float]:
     """Train on the crops of the `train` split, going on from a checkpoint of the same run if there is one.
 
@@ -61,15 +61,15 @@ def train_super_resolution(
     Raises:
         FaceanimError: no usable crops, no animation model, a batch that can't be divided, or one of `fit`'s.
     """
-    deterministic()
+    enable_determinism()
     given, generator = [crops], None
     if config.generated_share > 0:
         generator = load_animation(animation)
         given.append(animation / WEIGHTS)
     trainer = SuperResolutionTrainer(config, generator)
     engine = trainer.engine
-    batches = RestorationBatches(CropFrames(crops, "train"), config, engine.rank, engine.processes)
-    saved = checkpoints_for(checkpoints, "super-resolution", config, given)
+    batches = RestorationDataset(CropFrames(crops, "train"), config, engine.rank, engine.processes)
+    saved = open_checkpoints(checkpoints, "super-resolution", config, given)
     with engine.turn():
         last = fit(trainer, batches, config, saved, history, around)
     if engine.main:
@@ -93,13 +93,13 @@ class SuperResolutionTrainer:
         self.model = build_super_resolution(config.model)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda done: share_of_rate(done, config.steps)
+            self.optimizer, lambda done: lr_factor(done, config.steps)
         )
         self.enlarge, self.fabric_optimizer = self.engine.setup(self.model, self.optimizer)
         self.average = WeightAverage(self.model, config.engine.ema_decay)
         self.generator = generator and generator.to(self.engine.fabric.device).eval()
 
-    def step(self, batch: Restoration) -> dict[str, Tensor]:
+    def step(self, batch: RestorationBatch) -> dict[str, Tensor]:
         """Train on a batch; give the loss, eq. 7."""
         losses = self.engine.accumulate(batch, (self.enlarge,), self._gradients)
         self.engine.update(self.model, self.fabric_optimizer)
@@ -108,16 +108,18 @@ class SuperResolutionTrainer:
         return losses
 
     def _gradients(self, *part: Tensor) -> dict[str, Tensor]:
-        batch = Restoration(*part)
+        batch = RestorationBatch(*part)
         # Edges are restored alike in all colours; a small set's few backgrounds aren't to be learnt by heart.
-        given, wanted = (recoloured(frames, batch.order) for frames in (self.given(batch), batch.wanted))
+        given, wanted = (
+            permute_channels(frames, batch.order) for frames in (self.given(batch), batch.wanted)
+        )
         losses = {"l1": F.l1_loss(self.enlarge(given, batch.generated), wanted)}
         require_finite(self.engine.mean(losses))
         self.engine.backward(losses["l1"])
         return losses
 
     @torch.no_grad()
-    def given(self, batch: Restoration) -> Tensor:
+    def given(self, batch: RestorationBatch) -> Tensor:
         """What to restore the batch from: (B, 3, H / factor, W / factor) in [0, 1]."""
         which = batch.generated
         if self.generator is None or not which.any():
@@ -131,9 +133,9 @@ class SuperResolutionTrainer:
         made = self.generator.animate(source, self.generator.detect(source), moved)
         return batch.small.index_put((which,), made.prediction.clamp(0, 1))
 
-    def picture(self, batch: Restoration) -> Frame:
+    def picture(self, batch: RestorationBatch) -> Frame:
         """The enlarged input, the output and what was wanted, for a few samples of a batch."""
-        batch = Restoration(*self.engine.fabric.to_device(tuple(batch)))
+        batch = RestorationBatch(*self.engine.fabric.to_device(tuple(batch)))
         return super_resolution_rows(self.average.result, self.given(batch), batch.generated, batch.wanted)
 
     def rates(self) -> dict[str, float | str]:
@@ -150,14 +152,14 @@ class SuperResolutionTrainer:
         }
 
 
-def share_of_rate(done: int, steps: int) -> float:
+def lr_factor(done: int, steps: int) -> float:
     """The share of the learning rate for the step after those `done`: a rise, then half a cosine to 0."""
-    rise = max(1, round(WARM_UP * steps))
+    rise = max(1, round(WARM_UP_FRACTION * steps))
     if done < rise:
         return (done + 1) / rise
     return (1 + math.cos(math.pi * (done - rise) / max(1, steps - rise))) / 2
 
 
-def recoloured(frames: Tensor, order: Tensor) -> Tensor:
+def permute_channels(frames: Tensor, order: Tensor) -> Tensor:
     """Frames (B, 3, H, W), the colours of each in its order (B, 3)."""
     return frames.gather(1, order[:, :, None, None].expand_as(frames))

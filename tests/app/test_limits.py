@@ -12,7 +12,7 @@ import pytest
 
 from faceanim.errors import FaceanimError
 from faceanim.inference.options import Options
-from faceanim.media.encode import write_video
+from faceanim.media.encode import write_mp4
 from faceanim.media.video import probe
 from tests.helpers.hostile_inputs import hostile_pictures, hostile_videos
 from tests.helpers.servers import free_port
@@ -24,9 +24,9 @@ pytest.importorskip("gradio", reason="gradio is not installed: there is no page"
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from faceanim.app.jobs import StoppedError, followed, time_left
+from faceanim.app.jobs import StoppedError, format_time_left, progress_callback
 from faceanim.app.options import Choices
-from faceanim.app.server import called, check_address, is_loopback
+from faceanim.app.server import check_address, display_name, is_loopback
 from faceanim.cli import app
 
 META = {"_type": "gradio.FileData"}
@@ -50,7 +50,7 @@ def ask(client, portrait, video, consent=True, **given):
 
 def still(path: Path, frames: int, size: tuple[int, int], fps: int = 1) -> Path:
     """A video in which nothing moves."""
-    write_video(path, (np.zeros((size[1], size[0], 3), np.uint8) for _ in range(frames)), Fraction(fps))
+    write_mp4(path, (np.zeros((size[1], size[0], 3), np.uint8) for _ in range(frames)), Fraction(fps))
     return path
 
 
@@ -195,7 +195,7 @@ def upload(app, file: Path) -> str:
 
 def test_a_job_is_stopped_where_it_is_told_of():
     stop, told = threading.Event(), []
-    on_progress = followed(lambda *seen: told.append(seen), stop)
+    on_progress = progress_callback(lambda *seen: told.append(seen), stop)
     on_progress(1, 4, "animating")
     assert told == [(0.25, "animating")]
     stop.set()
@@ -206,15 +206,15 @@ def test_a_job_is_stopped_where_it_is_told_of():
 def test_a_job_that_takes_too_long_is_stopped(monkeypatch):
     monkeypatch.setattr("faceanim.app.jobs.JOB_MINUTES", -1)
     with pytest.raises(FaceanimError, match="took longer"):
-        followed(lambda *seen: None, threading.Event())(1, 4)
+        progress_callback(lambda *seen: None, threading.Event())(1, 4)
 
 
 def test_the_time_left():
-    assert time_left(0.5, 0.5) == ""
-    assert time_left(10, 0.01) == ""
-    assert time_left(10, 0.5) == ", about 10 s left"
-    assert time_left(60, 0.1) == ", about 9 min left"
-    assert time_left(10, 1.0) == ""
+    assert format_time_left(0.5, 0.5) == ""
+    assert format_time_left(10, 0.01) == ""
+    assert format_time_left(10, 0.5) == ", about 10 s left"
+    assert format_time_left(60, 0.1) == ", about 9 min left"
+    assert format_time_left(10, 1.0) == ""
 
 
 def test_choices_are_options():
@@ -232,8 +232,8 @@ def test_loopback():
 
 
 def test_a_model_is_called_by_its_end():
-    assert called("models:/faceanim@champion") == "models:/faceanim@champion"
-    assert called("/home/somebody/models/small") == "models/small"
+    assert display_name("models:/faceanim@champion") == "models:/faceanim@champion"
+    assert display_name("/home/somebody/models/small") == "models/small"
 
 
 def test_an_address_that_is_none_to_listen_on_is_one_line(app):

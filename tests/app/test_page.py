@@ -9,7 +9,7 @@ import pytest
 from skimage.data import astronaut, chelsea
 
 from faceanim.media.video import probe, read_frames
-from faceanim.provenance.verification import verify
+from faceanim.provenance.verification import verify_file
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 NO_CONSENT = "Please tick first that everybody shown has agreed to this."
@@ -118,7 +118,7 @@ def test_with_consent_the_portrait_moves(opened, portrait, video, tmp_path, size
     result = downloaded(page, tmp_path)
     assert result.name == "faceanim.mp4"
     assert probe(result).frames == len(list(read_frames(result, "pyav"))) == 9
-    assert set(verify(result).marks) >= {"its metadata", "a watermark"}
+    assert set(verify_file(result).marks) >= {"its metadata", "a watermark"}
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", colour)[:3])) < 120) == (scheme == "dark")

@@ -4,9 +4,9 @@ import pytest
 from numpy.testing import assert_allclose
 from skimage.data import astronaut
 
-from faceanim.datasets.animation import NO_GUIDES, GuidedPair, augment, mirrored
-from faceanim.datasets.frames import mirror
-from faceanim.faces.landmark_sets import MIRRORED
+from faceanim.datasets.animation import NO_GUIDES, GuidedPair, augment_pair, mirror_pair
+from faceanim.datasets.frames import mirror_frame
+from faceanim.faces.landmark_sets import MIRRORED_GUIDES
 from tests.helpers.tiny import AUGMENT, UNCHANGED
 
 SIZE = 96
@@ -20,18 +20,18 @@ def unguided(frame=FACE):
 def test_both_frames_are_augmented_alike():
     mirrors = 0
     for seed in range(20):
-        source, driving = augment(unguided(), AUGMENT, np.random.default_rng(seed)).frames
+        source, driving = augment_pair(unguided(), AUGMENT, np.random.default_rng(seed)).frames
         assert np.array_equal(source, driving)
         assert not np.array_equal(source, FACE)
         mirrors += (
             np.corrcoef(source.ravel(), FACE.ravel())[0, 1]
-            < np.corrcoef(source.ravel(), mirror(FACE).ravel())[0, 1]
+            < np.corrcoef(source.ravel(), mirror_frame(FACE).ravel())[0, 1]
         )
     assert 4 <= mirrors <= 16
 
 
 def test_nothing_is_changed_when_all_is_switched_off():
-    pair = augment(
+    pair = augment_pair(
         GuidedPair((FACE, FACE), (np.ones((10, 2), np.float32),) * 2), UNCHANGED, np.random.default_rng(0)
     )
     assert np.array_equal(pair.frames[0], FACE)
@@ -47,7 +47,9 @@ def test_points_move_with_the_picture(part):
         for i, place in enumerate(places):
             frame = np.zeros((SIZE, SIZE, 3), np.uint8)
             cv2.circle(frame, tuple(int(edge) for edge in place), 3, (255, 255, 255), -1)
-            pair = augment(GuidedPair((frame, frame), (places, places)), config, np.random.default_rng(seed))
+            pair = augment_pair(
+                GuidedPair((frame, frame), (places, places)), config, np.random.default_rng(seed)
+            )
             y, x = np.nonzero(pair.frames[1][..., 0] > 127)
             assert_allclose(pair.guides[1][i], (x.mean(), y.mean()), atol=0.6)
     assert np.abs(pair.guides[1] - places).max() > 0.05
@@ -55,18 +57,18 @@ def test_points_move_with_the_picture(part):
 
 def test_a_mirrored_left_eye_is_a_right_one():
     points = np.stack((np.arange(10), np.arange(10) + 20), axis=1).astype(np.float32)
-    pair = mirrored(GuidedPair((FACE, FACE), (points, points)))
-    assert np.array_equal(pair.frames[0], mirror(FACE))
-    for place, other in enumerate(MIRRORED):
+    pair = mirror_pair(GuidedPair((FACE, FACE), (points, points)))
+    assert np.array_equal(pair.frames[0], mirror_frame(FACE))
+    for place, other in enumerate(MIRRORED_GUIDES):
         assert pair.guides[0][place].tolist() == [SIZE - 1 - points[other, 0], points[other, 1]]
-    assert_allclose(mirrored(pair).guides[0], points)
+    assert_allclose(mirror_pair(pair).guides[0], points)
 
 
 def test_colour_changes_light_and_not_places():
     config = UNCHANGED.model_copy(update={"colour": 0.25})
     means = []
     for seed in range(20):
-        frame = augment(unguided(), config, np.random.default_rng(seed)).frames[0]
+        frame = augment_pair(unguided(), config, np.random.default_rng(seed)).frames[0]
         assert np.corrcoef(frame.ravel(), FACE.ravel())[0, 1] > 0.85
         means.append(frame.mean())
     assert np.std(means) > 5

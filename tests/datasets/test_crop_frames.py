@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from skimage.data import astronaut
 from torch.utils.data import DataLoader
 
-from faceanim.datasets.animation import PairBatches
+from faceanim.datasets.animation import PairDataset
 from faceanim.datasets.frames import CropFrames
 from faceanim.errors import FaceanimError
 from tests.helpers.crops import POINTS, SIZE, write_crops
@@ -98,7 +98,7 @@ def test_a_crop_that_is_gone_is_named(tmp_path):
 
 def test_workers_give_the_batches_of_the_process_itself(tmp_path):
     crops, landmarks = write_crops(tmp_path)
-    batches = PairBatches(CropFrames(crops, "train", 64, landmarks), TRAINING)
+    batches = PairDataset(CropFrames(crops, "train", 64, landmarks), TRAINING)
     loader = DataLoader(batches, batch_size=None, sampler=range(1, 5), num_workers=2)
     for step, given in enumerate(loader, start=1):
         assert all(map(torch.equal, given, batches[step]))
@@ -107,19 +107,19 @@ def test_workers_give_the_batches_of_the_process_itself(tmp_path):
 
 def test_a_batch_depends_on_seed_and_step_alone(crops):
     config = TRAINING.model_copy(update={"batch_size": 4, "seed": 1})
-    batches = PairBatches(CropFrames(crops, "train", 64), config)
+    batches = PairDataset(CropFrames(crops, "train", 64), config)
     source, driving, *guides = batches[7]
     assert [tuple(points.shape) for points in guides] == [(4, 0, 2), (4, 0, 2)]
     assert source.shape == driving.shape == (4, 3, 64, 64)
     assert 0 <= source.min() <= source.max() <= 1
     for other in range(3):
         batches[other]
-    again = PairBatches(CropFrames(crops, "train", 64), config)[7]
+    again = PairDataset(CropFrames(crops, "train", 64), config)[7]
     assert torch.equal(source, again[0])
     assert torch.equal(driving, again[1])
     assert not torch.equal(source, batches[8][0])
     other_seed = config.model_copy(update={"seed": 2})
-    assert not torch.equal(source, PairBatches(batches.frames, other_seed)[7].source)
+    assert not torch.equal(source, PairDataset(batches.frames, other_seed)[7].source)
 
 
 def test_of_several_candidates_the_farthest_drives(tmp_path):
@@ -138,8 +138,8 @@ def test_of_several_candidates_the_farthest_drives(tmp_path):
 def test_two_processes_share_what_one_would_see(crops):
     frames = CropFrames(crops, "train", 64)
     config = TRAINING.model_copy(update={"batch_size": 6})
-    whole = PairBatches(frames, config)
-    shares = [PairBatches(frames, config, rank, processes=2) for rank in range(2)]
+    whole = PairDataset(frames, config)
+    shares = [PairDataset(frames, config, rank, processes=2) for rank in range(2)]
     for rank, share in enumerate(shares):
         assert torch.equal(share[7][0], whole[7][0][rank::2])
         assert share.names(7) == whole.names(7)[rank::2]
@@ -148,7 +148,7 @@ def test_two_processes_share_what_one_would_see(crops):
 def test_the_samples_of_a_step_have_names(crops):
     frames = CropFrames(crops, "train", 64)
     config = TRAINING.model_copy(update={"batch_size": 3, "augment": UNCHANGED})
-    batches = PairBatches(frames, config)
+    batches = PairDataset(frames, config)
     batch = batches[5]
     for name, *pictures in zip(batches.names(5), batch.source, batch.driving, strict=True):
         crop_id, *numbers = re.fullmatch(r"(\w+)\[(\d), (\d)\]", name).groups()

@@ -7,7 +7,7 @@ from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio
 
 from faceanim.config import DegradeConfig
-from faceanim.datasets.super_resolution import coded, degrade, shrunk
+from faceanim.datasets.super_resolution import degrade_frame, downscale, encode_h264
 
 FACE = np.ascontiguousarray(astronaut()[:128, 150:278])
 HARMLESS = DegradeConfig(blur_sigma=0.0, kernels=("area",), noise=0.0, h264_share=0.0, h264_crf=(23, 23))
@@ -17,7 +17,7 @@ HARSH = DegradeConfig(
 
 
 def degraded(seed=0, factor=2, frame=FACE, config=HARMLESS, **changes):
-    return degrade(frame, factor, config.model_copy(update=changes), np.random.default_rng(seed))
+    return degrade_frame(frame, factor, config.model_copy(update=changes), np.random.default_rng(seed))
 
 
 def roughness(frame):
@@ -64,7 +64,7 @@ def test_blur_is_of_a_random_degree_and_noise_too():
 
 
 def test_the_kernels_differ_and_none_shifts_the_picture():
-    pictures = [shrunk(FACE.astype(np.float32), 4, kernel) for kernel in ("area", "bicubic", "bilinear")]
+    pictures = [downscale(FACE.astype(np.float32), 4, kernel) for kernel in ("area", "bicubic", "bilinear")]
     for picture in pictures[1:]:
         assert not np.array_equal(picture, pictures[0])
         # Half a pixel's shift would cost more.
@@ -74,18 +74,18 @@ def test_the_kernels_differ_and_none_shifts_the_picture():
 
 
 def test_h264_leaves_its_blocks_the_more_the_less_it_is_given():
-    figures = [peak_signal_noise_ratio(FACE, coded(FACE, crf)) for crf in (10, 23, 36, 48)]
+    figures = [peak_signal_noise_ratio(FACE, encode_h264(FACE, crf)) for crf in (10, 23, 36, 48)]
     assert figures == sorted(figures, reverse=True)
     assert figures[0] > 37
     assert 20 < figures[3] < 28
-    assert blockiness(coded(FACE, 44)) > 1.3 * blockiness(FACE)
+    assert blockiness(encode_h264(FACE, 44)) > 1.3 * blockiness(FACE)
 
 
 def test_h264_keeps_the_brightness():
     for value in (16, 60, 128, 200):
         grey = np.full((64, 64, 3), value, np.uint8)
-        assert np.abs(coded(grey, 23).astype(int) - value).max() <= 2
-    assert abs(coded(FACE, 18).mean() - FACE.mean()) < 0.3
+        assert np.abs(encode_h264(grey, 23).astype(int) - value).max() <= 2
+    assert abs(encode_h264(FACE, 18).mean() - FACE.mean()) < 0.3
 
 
 def test_a_share_of_the_frames_is_coded():

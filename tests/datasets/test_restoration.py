@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from faceanim.datasets.frames import CropFrames
-from faceanim.datasets.super_resolution import RestorationBatches
+from faceanim.datasets.super_resolution import RestorationDataset
 from tests.helpers.crops import SIZE, write_crops
 from tests.helpers.training_runs import SUPER_RESOLUTION_RUN as CONFIG
 
@@ -14,7 +14,7 @@ def frames(tmp_path_factory):
 
 
 def batches(frames, **changes):
-    return RestorationBatches(frames, CONFIG.model_copy(update={"batch_size": 6} | changes))
+    return RestorationDataset(frames, CONFIG.model_copy(update={"batch_size": 6} | changes))
 
 
 @pytest.mark.parametrize(("share", "generated"), [(0.0, 0), (1.0, 6)])

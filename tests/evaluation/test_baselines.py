@@ -4,7 +4,7 @@ from kornia.geometry.transform import warp_points_tps
 from skimage.data import astronaut
 
 from faceanim.evaluation.image_metrics import psnr
-from faceanim.evaluation.methods import border_anchors, copy_source, landmark_warp, thin_plate_spline
+from faceanim.evaluation.methods import border_anchors, copy_source, fit_thin_plate_spline, warp_by_landmarks
 from faceanim.inference.animator import to_float
 
 SIDE = 64
@@ -24,7 +24,7 @@ def landmarks():
 
 def moved(source, points, shift):
     both = torch.stack((points, points + torch.tensor(shift)))
-    return landmark_warp(source, both, torch.tensor([True, True]))
+    return warp_by_landmarks(source, both, torch.tensor([True, True]))
 
 
 def test_copy(source):
@@ -63,11 +63,11 @@ def test_better_than_copying_where_the_landmarks_explain_the_motion(source, land
 
 def test_frames_without_landmarks_are_copies(source, landmarks):
     points = torch.stack((landmarks, landmarks + 0.1, landmarks + 0.1))
-    warped = landmark_warp(source, points, torch.tensor([True, False, True]))
+    warped = warp_by_landmarks(source, points, torch.tensor([True, False, True]))
     assert torch.equal(warped[:1], source)
     assert not torch.allclose(warped[1:], source, atol=0.05)
     assert torch.equal(
-        landmark_warp(source, points, torch.tensor([False, True, True])), source.expand(2, -1, -1, -1)
+        warp_by_landmarks(source, points, torch.tensor([False, True, True])), source.expand(2, -1, -1, -1)
     )
 
 
@@ -75,7 +75,7 @@ def test_landmarks_that_coincide_are_solved(source, landmarks):
     closed = landmarks.clone()
     closed[40] = closed[41]
     both = torch.stack((landmarks, closed))
-    warped = landmark_warp(source, both, torch.tensor([True, True]))
+    warped = warp_by_landmarks(source, both, torch.tensor([True, True]))
     assert torch.isfinite(warped).all()
     assert float((warped - source).abs().mean()) < 0.05
 
@@ -84,5 +84,5 @@ def test_spline_interpolates_its_points():
     generator = torch.Generator().manual_seed(0)
     here = torch.cat((torch.rand(68, 2, generator=generator).double() - 0.5, border_anchors()))[None]
     there = here + 0.02 * torch.randn(here.shape, generator=generator).double()
-    found = warp_points_tps(here, here, *thin_plate_spline(here, there))
+    found = warp_points_tps(here, here, *fit_thin_plate_spline(here, there))
     assert float((found - there).norm(dim=-1).mean()) * SIDE / 2 < 0.05  # pixels

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from faceanim.evaluation.comparison_video import GAP, HEADER, write_side_by_side
-from faceanim.viz import draw_keypoints, error_picture, keypoint_colour
+from faceanim.evaluation.comparison_video import GAP, HEADER, write_comparison_video
+from faceanim.viz import draw_error, draw_keypoints, keypoint_color
 
 TITLES = ("source", "driving", "prediction")
 SIDE = 96
@@ -31,7 +31,7 @@ def decoded(path) -> np.ndarray:
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("videos") / "best.webm"
-    assert write_side_by_side(path, TITLES, rows(30), Fraction(30000, 1001), SIDE) == 30
+    assert write_comparison_video(path, TITLES, rows(30), Fraction(30000, 1001), SIDE) == 30
     return path
 
 
@@ -61,7 +61,7 @@ def test_pictures_and_titles_are_in_it(video):
 
 
 def test_twice_is_the_same_bytes_without_dates_or_versions(video, tmp_path):
-    write_side_by_side(tmp_path / "again.webm", TITLES, rows(30), Fraction(30000, 1001), SIDE)
+    write_comparison_video(tmp_path / "again.webm", TITLES, rows(30), Fraction(30000, 1001), SIDE)
     stored = video.read_bytes()
     assert (tmp_path / "again.webm").read_bytes() == stored
     assert b"Lavf6" not in stored
@@ -76,22 +76,22 @@ def test_size_and_quality(tmp_path):
         for number in range(100):
             driving = face(number // 4, 128)
             predicted = (cv2.GaussianBlur(driving, None, 2) + noise[number]).clip(0, 255).astype(np.uint8)
-            yield face(0, 128), driving, predicted, predicted, error_picture(predicted, driving)
+            yield face(0, 128), driving, predicted, predicted, draw_error(predicted, driving)
 
-    write_side_by_side(tmp_path / "video.webm", columns, frames(), Fraction(25), 192)
+    write_comparison_video(tmp_path / "video.webm", columns, frames(), Fraction(25), 192)
     assert (tmp_path / "video.webm").stat().st_size < 400_000
 
 
 def test_odd_sizes_become_even(tmp_path):
-    write_side_by_side(tmp_path / "odd.webm", ["a"], ([face(0, 63)] for _ in range(2)), Fraction(25), 63)
+    write_comparison_video(tmp_path / "odd.webm", ["a"], ([face(0, 63)] for _ in range(2)), Fraction(25), 63)
     assert decoded(tmp_path / "odd.webm").shape == (2, 94, 72, 3)
 
 
 def test_nothing_is_left_of_a_failure(tmp_path):
     with pytest.raises(ValueError, match="at least one frame"):
-        write_side_by_side(tmp_path / "video.webm", TITLES, [], Fraction(25), SIDE)
+        write_comparison_video(tmp_path / "video.webm", TITLES, [], Fraction(25), SIDE)
     with pytest.raises(ValueError, match="2 pictures for the 3 columns source, driving, prediction"):
-        write_side_by_side(tmp_path / "video.webm", TITLES, [[face(0, 64)] * 2], Fraction(25), SIDE)
+        write_comparison_video(tmp_path / "video.webm", TITLES, [[face(0, 64)] * 2], Fraction(25), SIDE)
     assert not list(tmp_path.iterdir())
 
 
@@ -109,7 +109,7 @@ def test_frames_are_asked_for_one_at_a_time(tmp_path):
             alive.append(None)
             yield [picture]
 
-    write_side_by_side(tmp_path / "video.webm", ["a"], frames(), Fraction(25), 64)
+    write_comparison_video(tmp_path / "video.webm", ["a"], frames(), Fraction(25), 64)
 
 
 def test_error_picture_has_a_fixed_scale():
@@ -117,12 +117,12 @@ def test_error_picture_has_a_fixed_scale():
     prediction = driving.copy()
     prediction[0, 0] = (0, 100, 100)  # 100 / 3 / 255 = 0.131
     prediction[0, 1] = 255  # 155 / 255 = 0.61: over the scale
-    error = error_picture(prediction, driving)
+    error = draw_error(prediction, driving)
     assert error.dtype == np.uint8
     assert error[3, 3].max() < 10
     assert error[3, 3].sum() < error[0, 0].astype(int).sum() < error[0, 1].astype(int).sum()
-    np.testing.assert_array_equal(error, error_picture(driving, prediction))  # no wrapping around
-    brightest = error_picture(np.full_like(driving, 255), np.zeros_like(driving))
+    np.testing.assert_array_equal(error, draw_error(driving, prediction))  # no wrapping around
+    brightest = draw_error(np.full_like(driving, 255), np.zeros_like(driving))
     np.testing.assert_array_equal(error[0, 1], brightest[0, 0])
 
 
@@ -134,8 +134,8 @@ def test_keypoints_are_dots_where_they_should_be():
     assert drawn.shape == (256, 256, 3)
     first, second = round(0.5 * 4 - 0.5), round((0.25 * 63 + 0.5) * 4 - 0.5)
     third = round((0.75 * 63 + 0.5) * 4 - 0.5)
-    np.testing.assert_array_equal(drawn[first, first], keypoint_colour(0))
-    np.testing.assert_array_equal(drawn[third, second], keypoint_colour(1))
+    np.testing.assert_array_equal(drawn[first, first], keypoint_color(0))
+    np.testing.assert_array_equal(drawn[third, second], keypoint_color(1))
     label = drawn[third - 8 : third + 9, second + 8 : second + 24]
     assert (label == 255).all(axis=2).any()  # its number, white
     assert (label == 0).all(axis=2).any()  # outlined
@@ -152,6 +152,6 @@ def test_a_larger_picture_is_not_made_smaller():
 
 
 def test_keypoints_have_colours_of_their_own():
-    colours = np.array([keypoint_colour(number) for number in range(10)], dtype=int)
+    colours = np.array([keypoint_color(number) for number in range(10)], dtype=int)
     gaps = np.abs(colours[:, None] - colours[None]).sum(axis=2)[~np.eye(10, dtype=bool)]
     assert gaps.min() > 60

@@ -11,11 +11,11 @@ from safetensors import safe_open
 from faceanim.config import EvaluateConfig, SuperResolutionModelConfig
 from faceanim.errors import FaceanimError
 from faceanim.evaluation import protocol
-from faceanim.evaluation.evaluate import evaluate
-from faceanim.evaluation.image_metrics import frame_metrics
-from faceanim.evaluation.protocol import FRAME_SCORES, METRIC_NAMES, PAIRS, SCORES, TEST_SET, Method, Task
-from faceanim.evaluation.qualitative import everyone_first
-from faceanim.evaluation.test_set import Item
+from faceanim.evaluation.evaluate import evaluate_model
+from faceanim.evaluation.image_metrics import compute_frame_metrics
+from faceanim.evaluation.protocol import FRAME_SCORES, METRIC_NAMES, PAIRS, SCORES, TEST_SET, MethodName, Task
+from faceanim.evaluation.qualitative import one_per_person
+from faceanim.evaluation.test_set import TestItem
 from faceanim.inference.animator import to_float
 from faceanim.media.video import probe
 from faceanim.models.build import build_super_resolution
@@ -43,7 +43,7 @@ def data(tmp_path_factory):
 
 def run(data: Path, out: Path, models: Path | None = None, on_progress=ignore):
     models = models or data / "models"
-    return evaluate(CONFIG, data / "crops.parquet", data / "landmarks", models, out, on_progress)
+    return evaluate_model(CONFIG, data / "crops.parquet", data / "landmarks", models, out, on_progress)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_tables_agree(evaluated):
     scores = read_rows(out / protocol.SCORES_FILE, SCORES)
     frames = read_rows(out / protocol.FRAMES_FILE, FRAME_SCORES)
     methods = {task: {row["method"] for row in scores if row["task"] == task} for task in Task}
-    assert methods[Task.RECONSTRUCTION] == methods[Task.REENACTMENT] == set(Method)
+    assert methods[Task.RECONSTRUCTION] == methods[Task.REENACTMENT] == set(MethodName)
     assert methods[Task.SUPER_RESOLUTION] == {"super_resolved", "bicubic"}
     for row in scores:
         own = [f for f in frames if all(f[key] == row[key] for key in ("task", "method", "item_id"))]
@@ -131,7 +131,7 @@ def test_the_frames_to_check_a_copy_by(evaluated):
         item, tensors = file.metadata()["item_id"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     assert item == ADA_ONE
     assert tensors["frames"].tolist() == [1, 2, 3]
-    found = frame_metrics(to_float(tensors["predicted"]), to_float(tensors["driving"]))["psnr"]
+    found = compute_frame_metrics(to_float(tensors["predicted"]), to_float(tensors["driving"]))["psnr"]
     wanted = [
         row["psnr"]
         for row in read_rows(out / protocol.FRAMES_FILE, FRAME_SCORES)
@@ -166,10 +166,10 @@ def test_what_is_shown(evaluated):
 
 def test_pictures_show_different_people_first():
     clips = [
-        Item(Task.RECONSTRUCTION, f"{person}{n}", {}, {"person_id": person})
+        TestItem(Task.RECONSTRUCTION, f"{person}{n}", {}, {"person_id": person})
         for person, n in (("a", 0), ("a", 1), ("a", 2), ("b", 0), ("c", 0), ("c", 1))
     ]
-    assert [item.item_id for item in everyone_first(clips, 5)] == ["a0", "b0", "c0", "a1", "c1"]
+    assert [item.item_id for item in one_per_person(clips, 5)] == ["a0", "b0", "c0", "a1", "c1"]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -194,7 +194,7 @@ def test_no_test_clip(data, tmp_path):
     rows = [row for row in read_rows(data / "crops.parquet", CROPS) if row["split"] == "train"]
     write_table(rows, CROPS, tmp_path / "crops.parquet")
     with pytest.raises(FaceanimError, match="no accepted clip in the test split"):
-        evaluate(
+        evaluate_model(
             CONFIG, tmp_path / "crops.parquet", data / "landmarks", data / "models", tmp_path / "out", ignore
         )
     assert not (tmp_path / "out").exists()
@@ -215,7 +215,7 @@ def test_a_model_that_restores_is_given_coded_frames(data, tmp_path):
     # Crops as large as the frames it makes.
     small = tmp_path / "small"
     write_clips(small, side=64)
-    metrics = evaluate(
+    metrics = evaluate_model(
         CONFIG, small / "crops.parquet", small / "landmarks", tmp_path / "models", tmp_path / "out", ignore
     )
     assert 20 < metrics["super_resolution"]["psnr"] < 60

@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from faceanim.evaluation.face_metrics import SIDE, Face, FaceReader, face_metrics, identity_weights
+from faceanim.evaluation.face_metrics import (
+    FACE_SIDE,
+    FaceReader,
+    FaceReading,
+    compute_face_metrics,
+    find_identity_weights,
+)
 
 FACE = astronaut()[10:210, 130:330]
 
@@ -19,17 +25,19 @@ def face(reader):
 
 
 def nothing(points=None, embedding=None, gaze=None):
-    return Face(points, embedding, gaze)
+    return FaceReading(points, embedding, gaze)
 
 
 def test_a_face_is_read(face):
     assert face.points.shape == (68, 2)
-    assert 0 < face.points.min() < face.points.max() < SIDE
+    assert 0 < face.points.min() < face.points.max() < FACE_SIDE
     assert face.gaze is None
     # dlib's own way, by the five points that its examples use: the same person, says its own threshold.
     frontal = dlib.get_frontal_face_detector()
-    five = dlib.shape_predictor(str(identity_weights().with_name("shape_predictor_5_face_landmarks.dat")))
-    network = dlib.face_recognition_model_v1(str(identity_weights()))
+    five = dlib.shape_predictor(
+        str(find_identity_weights().with_name("shape_predictor_5_face_landmarks.dat"))
+    )
+    network = dlib.face_recognition_model_v1(str(find_identity_weights()))
     picture = np.ascontiguousarray(FACE)
     wanted = np.array(network.compute_face_descriptor(picture, five(picture, frontal(picture, 1)[0])))
     assert np.linalg.norm(face.embedding - wanted) < 0.2
@@ -45,7 +53,7 @@ def test_no_face(reader):
 
 
 def test_a_face_against_itself_is_perfect(face):
-    found = face_metrics(face, face, face.embedding, same_face=True)
+    found = compute_face_metrics(face, face, face.embedding, same_face=True)
     wanted = {"akd": 0, "missed": 0, "pose": 0, "eyes": 0, "mouth": 0, "aed": 0, "csim": 1}
     assert found == pytest.approx(wanted, abs=1e-5)
 
@@ -55,15 +63,15 @@ def test_distances_by_hand():
     points = rng.uniform(50, 200, (68, 2)).astype(np.float32)
     made = nothing(points + np.float32([3, 4]), np.array([3.0, 4.0]), np.array([[0.1, 0], [0, 0]]))
     driving = nothing(points, None, np.array([[0, 0], [0, 0.3]]))
-    found = face_metrics(made, driving, np.array([4.0, 3.0]), same_face=True)
+    found = compute_face_metrics(made, driving, np.array([4.0, 3.0]), same_face=True)
     assert found["akd"] == pytest.approx(5)
     assert found["aed"] == pytest.approx(np.sqrt(2))
     assert found["csim"] == pytest.approx(24 / 25)
     assert found["gaze"] == pytest.approx((0.1 + 0.3) / 2)
-    assert "akd" not in face_metrics(made, driving, None, same_face=False)
+    assert "akd" not in compute_face_metrics(made, driving, None, same_face=False)
 
 
 def test_what_cannot_be_told_is_left_out(face):
-    assert face_metrics(nothing(), face, face.embedding, same_face=True) == {"missed": 1.0}
+    assert compute_face_metrics(nothing(), face, face.embedding, same_face=True) == {"missed": 1.0}
     # Where the driving frame shows no face, none is missed.
-    assert face_metrics(face, nothing(), None, same_face=True) == {}
+    assert compute_face_metrics(face, nothing(), None, same_face=True) == {}

@@ -5,12 +5,12 @@ from scipy.spatial.transform import Rotation
 
 from faceanim.evaluation.face_metrics import (
     FOCAL_LENGTH,
-    HEAD,
-    angle_between,
+    HEAD_MODEL,
+    estimate_head_rotation,
     eye_aspect,
-    gaze,
-    head_rotation,
+    measure_gaze,
     mouth_aspect,
+    rotation_angle,
 )
 
 SIDE = 256
@@ -20,10 +20,10 @@ def seen(rotation: Rotation) -> np.ndarray:
     """68 points, of which those of the generic head are where a camera sees it turned so."""
     focal = FOCAL_LENGTH * SIDE
     camera = np.array([[focal, 0, SIDE / 2], [0, focal, SIDE / 2], [0, 0, 1]])
-    head = np.array(list(HEAD.values()))
+    head = np.array(list(HEAD_MODEL.values()))
     places, _ = cv2.projectPoints(head, rotation.as_rotvec(), np.array([1.0, 2.0, 60.0]), camera, None)
     points = np.zeros((68, 2), np.float32)
-    points[list(HEAD)] = places[:, 0]
+    points[list(HEAD_MODEL)] = places[:, 0]
     return points
 
 
@@ -33,13 +33,13 @@ def test_pose_is_found_again(angles):
         Rotation.from_euler("yxz", (5, -3, 2), degrees=True),
         Rotation.from_euler("yxz", angles, degrees=True),
     )
-    found = angle_between(head_rotation(seen(start), SIDE), head_rotation(seen(end), SIDE))
+    found = rotation_angle(estimate_head_rotation(seen(start), SIDE), estimate_head_rotation(seen(end), SIDE))
     assert found == pytest.approx(np.degrees((end * start.inv()).magnitude()), abs=0.05)
 
 
 def test_no_angle_from_a_pose_to_itself():
-    pose = head_rotation(seen(Rotation.identity()), SIDE)
-    assert angle_between(pose, pose) == pytest.approx(0, abs=1e-5)
+    pose = estimate_head_rotation(seen(Rotation.identity()), SIDE)
+    assert rotation_angle(pose, pose) == pytest.approx(0, abs=1e-5)
 
 
 def test_eyes_by_hand():
@@ -61,7 +61,7 @@ def test_gaze_by_hand_and_whatever_the_faces_place_size_and_roll():
     points[[33, 133]], points[468] = [(0, 0), (30, 0)], (18, 3)  # 3 right of the middle, 3 below
     points[[362, 263]], points[473] = [(60, 0), (90, 0)], (75, 0)  # straight
     wanted = [(0.1, 0.1), (0, 0)]
-    assert gaze(points) == pytest.approx(np.array(wanted), abs=1e-6)
+    assert measure_gaze(points) == pytest.approx(np.array(wanted), abs=1e-6)
     turned = Rotation.from_euler("z", 25, degrees=True).as_matrix()[:2, :2]
     moved = (2 * points @ turned.T + (5, 9)).astype(np.float32)
-    assert gaze(moved) == pytest.approx(np.array(wanted), abs=1e-5)
+    assert measure_gaze(moved) == pytest.approx(np.array(wanted), abs=1e-5)

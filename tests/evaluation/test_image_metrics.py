@@ -8,7 +8,7 @@ from skimage.data import astronaut
 from skimage.measure import block_reduce
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from faceanim.evaluation.image_metrics import frame_metrics
+from faceanim.evaluation.image_metrics import compute_frame_metrics
 from faceanim.inference.animator import to_float
 
 
@@ -24,7 +24,7 @@ def pairs():
 
 def test_equal_to_scikit_image(pairs):
     noisy, clean = pairs
-    found = frame_metrics(to_float(noisy), to_float(clean))
+    found = compute_frame_metrics(to_float(noisy), to_float(clean))
     for index, (a, b) in enumerate(zip(noisy / 255, clean / 255, strict=True)):
         assert float(found["psnr"][index]) == pytest.approx(
             peak_signal_noise_ratio(b, a, data_range=1), abs=1e-4
@@ -49,7 +49,7 @@ def test_by_hand():
     prediction = target.clone()
     prediction[0] += 0.1  # MSE 0.01: 20 dB
     prediction[1, 0] += 0.2  # one channel of three: MSE 0.04 / 3
-    found = frame_metrics(prediction, target)
+    found = compute_frame_metrics(prediction, target)
     assert found["l1"].tolist() == pytest.approx([0.1, 0.2 / 3], abs=1e-6)
     assert found["psnr"].tolist() == pytest.approx([20.0, -10 * math.log10(0.04 / 3)], abs=1e-4)
     # Flat frames have no variance: SSIM is its luminance term.
@@ -59,7 +59,7 @@ def test_by_hand():
 
 def test_identical_frames_score_perfect_and_finite(pairs):
     frames = to_float(pairs[1])
-    found = frame_metrics(frames, frames)
+    found = compute_frame_metrics(frames, frames)
     assert torch.equal(found["psnr"], torch.full((20,), 100.0))
     assert found["ssim"].tolist() == pytest.approx([1.0] * 20, abs=1e-4)
     assert not found["l1"].any()
@@ -71,9 +71,9 @@ def test_uint8_is_refused_for_it_flatters(pairs):
     assert flattered < 0.5 * ((noisy.astype(float) - clean) ** 2).mean()
     raw_noisy, raw_clean = torch.from_numpy(noisy), torch.from_numpy(clean)
     with pytest.raises(TypeError, match="float32"):
-        frame_metrics(raw_noisy.permute(0, 3, 1, 2), raw_clean.permute(0, 3, 1, 2))
+        compute_frame_metrics(raw_noisy.permute(0, 3, 1, 2), raw_clean.permute(0, 3, 1, 2))
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
-        frame_metrics(raw_noisy.permute(0, 3, 1, 2).float(), raw_clean.permute(0, 3, 1, 2).float())
+        compute_frame_metrics(raw_noisy.permute(0, 3, 1, 2).float(), raw_clean.permute(0, 3, 1, 2).float())
     # The conversion everything goes through gives what the metrics accept.
     assert to_float(noisy).dtype == torch.float32
     assert float(to_float(noisy).max()) <= 1
@@ -82,17 +82,17 @@ def test_uint8_is_refused_for_it_flatters(pairs):
 def test_other_misuse_is_refused():
     frames = torch.zeros(1, 3, 16, 16)
     with pytest.raises(ValueError, match="against"):
-        frame_metrics(frames, torch.zeros(1, 3, 16, 17))
+        compute_frame_metrics(frames, torch.zeros(1, 3, 16, 17))
     with pytest.raises(ValueError, match="11x11"):
-        frame_metrics(frames[..., :8], frames[..., :8])
+        compute_frame_metrics(frames[..., :8], frames[..., :8])
     with pytest.raises(ValueError, match="nan"):
-        frame_metrics(frames, frames * math.nan)
+        compute_frame_metrics(frames, frames * math.nan)
 
 
 def test_ms_ssim_equals_another_library(pairs):
     # It knows no frames under 161 pixels.
     noisy, clean = (np.tile(frames, (1, 2, 2, 1)) for frames in pairs)
-    found = frame_metrics(to_float(noisy), to_float(clean))["ms_ssim"]
+    found = compute_frame_metrics(to_float(noisy), to_float(clean))["ms_ssim"]
     wanted = pytorch_msssim.ms_ssim(to_float(noisy), to_float(clean), data_range=1, size_average=False)
     assert found.tolist() == pytest.approx(wanted.tolist(), abs=1e-4)
     assert found.min() < 0.9
@@ -115,7 +115,7 @@ def test_ms_ssim_of_small_frames_by_hand(pairs):
     """Of 96 pixels there are four scales, with their weights raised to a sum of one."""
     noisy, clean = pairs
     weights = np.array([0.0448, 0.2856, 0.3001, 0.2363]) / 0.8668
-    found = frame_metrics(to_float(noisy), to_float(clean))["ms_ssim"]
+    found = compute_frame_metrics(to_float(noisy), to_float(clean))["ms_ssim"]
     for index in range(20):
         channels = []
         for channel in range(3):

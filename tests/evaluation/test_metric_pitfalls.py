@@ -7,8 +7,8 @@ import torch
 from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from faceanim.evaluation.image_metrics import frame_metrics
-from faceanim.evaluation.metric_pitfalls import traps, write_traps
+from faceanim.evaluation.image_metrics import compute_frame_metrics
+from faceanim.evaluation.metric_pitfalls import compute_variants, write_variants
 
 
 def flat(*levels: int) -> torch.Tensor:
@@ -17,7 +17,7 @@ def flat(*levels: int) -> torch.Tensor:
 
 
 def values(prediction: torch.Tensor, driving: torch.Tensor, metric: str) -> dict[str, float]:
-    return {trap.name: trap.value for trap in traps(prediction, driving) if trap.metric == metric}
+    return {trap.name: trap.value for trap in compute_variants(prediction, driving) if trap.metric == metric}
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,9 @@ def test_uint8_cannot_fall_below_24_db(clip):
 def test_the_protocol_refuses_uint8(clip):
     prediction, driving = ((frames * 255).byte() for frames in clip)
     with pytest.raises(TypeError, match="uint8"):
-        frame_metrics(prediction, driving)
+        compute_frame_metrics(prediction, driving)
     with pytest.raises(TypeError, match="uint8"):
-        traps(prediction, driving)
+        compute_variants(prediction, driving)
 
 
 def test_a_difference_in_uint8_punishes_the_darker_pixel():
@@ -131,13 +131,13 @@ def test_grey_does_not_see_colour():
 
 
 def test_equal_frames():
-    for trap in traps(flat(51, 80), flat(51, 80)):
+    for trap in compute_variants(flat(51, 80), flat(51, 80)):
         assert trap.value == pytest.approx(100 if trap.metric == "psnr" else 1)
 
 
 def test_json(clip, tmp_path):
-    found = traps(*clip)
-    write_traps("ada--one", found, tmp_path / "traps.json")
+    found = compute_variants(*clip)
+    write_variants("ada--one", found, tmp_path / "traps.json")
     told = json.loads((tmp_path / "traps.json").read_text())
     assert told["item_id"] == "ada--one"
     assert next(row["name"] for row in told["rows"] if row["metric"] == "ssim") == "pinned"

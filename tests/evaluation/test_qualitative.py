@@ -14,9 +14,9 @@ from benchmarks.sensitivity import PERFECT, SPOILT, score, worse
 from faceanim.config import EvaluateConfig
 from faceanim.errors import FaceanimError
 from faceanim.evaluation import protocol
-from faceanim.evaluation.evaluate import evaluate, nested, score_all, videos_to_score
-from faceanim.evaluation.test_set import held_out_clips, pair_up, read_frames
-from faceanim.evaluation.test_set_export import DRIVING, SOURCES, export_test_set, write_lossless
+from faceanim.evaluation.evaluate import collect_predictions, evaluate_model, nest_metrics, score_items
+from faceanim.evaluation.test_set import load_test_clips, pair_people, read_clip_frames
+from faceanim.evaluation.test_set_export import DRIVING_FOLDER, SOURCE_FOLDER, export_test_set, write_ffv1
 from tests.helpers.evaluation_clips import write_clips
 from tests.helpers.tiny import save_models
 
@@ -36,26 +36,28 @@ def data(tmp_path_factory):
 
 
 def scored(data, videos, out, size=128):
-    todo, candidate = videos_to_score(CONFIG, data / "crops.parquet", videos, size, out)
-    return nested(score_all(CONFIG, todo, candidate, data / "landmarks", out, ignore))
+    todo, candidate = collect_predictions(CONFIG, data / "crops.parquet", videos, size, out)
+    return nest_metrics(score_items(CONFIG, todo, candidate, data / "landmarks", out, ignore))
 
 
 def test_the_exported_test_set_is_lossless(data):
-    row = held_out_clips(data / "crops.parquet")[0]
+    row = load_test_clips(data / "crops.parquet")[0]
     given = data / "given"
-    picture = cv2.cvtColor(cv2.imread(str(given / SOURCES / f"{row['crop_id']}.png")), cv2.COLOR_BGR2RGB)
-    stored = read_frames(row, slice(None))
+    picture = cv2.cvtColor(
+        cv2.imread(str(given / SOURCE_FOLDER / f"{row['crop_id']}.png")), cv2.COLOR_BGR2RGB
+    )
+    stored = read_clip_frames(row, slice(None))
     assert np.array_equal(picture, stored[0])
-    video = cv2.VideoCapture(str(given / DRIVING / f"{row['crop_id']}.mkv"))
+    video = cv2.VideoCapture(str(given / DRIVING_FOLDER / f"{row['crop_id']}.mkv"))
     for frame in stored:
         assert np.array_equal(cv2.cvtColor(video.read()[1], cv2.COLOR_BGR2RGB), frame)
     assert not video.read()[0]
-    assert len(list((given / DRIVING).iterdir())) == 3 + 2
+    assert len(list((given / DRIVING_FOLDER).iterdir())) == 3 + 2
 
 
 @pytest.mark.parametrize("size", [128, 64])
 def test_the_driving_video_itself_is_perfect(data, tmp_path, size):
-    found = scored(data, data / "given" / DRIVING, tmp_path, size)["reconstruction"]
+    found = scored(data, data / "given" / DRIVING_FOLDER, tmp_path, size)["reconstruction"]
     wanted = {"psnr": 100, "ssim": 1, "ms_ssim": 1, "l1": 0, "akd": 0, "missed": 0, "aed": 0, "csim": 1}
     wanted |= {"pose": 0, "eyes": 0, "mouth": 0, "flicker": 0}
     assert {name: found[name] for name in wanted} == pytest.approx(wanted, abs=1e-4)
@@ -67,12 +69,12 @@ def test_a_model_scored_by_its_videos_has_its_own_figures(data, tmp_path):
 
     models = save_models(data / "models")
     tables = data / "crops.parquet", data / "landmarks"
-    ours = evaluate(CONFIG, *tables, models, tmp_path / "ours", ignore)["reconstruction"]
+    ours = evaluate_model(CONFIG, *tables, models, tmp_path / "ours", ignore)["reconstruction"]
     animator = Animator.load(models)
-    for row in held_out_clips(data / "crops.parquet"):
-        frames = to_float(read_frames(row, slice(None)))
+    for row in load_test_clips(data / "crops.parquet"):
+        frames = to_float(read_clip_frames(row, slice(None)))
         made = to_uint8(animator.frames(animator.prepare(frames[:1]), frames[1:]))
-        write_lossless(tmp_path / "made" / f"{row['crop_id']}.mkv", made, Fraction(25))
+        write_ffv1(tmp_path / "made" / f"{row['crop_id']}.mkv", made, Fraction(25))
     theirs = scored(data, tmp_path / "made", tmp_path / "theirs", 64)["reconstruction"]
     assert theirs["psnr"] == pytest.approx(ours["psnr"], abs=0.02)
     assert theirs["ssim"] == pytest.approx(ours["ssim"], abs=0.002)
@@ -90,8 +92,8 @@ def test_each_metric_sees_what_it_is_meant_to(data, tmp_path):
 
 
 def test_videos_that_cannot_be_scored(data, tmp_path):
-    row, *_ = held_out_clips(data / "crops.parquet")
-    frames = read_frames(row, slice(None))
+    row, *_ = load_test_clips(data / "crops.parquet")
+    frames = read_clip_frames(row, slice(None))
     with pytest.raises(FaceanimError, match="no folder"):
         scored(data, tmp_path / "none", tmp_path / "out")
     (tmp_path / "empty").mkdir()
@@ -102,7 +104,7 @@ def test_videos_that_cannot_be_scored(data, tmp_path):
         "flat": (frames[1:, :64], "needs 3 square ones"),
     }
     for name, (made, message) in wrong.items():
-        write_lossless(tmp_path / name / f"{row['crop_id']}.mkv", made, Fraction(25))
+        write_ffv1(tmp_path / name / f"{row['crop_id']}.mkv", made, Fraction(25))
         with pytest.raises(FaceanimError, match=message):
             scored(data, tmp_path / name, tmp_path / "out")
     video = tmp_path / "broken" / f"{row['crop_id']}.mp4"
@@ -110,7 +112,7 @@ def test_videos_that_cannot_be_scored(data, tmp_path):
     video.write_bytes(b"no video")
     with pytest.raises(FaceanimError, match="can't be read as a video"):
         scored(data, tmp_path / "broken", tmp_path / "out")
-    write_lossless(tmp_path / "one" / f"{row['crop_id']}.mkv", frames, Fraction(25))
+    write_ffv1(tmp_path / "one" / f"{row['crop_id']}.mkv", frames, Fraction(25))
     with pytest.raises(FaceanimError, match="has 0 videos of ada--two"):
         scored(data, tmp_path / "one", tmp_path / "out")
 
@@ -122,17 +124,27 @@ def test_the_commands(data, tmp_path):
 
     crops, marks = ("--crops", data / "crops.parquet"), ("--landmarks", data / "landmarks")
     exported = faceanim("test-set", tmp_path / "given", *crops)
-    count = len(pair_up(held_out_clips(data / "crops.parquet"), 4))
+    count = len(pair_people(load_test_clips(data / "crops.parquet"), 4))
     assert f"{3 + count} sources and driving videos" in exported.stdout, exported.stderr
     out = tmp_path / "scores"
-    done = faceanim("evaluate", "--predictions", tmp_path / "given" / DRIVING, *crops, *marks, "--out", out)
+    done = faceanim(
+        "evaluate", "--predictions", tmp_path / "given" / DRIVING_FOLDER, *crops, *marks, "--out", out
+    )
     assert done.returncode == 0, done.stderr
     assert "100.00 [100.00, 100.00]" in done.stdout
     assert json.loads((out / "metrics.json").read_text())["reconstruction"]["psnr"] == 100
     page = (out / "report.html").read_text()
     assert "<video" in page
     assert "100.00" in page
-    again = ("evaluate", "--predictions", tmp_path / "given" / DRIVING, *crops, *marks, "--beside", out)
+    again = (
+        "evaluate",
+        "--predictions",
+        tmp_path / "given" / DRIVING_FOLDER,
+        *crops,
+        *marks,
+        "--beside",
+        out,
+    )
     assert faceanim(*again, "--out", tmp_path / "again").returncode == 0
     assert "against scores" in (tmp_path / "again" / "report.html").read_text()
     other = tmp_path / "other.parquet"

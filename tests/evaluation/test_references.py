@@ -7,12 +7,18 @@ from scipy.spatial import distance
 from scipy.spatial.transform import Rotation
 
 from faceanim.config import load_params
-from faceanim.evaluation.face_metrics import FOCAL_LENGTH, HEAD, SIDE, FaceReader, face_metrics
+from faceanim.evaluation.face_metrics import (
+    FACE_SIDE,
+    FOCAL_LENGTH,
+    HEAD_MODEL,
+    FaceReader,
+    compute_face_metrics,
+)
 from faceanim.evaluation.scorer import Flicker
-from faceanim.faces.cropping import Clip, crop_video
-from faceanim.faces.landmark_sets import EYES
+from faceanim.faces.cropping import ClipTarget, crop_video
+from faceanim.faces.landmark_sets import EYE_CORNERS
 from faceanim.inference.animator import to_float
-from faceanim.media.mjpeg import read_clip
+from faceanim.media.mjpeg import read_mjpeg
 from tests.helpers.paths import PROFILES
 
 PROFILE = PROFILES / "voxceleb.yaml"
@@ -28,8 +34,8 @@ def frames(shared, tmp_path_factory):
         shared / "faces/clips/nvidia_eyecontact/nvidia_eyecontact.mp4",
         tmp_path_factory.mktemp("crops"),
     )
-    row, *_ = crop_video(video, [Clip("v", 0.0, 3.0, None, None)], load_params(PROFILE).crop, folder)
-    crops = read_clip(folder / row["path"], row["frame_offsets"], row["frame_lengths"])
+    row, *_ = crop_video(video, [ClipTarget("v", 0.0, 3.0, None, None)], load_params(PROFILE).crop, folder)
+    crops = read_mjpeg(folder / row["path"], row["frame_offsets"], row["frame_lengths"])
     return crops[LATER : LATER + COUNT], crops[:COUNT]
 
 
@@ -39,7 +45,8 @@ def faces(frames):
     reader = FaceReader(None)
     made, driving = ([reader.read(frame, identity=True) for frame in side] for side in frames)
     found = [
-        face_metrics(*pair, pair[1].embedding, same_face=True) for pair in zip(made, driving, strict=True)
+        compute_face_metrics(*pair, pair[1].embedding, same_face=True)
+        for pair in zip(made, driving, strict=True)
     ]
     assert len(found) == COUNT
     return made, driving, {name: [row[name] for row in found] for name in found[0]}
@@ -88,8 +95,8 @@ def test_openings_by_scipy(faces, part):
 
 def head_turn(points):
     """The generic head's rotation by a general least-squares solver."""
-    head = np.array(list(HEAD.values()))
-    rays = (points[list(HEAD)].astype(float) - SIDE / 2) / (FOCAL_LENGTH * SIDE)
+    head = np.array(list(HEAD_MODEL.values()))
+    rays = (points[list(HEAD_MODEL)].astype(float) - FACE_SIDE / 2) / (FOCAL_LENGTH * FACE_SIDE)
 
     def misses(pose):
         seen = Rotation.from_rotvec(pose[:3]).apply(head) + pose[3:]
@@ -112,7 +119,7 @@ def test_pose_by_another_solver(faces):
 def gaze(points):
     """Of each eye, as a complex number: the division undoes the face's place, size and roll."""
     plane = points[:, 0].astype(complex) + 1j * points[:, 1]
-    corners = [plane[list(eye)] for eye in EYES["mediapipe478"]]
+    corners = [plane[list(eye)] for eye in EYE_CORNERS["mediapipe478"]]
     irises = plane[[468, 473]]
     return np.array(
         [(iris - eye.mean()) / (eye[1] - eye[0]) for iris, eye in zip(irises, corners, strict=True)]
@@ -122,7 +129,9 @@ def gaze(points):
 def test_gaze_by_complex_numbers(frames, mediapipe):
     reader = FaceReader(mediapipe)
     made, driving = ([reader.read(frame, identity=False) for frame in side] for side in frames)
-    found = [face_metrics(a, b, None, same_face=True)["gaze"] for a, b in zip(made, driving, strict=True)]
+    found = [
+        compute_face_metrics(a, b, None, same_face=True)["gaze"] for a, b in zip(made, driving, strict=True)
+    ]
 
     def shift(a, b):
         one, other = (gaze(mediapipe.detect(frame, None).points) for frame in (a, b))

@@ -7,11 +7,17 @@ import pytest
 
 from faceanim.errors import FaceanimError
 from faceanim.evaluation import protocol
-from faceanim.evaluation.protocol import METRICS, SCORES, Method, Task
-from faceanim.evaluation.report import Rival, write_report
-from faceanim.evaluation.report.labels import COLOURS, NAMES, TABLE_1, number, signed
+from faceanim.evaluation.protocol import METRICS, SCORES, MethodName, Task
+from faceanim.evaluation.report import ReferenceRun, write_report
+from faceanim.evaluation.report.labels import (
+    METHOD_COLORS,
+    METHOD_LABELS,
+    TABLE_1,
+    format_number,
+    format_signed,
+)
 from faceanim.evaluation.report.read import read_curves
-from faceanim.evaluation.report.views import figure_cells, groups, judged, tiles
+from faceanim.evaluation.report.views import build_groups, build_tiles, classify_difference, metric_cells
 from faceanim.evaluation.statistics import Interval
 from faceanim.tables import read_rows, write_json
 from tests.helpers.evaluation_folders import CLIPS, clip_rows, frame_rows, write_curve, write_evaluation
@@ -32,7 +38,7 @@ def curves(evaluation):
 
 @pytest.fixture(scope="module")
 def champion():
-    return Rival("champion 3", clip_rows(frame_rows(tuple(Task), gain=-0.5)))
+    return ReferenceRun("champion 3", clip_rows(frame_rows(tuple(Task), gain=-0.5)))
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +169,7 @@ def test_missing_scores(evaluation, tmp_path):
 
 
 def test_groups_hold_what_can_be_compared(evaluation, champion):
-    animated, enlarged = groups(
+    animated, enlarged = build_groups(
         Task.RECONSTRUCTION, read_rows(evaluation / protocol.SCORES_FILE, SCORES), champion
     )
     assert animated.methods == ["prediction", "warped", "copy_source", "landmark_warp", "rival"]
@@ -178,19 +184,19 @@ def test_groups_hold_what_can_be_compared(evaluation, champion):
 
 def test_headline(evaluation, champion):
     scores = read_rows(evaluation / protocol.SCORES_FILE, SCORES)
-    assert [tile.title for tile in tiles(scores, champion)] == [
+    assert [tile.title for tile in build_tiles(scores, champion)] == [
         "PSNR of the reconstruction",
         "against champion 3",
         "against copied source",
         "against landmark warp",
     ]
-    assert len(tiles(scores, None)) == 3
-    assert tiles([row for row in scores if row["task"] == Task.REENACTMENT], champion) == []
+    assert len(build_tiles(scores, None)) == 3
+    assert build_tiles([row for row in scores if row["task"] == Task.REENACTMENT], champion) == []
 
 
 def marks(metric, *means: float | None) -> list[str | None]:
     intervals = [None if mean is None else Interval(mean, mean, mean, 2, 2) for mean in means]
-    return [cell and cell.mark for cell in figure_cells(metric, intervals)]
+    return [cell and cell.mark for cell in metric_cells(metric, intervals)]
 
 
 def test_best_is_marked_by_direction():
@@ -212,20 +218,20 @@ def test_best_is_marked_by_direction():
     ],
 )
 def test_better_or_worse(metric, low, mean, high, wanted):
-    assert judged(metric, Interval(mean, low, high, 2, 2)) == wanted
+    assert classify_difference(metric, Interval(mean, low, high, 2, 2)) == wanted
 
 
 def test_numbers_have_a_true_minus():
-    assert number(-1.234, PSNR) == "−1.23"
-    assert signed(-1.234, PSNR) == "−1.23"
-    assert signed(1.234, PSNR) == "+1.23"
-    assert signed(-0.001, PSNR) == "0.00"
-    assert signed(-10.0, PSNR) == "−10.00"
+    assert format_number(-1.234, PSNR) == "−1.23"
+    assert format_signed(-1.234, PSNR) == "−1.23"
+    assert format_signed(1.234, PSNR) == "+1.23"
+    assert format_signed(-0.001, PSNR) == "0.00"
+    assert format_signed(-10.0, PSNR) == "−10.00"
 
 
 def test_every_method_has_a_name_and_a_colour_of_its_own():
-    assert set(Method) <= set(NAMES) == set(COLOURS)
-    shades = [shade for pair in COLOURS.values() for shade in pair]
+    assert set(MethodName) <= set(METHOD_LABELS) == set(METHOD_COLORS)
+    shades = [shade for pair in METHOD_COLORS.values() for shade in pair]
     assert len(set(shades)) == len(shades)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from faceanim.evaluation.protocol import Task
-from faceanim.evaluation.report import Rival, write_report
+from faceanim.evaluation.report import ReferenceRun, write_report
 from tests.helpers.evaluation_folders import clip_rows, frame_rows, write_curve, write_evaluation
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
@@ -33,7 +33,7 @@ DRAWN = """svgs => svgs.map(svg => ({
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     evaluation = write_evaluation(folder / "evaluation")
-    champion = Rival("champion 3", clip_rows(frame_rows(tuple(Task), gain=-0.5)))
+    champion = ReferenceRun("champion 3", clip_rows(frame_rows(tuple(Task), gain=-0.5)))
     curves = {"animation": write_curve(folder / "animation.csv")}
     write_report(evaluation, folder / "report.html", curves, champion, "Version 4 is the new champion")
     return folder / "report.html"

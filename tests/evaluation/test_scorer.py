@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from faceanim.evaluation.scorer import Flicker, columns_of, second_difference
+from faceanim.evaluation.scorer import Flicker, second_difference, to_columns
 
 
 def flat(*levels: float) -> torch.Tensor:
@@ -38,6 +38,6 @@ def test_flicker_batch_by_batch_is_the_whole_clips(cut):
 
 
 def test_columns_have_a_gap_where_a_frame_has_no_value():
-    found = columns_of([{"akd": 1.0, "missed": 0.0}, {"missed": 1.0}])
+    found = to_columns([{"akd": 1.0, "missed": 0.0}, {"missed": 1.0}])
     assert found["akd"].tolist() == pytest.approx([1.0, np.nan], nan_ok=True)
     assert found["missed"].tolist() == [0, 1]

@@ -7,12 +7,12 @@ import pytest
 from faceanim.evaluation.protocol import METRIC_NAMES, METRICS
 from faceanim.evaluation.statistics import (
     CLIP_COLUMNS,
-    COLUMNS,
-    difference,
-    figures,
-    select,
+    SUMMARY_COLUMNS,
+    paired_difference,
+    select_scores,
+    summarize_scores,
     write_clips_csv,
-    write_figures_csv,
+    write_summaries_csv,
 )
 from tests.helpers.paths import PROJECT
 
@@ -32,7 +32,7 @@ def test_means_over_clips_in_the_order_of_the_catalog():
         row("a", "ada", psnr=20.0, ssim=0.5),
         row("b", "bea", psnr=24.0),
     ]
-    found = figures(scores)
+    found = summarize_scores(scores)
     assert [(figure.task, figure.method, figure.metric) for figure in found] == [
         ("reconstruction", "prediction", "psnr"),
         ("reconstruction", "prediction", "ssim"),
@@ -45,39 +45,39 @@ def test_means_over_clips_in_the_order_of_the_catalog():
 
 
 def test_no_scores_no_figures():
-    assert figures([]) == []
+    assert summarize_scores([]) == []
 
 
 def test_difference_is_paired():
     # Clips differ by 20 dB, methods by one: only the pairs tell.
     ours = [row("a", "ada", psnr=21.0), row("b", "bea", psnr=41.0), row("c", "cyd", psnr=5.0)]
     theirs = [row("b", "bea", psnr=40.0), row("a", "ada", psnr=20.0), row("d", "dee", psnr=9.0)]
-    gap = difference(ours, theirs, PSNR)
+    gap = paired_difference(ours, theirs, PSNR)
     assert gap is not None
     assert (gap.mean, gap.low, gap.high, gap.people, gap.clips) == (1, 1, 1, 2, 2)
 
 
 def test_difference_of_what_should_be_nought():
-    gap = difference([row("a", "ada", flicker=-0.25)], [row("a", "ada", flicker=0.5)], FLICKER)
+    gap = paired_difference([row("a", "ada", flicker=-0.25)], [row("a", "ada", flicker=0.5)], FLICKER)
     assert gap is not None
     assert gap.mean == -0.25
 
 
 def test_difference_where_nothing_is_shared():
-    assert difference([row("a", "ada", psnr=1.0)], [row("b", "ada", psnr=1.0)], PSNR) is None
-    assert difference([row("a", "ada")], [row("a", "ada", psnr=1.0)], PSNR) is None
+    assert paired_difference([row("a", "ada", psnr=1.0)], [row("b", "ada", psnr=1.0)], PSNR) is None
+    assert paired_difference([row("a", "ada")], [row("a", "ada", psnr=1.0)], PSNR) is None
 
 
 def test_select():
     scores = [row("a", "ada"), row("a", "ada", "warped"), row("a", "ada", task="reenactment")]
-    assert select(scores, "reconstruction", "prediction") == scores[:1]
+    assert select_scores(scores, "reconstruction", "prediction") == scores[:1]
 
 
 def test_csv(tmp_path):
-    found = figures([row("a", "ada", psnr=20.123456789), row("b", "bea", psnr=24.0)])
-    write_figures_csv(found, tmp_path / "figures.csv")
+    found = summarize_scores([row("a", "ada", psnr=20.123456789), row("b", "bea", psnr=24.0)])
+    write_summaries_csv(found, tmp_path / "figures.csv")
     with (tmp_path / "figures.csv").open(newline="") as file:
-        assert tuple(next(csv.reader(file))) == COLUMNS
+        assert tuple(next(csv.reader(file))) == SUMMARY_COLUMNS
         file.seek(0)
         (line,) = csv.DictReader(file)
     assert line["metric"] == "psnr"
@@ -101,7 +101,7 @@ def test_csv_of_clips(tmp_path):
         ]
 
 
-@pytest.mark.parametrize(("template", "columns"), [("intervals", COLUMNS), ("clips", CLIP_COLUMNS)])
+@pytest.mark.parametrize(("template", "columns"), [("intervals", SUMMARY_COLUMNS), ("clips", CLIP_COLUMNS)])
 def test_dvc_plots_use_columns_that_there_are(template, columns):
     text = (PROJECT / ".dvc" / "plots" / f"{template}.json").read_text()
     json.loads(text)

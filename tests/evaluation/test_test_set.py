@@ -1,7 +1,7 @@
 import pytest
 
 from faceanim.evaluation.protocol import Task
-from faceanim.evaluation.test_set import items, pair_up
+from faceanim.evaluation.test_set import build_items, pair_people
 
 
 def clip(person: str, name: str) -> dict:
@@ -16,7 +16,7 @@ def named(pairs):
 
 
 def test_pairs_are_of_two_people_and_everyone_drives_once():
-    pairs = pair_up(CLIPS, 100)
+    pairs = pair_people(CLIPS, 100)
     assert len(pairs) == len(CLIPS)
     assert len({pair.driving["crop_id"] for pair in pairs}) == len(CLIPS)
     assert all(pair.source["person_id"] != pair.driving["person_id"] for pair in pairs)
@@ -25,25 +25,25 @@ def test_pairs_are_of_two_people_and_everyone_drives_once():
 
 def test_pairs_are_fixed():
     """The list is part of the protocol: a change here makes all older figures another test set's."""
-    assert named(pair_up(CLIPS, 2)) == PINNED
-    assert named(pair_up(list(reversed(CLIPS)), 2)) == PINNED
+    assert named(pair_people(CLIPS, 2)) == PINNED
+    assert named(pair_people(list(reversed(CLIPS)), 2)) == PINNED
 
 
 PINNED = {("bea--one", "cyd--one"), ("cyd--two", "ada--two")}
 
 
 def test_one_clip_more_changes_few_pairs():
-    before, after = named(pair_up(CLIPS, 100)), named(pair_up([*CLIPS, clip("eve", "one")], 100))
+    before, after = named(pair_people(CLIPS, 100)), named(pair_people([*CLIPS, clip("eve", "one")], 100))
     assert len(before & after) >= len(CLIPS) // 2
     assert len(after) == len(CLIPS) + 1
 
 
 def test_alone_nobody_drives_anyone():
-    assert pair_up(CLIPS[:2], 100) == []
+    assert pair_people(CLIPS[:2], 100) == []
 
 
 @pytest.mark.parametrize(("pairs", "count"), [(0, 0), (3, 3)])
 def test_all_that_is_to_be_done(pairs, count):
-    todo = items(CLIPS, pairs)
+    todo = build_items(CLIPS, pairs)
     per_task = {task: sum(item.task == task for item in todo) for task in Task}
     assert per_task == {Task.RECONSTRUCTION: 8, Task.SUPER_RESOLUTION: 8, Task.REENACTMENT: count}

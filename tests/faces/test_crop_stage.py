@@ -9,22 +9,22 @@ import pytest
 from faceanim.config import CropConfig, IndexConfig, LandmarksConfig, load_params
 from faceanim.errors import FaceanimError
 from faceanim.faces import cropping
-from faceanim.faces.crop_stage import FRAGMENT, crop
-from faceanim.faces.framing import cut_out
-from faceanim.faces.landmark_detectors import dlib_weights
-from faceanim.faces.landmark_sets import EYES, load_landmarks
-from faceanim.faces.landmark_stage import landmarks
+from faceanim.faces.crop_stage import FRAGMENT_NAME, crop_videos
+from faceanim.faces.framing import crop_frame
+from faceanim.faces.landmark_detectors import find_dlib_weights
+from faceanim.faces.landmark_sets import EYE_CORNERS, load_landmarks
+from faceanim.faces.landmark_stage import detect_landmarks
 from faceanim.faces.tracker import TRACK_EVERY
 from faceanim.incremental import read_metadata
-from faceanim.ingest.download import download
+from faceanim.ingest.download import download_videos
 from faceanim.ingest.index import build_index
 from faceanim.media.boxes import Box
-from faceanim.media.frames import RgbPicture
-from faceanim.media.mjpeg import read_clip
+from faceanim.media.frames import RgbFrame
+from faceanim.media.mjpeg import read_mjpeg
 from faceanim.media.video import probe, read_frames
 from faceanim.schemas import CROPS, DOWNLOAD, INDEX, Reason
 from faceanim.tables import read_rows, write_table
-from faceanim.workers import process_map
+from faceanim.workers import make_pool_mapper
 from tests.helpers.paths import PROFILES
 from tests.helpers.videos import RUN, contents, head, ignore, inline, moving, noise, write
 
@@ -49,20 +49,22 @@ def prepare(test_people=("bo",)):
     config = IndexConfig(source="folder", path="in", test_people=test_people, test_fraction=0.5)
     build_index(config, Path("index.parquet"))
     fetch = load_params(PROFILE).download
-    download(fetch, RUN, Path("index.parquet"), Path("videos"), Path("download.parquet"), inline, ignore)
+    download_videos(
+        fetch, RUN, Path("index.parquet"), Path("videos"), Path("download.parquet"), inline, ignore
+    )
 
 
 def run_crop(folder="data", config=CONFIG, map_shards=inline):
     inputs = (Path("index.parquet"), Path("download.parquet"))
     out = Path(folder) / "crops.parquet"
-    metrics = crop(config, RUN, *inputs, Path(folder) / "crops", out, map_shards, ignore)
+    metrics = crop_videos(config, RUN, *inputs, Path(folder) / "crops", out, map_shards, ignore)
     return metrics, read_rows(out, CROPS)
 
 
 def run_landmarks(folder="data", map_shards=inline):
     inputs = (Path(folder) / "crops.parquet", Path(folder) / "crops")
     config = LandmarksConfig(detector="dlib")
-    return landmarks(config, RUN, *inputs, Path(folder) / "landmarks", map_shards, ignore)
+    return detect_landmarks(config, RUN, *inputs, Path(folder) / "landmarks", map_shards, ignore)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def source(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         prepare()
-        metrics, rows = run_crop(map_shards=process_map(RUN))
+        metrics, rows = run_crop(map_shards=make_pool_mapper(RUN))
         run_landmarks()
     return root, metrics, rows
 
@@ -124,9 +126,9 @@ def test_a_crop_file_holds_the_frames_its_row_tells(source):
     box = Box(*row["box"])
     assert box.width == box.height
     assert box.x0 < 145 < 245 < box.x1
-    read = read_clip(root / row["path"], row["frame_offsets"], row["frame_lengths"]).astype(int)
+    read = read_mjpeg(root / row["path"], row["frame_offsets"], row["frame_lengths"]).astype(int)
     frames = read_frames(root / "in/ann/good.mp4", "pyav")
-    wanted = np.stack([cut_out(RgbPicture(frame), box, 128) for frame in frames])
+    wanted = np.stack([crop_frame(RgbFrame(frame), box, 128) for frame in frames])
     assert np.abs(read - wanted).mean() < 2
     faces = np.array(row["faces"]).reshape(12, 4)
     assert row["seen"] == [True] * 12
@@ -139,7 +141,7 @@ def test_a_crop_file_holds_the_frames_its_row_tells(source):
 def test_what_was_not_kept_is_read_again(copy, monkeypatch):
     wanted = contents(copy / "data/crops")
     shutil.rmtree("data/crops")
-    monkeypatch.setattr(cropping, "MAX_BYTES", 0)
+    monkeypatch.setattr(cropping, "MAX_BUFFER_BYTES", 0)
     run_crop()
     assert contents(copy / "data/crops") == wanted
 
@@ -156,7 +158,7 @@ def test_both_decoders_give_the_same_crops(copy):
             # Grey made of RGB is not quite the brightness that was stored, so neither are the boxes.
             assert Box(*one["box"]).iou(Box(*other["box"])) > 0.9
             read = [
-                read_clip(Path(row["path"]), row["frame_offsets"], row["frame_lengths"])
+                read_mjpeg(Path(row["path"]), row["frame_offsets"], row["frame_lengths"])
                 for row in (one, other)
             ]
             assert np.corrcoef(read[0].ravel(), read[1].ravel())[0, 1] > 0.9
@@ -204,7 +206,7 @@ def test_only_what_changed_is_done_again(copy):
 
 def test_a_killed_run_is_taken_up(copy):
     wanted = contents(copy / "data")
-    Path("data/crops/ann--good", FRAGMENT).unlink()  # killed before the last write
+    Path("data/crops/ann--good", FRAGMENT_NAME).unlink()  # killed before the last write
     next(Path("data/crops/ann--long").glob("*.avi")).unlink()
     Path("data/crops/ann--long/.x.tmp.avi").write_bytes(b"half")
     Path("data/landmarks/.y.tmp.parquet").write_bytes(b"half")
@@ -280,7 +282,7 @@ def test_landmarks_lie_on_the_face(source):
     assert points.dtype == np.float32
     assert (points > 0).all()
     assert (points < 128).all()
-    (left_outer, _), (_, right_outer) = EYES["ibug68"]
+    (left_outer, _), (_, right_outer) = EYE_CORNERS["ibug68"]
     assert (points[:, left_outer, 0] + 10 < points[:, right_outer, 0]).all()
     assert (points[:, 8, 1] > points[:, left_outer, 1] + 20).all()  # the chin is below the eyes
     # The head goes 25 pixels to the right of a box that stays.
@@ -294,6 +296,6 @@ def test_a_landmarks_file_says_what_made_it(source):
     assert metadata["detector"] == "dlib"
     assert metadata["scheme"] == "ibug68"
     assert len(metadata["weights_sha256"]) == len(metadata["key"]) == 64
-    assert dlib_weights().is_file()
+    assert find_dlib_weights().is_file()
     with pytest.raises(FaceanimError, match=r"ann--none\.parquet is missing"):
         load_landmarks(root / "data/landmarks", "ann--none")

@@ -5,12 +5,12 @@ from skimage.data import astronaut
 
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
-from faceanim.faces.cropping import Clip, crop_video
+from faceanim.faces.cropping import ClipTarget, crop_video
 from faceanim.faces.detection import ViolaJones
-from faceanim.faces.landmark_detectors import DlibDetector, MediaPipeDetector, describe
-from faceanim.faces.landmark_sets import EYES, MOUTH
+from faceanim.faces.landmark_detectors import DlibDetector, MediaPipeDetector, describe_detector
+from faceanim.faces.landmark_sets import EYE_CORNERS, MOUTH_CORNERS
 from faceanim.media.boxes import Box
-from faceanim.media.mjpeg import stream_clip
+from faceanim.media.mjpeg import stream_mjpeg
 from tests.helpers.paths import PROFILES
 
 PROFILE = PROFILES / "voxceleb.yaml"
@@ -28,13 +28,13 @@ def gray(image):
 
 def check_portrait(detector, name):
     """The points lie where a face has them; without a face there are none."""
-    info = describe(name)
+    info = describe_detector(name)
     image, blank = (gray(picture) if detector.gray else picture for picture in (astronaut(), BLANK))
     face = detector.detect(image, None)
     assert face.points.shape == (info.points, 2)
     assert face.points.dtype == np.float32
-    (a, b), (c, d) = (face.points[list(eye)] for eye in EYES[info.scheme])
-    mouth = face.points[list(MOUTH[info.scheme])]
+    (a, b), (c, d) = (face.points[list(eye)] for eye in EYE_CORNERS[info.scheme])
+    mouth = face.points[list(MOUTH_CORNERS[info.scheme])]
     assert a[0] < b[0] < c[0] < d[0]
     assert mouth[:, 1].min() > max(a[1], d[1]) + 20
     assert 40 < np.linalg.norm(d - a) < 110
@@ -89,15 +89,15 @@ def test_both_find_the_same_corners_in_a_real_crop_with_the_tracker_s_boxes(
 ):
     video = shared / "faces/clips/nvidia_eyecontact/nvidia_eyecontact.mp4"
     config = load_params(PROFILE).crop.model_copy(update={"min_frames": 24})
-    (row,) = crop_video(video, [Clip("v", 0.0, 1.0, None, None)], config, tmp_path)
+    (row,) = crop_video(video, [ClipTarget("v", 0.0, 1.0, None, None)], config, tmp_path)
     places = (tmp_path / row["path"], row["frame_offsets"], row["frame_lengths"])
     faces = [Box(*face) for face in np.reshape(row["faces"], (-1, 4)).tolist()]
     corners = {}
     for name, detector in (("dlib", dlib), ("mediapipe", mediapipe)):
-        images = stream_clip(*places, luma=detector.gray)
+        images = stream_mjpeg(*places, luma=detector.gray)
         points = [detector.detect(*shown).points for shown in zip(images, faces, strict=True)]
-        scheme = describe(name).scheme
-        corners[name] = np.stack(points)[:, [*np.ravel(EYES[scheme]), *MOUTH[scheme]]]
+        scheme = describe_detector(name).scheme
+        corners[name] = np.stack(points)[:, [*np.ravel(EYE_CORNERS[scheme]), *MOUTH_CORNERS[scheme]]]
     assert len(faces) == 30
     assert np.linalg.norm(corners["dlib"] - corners["mediapipe"], axis=2).mean() < 3
 

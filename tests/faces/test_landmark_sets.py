@@ -3,35 +3,41 @@ import pytest
 
 from faceanim.config import GUIDED_KEYPOINTS
 from faceanim.errors import FaceanimError
-from faceanim.faces.landmark_sets import EYES, GUIDES, MIRRORED, MOUTH, guide_points
+from faceanim.faces.landmark_sets import (
+    EYE_CORNERS,
+    GUIDE_LANDMARKS,
+    MIRRORED_GUIDES,
+    MOUTH_CORNERS,
+    compute_guides,
+)
 
 
-@pytest.mark.parametrize("points", GUIDES)
+@pytest.mark.parametrize("points", GUIDE_LANDMARKS)
 def test_every_scheme_guides_as_many_keypoints(points):
-    assert len(GUIDES[points]) == GUIDED_KEYPOINTS
-    assert max(max(group) for group in GUIDES[points]) < points
+    assert len(GUIDE_LANDMARKS[points]) == GUIDED_KEYPOINTS
+    assert max(max(group) for group in GUIDE_LANDMARKS[points]) < points
 
 
 @pytest.mark.parametrize(("points", "scheme"), [(68, "ibug68"), (478, "mediapipe478")])
 def test_eyes_and_mouth_are_where_the_scheme_has_them(points, scheme):
     """With each landmark's place set to its number, the corners stand for themselves."""
     landmarks = np.repeat(np.arange(points, dtype=np.float32)[:, None], 2, axis=1)
-    found = guide_points(landmarks)
-    assert tuple(found[3:5, 0]) == MOUTH[scheme]
+    found = compute_guides(landmarks)
+    assert tuple(found[3:5, 0]) == MOUTH_CORNERS[scheme]
     if scheme == "ibug68":  # an eye's six points lie between and beside its corners
-        for guide, corners in zip(GUIDES[points], EYES[scheme], strict=False):
+        for guide, corners in zip(GUIDE_LANDMARKS[points], EYE_CORNERS[scheme], strict=False):
             assert set(corners) <= set(guide)
 
 
 def test_a_guide_is_the_mean_of_its_landmarks():
     landmarks = np.random.default_rng(0).random((68, 2)).astype(np.float32)
-    assert guide_points(landmarks)[0] == pytest.approx(landmarks[36:42].mean(axis=0))
+    assert compute_guides(landmarks)[0] == pytest.approx(landmarks[36:42].mean(axis=0))
 
 
 def test_mirroring_twice_changes_nothing():
-    assert [MIRRORED[i] for i in MIRRORED] == list(range(GUIDED_KEYPOINTS))
+    assert [MIRRORED_GUIDES[i] for i in MIRRORED_GUIDES] == list(range(GUIDED_KEYPOINTS))
 
 
 def test_unknown_landmarks_are_refused():
     with pytest.raises(FaceanimError, match="2 points guide no keypoints"):
-        guide_points(np.zeros((2, 2), np.float32))
+        compute_guides(np.zeros((2, 2), np.float32))

@@ -12,12 +12,12 @@ from skimage.data import astronaut
 
 from faceanim.config import LandmarksConfig
 from faceanim.errors import FaceanimError
-from faceanim.faces.crop_stage import FRAGMENT
-from faceanim.faces.landmark_detectors import MEDIAPIPE_WEIGHTS, describe
+from faceanim.faces.crop_stage import FRAGMENT_NAME
+from faceanim.faces.landmark_detectors import MEDIAPIPE_WEIGHTS, describe_detector
 from faceanim.faces.landmark_sets import load_landmarks
-from faceanim.faces.landmark_stage import Jitter, jitter, landmarks, thumbnail
-from faceanim.incremental import read_metadata, without, write_fragment
-from faceanim.media.mjpeg import write_clip
+from faceanim.faces.landmark_stage import Jitter, detect_landmarks, make_thumbnail, measure_jitter
+from faceanim.incremental import drop_columns, read_metadata, write_fragment
+from faceanim.media.mjpeg import write_mjpeg
 from faceanim.models import pretrained
 from faceanim.schemas import CROPS, Reason, landmarks_schema
 from faceanim.tables import file_sha256, read_rows, write_table
@@ -50,7 +50,7 @@ def write_video(folder, video_id, *crops, key="1"):
     rows = []
     for number, (pictures, faces, seen) in enumerate(crops):
         name = f"{video_id}-{number}.avi"
-        offsets, lengths = write_clip(folder / "crops" / video_id / name, pictures, Fraction(25), 95)
+        offsets, lengths = write_mjpeg(folder / "crops" / video_id / name, pictures, Fraction(25), 95)
         about = {"clip_id": video_id, "first_frame": 0, "last_frame": len(pictures) - 1, "fps": 25.0}
         places = {"frame_offsets": offsets, "frame_lengths": lengths, "faces": np.ravel(faces), "seen": seen}
         outcome = {"crop_id": f"{video_id}-{number}", "path": name, "status": "ok", "reason": "none"}
@@ -63,24 +63,26 @@ def write_video(folder, video_id, *crops, key="1"):
         "fps": 25.0,
     }
     rows.append(rejected | {"status": "rejected", "reason": "no_face"})
-    schema = without(CROPS, "video_id", "person_id", "split")
-    write_fragment(rows, schema, folder / "crops" / video_id / FRAGMENT, key)
+    schema = drop_columns(CROPS, "video_id", "person_id", "split")
+    write_fragment(rows, schema, folder / "crops" / video_id / FRAGMENT_NAME, key)
 
 
 def run(folder, detector="dlib", map_shards=inline):
     """Put the videos' rows together as the crop stage does, and run the stage."""
     rows = [
         row | {"video_id": path.parent.name, "person_id": "p", "split": "train"}
-        for path in sorted((folder / "crops").glob(f"*/{FRAGMENT}"))
+        for path in sorted((folder / "crops").glob(f"*/{FRAGMENT_NAME}"))
         for row in pq.read_table(path).to_pylist()
     ]
     write_table(rows, CROPS, folder / "crops.parquet")
     inputs = (folder / "crops.parquet", folder / "crops", folder / "out")
-    return landmarks(LandmarksConfig(detector=detector), RUN, *inputs, map_shards, ignore)
+    return detect_landmarks(LandmarksConfig(detector=detector), RUN, *inputs, map_shards, ignore)
 
 
 def rows_of(folder, video_id, detector="dlib"):
-    return read_rows(folder / "out" / f"{video_id}.parquet", landmarks_schema(describe(detector).points))
+    return read_rows(
+        folder / "out" / f"{video_id}.parquet", landmarks_schema(describe_detector(detector).points)
+    )
 
 
 def times(folder):
@@ -255,16 +257,16 @@ def test_jitter_is_the_second_difference_on_still_frames():
     still_picture = np.full((5, 16, 16), 100, np.uint8)
     x = np.array([0, 1, 0, 1, 0], np.float32)
     points = np.stack([np.stack([x, np.zeros_like(x)], axis=1)] * 2, axis=1)
-    assert jitter(points, still_picture) == Jitter(3 * 2.0, 3)
+    assert measure_jitter(points, still_picture) == Jitter(3 * 2.0, 3)
     even = np.arange(10, dtype=np.float32).reshape(5, 1, 2)
-    assert jitter(even, still_picture) == Jitter(0.0, 3)
+    assert measure_jitter(even, still_picture) == Jitter(0.0, 3)
     missed = points.copy()
     missed[4] = np.nan
-    assert jitter(missed, still_picture) == Jitter(2 * 2.0, 2)
+    assert measure_jitter(missed, still_picture) == Jitter(2 * 2.0, 2)
     blink = still_picture.copy()
     blink[4, 3, 3] += 4
-    assert jitter(points, blink) == Jitter(2 * 2.0, 2)
-    assert jitter(points[:2], still_picture[:2]) == Jitter(0.0, 0)
+    assert measure_jitter(points, blink) == Jitter(2 * 2.0, 2)
+    assert measure_jitter(points[:2], still_picture[:2]) == Jitter(0.0, 0)
 
 
 def test_a_blink_is_no_still_frame_but_noise_is():
@@ -273,5 +275,5 @@ def test_a_blink_is_no_still_frame_but_noise_is():
     blinking = picture.copy()
     blinking[100:116, 90:122] = 200
     for other, differs in ((noisy, False), (blinking, True), (portrait(3), True)):
-        change = np.abs(thumbnail(picture).astype(int) - thumbnail(other)).max()
+        change = np.abs(make_thumbnail(picture).astype(int) - make_thumbnail(other)).max()
         assert (change >= 4) == differs

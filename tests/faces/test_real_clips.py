@@ -10,9 +10,9 @@ import pytest
 from mediapipe.tasks.python import BaseOptions, vision
 
 from faceanim.config import load_params
-from faceanim.faces.cropping import Clip, crop_video
-from faceanim.media.encode import write_video
-from faceanim.media.mjpeg import read_clip
+from faceanim.faces.cropping import ClipTarget, crop_video
+from faceanim.media.encode import write_mp4
+from faceanim.media.mjpeg import read_mjpeg
 from faceanim.media.video import probe, read_frames
 from tests.helpers.paths import PROFILES
 from tests.helpers.videos import faded
@@ -32,7 +32,7 @@ def cropped(shared, tmp_path_factory):
     clips = sorted((shared / "faces/clips").glob("*/*"))
     assert len(clips) == 20
     return folder, {
-        video: crop_video(video, [Clip(video.stem, 0.0, SECONDS, None, None)], SMALLER, folder)
+        video: crop_video(video, [ClipTarget(video.stem, 0.0, SECONDS, None, None)], SMALLER, folder)
         for video in clips
     }
 
@@ -63,7 +63,7 @@ def test_mediapipe_finds_a_whole_face_in_the_crops(cropped, shared):
 
 def faces_of(path, row, options):
     """MediaPipe's landmarks in every fourth frame of a crop, None where it finds no face."""
-    frames = read_clip(path, row["frame_offsets"][::4], row["frame_lengths"][::4])
+    frames = read_mjpeg(path, row["frame_offsets"][::4], row["frame_lengths"][::4])
     with vision.FaceLandmarker.create_from_options(options) as landmarker:
         for frame in frames:
             image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=frame)
@@ -80,9 +80,9 @@ def test_no_crop_spans_a_cut_between_two_people(shared, tmp_path):
     scenes = {video.stem: scene(video) for video in clips if "noface" not in video.name}
     same_wall = [frames for name, frames in scenes.items() if name.startswith("grid")]
     order = [*scenes.values(), *(same_wall[place] for step in range(1, 7) for place in tour(7, step))]
-    write_video(tmp_path / "cuts.mp4", (frame for frames in order for frame in frames), Fraction(25))
+    write_mp4(tmp_path / "cuts.mp4", (frame for frames in order for frame in frames), Fraction(25))
     config = SMALLER.model_copy(update={"min_frames": 2, "min_size": 32})
-    rows = crop_video(tmp_path / "cuts.mp4", [Clip("cuts", 0.0, None, None, None)], config, tmp_path)
+    rows = crop_video(tmp_path / "cuts.mp4", [ClipTarget("cuts", 0.0, None, None, None)], config, tmp_path)
     accepted = [row for row in rows if row["status"] == "ok"]
     assert len(accepted) > 0.8 * len(order)
     assert [row for row in accepted if row["first_frame"] // SCENE != row["last_frame"] // SCENE] == []
@@ -97,9 +97,9 @@ def test_no_crop_spans_a_fade_between_two_people(shared, tmp_path, length):
     for following in scenes[1:]:
         mixed += range(len(frames) - length + length // 5, len(frames) - length // 5)
         frames = faded(frames, following, length)
-    write_video(tmp_path / "fades.mp4", frames, Fraction(25))
+    write_mp4(tmp_path / "fades.mp4", frames, Fraction(25))
     config = SMALLER.model_copy(update={"min_frames": 2, "min_size": 32})
-    rows = crop_video(tmp_path / "fades.mp4", [Clip("fades", 0.0, None, None, None)], config, tmp_path)
+    rows = crop_video(tmp_path / "fades.mp4", [ClipTarget("fades", 0.0, None, None, None)], config, tmp_path)
     accepted = [row for row in rows if row["status"] == "ok"]
     assert len(scenes) > 15
     assert len(accepted) > 0.8 * len(scenes)

@@ -8,9 +8,9 @@ import pytest
 from skimage.data import astronaut
 
 from faceanim.faces import shots
-from faceanim.faces.shots import LONGEST, Change, shot_changes
-from faceanim.media.frames import RgbPicture
-from faceanim.media.video import probe, read_frames, read_pictures
+from faceanim.faces.shots import MAX_DELAY, ShotChange, detect_shot_changes
+from faceanim.media.frames import RgbFrame
+from faceanim.media.video import decode_frames, probe, read_frames
 from tests.helpers.videos import faded, moving, noise
 
 THRESHOLD = 0.04
@@ -19,7 +19,7 @@ COUNT = 60
 
 
 def changes(frames):
-    return [change for _, change in shot_changes(map(RgbPicture, frames), THRESHOLD)]
+    return [change for _, change in detect_shot_changes(map(RgbFrame, frames), THRESHOLD)]
 
 
 def shot(x, flip=False):
@@ -28,34 +28,34 @@ def shot(x, flip=False):
 
 def test_every_picture_is_given_in_order_with_its_change():
     frames = [*shot((200, 210)), *noise(COUNT)]
-    given = list(shot_changes(map(RgbPicture, frames), THRESHOLD))
+    given = list(detect_shot_changes(map(RgbFrame, frames), THRESHOLD))
     assert all(picture.frame is frame for (picture, _), frame in zip(given, frames, strict=True))
-    assert [number for number, (_, change) in enumerate(given) if change is Change.CUT] == [COUNT]
-    assert Change.FADE not in changes(frames)
+    assert [number for number, (_, change) in enumerate(given) if change is ShotChange.CUT] == [COUNT]
+    assert ShotChange.FADE not in changes(frames)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, LONGEST, LONGEST + 1])
+@pytest.mark.parametrize("count", [0, 1, 2, MAX_DELAY, MAX_DELAY + 1])
 def test_short_videos_lose_nothing(count):
-    assert changes(list(noise(count))) == [Change.NONE] * count
+    assert changes(list(noise(count))) == [ShotChange.NONE] * count
 
 
 @pytest.mark.parametrize("length", [5, 8, 12, 25])
 def test_what_is_mixed_of_two_shots_is_a_fade(length):
     found = changes(faded(shot((195, 210)), shot((230, 210), flip=True), length))
     begin, end = COUNT - length, COUNT
-    assert set(found[begin + 2 : end - 2]) == {Change.FADE}
-    assert Change.FADE not in found[: begin - LONGEST] + found[end + LONGEST :]
-    assert Change.CUT not in found
+    assert set(found[begin + 2 : end - 2]) == {ShotChange.FADE}
+    assert ShotChange.FADE not in found[: begin - MAX_DELAY] + found[end + MAX_DELAY :]
+    assert ShotChange.CUT not in found
 
 
 def test_another_exposure_is_no_change():
     frames = shot((200, 205))
     dark = [np.clip(frame.astype(int) - 20, 0, 255).astype(np.uint8) for frame in frames]
-    assert set(changes(frames + dark)) == {Change.NONE}
+    assert set(changes(frames + dark)) == {ShotChange.NONE}
 
 
 def test_what_moves_is_no_fade():
-    assert set(changes(shot((60, 340)))) == {Change.NONE}
+    assert set(changes(shot((60, 340)))) == {ShotChange.NONE}
 
 
 @pytest.mark.parametrize("share", [0.0005, 0.001, 0.002, 0.004])
@@ -64,30 +64,30 @@ def test_a_slow_pan_is_no_fade(share):
     portrait = astronaut()
     places = [np.float32([[1, 0, -number * share * 512], [0, 1, 0]]) for number in range(COUNT)]
     frames = [cv2.warpAffine(portrait, place, (400, 400)) for place in places]
-    assert set(changes(frames)) == {Change.NONE}
+    assert set(changes(frames)) == {ShotChange.NONE}
 
 
 def test_of_huge_frames_few_are_held(monkeypatch):
     frames = faded(shot((195, 210)), shot((230, 210), flip=True), 12)
-    monkeypatch.setattr(shots, "MAX_BYTES", 3 * frames[0].nbytes)
+    monkeypatch.setattr(shots, "MAX_PENDING_BYTES", 3 * frames[0].nbytes)
     ahead = 0
 
     def read():
         nonlocal ahead
         for frame in frames:
             ahead += 1
-            yield RgbPicture(frame)
+            yield RgbFrame(frame)
 
-    for number, _ in enumerate(shot_changes(read(), THRESHOLD), start=1):
+    for number, _ in enumerate(detect_shot_changes(read(), THRESHOLD), start=1):
         assert ahead - number <= 3
     assert number == len(frames)
 
 
 def test_real_talkers_move_and_do_not_fade(shared):
     for video in sorted((shared / "faces/clips").glob("*/*")):
-        pictures = islice(read_pictures(video, probe(video), "pyav"), 400)
-        found = [change for _, change in shot_changes(pictures, THRESHOLD)]
-        assert set(found) == {Change.NONE}, video.name
+        pictures = islice(decode_frames(video, probe(video), "pyav"), 400)
+        found = [change for _, change in detect_shot_changes(pictures, THRESHOLD)]
+        assert set(found) == {ShotChange.NONE}, video.name
 
 
 @pytest.mark.parametrize("length", [6, 12, 25])
@@ -112,4 +112,4 @@ def is_seen(found, length):
     """Whether no frame that shows a fifth or more of either shot is left in one."""
     shares = np.arange(1, length + 1) / (length + 1)
     mixed = [number for number, share in enumerate(shares, start=COUNT - length) if 0.2 < share < 0.8]
-    return all(found[number] is Change.FADE for number in mixed)
+    return all(found[number] is ShotChange.FADE for number in mixed)

@@ -5,10 +5,10 @@ import pytest
 
 from faceanim.config import CropConfig
 from faceanim.faces.detection import ViolaJones
-from faceanim.faces.shots import Change, shot_changes
-from faceanim.faces.tracker import MAX_MISSED, SEARCH_EVERY, TRACK_EVERY, Tracker
+from faceanim.faces.shots import ShotChange, detect_shot_changes
+from faceanim.faces.tracker import MAX_MISSED, SEARCH_EVERY, TRACK_EVERY, Segmenter
 from faceanim.media.boxes import Box
-from faceanim.media.frames import RgbPicture
+from faceanim.media.frames import RgbFrame
 from faceanim.schemas import EndReason
 from tests.helpers.videos import head, moving, noise
 
@@ -34,8 +34,8 @@ def spans(stretches):
 
 
 def tracked(*parts, config=CONFIG, hint=None):
-    tracker = Tracker(config, hint)
-    changes = shot_changes(map(RgbPicture, chain(*parts)), config.cut_threshold)
+    tracker = Segmenter(config, hint)
+    changes = detect_shot_changes(map(RgbFrame, chain(*parts)), config.cut_threshold)
     stretches = [s for picture, change in changes for s in tracker.push(picture.luma, change)]
     stretches += tracker.finish()
     assert all(len(s.boxes) == len(s.seen) for s in stretches)
@@ -80,17 +80,17 @@ def test_another_exposure_is_no_cut():
 
 def told(*changes):
     """What becomes of a still face, if the frames have these changes."""
-    tracker, luma = Tracker(CONFIG), RgbPicture(SEEN[0]).luma
+    tracker, luma = Segmenter(CONFIG), RgbFrame(SEEN[0]).luma
     return spans([s for change in changes for s in tracker.push(luma, change)] + list(tracker.finish()))
 
 
 def test_a_fade_is_in_no_sequence():
-    assert told(*[Change.NONE] * 6, *[Change.FADE] * 4, *[Change.NONE] * 7) == [
+    assert told(*[ShotChange.NONE] * 6, *[ShotChange.FADE] * 4, *[ShotChange.NONE] * 7) == [
         (0, 5, True, EndReason.CUT),
         (6, 9, False, None),
         (10, 16, True, EndReason.END),
     ]
-    assert told(*[Change.FADE] * 3, Change.CUT, *[Change.NONE] * 2, Change.FADE) == [
+    assert told(*[ShotChange.FADE] * 3, ShotChange.CUT, *[ShotChange.NONE] * 2, ShotChange.FADE) == [
         (0, 2, False, None),
         (3, 5, True, EndReason.CUT),
         (6, 6, False, None),
@@ -98,8 +98,8 @@ def test_a_fade_is_in_no_sequence():
 
 
 def test_frames_without_a_face_and_those_of_a_fade_are_told_apart():
-    tracker, blank = Tracker(CONFIG), RgbPicture(next(noise(1))).luma
-    changes = [Change.NONE] * 3 + [Change.FADE] * 2 + [Change.NONE] * 3
+    tracker, blank = Segmenter(CONFIG), RgbFrame(next(noise(1))).luma
+    changes = [ShotChange.NONE] * 3 + [ShotChange.FADE] * 2 + [ShotChange.NONE] * 3
     stretches = [s for change in changes for s in tracker.push(blank, change)] + list(tracker.finish())
     assert [(s.first, s.last, s.is_fade) for s in stretches] == [(0, 2, False), (3, 4, True), (5, 7, False)]
 
@@ -161,7 +161,7 @@ def test_boxes_are_in_the_frame_s_own_pixels():
 
 
 def test_the_search_near_a_box_finds_what_the_whole_search_finds():
-    luma = RgbPicture(head((400, 300), (200, 140))).luma
+    luma = RgbFrame(head((400, 300), (200, 140))).luma
     (whole,) = ViolaJones().detect(luma)
     near = ViolaJones().detect_near(luma, whole.moved(5, -5))
     assert near[0].iou(whole) > 0.8

@@ -3,7 +3,7 @@
 import pytest
 
 from faceanim.errors import TemporaryError
-from flows.dvc import failure
+from flows.dvc import parse_failure
 
 FAILED = "ERROR: failed to reproduce 'crop': failed to run: python -m stages.crop, exited with"
 
@@ -19,6 +19,6 @@ FAILED = "ERROR: failed to reproduce 'crop': failed to run: python -m stages.cro
     ],
 )
 def test_the_reason_of_a_failure(lines, text, may_pass):
-    found = failure(lines, 137)
+    found = parse_failure(lines, 137)
     assert str(found) == text
     assert isinstance(found, TemporaryError) == may_pass

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from faceanim.errors import FaceanimError
-from flows.dvc import KEPT, LOCK, LOCK_GUARD, RWLOCK, call, mend, repro
+from flows.dvc import LOCK, LOCK_BACKUP, LOCK_GUARD, RWLOCK, repair_dvc_state, repro, run_python
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def whole(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = f"{sys.executable} -c \"open('made', 'a').write('x')\""
     (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"make": {"cmd": command, "outs": ["made"]}}}))
-    call("-m", "dvc", "init", "--quiet", "--no-scm")
+    run_python("-m", "dvc", "init", "--quiet", "--no-scm")
     repro()
     return LOCK.read_text()
 
@@ -27,35 +27,35 @@ def whole(tmp_path, monkeypatch):
 def test_a_list_of_what_is_at_work_is_dropped(whole):
     RWLOCK.write_text('{"write": {')
     with pytest.raises(FaceanimError):  # DVC would never go on by itself
-        call("-m", "dvc", "repro")
+        run_python("-m", "dvc", "repro")
     repro()
     assert not any(json.loads(RWLOCK.read_text()).values())
 
 
 @pytest.mark.parametrize("length", [0, 10])
 def test_dvc_lock_is_put_back(whole, length, capsys):
-    mend()
+    repair_dvc_state()
     LOCK.write_text(whole[:length])
     with pytest.raises(FaceanimError):
-        call("-m", "dvc", "repro")
+        run_python("-m", "dvc", "repro")
     repro()
     assert "cut short" in capsys.readouterr().err
     assert LOCK.read_text() == whole
 
 
 def test_without_a_copy_a_line_says_what_to_do(whole):
-    shutil.rmtree(KEPT.parent, ignore_errors=True)
+    shutil.rmtree(LOCK_BACKUP.parent, ignore_errors=True)
     LOCK.write_text("")
     with pytest.raises(FaceanimError, match="git checkout"):
         repro()
 
 
 def test_what_somebody_is_writing_is_left_alone(whole):
-    mend()
+    repair_dvc_state()
     with ThreadPoolExecutor() as threads, LOCK_GUARD.open("a") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX)
         LOCK.write_text("")
-        mending = threads.submit(mend)
+        mending = threads.submit(repair_dvc_state)
         time.sleep(0.5)
         LOCK.write_text(f"{whole}# by somebody else\n")
         fcntl.flock(theirs, fcntl.LOCK_UN)

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from faceanim.errors import FaceanimError
-from flows.dvc import read_stages, up_to
+from flows.dvc import read_stages, select_stages
 from tests.helpers.paths import PROJECT
 from tests.helpers.prefect_pages import Pages
 from tests.helpers.processes import at_work, wait_until
@@ -259,7 +259,12 @@ def test_stages_are_those_of_dvc_yaml(tmp_path):
     stages = read_stages(PROJECT / "dvc.yaml")
     names = [each.name for each in stages]
     assert names.index("download") < names.index("crop") < names.index("evaluate") < names.index("register")
-    assert [each.name for each in up_to(stages, ["landmarks"])] == ["index", "download", "crop", "landmarks"]
+    assert [each.name for each in select_stages(stages, ["landmarks"])] == [
+        "index",
+        "download",
+        "crop",
+        "landmarks",
+    ]
     with pytest.raises(FaceanimError, match="in the project's folder"):
         read_stages(tmp_path / "dvc.yaml")
 

@@ -8,8 +8,8 @@ import pytest
 
 from faceanim.config import RunConfig
 from faceanim.errors import FaceanimError
-from faceanim.workers import Work, cut
-from flows.stage_runs import drive
+from faceanim.workers import ShardJob, chunk
+from flows.stage_runs import run_sharded_stage
 from tests.helpers.paths import PROJECT
 from tests.helpers.prefect_pages import Pages
 
@@ -55,7 +55,7 @@ def give_up(item, reason):
 def mapped(do, items):
     def step(map_shards, on_progress):
         results = []
-        for shard in map_shards(Work("double", do, give_up), cut(items, RUN.shard_size)):
+        for shard in map_shards(ShardJob("double", do, give_up), chunk(items, RUN.shard_size)):
             results += shard
             on_progress(len(results), len(items), f"{len(results)} there")
         return results
@@ -179,7 +179,7 @@ def test_a_cluster_needs_an_api(monkeypatch, tmp_path):
     run = RUN.model_copy(update={"task_runner": "dask"})
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     with pytest.raises(FaceanimError, match="needs a Prefect API: `make ui`"):
-        drive("double", run, doubled)
+        run_sharded_stage("double", run, doubled)
     script = (
         "try:\n"
         "    drive('double', RUN.model_copy(update={'task_runner': 'dask'}), doubled)\n"

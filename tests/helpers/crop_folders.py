@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from faceanim.faces.crop_stage import FRAGMENT
+from faceanim.faces.crop_stage import FRAGMENT_NAME
 from faceanim.schemas import DOWNLOAD, INDEX
 from faceanim.tables import file_sha256, write_table
 from tests.helpers.encoding import encode
@@ -60,6 +60,6 @@ def finished_files(folder):
     """When each file of a finished video was made."""
     return {
         path: path.stat().st_mtime_ns
-        for fragment in folder.glob(f"*/{FRAGMENT}")
+        for fragment in folder.glob(f"*/{FRAGMENT_NAME}")
         for path in fragment.parent.iterdir()
     }

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from skimage.data import astronaut
 
-from faceanim.media.mjpeg import write_clip
+from faceanim.media.mjpeg import write_mjpeg
 from faceanim.schemas import CROPS, landmarks_schema
 from faceanim.tables import write_table
 
@@ -24,7 +24,7 @@ def write_crops(folder, clips=3, frames=6, missed=(), per_video=1, points=POINTS
             astronaut()[20 + clip : 20 + clip + SIZE, 170 + n : 170 + n + SIZE] for n in range(frames)
         ]
         path = folder / f"clip{clip}.avi"
-        offsets, lengths = write_clip(path, pictures, Fraction(25), 95)
+        offsets, lengths = write_mjpeg(path, pictures, Fraction(25), 95)
         rows.append(
             {
                 "crop_id": f"clip{clip}",

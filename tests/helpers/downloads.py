@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from faceanim.config import DownloadConfig
-from faceanim.ingest.download import WHOLE, download
+from faceanim.ingest.download import WHOLE_PARTITION, download_videos
 from faceanim.schemas import DOWNLOAD, INDEX
 from faceanim.tables import read_rows, write_table
 from tests.helpers.videos import RUN, ignore, inline
@@ -17,9 +17,9 @@ def changed(**values):
     return CONFIG.model_copy(update=values)
 
 
-def run(config=CONFIG, index="index.parquet", folder="data", map_shards=inline, part=WHOLE):
+def run(config=CONFIG, index="index.parquet", folder="data", map_shards=inline, part=WHOLE_PARTITION):
     videos, out = Path(folder) / "videos", Path(folder) / "out.parquet"
-    metrics = download(config, RUN, Path(index), videos, out, map_shards, ignore, part)
+    metrics = download_videos(config, RUN, Path(index), videos, out, map_shards, ignore, part)
     return metrics, table(folder)
 
 

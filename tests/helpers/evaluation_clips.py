@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from skimage.data import astronaut
 
-from faceanim.media.mjpeg import write_clip
+from faceanim.media.mjpeg import write_mjpeg
 from faceanim.schemas import CROPS, Reason, Status, landmarks_schema
 from faceanim.tables import write_table
 
@@ -26,7 +26,7 @@ def write_crop(folder: Path, person: str, name: str, split: str, count: int, top
     clip_id = f"{person}--{name}"
     crop_id = f"{clip_id}--0000000"
     path = folder / "crops" / f"{crop_id}.avi"
-    offsets, lengths = write_clip(path, moving_face(count, top, side), Fraction(25), 95)
+    offsets, lengths = write_mjpeg(path, moving_face(count, top, side), Fraction(25), 95)
     first = np.random.default_rng(0).uniform(40, 90, size=(68, 2))
     landmarks = [
         {

@@ -12,22 +12,22 @@ import torch
 from skimage.data import astronaut
 
 from faceanim.evaluation import protocol
-from faceanim.evaluation.comparison_video import write_side_by_side
-from faceanim.evaluation.metric_pitfalls import traps, write_traps
-from faceanim.evaluation.protocol import FRAME_SCORES, METRIC_NAMES, PAIRS, SCORES, TEST_SET, Method, Task
-from faceanim.evaluation.statistics import figures, write_figures_csv
+from faceanim.evaluation.comparison_video import write_comparison_video
+from faceanim.evaluation.metric_pitfalls import compute_variants, write_variants
+from faceanim.evaluation.protocol import FRAME_SCORES, METRIC_NAMES, PAIRS, SCORES, TEST_SET, MethodName, Task
+from faceanim.evaluation.statistics import summarize_scores, write_summaries_csv
 from faceanim.tables import Row, write_json, write_table
-from faceanim.viz import COLUMNS, error_picture, write_grid
+from faceanim.viz import GRID_COLUMNS, draw_error, write_image_grid
 
 CLIPS = {"ada": ("ada--one", "ada--two"), "bea": ("bea--one",), "cyd": ("cyd--one", "cyd--two")}
 FRAMES = 12
 MADE = {
-    Task.RECONSTRUCTION: (tuple(Method), ("psnr", "ssim", "l1", "akd", "csim", "flicker")),
+    Task.RECONSTRUCTION: (tuple(MethodName), ("psnr", "ssim", "l1", "akd", "csim", "flicker")),
     Task.REENACTMENT: (
-        (Method.PREDICTION, Method.COPY_SOURCE, Method.LANDMARK_WARP),
+        (MethodName.PREDICTION, MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP),
         ("csim", "pose", "mouth"),
     ),
-    Task.SUPER_RESOLUTION: ((Method.SUPER_RESOLVED, Method.BICUBIC), ("psnr", "ssim")),
+    Task.SUPER_RESOLUTION: ((MethodName.SUPER_RESOLVED, MethodName.BICUBIC), ("psnr", "ssim")),
 }
 """Methods and metrics of each task."""
 TYPICAL = {
@@ -48,7 +48,7 @@ def write_evaluation(folder: Path, tasks: Sequence[Task] = tuple(Task)) -> Path:
     write_table(rows, FRAME_SCORES, folder / protocol.FRAMES_FILE)
     scores = clip_rows(rows)
     write_table(scores, SCORES, folder / protocol.SCORES_FILE)
-    write_figures_csv(figures(scores), folder / protocol.FIGURES_FILE)
+    write_summaries_csv(summarize_scores(scores), folder / protocol.FIGURES_FILE)
     test_set = [
         {"crop_id": clip, "person_id": person, "frames": FRAMES, "sha256": "0" * 64}
         for person, clip in people_clips()
@@ -62,10 +62,12 @@ def write_evaluation(folder: Path, tasks: Sequence[Task] = tuple(Task)) -> Path:
         {"networks": {"identity": "ab" * 32}, "left_out": left_out}, folder / protocol.MEASURED_WITH_FILE
     )
     write_videos(folder / protocol.VIDEOS_FOLDER, scores, tasks)
-    row = [face(0), face(4), *(blurred(face(4)) for _ in COLUMNS[2:])]
-    write_grid([row, row], folder / protocol.PICTURES_FILE)
+    row = [face(0), face(4), *(blurred(face(4)) for _ in GRID_COLUMNS[2:])]
+    write_image_grid([row, row], folder / protocol.PICTURES_FILE)
     driving = torch.from_numpy(np.stack([face(n) for n in range(3)])).permute(0, 3, 1, 2).float() / 255
-    write_traps("ada--one", traps((driving * 0.9).contiguous(), driving), folder / protocol.PITFALLS_FILE)
+    write_variants(
+        "ada--one", compute_variants((driving * 0.9).contiguous(), driving), folder / protocol.PITFALLS_FILE
+    )
     return folder
 
 
@@ -115,7 +117,7 @@ def write_videos(folder: Path, scores: Sequence[Row], tasks: Sequence[Task]) -> 
     index = []
     for task in tasks:
         metric = "csim" if task == Task.REENACTMENT else "psnr"
-        main = MADE[task][0][0] if task != Task.SUPER_RESOLUTION else Method.SUPER_RESOLVED
+        main = MADE[task][0][0] if task != Task.SUPER_RESOLUTION else MethodName.SUPER_RESOLVED
         own = [
             row for row in scores if (row["task"], row["method"]) == (task, main) and row[metric] is not None
         ]
@@ -135,7 +137,7 @@ def video(rank: str) -> bytes:
     titles = ("source", "driving", "prediction", "super-resolved", "error")
     with TemporaryDirectory() as folder:
         path = Path(folder) / "video.webm"
-        write_side_by_side(path, titles, video_rows(len(rank)), Fraction(25), 96)
+        write_comparison_video(path, titles, video_rows(len(rank)), Fraction(25), 96)
         return path.read_bytes()
 
 
@@ -143,7 +145,7 @@ def video_rows(start: int):
     for number in range(start, start + FRAMES):
         driving = face(number)
         made = blurred(driving)
-        yield face(0), driving, made, made, error_picture(made, driving)
+        yield face(0), driving, made, made, draw_error(made, driving)
 
 
 def face(shift: int) -> np.ndarray:

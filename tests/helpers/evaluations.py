@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import save_file
 from skimage.data import astronaut
 
-from faceanim.evaluation.image_metrics import frame_metrics
+from faceanim.evaluation.image_metrics import compute_frame_metrics
 from faceanim.evaluation.protocol import (
     CHECK_FILE,
     CLIPS_FILE,
@@ -25,13 +25,13 @@ from faceanim.evaluation.protocol import (
     PROTOCOL_FILE,
     SCORES_FILE,
     TEST_SET,
-    Method,
+    MethodName,
     Task,
 )
 from faceanim.evaluation.protocol import PAIRS as PAIRS_SCHEMA
 from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
-from faceanim.evaluation.statistics import figures, write_figures_csv
-from faceanim.inference.animator import Animator, Frames, resize, to_float, to_uint8
+from faceanim.evaluation.statistics import summarize_scores, write_summaries_csv
+from faceanim.inference.animator import Animator, Frames, resize_frames, to_float, to_uint8
 from faceanim.tables import Row, write_table
 
 SIDE = 128
@@ -39,7 +39,7 @@ STEP = 3
 DRIVING = 3
 CHECKED = "ada--one--0000000"
 PEOPLE = ("ada", "bea", "cyd", "dan")
-METHODS = {Method.PREDICTION: 24.0, Method.COPY_SOURCE: 20.0, Method.SUPER_RESOLVED: 23.0}
+METHODS = {MethodName.PREDICTION: 24.0, MethodName.COPY_SOURCE: 20.0, MethodName.SUPER_RESOLVED: 23.0}
 """With the PSNR that they have on a clip that is made up, in dB."""
 
 
@@ -48,7 +48,7 @@ def faces(top: int = 40) -> Frames:
     return np.stack([astronaut()[top : top + SIDE, 150 + STEP * n :][:, :SIDE] for n in range(1 + DRIVING)])
 
 
-def row(method: Method, item: str, frame: int, psnr: float, ssim: float | None) -> Row:
+def row(method: MethodName, item: str, frame: int, psnr: float, ssim: float | None) -> Row:
     values = dict.fromkeys(METRIC_NAMES) | {"frame": frame, "psnr": psnr, "ssim": ssim}
     return {"task": Task.RECONSTRUCTION, "method": method, "item_id": item, "person_id": item[:3], **values}
 
@@ -57,13 +57,13 @@ def checked_rows(animator: Animator, frames: Frames, out: Path) -> list[Row]:
     """Score one clip and write down what was predicted in it."""
     source, driving = frames[:1], frames[1:]
     crops, prepared = to_float(driving), animator.prepare(to_float(source))
-    small = resize(crops, animator.size)
+    small = resize_frames(crops, animator.size)
     prediction = animator.frames(prepared, crops)
     enlarged = animator.enlarge(prediction)
     answers = {
-        Method.PREDICTION: (prediction, small),
-        Method.COPY_SOURCE: (prepared.image.expand(len(small), -1, -1, -1), small),
-        Method.SUPER_RESOLVED: (enlarged, crops),
+        MethodName.PREDICTION: (prediction, small),
+        MethodName.COPY_SOURCE: (prepared.image.expand(len(small), -1, -1, -1), small),
+        MethodName.SUPER_RESOLVED: (enlarged, crops),
     }
     numbers = range(1, len(frames))
     arrays = {"source": source, "driving": driving, "predicted": to_uint8(enlarged)}
@@ -71,7 +71,7 @@ def checked_rows(animator: Animator, frames: Frames, out: Path) -> list[Row]:
     return [
         row(method, CHECKED, number, float(scores["psnr"][number - 1]), float(scores["ssim"][number - 1]))
         for method, answer in answers.items()
-        for scores in [frame_metrics(*answer)]
+        for scores in [compute_frame_metrics(*answer)]
         for number in numbers
     ]
 
@@ -102,13 +102,13 @@ def write_evaluation(models: Path, out: Path, gain: float = 0.0, protocol: int =
     out.mkdir(parents=True)
     animator = Animator.load(models, "cpu")
     frames = [
-        {**each, "psnr": each["psnr"] + lie * (each["method"] != Method.COPY_SOURCE)}
+        {**each, "psnr": each["psnr"] + lie * (each["method"] != MethodName.COPY_SOURCE)}
         for each in checked_rows(animator, faces(), out)
     ]
     made_up = [f"{person}--two--0000000" for person in PEOPLE]
     for number, item in enumerate(made_up):
         for method, psnr in METHODS.items():
-            better = 0.0 if method == Method.COPY_SOURCE else gain + 0.01 * number
+            better = 0.0 if method == MethodName.COPY_SOURCE else gain + 0.01 * number
             frames += [row(method, item, n, psnr + better + 0.1 * n, None) for n in (1, 2, 3)]
     write_table(frames, FRAME_SCORES, out / FRAMES_FILE)
     scores = of_clips(frames)
@@ -121,12 +121,14 @@ def write_evaluation(models: Path, out: Path, gain: float = 0.0, protocol: int =
     write_table([], PAIRS_SCHEMA, out / PAIRS_FILE)
     (out / PROTOCOL_FILE).write_text(json.dumps({"version": protocol}))
     (out / MEASURED_WITH_FILE).write_text(json.dumps({"networks": {}, "left_out": {}}))
-    write_figures_csv(figures(scores), out / FIGURES_FILE)
+    write_summaries_csv(summarize_scores(scores), out / FIGURES_FILE)
     return nested(scores)
 
 
 def nested(scores: list[Row]) -> dict:
     """The metrics as reports/metrics.json has them."""
-    found = {(figure.method, figure.metric): figure.interval.mean for figure in figures(scores)}
+    found = {(figure.method, figure.metric): figure.interval.mean for figure in summarize_scores(scores)}
     metrics = {method: {name: found[method, name] for name in ("psnr", "ssim")} for method in METHODS}
-    return {"reconstruction": metrics[Method.PREDICTION] | {"copy_source": metrics[Method.COPY_SOURCE]}}
+    return {
+        "reconstruction": metrics[MethodName.PREDICTION] | {"copy_source": metrics[MethodName.COPY_SOURCE]}
+    }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from faceanim.synthetic import make_sample, videos
+from faceanim.synthetic import list_videos, render_sample
 from tests.helpers.paths import PROJECT
 
 ENGINE = {
@@ -30,8 +30,8 @@ CHANGES = {
     "evaluate": {"pictures": 1},
 }
 STAGES = ["index", "download", "crop", "landmarks", "train_animation", "train_sr", "evaluate", "register"]
-GOOD = [video.key for video in videos() if video.kind == "good"]
-(DAMAGED,) = [video.key for video in videos() if video.kind == "damaged"]
+GOOD = [video.key for video in list_videos() if video.kind == "good"]
+(DAMAGED,) = [video.key for video in list_videos() if video.kind == "damaged"]
 # Addresses and accounts of whoever runs the tests.
 HIDDEN = ("MLFLOW_", "PREFECT_API_URL", "AWS_")
 AUTHOR = {
@@ -100,7 +100,7 @@ def copy_project(folder: Path) -> Project:
     for section, values in CHANGES.items():
         params[section].update(values)
     yaml.dump(params, folder / "params.yaml")
-    make_sample(folder / "videos", names=[*pick("p01", 1), *pick("p02", 1), DAMAGED])
+    render_sample(folder / "videos", names=[*pick("p01", 1), *pick("p02", 1), DAMAGED])
     project = Project(folder)
     (folder / ".gitignore").open("a").write("/videos/\n")
     project.git("init", "-q")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from faceanim.cli.main import app
-from faceanim.registry.register import Registered
-from faceanim.registry.store import Store
+from faceanim.registry.register import RegistrationResult
+from faceanim.registry.store import ModelRegistry
 from tests.helpers.evaluations import write_evaluation
 from tests.helpers.paths import PROJECT
 from tests.helpers.registry_store import add, evaluated, open_store, unasked
@@ -21,9 +21,9 @@ FIRST, BETTER, WORSE, BROKEN, LIED, ELSEWHERE = range(1, 7)
 @dataclass
 class Drilled:
     uri: str
-    store: Store
+    store: ModelRegistry
     folder: Path
-    made: dict[int, Registered]
+    made: dict[int, RegistrationResult]
     champions: list[int]
     """After each was registered."""
     asked: list[Path]

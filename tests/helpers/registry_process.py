@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 from faceanim.config import RegisterConfig
-from faceanim.registry.lock import held
-from faceanim.registry.store import Store
+from faceanim.registry.lock import hold_lock
+from faceanim.registry.store import ModelRegistry
 from tests.helpers.paths import PROJECT
 
 CONFIG = RegisterConfig(model_name="faceanim", min_gain_db=0.0)
@@ -49,16 +49,16 @@ def register_and_die(uri: str, models: str, evaluation: str) -> None:
 
 
 def hold_and_die(uri: str) -> None:
-    store = Store.open(CONFIG, uri)
-    with held(store.client, store.name):
+    store = ModelRegistry.open(CONFIG, uri)
+    with hold_lock(store.client, store.name):
         die()
 
 
 def count(uri: str, times: str) -> None:
     """Read a tag and write it one higher, under the lock."""
-    store = Store.open(CONFIG, uri)
+    store = ModelRegistry.open(CONFIG, uri)
     for _ in range(int(times)):
-        with held(store.client, store.name, SHORTLY_S):
+        with hold_lock(store.client, store.name, SHORTLY_S):
             number = int(store.client.get_registered_model(store.name).tags["count"])
             store.client.set_registered_model_tag(store.name, "count", str(number + 1))
 

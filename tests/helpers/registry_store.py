@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from faceanim.registry.register import Evaluated, Registered, register
-from faceanim.registry.store import Store
+from faceanim.registry.register import EvaluatedModel, RegistrationResult, register_model
+from faceanim.registry.store import ModelRegistry
 from tests.helpers.evaluations import write_evaluation
 from tests.helpers.registry_process import CONFIG
 
@@ -17,15 +17,15 @@ MANIFEST = {
 }
 
 
-def evaluated(models: Path, out: Path, gain: float = 0.0, **changes) -> Evaluated:
+def evaluated(models: Path, out: Path, gain: float = 0.0, **changes) -> EvaluatedModel:
     """A model as the pipeline hands it over, with an evaluation in the new folder `out`."""
     metrics = write_evaluation(models, out, gain, **changes)
     out.with_suffix(".json").write_text(json.dumps(metrics))
     return handed_over(models, out)
 
 
-def handed_over(models: Path, out: Path) -> Evaluated:
-    return Evaluated(
+def handed_over(models: Path, out: Path) -> EvaluatedModel:
+    return EvaluatedModel(
         models=models,
         evaluation=out,
         metrics=json.loads(out.with_suffix(".json").read_text()),
@@ -42,9 +42,9 @@ def unasked(models: Path) -> Path:
     raise AssertionError("scored again without need")
 
 
-def add(uri: str, item: Evaluated, score_again=unasked) -> Registered:
-    return register(CONFIG, uri, item, score_again)
+def add(uri: str, item: EvaluatedModel, score_again=unasked) -> RegistrationResult:
+    return register_model(CONFIG, uri, item, score_again)
 
 
-def open_store(uri: str) -> Store:
-    return Store.open(CONFIG, uri)
+def open_store(uri: str) -> ModelRegistry:
+    return ModelRegistry.open(CONFIG, uri)

@@ -9,7 +9,7 @@ from faceanim.config import (
 )
 from faceanim.progress import NullLogger
 from faceanim.training.animation import train_animation
-from faceanim.training.monitoring import Surroundings
+from faceanim.training.monitoring import RunContext
 from faceanim.training.super_resolution import train_super_resolution
 from tests.helpers.tiny import ANIMATION, AUGMENT, NO_LOSSES, SUPER_RESOLUTION
 
@@ -66,7 +66,7 @@ def engine(config, **changes):
 
 def around(on_step=lambda report: None, open_logger=lambda run_id: NullLogger(), workers=0):
     """Where a training of these tests runs."""
-    return Surroundings(workers, open_logger, on_step)
+    return RunContext(workers, open_logger, on_step)
 
 
 def train(config, data, folder, animation=None, **surroundings):

@@ -9,7 +9,7 @@ import numpy as np
 from skimage.data import astronaut
 
 from faceanim.config import RunConfig
-from faceanim.media.encode import write_video
+from faceanim.media.encode import write_mp4
 
 FACE = (225, 115)
 """About where the portrait's face has its middle, in its own pixels."""
@@ -65,7 +65,7 @@ def faded(before: Sequence[np.ndarray], behind: Sequence[np.ndarray], length: in
 
 
 def write(path: Path, frames: Iterator[np.ndarray], fps: Fraction = Fraction(25)) -> Path:
-    write_video(path, frames, fps)
+    write_mp4(path, frames, fps)
     return path
 
 

@@ -6,7 +6,7 @@ import torch
 from skimage.data import astronaut
 
 from faceanim.errors import FaceanimError
-from faceanim.inference.animator import Animator, resize, to_float, to_uint8
+from faceanim.inference.animator import Animator, resize_frames, to_float, to_uint8
 from tests.helpers.tiny import save_models
 
 
@@ -43,7 +43,7 @@ def test_what_led_to_a_frame_can_be_looked_at(animator, frames):
     composed = mask * animation.warped + (1 - mask) * animation.generated  # eq. 2
     assert torch.allclose(animation.prediction, composed, atol=1e-6)
     # Absolute keypoints: the driving frame's own.
-    driving = resize(to_float(frames[1:3]), 64)
+    driving = resize_frames(to_float(frames[1:3]), 64)
     assert torch.allclose(
         animation.kp_driving.value, animator.animation.detect(driving).value.detach(), atol=1e-5
     )
@@ -66,7 +66,7 @@ def test_relative_motion_starts_at_the_source_and_moves_as_the_driving_face(anim
 
 
 def test_enlarge(animator, frames):
-    enlarged = animator.enlarge(resize(to_float(frames), 64))
+    enlarged = animator.enlarge(resize_frames(to_float(frames), 64))
     assert enlarged.shape == (5, 3, 128, 128)
     assert 0 <= float(enlarged.min()) <= float(enlarged.max()) <= 1
 
@@ -79,9 +79,9 @@ def test_no_gradient_and_evaluation_mode(animator, frames):
 
 def test_resize_is_the_mean_of_areas():
     frame = torch.arange(16.0).view(1, 1, 4, 4)
-    assert resize(frame, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
-    assert torch.equal(resize(frame, 4), frame)
-    assert resize(frame, 8).shape == (1, 1, 8, 8)
+    assert resize_frames(frame, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert torch.equal(resize_frames(frame, 4), frame)
+    assert resize_frames(frame, 8).shape == (1, 1, 8, 8)
 
 
 def test_bytes_and_floats():

@@ -12,10 +12,10 @@ import faceanim
 from faceanim import Options
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
-from faceanim.faces.framing import cut_out
-from faceanim.inference.driving import MARGIN, follow, on_pixels, squares_around
-from faceanim.media.encode import write_video
-from faceanim.media.frames import RgbPicture
+from faceanim.faces.framing import crop_frame
+from faceanim.inference.driving import CROP_MARGIN, compute_squares, round_to_pixels, track_face
+from faceanim.media.encode import write_mp4
+from faceanim.media.frames import RgbFrame
 from faceanim.media.video import probe, read_frames
 from faceanim.provenance.metadata import COMMENT
 from tests.helpers.driving import FPS, FRAMES, moving_face
@@ -88,9 +88,9 @@ def test_the_face_of_the_picture_is_shown_where_the_driving_face_begins(portrait
     )
     assert frames[0].shape == (64, 64, 3)
     # The driving face is the picture's own.
-    faces = follow([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in moving_face()], "largest", "")
-    square = squares_around(faces, (480, 360), float(FPS))[0]
-    begins = cut_out(RgbPicture(moving_face()[0]), on_pixels(square), 64)
+    faces = track_face([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in moving_face()], "largest", "")
+    square = compute_squares(faces, (480, 360), float(FPS))[0]
+    begins = crop_frame(RgbFrame(moving_face()[0]), round_to_pixels(square), 64)
     assert np.corrcoef(frames[0].ravel(), begins.ravel())[0, 1] > 0.8
 
 
@@ -107,7 +107,7 @@ def test_no_scale_is_no_movement(portrait, driving, network, tmp_path):
 
 
 def test_silent_driving_video(portrait, network, tmp_path):
-    write_video(tmp_path / "driving.mp4", moving_face()[:5], Fraction(25))
+    write_mp4(tmp_path / "driving.mp4", moving_face()[:5], Fraction(25))
     made = faceanim.animate(portrait, tmp_path / "driving.mp4", tmp_path / "out.mp4", model=network)
     assert (made.frames, made.has_sound) == (5, False)
     assert not probe(tmp_path / "out.mp4").has_audio
@@ -192,7 +192,7 @@ def test_which_driving_face_is_chosen(portrait, network, tmp_path):
     """The left one travels, the right and larger one rests."""
     pair = [np.hstack((frame[:300, :360], head((360, 300), (180, 150), 1.3))) for frame in moving_face()]
     del pair[10]
-    write_video(tmp_path / "pair.mp4", pair, Fraction(25))
+    write_mp4(tmp_path / "pair.mp4", pair, Fraction(25))
     moved = {}
     for face in (1, 2, "largest"):
         options = Options(driving_face=face)
@@ -259,7 +259,7 @@ def test_a_rate_that_varies_is_kept(portrait, network, tmp_path):
     times = np.cumsum([0.0, *np.tile([0.02, 0.06, 0.033], 7)])[: FRAMES - 1]
     frames = moving_face()
     del frames[10]
-    write_video(tmp_path / "driving.mp4", frames, Fraction(27), times=times)
+    write_mp4(tmp_path / "driving.mp4", frames, Fraction(27), times=times)
     for suffix in ("mp4", "gif"):
         faceanim.animate(portrait, tmp_path / "driving.mp4", tmp_path / f"out.{suffix}", model=network)
     assert np.allclose(shown_at(tmp_path / "driving.mp4"), times, atol=1e-4)
@@ -270,4 +270,4 @@ def test_a_rate_that_varies_is_kept(portrait, network, tmp_path):
 def test_faces_are_framed_as_the_shipped_profiles_crop_them():
     profiles = PROFILES
     for profile in sorted(profiles.glob("*.yaml")):
-        assert load_params(profile).crop.margin == MARGIN
+        assert load_params(profile).crop.margin == CROP_MARGIN

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from faceanim.errors import FaceanimError
-from faceanim.inference.driving import DrivingVideo, follow
-from faceanim.media.encode import write_video
+from faceanim.inference.driving import DrivingVideo, track_face
+from faceanim.media.encode import write_mp4
 from faceanim.media.video import probe
 from tests.helpers.videos import head, moving, noise
 
@@ -23,7 +23,7 @@ def two(count: int):
 
 
 def test_there_is_a_box_for_every_frame():
-    boxes = follow(lumas(noise(3), moving(20, (100, 300)), noise(2)), "largest", "x")
+    boxes = track_face(lumas(noise(3), moving(20, (100, 300)), noise(2)), "largest", "x")
     assert len(boxes) == 25
     assert boxes[0] == boxes[4]
     assert boxes[-1] == boxes[22]
@@ -31,7 +31,7 @@ def test_there_is_a_box_for_every_frame():
 
 
 def test_faces_are_counted_from_the_left():
-    left, right, largest = (follow(lumas(two(12)), face, "x") for face in (1, 2, "largest"))
+    left, right, largest = (track_face(lumas(two(12)), face, "x") for face in (1, 2, "largest"))
     assert all(box.x1 < 300 for box in left)
     assert left[-1].x0 - left[0].x0 > 30
     assert all(box.x0 > 300 for box in chain(right, largest))
@@ -41,7 +41,7 @@ def test_who_is_chosen_is_not_left_for_another_one():
     alone = (
         np.hstack((noise_frame, head((300, 300), (150, 150), 1.3))) for noise_frame in noise(20, (300, 300))
     )
-    boxes = follow(lumas(two(12), alone), 1, "x")
+    boxes = track_face(lumas(two(12), alone), 1, "x")
     assert all(box.x1 < 300 for box in boxes)
 
 
@@ -49,16 +49,16 @@ def test_who_comes_later_can_be_chosen():
     first = (
         np.hstack((noise_frame, head((300, 300), (150, 150), 1.3))) for noise_frame in noise(7, (300, 300))
     )
-    boxes = follow(lumas(first, two(12)), 2, "x")
+    boxes = track_face(lumas(first, two(12)), 2, "x")
     assert len(boxes) == 19
     assert all(box.x0 > 300 for box in boxes)
 
 
 def test_nobody_or_not_so_many():
     with pytest.raises(FaceanimError, match=r"^no face found in a\.mp4"):
-        follow(lumas(noise(8)), "largest", "a.mp4")
+        track_face(lumas(noise(8)), "largest", "a.mp4")
     with pytest.raises(FaceanimError, match=r"^faces found in a\.mp4: 2; there is no face 3"):
-        follow(lumas(two(6)), 3, "a.mp4")
+        track_face(lumas(two(6)), 3, "a.mp4")
 
 
 def test_where_the_square_travels_keypoints_are_those_of_the_square(tmp_path):
@@ -68,7 +68,7 @@ def test_where_the_square_travels_keypoints_are_those_of_the_square(tmp_path):
         cv2.circle(head((900, 300), (x, 140)), (round(8 * x), 8 * 90), 60, (255, 0, 0), -1, cv2.LINE_AA, 3)
         for x in places.tolist()
     ]
-    write_video(tmp_path / "walk.mp4", walk, Fraction(30))
+    write_mp4(tmp_path / "walk.mp4", walk, Fraction(30))
 
     class Centre:
         """Its keypoint is the middle of what is red, to a fraction of a pixel."""
@@ -76,12 +76,12 @@ def test_where_the_square_travels_keypoints_are_those_of_the_square(tmp_path):
         size, batch, detector_id = 64, 8, "centre"
 
         def detect(self, frames):
-            from faceanim.inference.keypoints import Points
+            from faceanim.inference.keypoints import KeypointArray
 
             red = np.maximum(frames[..., 0].astype(np.float32) - frames[..., 1:].max(-1) - 100, 0)
             ramp = np.linspace(-1, 1, 64, dtype=np.float32)
             x = (red.sum(1) * ramp).sum(1) / red.sum((1, 2))
-            return Points(np.stack((x, 0 * x), -1)[:, None])
+            return KeypointArray(np.stack((x, 0 * x), -1)[:, None])
 
     video = DrivingVideo.follow(tmp_path / "walk.mp4", probe(tmp_path / "walk.mp4"), "largest", print)
     assert len({square.x0 for square in video.squares}) > 80

@@ -5,15 +5,15 @@ import pytest
 from safetensors.numpy import save_file
 
 from faceanim.errors import FaceanimError
-from faceanim.inference.keypoints import Points
-from faceanim.inference.motion import FORMAT, Motion, nearest_pose
+from faceanim.inference.keypoints import KeypointArray
+from faceanim.inference.motion import MOTION_FORMAT, Motion, find_nearest_pose
 
 
 def some(count: int = 5, fps: Fraction = Fraction(25), times: np.ndarray | None = None) -> Motion:
     value = np.random.default_rng(0).uniform(-1, 1, (count, 10, 2)).astype(np.float32)
     faces = np.tile(np.array([0.2, 0.2, 0.7, 0.7], np.float32), (count, 1))
     times = np.arange(count) / float(fps) if times is None else times
-    return Motion(Points(value), faces, times, fps, "a detector")
+    return Motion(KeypointArray(value), faces, times, fps, "a detector")
 
 
 def test_a_file_holds_all_of_it_and_is_small(tmp_path):
@@ -34,7 +34,7 @@ def test_a_file_holds_all_of_it_and_is_small(tmp_path):
 def test_jacobians_are_kept(tmp_path):
     motion = some(3)
     jacobian = np.random.default_rng(1).normal(size=(3, 10, 2, 2)).astype(np.float32)
-    Motion(Points(motion.points.value, jacobian), motion.faces, motion.times, motion.fps, "x").save(
+    Motion(KeypointArray(motion.points.value, jacobian), motion.faces, motion.times, motion.fps, "x").save(
         tmp_path / "a.motion"
     )
     assert np.array_equal(Motion.load(tmp_path / "a.motion").points.jacobian, jacobian)
@@ -53,7 +53,7 @@ def test_files_that_are_none(tmp_path):
     bad.points.value[0] = np.nan
     bad.save(tmp_path / "nan.motion")
     tensors = {"value": bad.points.value, "faces": bad.faces, "times": bad.times, "fps": np.array(25.0)}
-    save_file(tensors, tmp_path / "rate.motion", {FORMAT: "x"})
+    save_file(tensors, tmp_path / "rate.motion", {MOTION_FORMAT: "x"})
     for name in ("cut", "text", "empty", "weights", "uneven", "nan", "rate", "missing"):
         with pytest.raises(FaceanimError, match=rf"{name}\.motion") as error:
             Motion.load(tmp_path / f"{name}.motion")
@@ -83,5 +83,5 @@ def test_a_rate_that_varies_is_noticed():
 def test_the_nearest_pose_is_told_wherever_the_face_is_and_however_large():
     random = np.random.default_rng(0)
     poses = random.uniform(-0.5, 0.5, (6, 10, 2)).astype(np.float32)
-    portrait = Points(poses[4:5] * 1.7 + np.array([0.3, -0.2], np.float32))
-    assert nearest_pose(Points(poses), portrait) == 4
+    portrait = KeypointArray(poses[4:5] * 1.7 + np.array([0.3, -0.2], np.float32))
+    assert find_nearest_pose(KeypointArray(poses), portrait) == 4

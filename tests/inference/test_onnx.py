@@ -16,11 +16,11 @@ from faceanim.cli.animate import export
 from faceanim.errors import FaceanimError
 from faceanim.inference import onnx_export, torch_backend
 from faceanim.inference.animator import ANIMATION_FOLDER, Animator, to_float, to_uint8
-from faceanim.inference.onnx_backend import OnnxNetwork, to_bytes, to_floats
-from faceanim.inference.onnx_export import TOLERANCE, export_onnx, largest_difference
+from faceanim.inference.onnx_backend import OnnxNetwork, to_float_array, to_uint8_array
+from faceanim.inference.onnx_export import TOLERANCE, export_onnx, measure_parity
 from faceanim.inference.torch_backend import TorchNetwork
-from faceanim.media.images import read_picture
-from faceanim.models.keypoints import inverse
+from faceanim.media.images import read_image
+from faceanim.models.keypoints import invert_2x2
 from tests.helpers.onnx_exporting import PROFILES, crops, export_apart, save_trained_like
 
 ANIMATE = """
@@ -55,7 +55,7 @@ def test_it_computes_what_torch_does(tmp_path, name, inputs, request):
     animator, network = Animator.load(folder, "cpu"), OnnxNetwork.load(path, "cpu")
     frames = crops(inputs + 1, animator.size)
     batches = [[0, inputs], *([0, *range(first, first + 5)] for first in range(1, inputs, 5))]
-    assert max(largest_difference(animator, network, frames[batch]) for batch in batches) < TOLERANCE
+    assert max(measure_parity(animator, network, frames[batch]) for batch in batches) < TOLERANCE
 
     driving = network.detect(frames[1:2])
     assert (driving.jacobian is None) == (name == "sample")
@@ -72,7 +72,7 @@ def test_the_comparison_sees_every_network(small, exported, part):
     whole = animator.super_resolution if part == "super_resolution" else getattr(animator.animation, part)
     for parameter in whole.parameters():
         parameter.data *= 1.1
-    difference = largest_difference(animator, OnnxNetwork.load(exported, "cpu"), crops(3, animator.size))
+    difference = measure_parity(animator, OnnxNetwork.load(exported, "cpu"), crops(3, animator.size))
     assert difference > TOLERANCE
 
 
@@ -86,12 +86,12 @@ def test_it_animates_without_torch_as_with_it(portrait, driving, small, exported
     )
     assert done.returncode == 0, done.stderr
     # Where torch computes in half precision what is painted, that is the larger difference.
-    monkeypatch.setattr(torch_backend, "half_precision", lambda device: None)
+    monkeypatch.setattr(torch_backend, "choose_half_precision", lambda device: None)
     for name in ("crop", "whole"):
         out = tmp_path / f"torch-{name}"
         faceanim.animate(portrait, driving, out, model=small, options=faceanim.Options(whole=name == "whole"))
         ours, theirs = (
-            np.stack([read_picture(path) for path in sorted(folder.iterdir())]).astype(int)
+            np.stack([read_image(path) for path in sorted(folder.iterdir())]).astype(int)
             for folder in (tmp_path / name, out)
         )
         difference = np.abs(ours - theirs)
@@ -143,11 +143,13 @@ def test_what_cannot_be_exported(small, exported, tmp_path, monkeypatch):
     weights = load_file(broken / ANIMATION_FOLDER / "weights.safetensors")
     weights["generator.last.bias"] += 0.1
     save_file(weights, broken / ANIMATION_FOLDER / "weights.safetensors")
-    monkeypatch.setattr(onnx_export, "graphs", lambda animator: [])
-    monkeypatch.setattr(onnx_export, "joined", lambda models: onnx.load(exported))  # of the other weights
+    monkeypatch.setattr(onnx_export, "list_graphs", lambda animator: [])
+    monkeypatch.setattr(
+        onnx_export, "merge_graphs", lambda models: onnx.load(exported)
+    )  # of the other weights
     with pytest.raises(FaceanimError, match="differs by 0"):
         export_onnx(broken, tmp_path / "x.onnx")
-    monkeypatch.setattr(onnx_export, "largest_difference", lambda *of: float("nan"))
+    monkeypatch.setattr(onnx_export, "measure_parity", lambda *of: float("nan"))
     with pytest.raises(FaceanimError, match="differs by nan"):
         export_onnx(broken, tmp_path / "x.onnx")
     weights["generator.last.bias"][0] = float("nan")
@@ -245,13 +247,13 @@ def test_an_extra_that_is_missing_is_named(exported, small, tmp_path, monkeypatc
 
 def test_bytes_and_floats_are_those_of_torch():
     every = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
-    assert np.array_equal(to_floats(every), to_float(every).numpy())
+    assert np.array_equal(to_float_array(every), to_float(every).numpy())
     halves = (np.arange(-2, 258, dtype=np.float32) + np.float32(0.5)) / np.float32(255)
     floats = np.random.default_rng(0).uniform(-0.1, 1.1, (2, 3, 10, 26)).astype(np.float32)
     floats[0] = halves.reshape(10, 26)
-    assert np.array_equal(to_bytes(floats), to_uint8(torch.from_numpy(floats)))
+    assert np.array_equal(to_uint8_array(floats), to_uint8(torch.from_numpy(floats)))
 
 
 def test_the_inverse_that_onnx_has():
     matrices = torch.eye(2) + torch.randn(7, 5, 2, 2, generator=torch.Generator().manual_seed(0)) * 0.3
-    assert torch.allclose(inverse(matrices), torch.linalg.inv(matrices), atol=1e-4)
+    assert torch.allclose(invert_2x2(matrices), torch.linalg.inv(matrices), atol=1e-4)

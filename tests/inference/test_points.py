@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from faceanim.inference.keypoints import Points
-from faceanim.inference.torch_backend import to_keypoints, to_points
+from faceanim.inference.keypoints import KeypointArray
+from faceanim.inference.torch_backend import to_arrays, to_keypoints
 
 
-def some(count: int, seed: int, jacobians: bool) -> Points:
+def some(count: int, seed: int, jacobians: bool) -> KeypointArray:
     random = np.random.default_rng(seed)
     value = random.uniform(-1, 1, (count, 10, 2)).astype(np.float32)
     near = np.eye(2) + random.uniform(-0.2, 0.2, (count, 10, 2, 2))
-    return Points(value, near.astype(np.float32) if jacobians else None)
+    return KeypointArray(value, near.astype(np.float32) if jacobians else None)
 
 
 @pytest.mark.parametrize("jacobians", [False, True])
@@ -34,16 +34,16 @@ def test_the_scale_of_a_movement():
 
 def test_runs_of_frames_are_joined_and_cut():
     whole = some(5, 0, True)
-    joined = Points.joined([whole[:2], whole[2:]])
+    joined = KeypointArray.joined([whole[:2], whole[2:]])
     assert len(joined) == 5
     assert np.array_equal(joined.value, whole.value)
     assert np.array_equal(joined.jacobian, whole.jacobian)
-    assert Points.joined([some(2, 0, False)]).jacobian is None
+    assert KeypointArray.joined([some(2, 0, False)]).jacobian is None
 
 
 def test_there_and_back_through_torch():
     points = some(3, 0, True)
-    again = to_points(to_keypoints(points, "cpu"))
+    again = to_arrays(to_keypoints(points, "cpu"))
     assert np.array_equal(again.value, points.value)
     assert np.array_equal(again.jacobian, points.jacobian)
     assert to_keypoints(points, "cpu").value.dtype == torch.float32

@@ -10,7 +10,7 @@ from skimage.data import coffee
 import faceanim
 from faceanim import Options
 from faceanim.errors import FaceanimError
-from faceanim.media.encode import write_video
+from faceanim.media.encode import write_mp4
 from tests.helpers.driving import write_tone
 
 
@@ -35,7 +35,7 @@ def test_driving_videos_that_cannot_be_used(portrait, driving, network, tmp_path
     whole = driving.read_bytes()
     (tmp_path / "truncated.mp4").write_bytes(whole[: len(whole) // 2])
     write_tone(tmp_path / "tone.m4a", 1.0)
-    write_video(tmp_path / "coffee.mp4", [coffee()[:400, :600]] * 8, Fraction(25))
+    write_mp4(tmp_path / "coffee.mp4", [coffee()[:400, :600]] * 8, Fraction(25))
     cases = {
         "none.mp4": "there is no file",
         "text.mp4": "is no video that can be read",

@@ -6,8 +6,8 @@ import pytest
 
 from faceanim.errors import FaceanimError
 from faceanim.ingest import credentials
-from faceanim.ingest.credentials import access_options, check_access
-from faceanim.ingest.ytdlp import Fetched, Refusal, fetch
+from faceanim.ingest.credentials import build_access_options, check_prerequisites
+from faceanim.ingest.ytdlp import Fetched, Refusal, download_url
 from faceanim.schemas import Reason
 from tests.helpers.youtube import YOUTUBE
 
@@ -15,16 +15,16 @@ COOKIE = "127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tsecret-cookie\n"
 
 
 def get(url, folder, name="v"):
-    return fetch(url, name, folder / "out", max_height=720, stall_s=1.0)
+    return download_url(url, name, folder / "out", max_height=720, stall_s=1.0)
 
 
 def test_cookies_are_sent_and_their_file_stays_as_it_is(site, tmp_path, monkeypatch, capfd):
     cookies = tmp_path / "cookies.txt"
     cookies.write_text(f"# Netscape HTTP Cookie File\n\n#HttpOnly_{COOKIE}")
     before = cookies.read_bytes(), cookies.stat().st_mtime_ns
-    monkeypatch.setenv(credentials.COOKIES, str(cookies))
+    monkeypatch.setenv(credentials.COOKIES_VARIABLE, str(cookies))
     site.headers["Set-Cookie"] = "session=another"
-    check_access([site.url("ok", "v.mp4")])
+    check_prerequisites([site.url("ok", "v.mp4")])
     get(site.url("404", "v.mp4"), tmp_path)
     assert isinstance(get(site.url("ok", "v.mp4"), tmp_path), Fetched)
     assert {headers["Cookie"] for headers in site.seen} == {"session=secret-cookie"}
@@ -33,13 +33,13 @@ def test_cookies_are_sent_and_their_file_stays_as_it_is(site, tmp_path, monkeypa
 
 
 def test_a_proxy_is_used_and_its_password_is_in_no_text(site, tmp_path, monkeypatch, capfd):
-    monkeypatch.setenv(credentials.PROXY, f"http://user:secret@127.0.0.1:{site.port}")
-    check_access(["http://far.test/v.mp4"])
+    monkeypatch.setenv(credentials.PROXY_VARIABLE, f"http://user:secret@127.0.0.1:{site.port}")
+    check_prerequisites(["http://far.test/v.mp4"])
     assert isinstance(get("http://far.test/ok/9/v.mp4", tmp_path), Fetched)
     assert all("Proxy-Authorization" in headers for headers in site.seen)
     for proxy in ("http://user:secret@127.0.0.1:9", "socks5://user:secret@127.0.0.1:9"):
-        monkeypatch.setenv(credentials.PROXY, proxy)
-        check_access(["http://far.test/v.mp4"])
+        monkeypatch.setenv(credentials.PROXY_VARIABLE, proxy)
+        check_prerequisites(["http://far.test/v.mp4"])
         assert get("http://far.test/ok/9/w.mp4", tmp_path, "w") == Refusal(Reason.NETWORK, True)
     assert "secret" not in "".join(capfd.readouterr())
 
@@ -47,14 +47,18 @@ def test_a_proxy_is_used_and_its_password_is_in_no_text(site, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
-        (credentials.COOKIES, "none.txt", "no readable text file none.txt"),
-        (credentials.COOKIES, "bad.txt", "line 2 of bad.txt is no cookie"),
-        (credentials.COOKIES, "binary.txt", "no readable text file"),
-        (credentials.COOKIES, "headless.txt", "headless.txt is no cookies file in Netscape's format"),
-        (credentials.PROXY, "user:secret@host:80", "no address such as http://host:port"),
-        (credentials.PROXY, "foo://user:secret@host:80", "no address"),
-        (credentials.PROXY, "http://user:secret@host:port", "no address"),
-        (credentials.PROXY, "http://user:secret@:80", "no address"),
+        (credentials.COOKIES_VARIABLE, "none.txt", "no readable text file none.txt"),
+        (credentials.COOKIES_VARIABLE, "bad.txt", "line 2 of bad.txt is no cookie"),
+        (credentials.COOKIES_VARIABLE, "binary.txt", "no readable text file"),
+        (
+            credentials.COOKIES_VARIABLE,
+            "headless.txt",
+            "headless.txt is no cookies file in Netscape's format",
+        ),
+        (credentials.PROXY_VARIABLE, "user:secret@host:80", "no address such as http://host:port"),
+        (credentials.PROXY_VARIABLE, "foo://user:secret@host:80", "no address"),
+        (credentials.PROXY_VARIABLE, "http://user:secret@host:port", "no address"),
+        (credentials.PROXY_VARIABLE, "http://user:secret@:80", "no address"),
     ],
 )
 def test_bad_access_is_said_at_the_start_without_its_secrets(tmp_path, monkeypatch, variable, value, says):
@@ -63,16 +67,18 @@ def test_bad_access_is_said_at_the_start_without_its_secrets(tmp_path, monkeypat
     Path("headless.txt").write_text(COOKIE)
     Path("binary.txt").write_bytes(b"\xff\xfe\0")
     monkeypatch.setenv(variable, value)
-    check_access(["videos/v.mp4"])  # a path needs neither
+    check_prerequisites(["videos/v.mp4"])  # a path needs neither
     with pytest.raises(FaceanimError, match=says) as caught:
-        check_access(["http://far.test/v.mp4"])
+        check_prerequisites(["http://far.test/v.mp4"])
     assert "secret" not in str(caught.value)
 
 
 def test_the_environment_s_own_runtime_will_do(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    check_access([f"{YOUTUBE}x"])
-    assert access_options()["js_runtimes"]["deno"] == {"path": str(Path(sys.executable).parent / "deno")}
+    check_prerequisites([f"{YOUTUBE}x"])
+    assert build_access_options()["js_runtimes"]["deno"] == {
+        "path": str(Path(sys.executable).parent / "deno")
+    }
 
 
 @pytest.mark.parametrize("version", [None, "deno 1.46.3"])
@@ -82,18 +88,18 @@ def test_youtube_without_a_javascript_runtime_is_refused_at_the_start(tmp_path, 
         (tmp_path / "deno").chmod(stat.S_IRWXU)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", "")
-    check_access(["http://far.test/v.mp4", "videos/v.mp4"])
+    check_prerequisites(["http://far.test/v.mp4", "videos/v.mp4"])
     for url in (f"{YOUTUBE}x", "https://youtu.be/x"):
         with pytest.raises(FaceanimError, match="pip install deno"):
-            check_access([url])
+            check_prerequisites([url])
 
 
 def test_a_missing_ffmpeg_is_a_warning(monkeypatch, caplog):
     monkeypatch.setenv("PATH", "")
-    check_access([f"{YOUTUBE}x"])
+    check_prerequisites([f"{YOUTUBE}x"])
     assert not caplog.records
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/none/ffmpeg")
-    check_access([f"{YOUTUBE}x", f"{YOUTUBE}y"])
+    check_prerequisites([f"{YOUTUBE}x", f"{YOUTUBE}y"])
     assert [record.message for record in caplog.records] == [
         "download: there is no ffmpeg, without which some formats can't be fetched; "
         "install it or imageio-ffmpeg"

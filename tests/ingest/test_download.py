@@ -13,7 +13,7 @@ from faceanim.config import IndexConfig
 from faceanim.ingest.index import build_index
 from faceanim.schemas import INDEX
 from faceanim.tables import read_rows, write_table
-from faceanim.workers import process_map
+from faceanim.workers import make_pool_mapper
 from tests.helpers.downloads import CONFIG, index_addresses, reasons, run, table
 from tests.helpers.paths import PROJECT
 from tests.helpers.videos import RUN, contents, moving, write
@@ -37,7 +37,7 @@ def source(tmp_path, monkeypatch):
 
 
 def test_every_clip_ends_with_a_status(source):
-    metrics, rows = run(map_shards=process_map(RUN))
+    metrics, rows = run(map_shards=make_pool_mapper(RUN))
     assert len(rows) == 4
     good = next(row for clip, row in rows.items() if clip.startswith("ann"))
     content = (source / "in" / "ann" / "a #1%.mp4").read_bytes()

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from faceanim.cli.main import app
 from faceanim.errors import FaceanimError
-from faceanim.ingest.download import Part, failures, forget
+from faceanim.ingest.download import Partition, forget_failures, list_failures
 from tests.helpers.downloads import index_addresses, run
 from tests.helpers.videos import contents
 
@@ -17,7 +17,7 @@ from tests.helpers.videos import contents
 def test_parts_make_a_whole(site):
     names = [f"v{number}" for number in range(6)]
     index_addresses(2, dead=site.url("404", "x.mp4"), **{name: site.url("ok", "v.mp4") for name in names})
-    parts = [Part(number, 3) for number in (1, 2, 3)]
+    parts = [Partition(number, 3) for number in (1, 2, 3)]
     tables = [run(folder=f"machine{part.number}", part=part)[1] for part in parts]
     assert all(tables)
     assert sorted(clip for rows in tables for clip in rows) == sorted(
@@ -36,19 +36,19 @@ def test_parts_make_a_whole(site):
 
 def test_a_part_leaves_the_others_alone(site):
     index_addresses(a=site.url("ok", "v.mp4"), c=site.url("reset", "w.mp4"))
-    assert not Part(1, 2).holds("a")
-    run(part=Part(1, 2))
+    assert not Partition(1, 2).holds("a")
+    run(part=Partition(1, 2))
     before = contents(Path("data/videos"))
     assert any(name.startswith(".partial/c.") for name in before)
-    run(part=Part(2, 2))
+    run(part=Partition(2, 2))
     assert before.items() <= contents(Path("data/videos")).items()
 
 
 @pytest.mark.parametrize("text", ["2", "0/4", "5/4", "a/b", "1/", "/2", "-1/2", "1/2/3"])
 def test_a_part_that_is_none_is_refused(text):
     with pytest.raises(FaceanimError, match="2/4"):
-        Part.parse(text)
-    assert Part.parse("2/4") == Part(2, 4)
+        Partition.parse(text)
+    assert Partition.parse("2/4") == Partition(2, 4)
 
 
 def test_failures_are_listed_and_forgotten_by_reason(site):
@@ -56,19 +56,19 @@ def test_failures_are_listed_and_forgotten_by_reason(site):
     index_addresses(down="http://127.0.0.1:9/v.mp4", x=site.url("ok", "x.mp4"), **urls)
     run()
     videos = Path("data/videos")
-    found = [(one.reason, one.passes, [path.stem for path in one.fragments]) for one in failures(videos)]
+    found = [(one.reason, one.passes, [path.stem for path in one.fragments]) for one in list_failures(videos)]
     assert found == [("http", False, ["w"]), ("network", True, ["down"]), ("not_found", False, ["v"])]
     for wrong in ("gone", "", "ok"):
         with pytest.raises(FaceanimError, match="no reason is called"):
-            forget(videos, [wrong])
-    assert forget(videos, ["private"]) == 0
-    assert forget(videos, ["http", "network"]) == 2
+            forget_failures(videos, [wrong])
+    assert forget_failures(videos, ["private"]) == 0
+    assert forget_failures(videos, ["http", "network"]) == 2
     asked = dict(site.asked)
     run()
     again = {path for path in site.asked if site.asked[path] > asked[path]}
     assert again == {"/403/1000000/w.mp4"}
     with pytest.raises(FaceanimError, match="there is no folder none"):
-        failures(Path("none"))
+        list_failures(Path("none"))
 
 
 def test_the_command_retry_lists_and_forgets(site):
@@ -79,4 +79,4 @@ def test_the_command_retry_lists_and_forgets(site):
     assert re.search(r"not_found\W+2\W+after `faceanim retry not_found`", listed)
     told = CliRunner().invoke(app, ["retry", "not_found", "network", "--videos", "data/videos"]).stdout
     assert told == "3 failures forgotten; the next `dvc repro` tries those videos again\n"
-    assert failures(Path("data/videos")) == []
+    assert list_failures(Path("data/videos")) == []

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from faceanim.errors import FaceanimError
-from faceanim.ingest.download import download, paced
+from faceanim.ingest.download import download_videos, limit_workers
 from faceanim.ingest.fetch import Video, video_key
-from faceanim.ingest.rate_limit import Throttle, backoff
+from faceanim.ingest.rate_limit import RateLimiter, backoff_delay
 from faceanim.schemas import Reason
 from tests.helpers.downloads import CONFIG, changed, index_addresses, reasons, run, table
 from tests.helpers.video_server import ALWAYS
@@ -216,12 +216,14 @@ def test_the_cap_on_fetches_holds_whatever_runs_the_shards(site):
 
     one_each = RUN.model_copy(update={"shard_size": 1})
     config = changed(sleep_s=0.1)
-    download(config, one_each, Path("index.parquet"), Path("videos"), Path("out.parquet"), threads, ignore)
+    download_videos(
+        config, one_each, Path("index.parquet"), Path("videos"), Path("out.parquet"), threads, ignore
+    )
     assert site.busiest == CONFIG.parallel
 
 
 def test_a_rest_reaches_those_who_wait_for_their_turn(tmp_path):
-    with Throttle(tmp_path / "state", parallel=1, sleep_s=1.0).opened() as throttle:
+    with RateLimiter(tmp_path / "state", parallel=1, sleep_s=1.0).opened() as throttle:
 
         def take():
             with throttle.slot() as may_fetch:
@@ -237,7 +239,7 @@ def test_a_rest_reaches_those_who_wait_for_their_turn(tmp_path):
 
 
 def test_a_place_of_a_killed_worker_is_free_again(tmp_path):
-    with Throttle(tmp_path / "state", parallel=1, sleep_s=0.0).opened() as throttle:
+    with RateLimiter(tmp_path / "state", parallel=1, sleep_s=0.0).opened() as throttle:
         code = (
             "import sys, time; from pathlib import Path; from faceanim.ingest.rate_limit import Throttle;"
             "slot = Throttle(Path(sys.argv[1]), 1, 0.0).slot(); slot.__enter__();"
@@ -262,17 +264,17 @@ def test_a_place_of_a_killed_worker_is_free_again(tmp_path):
 
 
 def test_back_off_doubles_with_jitter_up_to_a_limit():
-    waits = [[backoff(attempt, 2.0, None) for _ in range(200)] for attempt in range(1, 8)]
+    waits = [[backoff_delay(attempt, 2.0, None) for _ in range(200)] for attempt in range(1, 8)]
     for attempt, some in enumerate(waits):
         longest = min(2.0 * 2**attempt, 60.0)
         assert 0 <= min(some) < 0.1 * longest
         assert 0.9 * longest < max(some) <= longest
-    assert backoff(1, 2.0, 7.0) == 7.0
-    assert backoff(1, 2.0, 1e9) == 60.0
+    assert backoff_delay(1, 2.0, 7.0) == 7.0
+    assert backoff_delay(1, 2.0, 1e9) == 60.0
 
 
 def test_workers_are_no_more_than_places_and_have_time_for_manners():
     config = changed(parallel=2, sleep_s=20.0, retries=5)
-    run = paced(RUN.model_copy(update={"workers": 8, "item_timeout_s": 600}), config)
+    run = limit_workers(RUN.model_copy(update={"workers": 8, "item_timeout_s": 600}), config)
     assert run.workers == 2
     assert run.item_timeout_s == 600 + 6 * 30 + 5 * 60

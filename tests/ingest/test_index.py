@@ -11,7 +11,7 @@ from faceanim.ingest.split import check_split, join_ids
 from faceanim.ingest.voxceleb import COLUMNS, TEST_PEOPLE
 from faceanim.schemas import INDEX
 from faceanim.tables import read_rows
-from stages.index import told
+from stages.index import format_counts
 
 HOSTILE = ["../../etc/x", "a/b", "-rf", "", "y" * 300, "..", "a\nb", "a--b", "/etc/x", "~", "C:\\x", "a\0b"]
 
@@ -197,4 +197,4 @@ def test_hostile_names_never_leave_the_data_folder(tmp_path, make, source):
 
 def test_what_was_done_is_told_in_lines():
     counts = {"clips_read": 4, "hours": 0.5, "train": {"clips": 3}, "test": {"clips": 1}}
-    assert told("index", counts) == "index: 4 clips read, 0.5 hours\ntrain: 3 clips\ntest: 1 clips"
+    assert format_counts("index", counts) == "index: 4 clips read, 0.5 hours\ntrain: 3 clips\ntest: 1 clips"

@@ -2,7 +2,7 @@ import pytest
 
 from faceanim.config import IndexConfig
 from faceanim.errors import FaceanimError
-from faceanim.ingest.split import check_split, choose_test_people, close_split, overlaps
+from faceanim.ingest.split import check_split, choose_test_people, close_split, find_overlaps
 
 
 def config(test_fraction):
@@ -77,5 +77,5 @@ def test_all_that_share_time_are_paired_and_neighbours_that_only_touch_are_not()
         row("after", "p", "v", "train", 12.0, 13.0),
         row("elsewhere", "p", "w", "train", 0.0, 9.0),
     ]
-    pairs = [(one["clip_id"], other["clip_id"]) for one, other in overlaps(reversed(rows))]
+    pairs = [(one["clip_id"], other["clip_id"]) for one, other in find_overlaps(reversed(rows))]
     assert pairs == [("long", "early"), ("long", "touching"), ("long", "late")]

@@ -4,7 +4,13 @@ import pytest
 
 from faceanim.errors import FaceanimError
 from faceanim.ingest.split import close_split
-from faceanim.ingest.voxceleb import COLUMNS, TEST_PEOPLE, index_rows, read_csv, read_tree
+from faceanim.ingest.voxceleb import (
+    COLUMNS,
+    TEST_PEOPLE,
+    build_index_rows,
+    read_annotation_tree,
+    read_clips_csv,
+)
 
 HEAD = "Identity  : \tid1\nReference : \tvid\nOffset    : \t-1\nFV Conf   : \t17.9\t(1)\nASD Conf  : \t6\n\n"
 FRAME = "FRAME \tX \tY \tW \tH \n"
@@ -30,14 +36,14 @@ def write_track(path, *faces):
 
 
 def tree_rows(root):
-    clips, files = read_tree(root)
-    rows, counts = index_rows(clips)
+    clips, files = read_annotation_tree(root)
+    rows, counts = build_index_rows(clips)
     return {row["clip_id"]: row for row in rows}, files | counts
 
 
 def test_a_csv_row_becomes_an_index_row(tmp_path):
     path = write_csv(tmp_path / "list.csv", ("_abc", 50, 125, "10-20-300-400", 25, 640, 360, "train", "id1"))
-    rows, counts = index_rows(read_csv(path))
+    rows, counts = build_index_rows(read_clips_csv(path))
     assert rows == [
         {
             "clip_id": "_abc--id1--000050--000125",
@@ -58,7 +64,7 @@ def test_a_csv_row_becomes_an_index_row(tmp_path):
 def test_repeated_clips_are_told_apart_by_partition_in_any_order(tmp_path):
     kinds = ("train", "test", "train", "train")
     path = write_csv(tmp_path / "list.csv", *(changed(partition=kind) for kind in kinds))
-    rows, counts = index_rows(read_csv(path))
+    rows, counts = build_index_rows(read_clips_csv(path))
     assert [row["split"] for row in rows] == ["test"]
     assert (counts["clips_read"], counts["duplicates"], counts["in_both_partitions"]) == (4, 2, 1)
 
@@ -79,7 +85,7 @@ def test_repeated_clips_are_told_apart_by_partition_in_any_order(tmp_path):
 )
 def test_a_csv_row_that_makes_no_sense_is_named(tmp_path, line, text):
     with pytest.raises(FaceanimError, match=text):
-        read_csv(write_csv(tmp_path / "list.csv", LINE, line))
+        read_clips_csv(write_csv(tmp_path / "list.csv", LINE, line))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,7 @@ def test_a_file_that_is_no_such_csv_is_refused(tmp_path, content, text):
     if content is not None:
         (tmp_path / "list.csv").write_bytes(content)
     with pytest.raises(FaceanimError, match=text):
-        read_csv(tmp_path / "list.csv")
+        read_clips_csv(tmp_path / "list.csv")
 
 
 def test_pixels_of_360_lines_are_voxceleb1(tmp_path):
@@ -167,19 +173,19 @@ def test_a_malformed_annotation_file_is_named(tmp_path, text, message):
     path.parent.mkdir(parents=True)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(FaceanimError, match=message):
-        read_tree(tmp_path)
+        read_annotation_tree(tmp_path)
 
 
 def test_a_folder_without_annotations_is_refused(tmp_path):
     with pytest.raises(FaceanimError, match="holds no annotations"):
-        read_tree(tmp_path)
+        read_annotation_tree(tmp_path)
 
 
 def test_both_sources_agree_on_the_video_that_stands_in_both(shared):
     def of_video(rows):
         return {row["clip_id"]: row for row in rows if row["video_id"] == "5hHu6Nuhj_4"}
 
-    listed = of_video(index_rows(read_csv(shared / "vox" / "vox-metadata.csv"))[0])
+    listed = of_video(build_index_rows(read_clips_csv(shared / "vox" / "vox-metadata.csv"))[0])
     annotated = of_video(tree_rows(shared / "vox" / "annotations")[0].values())
     assert set(annotated) - set(listed) == {"5hHu6Nuhj_4--id10130--001570--001716"}
     assert len(listed) == 5

@@ -11,7 +11,7 @@ from yt_dlp.extractor.youtube import _base, _video
 
 from faceanim.errors import FaceanimError
 from faceanim.ingest import ytdlp
-from faceanim.ingest.ytdlp import Fetched, Refusal, fetch
+from faceanim.ingest.ytdlp import Fetched, Refusal, download_url
 from faceanim.schemas import Reason
 from tests.helpers.youtube import ANSWERS, YOUTUBE
 
@@ -21,7 +21,7 @@ COUNTRY = "The uploader has not made this video available in your country"
 
 
 def get(url, folder, name="v", max_height=720):
-    return fetch(url, name, folder / "out", max_height, stall_s=1.0)
+    return download_url(url, name, folder / "out", max_height, stall_s=1.0)
 
 
 @pytest.mark.parametrize(
@@ -97,16 +97,16 @@ def test_yt_dlp_s_words_are_still_in_its_source():
     files = ("YoutubeDL.py", "downloader/common.py", "downloader/http.py", "downloader/fragment.py")
     files += ("networking/exceptions.py", "utils/_utils.py")
     source = "".join((package / name).read_text(encoding="utf-8") for name in files).lower()
-    words = (*ytdlp.BROKE_OFF, *ytdlp.NO_DISK, *ytdlp.IN_TRANSFER, ytdlp.NO_FORMAT)
+    words = (*ytdlp.TRUNCATED_PHRASES, *ytdlp.DISK_PHRASES, *ytdlp.TRANSFER_PHRASES, ytdlp.NO_FORMAT)
     assert [text for text in words if text.rstrip(": ") not in source] == []
 
 
 def test_players_that_all_refuse_are_no_answer_about_the_video():
     silence = yt_dlp.utils.ExtractorError("Failed to extract any player response")
     error = yt_dlp.utils.DownloadError(str(silence), (type(silence), silence, None))
-    assert ytdlp.refusal(error, []) == Refusal(Reason.EXTRACTOR, True)
+    assert ytdlp.classify_error(error, []) == Refusal(Reason.EXTRACTOR, True)
     warnings = ["[youtube] x: Unable to download API page: HTTP Error 429: Too Many Requests (caused by ...)"]
-    assert ytdlp.refusal(error, warnings) == Refusal(Reason.RATE_LIMITED, True)
+    assert ytdlp.classify_error(error, warnings) == Refusal(Reason.RATE_LIMITED, True)
 
 
 @pytest.fixture

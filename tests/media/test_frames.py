@@ -5,7 +5,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from skimage.data import astronaut
 
 from faceanim.media.boxes import Box
-from faceanim.media.frames import Memory, RgbPicture, yuv_picture
+from faceanim.media.frames import FramePool, RgbFrame, yuv_from_av_frame
 
 PORTRAIT = astronaut()[:300, :400]
 FORMATS = ["yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "nv12", "rgb24", "gbrp"]
@@ -23,7 +23,7 @@ def decoded(pixel_format):
 
 
 def picture_of(frame, turns=0):
-    return yuv_picture(frame, turns, VideoReformatter())
+    return yuv_from_av_frame(frame, turns, VideoReformatter())
 
 
 @pytest.mark.parametrize("pixel_format", FORMATS)
@@ -64,7 +64,7 @@ def test_odd_sizes_keep_their_last_line_and_column():
 
 
 def test_both_kinds_of_picture_show_the_same():
-    rgb, yuv = RgbPicture(PORTRAIT), picture_of(decoded("yuv420p"))
+    rgb, yuv = RgbFrame(PORTRAIT), picture_of(decoded("yuv420p"))
     box = Box(100, 20, 300, 220)
     for size in ((64, 64), (256, 256)):
         shown = [picture.window(box).rgb(size).astype(float) for picture in (rgb, yuv)]
@@ -73,7 +73,7 @@ def test_both_kinds_of_picture_show_the_same():
 
 
 def test_kept_pictures_stay_as_they_are_and_their_memory_is_used_again():
-    memory, size = Memory(), 5 * 2**20
+    memory, size = FramePool(), 5 * 2**20
     first = [memory.copy(np.full((5, 2**20), number, np.uint8)) for number in range(20)]
     assert [np.unique(values).tolist() for values in first] == [[number] for number in range(20)]
     places = {values.ctypes.data for values in first}

@@ -9,7 +9,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from faceanim.errors import FaceanimError
-from faceanim.media.images import MAX_PIXELS, read_picture
+from faceanim.media.images import MAX_PIXELS, read_image
 
 PLAIN = astronaut()
 
@@ -32,7 +32,7 @@ PLAIN = astronaut()
 def test_formats(tmp_path, name, mode, levels):
     kind = "JPEG" if "." not in name else None
     Image.fromarray(PLAIN).convert(mode).save(tmp_path / name, kind)
-    read = read_picture(tmp_path / name)
+    read = read_image(tmp_path / name)
     assert read.shape == PLAIN.shape
     assert read.dtype == np.uint8
     assert np.abs(read.astype(int) - PLAIN).mean() <= levels
@@ -44,22 +44,22 @@ def test_sixteen_bits_are_scaled_not_cut_off(tmp_path):
     cv2.imwrite(str(tmp_path / "colour.png"), PLAIN[..., ::-1].astype(np.uint16) * 257)
     cv2.imwrite(str(tmp_path / "grey.tiff"), grey.astype(np.uint16) * 257)
     for name in ("grey.png", "grey.tiff"):
-        read = read_picture(tmp_path / name)
+        read = read_image(tmp_path / name)
         assert np.abs(read[..., 0].astype(int) - grey).max() <= 1
         assert np.array_equal(read[..., 0], read[..., 2])
-    assert np.abs(read_picture(tmp_path / "colour.png").astype(int) - PLAIN).max() <= 1
+    assert np.abs(read_image(tmp_path / "colour.png").astype(int) - PLAIN).max() <= 1
 
 
 def test_a_dark_sixteen_bit_picture_stays_dark(tmp_path):
     cv2.imwrite(str(tmp_path / "dark.png"), np.full((64, 64), 6554, np.uint16))
-    assert set(read_picture(tmp_path / "dark.png").ravel().tolist()) == {26}
+    assert set(read_image(tmp_path / "dark.png").ravel().tolist()) == {26}
 
 
 def test_what_is_transparent_is_white_whatever_lies_below(tmp_path):
     alpha = np.full(PLAIN.shape[:2], 255, np.uint8)
     alpha[:100] = 0
     Image.fromarray(np.dstack((PLAIN, alpha))).save(tmp_path / "alpha.png")
-    read = read_picture(tmp_path / "alpha.png")
+    read = read_image(tmp_path / "alpha.png")
     assert (read[:100] == 255).all()
     assert np.array_equal(read[100:], PLAIN[100:])
 
@@ -73,17 +73,17 @@ def test_upright_by_exif(tmp_path, orientation):
     Image.fromarray(PLAIN[:, :400]).save(tmp_path / "turned.png", exif=exif)
     with Image.open(tmp_path / "turned.png") as image:
         expected = np.asarray(ImageOps.exif_transpose(image))
-    assert np.array_equal(read_picture(tmp_path / "turned.png"), expected)
+    assert np.array_equal(read_image(tmp_path / "turned.png"), expected)
     assert expected.shape == ((400, 512, 3) if orientation > 4 else (512, 400, 3))
 
 
 def test_heic_is_read_or_refused_with_what_to_do(tmp_path, monkeypatch):
     pillow_heif = pytest.importorskip("pillow_heif")
     pillow_heif.from_pillow(Image.fromarray(PLAIN)).save(tmp_path / "phone.heic", quality=90)
-    assert np.abs(read_picture(tmp_path / "phone.heic").astype(int) - PLAIN).mean() < 6
+    assert np.abs(read_image(tmp_path / "phone.heic").astype(int) - PLAIN).mean() < 6
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(FaceanimError, match=r"phone\.heic is HEIC.*faceanim\[heic\]"):
-        read_picture(tmp_path / "phone.heic")
+        read_image(tmp_path / "phone.heic")
 
 
 def png_claiming(width: int, height: int) -> bytes:
@@ -115,16 +115,16 @@ def test_what_is_no_picture_is_one_line(tmp_path):
     for name, (content, says) in files.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(FaceanimError, match=says) as error:
-            read_picture(tmp_path / name)
+            read_image(tmp_path / name)
         assert name in str(error.value)
         assert "\n" not in str(error.value)
     with pytest.raises(FaceanimError, match="can't be opened"):
-        read_picture(tmp_path / "missing.png")
+        read_image(tmp_path / "missing.png")
     with pytest.raises(FaceanimError, match=r"can't be opened|no picture"):
-        read_picture(tmp_path)
+        read_image(tmp_path)
 
 
 def test_fifty_megapixels_are_read(tmp_path):
     large = cv2.resize(PLAIN, (7100, 7100), interpolation=cv2.INTER_NEAREST)
     cv2.imwrite(str(tmp_path / "large.jpg"), large)
-    assert read_picture(tmp_path / "large.jpg").shape == (7100, 7100, 3)
+    assert read_image(tmp_path / "large.jpg").shape == (7100, 7100, 3)

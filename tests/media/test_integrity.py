@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import pytest
 
-from faceanim.media.integrity import verify
+from faceanim.media.integrity import verify_video
 from faceanim.media.video import MediaError, probe
 from faceanim.schemas import Reason
 
@@ -32,7 +32,7 @@ def remux(source: Path, target: Path, options: dict[str, str]) -> Path:
 
 def reason(path: Path, seconds: float | None = None) -> Reason:
     try:
-        verify(path, seconds)
+        verify_video(path, seconds)
     except MediaError as error:
         return error.reason
     return Reason.NONE
@@ -49,7 +49,7 @@ def cut(path: Path, share: float) -> Path:
 @pytest.mark.parametrize("clip", CLIPS)
 def test_a_file_that_breaks_off_is_noticed(shared, tmp_path, clip, container):
     path = remux(shared / "faces" / "clips" / clip, tmp_path / f"v.{container}", FORMATS[container])
-    assert verify(path) == probe(path)
+    assert verify_video(path) == probe(path)
     for share in (0.5, 0.9, 0.99):
         assert reason(cut(path, share)) == Reason.TRUNCATED
 

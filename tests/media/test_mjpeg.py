@@ -8,7 +8,7 @@ import pytest
 from skimage.data import astronaut
 
 from faceanim.errors import FaceanimError
-from faceanim.media.mjpeg import read_clip, read_frame, write_clip
+from faceanim.media.mjpeg import read_frame, read_mjpeg, write_mjpeg
 from faceanim.media.video import probe
 from tests.helpers.videos import moving
 
@@ -25,21 +25,21 @@ def frames():
 
 
 def test_a_random_frame_is_one_read(tmp_path, frames):
-    offsets, lengths = write_clip(tmp_path / "c.avi", frames, NTSC, 95)
-    every = read_clip(tmp_path / "c.avi", offsets, lengths)
+    offsets, lengths = write_mjpeg(tmp_path / "c.avi", frames, NTSC, 95)
+    every = read_mjpeg(tmp_path / "c.avi", offsets, lengths)
     assert every.shape == (7, 128, 128, 3)
     assert np.array_equal(read_frame(tmp_path / "c.avi", offsets[4], lengths[4]), every[4])
     assert psnr(every, np.stack(frames)) > 36
 
 
 def test_a_player_opens_it(tmp_path, frames):
-    offsets, lengths = write_clip(tmp_path / "c.avi", frames, NTSC, 95)
+    offsets, lengths = write_mjpeg(tmp_path / "c.avi", frames, NTSC, 95)
     info = probe(tmp_path / "c.avi")
     assert (info.fps, info.frames, info.width) == (NTSC, 7, 128)
     with av.open(str(tmp_path / "c.avi")) as container:
         assert container.streams.video[0].codec_context.name == "mjpeg"
         played = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
-    read = read_clip(tmp_path / "c.avi", offsets, lengths)
+    read = read_mjpeg(tmp_path / "c.avi", offsets, lengths)
     assert len(played) == 7
     assert np.abs(np.stack(played) - read).mean() < 2
     capture = cv2.VideoCapture(str(tmp_path / "c.avi"))
@@ -50,7 +50,7 @@ def test_a_player_opens_it(tmp_path, frames):
 
 
 def test_the_same_frames_give_the_same_bytes(tmp_path, frames):
-    assert write_clip(tmp_path / "a.avi", frames, NTSC, 95) == write_clip(
+    assert write_mjpeg(tmp_path / "a.avi", frames, NTSC, 95) == write_mjpeg(
         tmp_path / "b.avi", frames, NTSC, 95
     )
     assert (tmp_path / "a.avi").read_bytes() == (tmp_path / "b.avi").read_bytes()
@@ -58,7 +58,7 @@ def test_the_same_frames_give_the_same_bytes(tmp_path, frames):
 
 def test_a_place_without_a_frame_is_told(tmp_path, frames):
     path = tmp_path / "c.avi"
-    offsets, lengths = write_clip(path, frames, NTSC, 95)
+    offsets, lengths = write_mjpeg(path, frames, NTSC, 95)
     for offset, length in ((0, 100), (offsets[0], 0), (offsets[0] + 2, lengths[0]), (offsets[0], lengths[1])):
         with pytest.raises(FaceanimError, match=r"c\.avi is not as its table says"):
             read_frame(path, offset, length)
@@ -68,22 +68,25 @@ def test_a_place_without_a_frame_is_told(tmp_path, frames):
         with pytest.raises(FaceanimError, match=r"c\.avi is not as its table says"):
             read_frame(path, offsets[number], lengths[number])
     with pytest.raises(FaceanimError, match=r"c\.avi is not as its table says"):
-        read_clip(path, offsets, lengths)
+        read_mjpeg(path, offsets, lengths)
     path.unlink()
-    for read in (lambda: read_frame(path, offsets[0], lengths[0]), lambda: read_clip(path, offsets, lengths)):
+    for read in (
+        lambda: read_frame(path, offsets[0], lengths[0]),
+        lambda: read_mjpeg(path, offsets, lengths),
+    ):
         with pytest.raises(FaceanimError, match=r"c\.avi is missing"):
             read()
 
 
 def test_a_clip_has_a_frame(tmp_path):
     with pytest.raises(ValueError, match="at least one frame"):
-        write_clip(tmp_path / "d.avi", [], NTSC, 95)
+        write_mjpeg(tmp_path / "d.avi", [], NTSC, 95)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_frames_are_truer_than_libjpegs_of_their_size(tmp_path):
     picture = cv2.resize(astronaut(), (256, 256), interpolation=cv2.INTER_AREA)
-    offsets, lengths = write_clip(tmp_path / "c.avi", [picture], NTSC, 88)
+    offsets, lengths = write_mjpeg(tmp_path / "c.avi", [picture], NTSC, 88)
     ours = read_frame(tmp_path / "c.avi", offsets[0], lengths[0])
     jpegs = [
         cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
@@ -97,9 +100,9 @@ def test_frames_are_truer_than_libjpegs_of_their_size(tmp_path):
 def test_quality_sets_size_and_faithfulness(tmp_path, frames):
     sizes, figures = [], []
     for quality in (1, 50, 75, 88, 95, 100):
-        offsets, lengths = write_clip(tmp_path / "c.avi", frames, NTSC, quality)
+        offsets, lengths = write_mjpeg(tmp_path / "c.avi", frames, NTSC, quality)
         sizes.append(sum(lengths))
-        figures.append(psnr(read_clip(tmp_path / "c.avi", offsets, lengths), np.stack(frames)))
+        figures.append(psnr(read_mjpeg(tmp_path / "c.avi", offsets, lengths), np.stack(frames)))
     assert sizes == sorted(sizes)
     assert figures == sorted(figures)
     assert figures[-1] > figures[0] + 10

@@ -7,8 +7,8 @@ import pytest
 
 from faceanim.config import CropConfig
 from faceanim.faces import cropping
-from faceanim.faces.cropping import Clip, crop_video
-from faceanim.media.video import MediaError, probe, read_frames, read_pictures
+from faceanim.faces.cropping import ClipTarget, crop_video
+from faceanim.media.video import MediaError, decode_frames, probe, read_frames
 from tests.helpers.encoding import encode
 from tests.helpers.odd_videos import odd_videos
 from tests.helpers.videos import contents, moving
@@ -24,7 +24,7 @@ CONFIG = CropConfig(
     jpeg_quality=95,
     decoder="pyav",
 )
-WHOLE = Clip("c", 0.0, None, None, None)
+WHOLE = ClipTarget("c", 0.0, None, None, None)
 KEYED = {
     "closed.mp4": ("mp4", {"g": 8}),
     "fragments.mp4": ("mp4", {"g": 8, "muxer": {"movflags": "+frag_keyframe+empty_moov"}}),
@@ -67,7 +67,7 @@ def test_what_is_read_again_is_the_same(odd, tmp_path, monkeypatch, max_bytes):
     """Of long sequences in large frames not all is kept; even if the rate changes or there are no times."""
     for path in odd:
         crop_video(path, [WHOLE], CONFIG, tmp_path / "kept" / path.name)
-    monkeypatch.setattr(cropping, "MAX_BYTES", max_bytes)
+    monkeypatch.setattr(cropping, "MAX_BUFFER_BYTES", max_bytes)
     for path in odd:
         crop_video(path, [WHOLE], CONFIG, tmp_path / "again" / path.name)
     crops = contents(tmp_path / "kept")
@@ -85,7 +85,7 @@ def test_a_stretch_begins_at_its_frame_wherever_the_key_frames_lie(tmp_path, nam
     whole = list(read_frames(path, "pyav"))
     assert len(whole) == 40
     for first in range(40):
-        part = [picture.rgb() for picture in read_pictures(path, info, "pyav", first, first + 2)]
+        part = [picture.rgb() for picture in decode_frames(path, info, "pyav", first, first + 2)]
         assert np.array_equal(part, whole[first : first + 2]), first
 
 

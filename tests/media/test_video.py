@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from faceanim.evaluation.test_set_export import write_lossless
-from faceanim.media.encode import write_video
+from faceanim.evaluation.test_set_export import write_ffv1
+from faceanim.media.encode import write_mp4
 from faceanim.media.video import MediaError, probe, read_frames
 from faceanim.schemas import Reason
 from tests.helpers.videos import moving, write
@@ -54,7 +54,7 @@ def onset_s(path):
 
 @pytest.mark.parametrize("fps", [Fraction(25), NTSC, Fraction(24000, 1001), Fraction(179, 6)])
 def test_count_and_rate_are_exact(tmp_path, fps):
-    assert write_video(tmp_path / "v.mp4", moving(31, (150, 250)), fps) == 31
+    assert write_mp4(tmp_path / "v.mp4", moving(31, (150, 250)), fps) == 31
     info = probe(tmp_path / "v.mp4")
     assert (info.fps, info.frames, info.width, info.height) == (fps, 31, 400, 300)
     assert info.seconds == pytest.approx(31 / fps)
@@ -80,7 +80,7 @@ def test_the_same_frames_give_the_same_bytes(tmp_path):
 @pytest.mark.parametrize("codec", ["aac", "libmp3lame", "mp2"])
 def test_the_sound_keeps_its_time(tmp_path, codec):
     source = write_tone(tmp_path / "tone.mkv", 2.0, codec)
-    write_video(tmp_path / "v.mp4", moving(50, (150, 250)), Fraction(25), audio_from=source)
+    write_mp4(tmp_path / "v.mp4", moving(50, (150, 250)), Fraction(25), audio_from=source)
     assert probe(tmp_path / "v.mp4").has_audio
     assert onset_s(tmp_path / "v.mp4") == pytest.approx(onset_s(source), abs=0.04)
     with av.open(str(tmp_path / "v.mp4")) as container:
@@ -90,13 +90,13 @@ def test_the_sound_keeps_its_time(tmp_path, codec):
 
 def test_sound_that_begins_late_still_does(tmp_path):
     source = write_tone(tmp_path / "tone.mkv", 2.0, delay=0.5)
-    write_video(tmp_path / "v.mp4", moving(50, (150, 250)), Fraction(25), audio_from=source)
+    write_mp4(tmp_path / "v.mp4", moving(50, (150, 250)), Fraction(25), audio_from=source)
     assert onset_s(tmp_path / "v.mp4") == pytest.approx(1.5, abs=0.04)
 
 
 def test_the_sound_ends_with_the_picture(tmp_path):
     source = write_tone(tmp_path / "tone.mkv", 2.0)
-    write_video(tmp_path / "v.mp4", moving(25, (150, 250)), Fraction(25), audio_from=source)
+    write_mp4(tmp_path / "v.mp4", moving(25, (150, 250)), Fraction(25), audio_from=source)
     with av.open(str(tmp_path / "v.mp4")) as container:
         audio = container.streams.audio[0]
         assert audio.duration * audio.time_base == pytest.approx(1.0, abs=0.04)
@@ -181,6 +181,6 @@ def test_rgb_keeps_every_bit(tmp_path):
     """A lossless video in RGB, such as a peer's prediction, isn't sent through half-size colour planes."""
     frames = [np.random.default_rng(n).integers(0, 256, (32, 48, 3), np.uint8) for n in range(3)]
     path = tmp_path / "lossless.mkv"
-    write_lossless(path, frames, Fraction(25))
+    write_ffv1(path, frames, Fraction(25))
     found = list(read_frames(path, "pyav"))
     assert all(np.array_equal(one, other) for one, other in zip(found, frames, strict=True))

@@ -6,7 +6,7 @@ from faceanim.errors import FaceanimError
 from faceanim.models.keypoints import (
     KeypointDetector,
     Keypoints,
-    keypoint_unet,
+    build_keypoint_unet,
     load_encoder_weights,
     local_jacobian,
     soft_argmax,
@@ -14,7 +14,7 @@ from faceanim.models.keypoints import (
 
 
 def detector():
-    return KeypointDetector(keypoint_unet("resnet18", (16, 8, 8, 8, 8), 10), 10, temperature=0.1)
+    return KeypointDetector(build_keypoint_unet("resnet18", (16, 8, 8, 8, 8), 10), 10, temperature=0.1)
 
 
 def test_soft_argmax_of_a_delta_is_its_place():
@@ -44,7 +44,7 @@ def test_detector_is_a_soft_argmax_over_the_networks_maps():
 
 @pytest.mark.parametrize("encoder", ["resnet18", "plain"])
 def test_shapes(encoder):
-    unet = keypoint_unet(encoder, (16, 8, 8, 8, 8), 10)
+    unet = build_keypoint_unet(encoder, (16, 8, 8, 8, 8), 10)
     keypoints = KeypointDetector(unet, 10, temperature=0.1)(torch.rand(2, 3, 64, 64))
     assert keypoints.value.shape == (2, 10, 2)
     assert keypoints.value.abs().max() <= 1
@@ -64,7 +64,7 @@ def test_a_jacobian_is_the_identity_and_the_mean_under_the_heatmap():
 
 
 def test_a_detector_with_jacobians_has_one_for_each_keypoint():
-    unet = keypoint_unet("resnet18", (16, 8, 8, 8, 8), 50)
+    unet = build_keypoint_unet("resnet18", (16, 8, 8, 8, 8), 50)
     keypoints = KeypointDetector(unet, 10, temperature=0.1)(torch.rand(2, 3, 64, 64))
     assert keypoints.value.shape == (2, 10, 2)
     assert keypoints.jacobian.shape == (2, 10, 2, 2)

@@ -6,7 +6,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from faceanim.errors import FaceanimError
-from faceanim.models.pretrained import WEIGHTS, Weights, weights_file
+from faceanim.models.pretrained import WEIGHTS, Weights, fetch_weights
 
 CONTENT = b"weights"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -32,14 +32,14 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("digits", [8, 64])
 def test_fetched_once_and_checked(server, folder, tmp_path, digits):
     weights = Weights(f"{server}/w.bin", SHA256[:digits])
-    assert weights_file("w", weights).read_bytes() == CONTENT
+    assert fetch_weights("w", weights).read_bytes() == CONTENT
     (tmp_path / "site" / "w.bin").unlink()
-    assert weights_file("w", weights) == folder / "w.bin"
+    assert fetch_weights("w", weights) == folder / "w.bin"
 
 
 def test_another_file_is_refused_and_not_kept(server, folder):
     with pytest.raises(FaceanimError, match="another SHA-256"):
-        weights_file("w", Weights(f"{server}/w.bin", "0" * 64))
+        fetch_weights("w", Weights(f"{server}/w.bin", "0" * 64))
     assert list(folder.iterdir()) == []
 
 
@@ -47,14 +47,14 @@ def test_a_wrong_file_in_the_folder_is_refused(folder):
     folder.mkdir()
     (folder / "face_landmarker.task").write_bytes(b"something else")
     with pytest.raises(FaceanimError, match="is not the published weights of mediapipe_face_landmarker"):
-        weights_file("mediapipe_face_landmarker")
+        fetch_weights("mediapipe_face_landmarker")
 
 
 @pytest.mark.parametrize("address", ["{server}/none.bin", "http://127.0.0.1:9/w.bin"])
 def test_what_cannot_be_fetched_says_what_to_do(server, folder, address):
     weights = Weights(address.format(server=server), SHA256)
     with pytest.raises(FaceanimError) as caught:
-        weights_file("w", weights)
+        fetch_weights("w", weights)
     for part in (weights.address, SHA256, str(folder), "FACEANIM_WEIGHTS"):
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -62,7 +62,7 @@ def test_what_cannot_be_fetched_says_what_to_do(server, folder, address):
 
 def test_nothing_is_fetched_where_it_is_not_to_be(server, folder):
     with pytest.raises(FaceanimError, match="not to be fetched: put"):
-        weights_file("w", Weights(f"{server}/w.bin", SHA256), fetch=False)
+        fetch_weights("w", Weights(f"{server}/w.bin", SHA256), fetch=False)
     assert not folder.exists()
 
 

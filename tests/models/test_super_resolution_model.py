@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from faceanim.config import SuperResolutionModelConfig, load_params
 from faceanim.models.build import build_super_resolution
-from faceanim.models.super_resolution import LEVELS, enlarge
+from faceanim.models.super_resolution import LEVELS, upscale_bicubic
 from tests.helpers.paths import PROFILES
 
 CROP, GENERATED = torch.tensor([False]), torch.tensor([True])
@@ -23,7 +23,7 @@ def test_it_starts_at_bicubic_whatever_the_size(factor, size):
     assert out.shape == (1, 3, factor * size[0], factor * size[1])
     wanted = F.interpolate(image, scale_factor=factor, mode="bicubic", align_corners=False)
     assert torch.allclose(out, wanted, atol=1e-5)
-    assert torch.equal(enlarge(image, factor), out)
+    assert torch.equal(upscale_bicubic(image, factor), out)
 
 
 def test_it_clamps_only_outside_training():
@@ -42,7 +42,7 @@ def test_crops_and_generated_frames_of_a_batch_have_a_last_layer_each():
         model.of_generated.weight.normal_(std=0.01)
     image = torch.rand(1, 3, 32, 32).expand(2, -1, -1, -1)
     crop, generated = model(image, torch.tensor([False, True]))
-    assert torch.equal(crop, enlarge(image[:1], 2)[0].clamp(0, 1))
+    assert torch.equal(crop, upscale_bicubic(image[:1], 2)[0].clamp(0, 1))
     assert not torch.equal(crop, generated)
 
 

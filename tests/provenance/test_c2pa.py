@@ -15,10 +15,18 @@ from PIL.PngImagePlugin import PngInfo
 
 from faceanim._version import __version__
 from faceanim.errors import FaceanimError
-from faceanim.media.encode import write_video
+from faceanim.media.encode import write_mp4
 from faceanim.media.video import read_frames
 from faceanim.provenance import c2pa
-from faceanim.provenance.c2pa import CERT, KEY, SYNTHETIC, TSA, Manifest, Signing, read_manifest
+from faceanim.provenance.c2pa import (
+    CERT_VARIABLE,
+    KEY_VARIABLE,
+    SYNTHETIC_SOURCE_TYPE,
+    TSA_VARIABLE,
+    Manifest,
+    Signer,
+    read_manifest,
+)
 from faceanim.provenance.metadata import COMMENT, read_comment
 from tests.helpers.videos import noise
 
@@ -82,15 +90,15 @@ class Credentials:
         self.key_file.write_bytes(key_pem(self.key))
 
     def use(self, monkeypatch) -> "Credentials":
-        monkeypatch.setenv(CERT, str(self.cert_file))
-        monkeypatch.setenv(KEY, str(self.key_file))
+        monkeypatch.setenv(CERT_VARIABLE, str(self.cert_file))
+        monkeypatch.setenv(KEY_VARIABLE, str(self.key_file))
         return self
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
     pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
-    for variable in (CERT, KEY, TSA):
+    for variable in (CERT_VARIABLE, KEY_VARIABLE, TSA_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -103,7 +111,7 @@ def make(path: Path) -> Path:
     """A small result as faceanim writes it, without a manifest."""
     frames = list(noise(6, (64, 48)))
     if path.suffix == ".mp4":
-        write_video(path, frames, Fraction(25), comment=COMMENT)
+        write_mp4(path, frames, Fraction(25), comment=COMMENT)
         return path
     images = [Image.fromarray(frame) for frame in frames]
     if path.suffix == ".gif":
@@ -135,7 +143,7 @@ def report(path: Path, trusted: bytes | None = None) -> dict:
 def test_the_algorithm_is_that_of_the_key(algorithm, tmp_path, monkeypatch):
     Credentials(tmp_path, algorithm).use(monkeypatch)
     path = make(tmp_path / "out.png")
-    Signing.from_environment().sign(path)
+    Signer.from_environment().sign(path)
     said = report(path)
     assert said["manifests"][said["active_manifest"]]["signature_info"]["alg"] == algorithm
     assert said["validation_state"] == "Valid"
@@ -145,7 +153,7 @@ def test_the_algorithm_is_that_of_the_key(algorithm, tmp_path, monkeypatch):
 def test_a_signed_file_says_what_made_it_and_shows_the_same(name, tmp_path, credentials):
     path = make(tmp_path / name)
     before = pixels(path)
-    Signing.from_environment().sign(path)
+    Signer.from_environment().sign(path)
 
     said = report(path)
     active = said["manifests"][said["active_manifest"]]
@@ -155,7 +163,7 @@ def test_a_signed_file_says_what_made_it_and_shows_the_same(name, tmp_path, cred
         {
             "action": "c2pa.created",
             "softwareAgent": {"name": "faceanim", "version": __version__},
-            "digitalSourceType": SYNTHETIC,
+            "digitalSourceType": SYNTHETIC_SOURCE_TYPE,
         }
     ]
     claim = said["detailed"]["manifests"][said["active_manifest"]]["claim"]
@@ -178,7 +186,7 @@ def test_each_frame_of_a_folder_is_signed(tmp_path, credentials):
     folder = tmp_path / "frames"
     folder.mkdir()
     files = [make(folder / f"{number:06d}.png") for number in range(3)]
-    signing = Signing.from_environment()
+    signing = Signer.from_environment()
     signing.sign(folder)
     assert repr(signing) == "Signing()"
     assert all(read_manifest(file).valid for file in files)
@@ -186,10 +194,10 @@ def test_each_frame_of_a_folder_is_signed(tmp_path, credentials):
 
 
 def test_nothing_is_signed_where_nothing_is_configured(monkeypatch):
-    assert Signing.from_environment() is None
-    monkeypatch.setenv(CERT, "")
-    monkeypatch.setenv(KEY, "")
-    assert Signing.from_environment() is None
+    assert Signer.from_environment() is None
+    monkeypatch.setenv(CERT_VARIABLE, "")
+    monkeypatch.setenv(KEY_VARIABLE, "")
+    assert Signer.from_environment() is None
 
 
 def test_a_key_as_openssl_writes_it_by_default_will_do(tmp_path, credentials):
@@ -197,7 +205,7 @@ def test_a_key_as_openssl_writes_it_by_default_will_do(tmp_path, credentials):
     assert b"EC PRIVATE KEY" in sec1
     credentials.key_file.write_bytes(sec1)
     path = make(tmp_path / "out.gif")
-    Signing.from_environment().sign(path)
+    Signer.from_environment().sign(path)
     assert read_manifest(path).valid
 
 
@@ -210,25 +218,28 @@ def give_odd_curve(made: Credentials) -> None:
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [
-        (lambda made: made.cert_file.unlink(), f"{CERT} names .* can't be read: No such file"),
-        (lambda made: made.cert_file.write_text("x"), f"{CERT} names a file without a certificate in PEM"),
+        (lambda made: made.cert_file.unlink(), f"{CERT_VARIABLE} names .* can't be read: No such file"),
+        (
+            lambda made: made.cert_file.write_text("x"),
+            f"{CERT_VARIABLE} names a file without a certificate in PEM",
+        ),
         (
             lambda made: made.key_file.write_bytes(key_pem(made.key).replace(b"M", b"!")),
-            f"{KEY} names a file without a private key in PEM",
+            f"{KEY_VARIABLE} names a file without a private key in PEM",
         ),
         (
             lambda made: made.key_file.write_bytes(key_pem(made.key, b"secret")),
-            f"the key of {KEY} has a password",
+            f"the key of {KEY_VARIABLE} has a password",
         ),
         (
             lambda made: made.key_file.write_bytes(key_pem(GENERATE["Es256"]())),
-            f"the key of {KEY} is not that of the first certificate",
+            f"the key of {KEY_VARIABLE} is not that of the first certificate",
         ),
         (
             lambda made: made.cert_file.write_bytes(made.authority + made.signer),
-            f"the key of {KEY} is not that of the first certificate",
+            f"the key of {KEY_VARIABLE} is not that of the first certificate",
         ),
-        (give_odd_curve, f"{KEY} names a key of a kind that C2PA does not know"),
+        (give_odd_curve, f"{KEY_VARIABLE} names a key of a kind that C2PA does not know"),
     ],
 )
 def test_a_file_that_will_not_do_is_one_line_without_secrets(spoil, line, credentials, capfd):
@@ -242,8 +253,11 @@ def test_a_file_that_will_not_do_is_one_line_without_secrets(spoil, line, creden
 @pytest.mark.parametrize(
     ("wanted", "line"),
     [
-        ({"days": -1}, f"C2PA refuses the certificate of {CERT}.*not valid at time"),
-        ({"purpose": ExtendedKeyUsageOID.SERVER_AUTH}, f"C2PA refuses the certificate of {CERT}.*invalid"),
+        ({"days": -1}, f"C2PA refuses the certificate of {CERT_VARIABLE}.*not valid at time"),
+        (
+            {"purpose": ExtendedKeyUsageOID.SERVER_AUTH},
+            f"C2PA refuses the certificate of {CERT_VARIABLE}.*invalid",
+        ),
     ],
 )
 def test_a_certificate_that_c2pa_refuses_is_one_line(wanted, line, tmp_path, monkeypatch, capfd):
@@ -254,11 +268,15 @@ def test_a_certificate_that_c2pa_refuses_is_one_line(wanted, line, tmp_path, mon
 @pytest.mark.parametrize(
     ("variable", "value", "line"),
     [
-        (KEY, "", f"{CERT} is set and {KEY} is not"),
-        (CERT, "", f"{KEY} is set and {CERT} is not"),
-        (KEY, "/", f"{KEY} names /, which can't be read: Is a directory"),
-        (TSA, "http://name:secret@127.0.0.1:9/tsa", f"authority of {TSA} gives no timestamp"),
-        (TSA, "tsa of secret", f"authority of {TSA} gives no timestamp"),
+        (KEY_VARIABLE, "", f"{CERT_VARIABLE} is set and {KEY_VARIABLE} is not"),
+        (CERT_VARIABLE, "", f"{KEY_VARIABLE} is set and {CERT_VARIABLE} is not"),
+        (KEY_VARIABLE, "/", f"{KEY_VARIABLE} names /, which can't be read: Is a directory"),
+        (
+            TSA_VARIABLE,
+            "http://name:secret@127.0.0.1:9/tsa",
+            f"authority of {TSA_VARIABLE} gives no timestamp",
+        ),
+        (TSA_VARIABLE, "tsa of secret", f"authority of {TSA_VARIABLE} gives no timestamp"),
     ],
 )
 def test_a_variable_that_will_not_do_is_one_line(variable, value, line, credentials, monkeypatch, capfd):
@@ -274,7 +292,7 @@ def test_signing_without_the_extra_is_one_line(credentials, monkeypatch, capfd):
 def refused(line: str, secrets: list[str], capfd) -> None:
     """See that what the environment names is refused in one such line, and that no secret is told."""
     with pytest.raises(FaceanimError, match=line) as raised:
-        Signing.from_environment()
+        Signer.from_environment()
     assert "\n" not in str(raised.value)
     assert "".join(capfd.readouterr()) == ""
     assert not any(secret in str(raised.value) for secret in secrets)
@@ -284,7 +302,7 @@ def test_what_cannot_be_signed_stays_as_it_was(tmp_path, credentials):
     path = tmp_path / "out.mp4"
     path.write_text("no video")
     with pytest.raises(FaceanimError, match=r"out.mp4 is written, but can't be signed") as raised:
-        Signing.from_environment().sign(path)
+        Signer.from_environment().sign(path)
     assert "\n" not in str(raised.value)
     assert path.read_text() == "no video"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["chain.pem", "key.pem", "out.mp4"]

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from faceanim.cli import verify as verify_command
 from faceanim.errors import FaceanimError
-from faceanim.media.encode import write_video
-from faceanim.provenance.c2pa import Manifest, Signing, read_manifest
+from faceanim.media.encode import write_mp4
+from faceanim.provenance.c2pa import Manifest, Signer, read_manifest
 from faceanim.provenance.metadata import COMMENT, read_comment
-from faceanim.provenance.verification import verify
+from faceanim.provenance.verification import verify_file
 from faceanim.provenance.watermark import Watermark
 from tests.helpers.videos import moving
 from tests.provenance.test_c2pa import OFFLINE, UNTRUSTED, Credentials, key_pem, make, report
@@ -42,7 +42,7 @@ def video(path: Path, marked: bool = False, comment: str | None = None) -> Path:
     frames = moving(8, (150, 250))
     if marked:
         frames = map(Watermark().mark, frames)
-    write_video(path, frames, Fraction(25), comment=comment)
+    write_mp4(path, frames, Fraction(25), comment=comment)
     return path
 
 
@@ -65,21 +65,21 @@ def run(*arguments: object):
 
 
 def test_each_mark_alone_says_synthetic(tmp_path, credentials):
-    by_text = verify(video(tmp_path / "text.mp4", comment=f"re-encoded; {COMMENT}"))
+    by_text = verify_file(video(tmp_path / "text.mp4", comment=f"re-encoded; {COMMENT}"))
     assert (by_text.metadata, by_text.manifest, by_text.marks) == (COMMENT, None, ("its metadata",))
     assert not by_text.watermark.found
 
     signed = video(tmp_path / "signed.mp4")
-    Signing.from_environment().sign(signed)
-    assert verify(signed).marks == ("a C2PA manifest",)
+    Signer.from_environment().sign(signed)
+    assert verify_file(signed).marks == ("a C2PA manifest",)
 
-    seen = verify(video(tmp_path / "seen.mp4", marked=True))
+    seen = verify_file(video(tmp_path / "seen.mp4", marked=True))
     assert seen.marks == ("a watermark",)
     assert seen.watermark.score > seen.watermark.threshold
 
 
 def test_nothing_is_found_in_a_recording(tmp_path):
-    found = verify(video(tmp_path / "plain.mp4", comment="synthetic: animated by hand"))
+    found = verify_file(video(tmp_path / "plain.mp4", comment="synthetic: animated by hand"))
     assert (found.metadata, found.manifest, found.watermark.found) == (None, None, False)
     assert not found.synthetic
 
@@ -89,16 +89,16 @@ def test_pictures_are_looked_at(suffix, tmp_path):
     path = tmp_path / f"picture{suffix}"
     frame = next(moving(1, (200, 200), (640, 480)))
     Image.fromarray(frame).save(path)
-    assert verify(path).watermark is not None
-    assert not verify(path).synthetic
+    assert verify_file(path).watermark is not None
+    assert not verify_file(path).synthetic
     Image.fromarray(Watermark().mark(frame)).save(path, quality=90)
-    assert verify(path).marks == ("a watermark",)
+    assert verify_file(path).marks == ("a watermark",)
 
 
 def test_a_comment_in_a_jpeg_is_read(tmp_path):
     path = tmp_path / "out.jpg"
     Image.new("RGB", (64, 64)).save(path, comment=COMMENT)
-    assert verify(path).marks == ("its metadata",)
+    assert verify_file(path).marks == ("its metadata",)
 
 
 def test_a_folder_of_frames_is_one_thing(tmp_path, credentials):
@@ -107,15 +107,15 @@ def test_a_folder_of_frames_is_one_thing(tmp_path, credentials):
     (folder / "notes.txt").write_text("no frame")
     for number, frame in enumerate(moving(4, (150, 250))):
         Image.fromarray(Watermark().mark(frame)).save(folder / f"{number:06d}.png")
-    assert verify(folder).marks == ("a watermark",)
-    Signing.from_environment().sign(folder)
-    assert verify(folder).marks == ("a C2PA manifest", "a watermark")
+    assert verify_file(folder).marks == ("a watermark",)
+    Signer.from_environment().sign(folder)
+    assert verify_file(folder).marks == ("a C2PA manifest", "a watermark")
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.gif", "out.png"])
 def test_a_changed_byte_is_noticed(name, tmp_path, credentials):
     path = make(tmp_path / name)
-    Signing.from_environment().sign(path)
+    Signer.from_environment().sign(path)
     content = bytearray(path.read_bytes())
     content[-20] ^= 1
     path.write_bytes(content)
@@ -124,7 +124,7 @@ def test_a_changed_byte_is_noticed(name, tmp_path, credentials):
 
 def test_a_damaged_manifest_is_no_traceback(tmp_path, credentials):
     path = make(tmp_path / "out.png")
-    Signing.from_environment().sign(path)
+    Signer.from_environment().sign(path)
     path.write_bytes(path.read_bytes().replace(b"jumd", b"jumx"))
     assert read_manifest(path) == Manifest(False, None, None, False, ("it is damaged",))
 
@@ -133,7 +133,7 @@ def test_an_edit_of_a_synthetic_file_is_synthetic(tmp_path, credentials):
     import c2pa
 
     original, edited = make(tmp_path / "out.png"), tmp_path / "edited.png"
-    Signing.from_environment().sign(original)
+    Signer.from_environment().sign(original)
     info = c2pa.C2paSignerInfo("es256", credentials.signer, key_pem(credentials.key), None)
     with c2pa.Context.from_dict(OFFLINE, c2pa.Signer.from_info(info)) as context:
         builder = c2pa.Builder({"title": "edited"}, context)
@@ -181,7 +181,7 @@ def write_hostile(path: Path) -> Path:
         case "sound":
             sound(path)
         case "tiny":
-            write_video(path, np.zeros((4, 2, 2, 3), np.uint8), Fraction(25))
+            write_mp4(path, np.zeros((4, 2, 2, 3), np.uint8), Fraction(25))
         case "dot":
             Image.new("RGB", (1, 1)).save(path)
         case "half":
@@ -216,29 +216,29 @@ def test_what_cannot_be_read_is_one_line(name, tmp_path, monkeypatch):
     monkeypatch.setattr("tests.provenance.test_c2pa.COMMENT", "a comment")
     path = write_hostile(tmp_path / name)
     with pytest.raises(FaceanimError) as raised:
-        verify(path)
+        verify_file(path)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_what_says_so_may_be_damaged_for_the_rest(tmp_path):
-    found = verify(sound(tmp_path / "sound.mp4", COMMENT))
+    found = verify_file(sound(tmp_path / "sound.mp4", COMMENT))
     assert (found.marks, found.watermark) == (("its metadata",), None)
     path = video(tmp_path / "truncated.mp4", comment=COMMENT)
     path.write_bytes(path.read_bytes()[:-2000])
-    assert verify(path).marks == ("its metadata",)
+    assert verify_file(path).marks == ("its metadata",)
 
 
 def test_a_comment_may_be_anything(tmp_path):
     path = tmp_path / "out.gif"
     Image.new("RGB", (64, 64)).save(path, comment=b"\xff\x1b[31m")
     assert read_comment(path) == "\ufffd\x1b[31m"
-    assert verify(path).metadata is None
+    assert verify_file(path).metadata is None
 
 
 def test_the_command_says_which_marks_there_are(tmp_path, credentials):
     path = video(tmp_path / "[red]out.mp4", marked=True, comment=COMMENT)
-    Signing.from_environment().sign(path)
+    Signer.from_environment().sign(path)
     result = run(path)
     assert result.exit_code == 0
     assert f"says `{COMMENT}`" in result.output
@@ -264,7 +264,7 @@ def test_the_command_ends_with_three_where_a_file_has_no_mark(tmp_path):
 
 def test_the_command_prints_a_manifest_as_json(tmp_path, credentials):
     path = make(tmp_path / "out.png")
-    Signing.from_environment().sign(path)
+    Signer.from_environment().sign(path)
     (said,) = map(json.loads, run("--json", path).output.splitlines())
     assert said["manifest"] == {
         "synthetic": True,

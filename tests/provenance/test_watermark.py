@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage.data import astronaut, camera, coffee
 
-from faceanim.media.encode import write_video
+from faceanim.media.encode import write_mp4
 from faceanim.media.video import read_frames
 from faceanim.provenance.watermark import Watermark, read_watermark
 
@@ -26,7 +26,7 @@ def marked(frames: list[np.ndarray]) -> list[np.ndarray]:
 
 def coded(path: Path, frames: list[np.ndarray], crf: int | None = None) -> list[np.ndarray]:
     """As our own writer leaves them; with `crf` coded once more by another."""
-    write_video(path, frames, Fraction(25))
+    write_mp4(path, frames, Fraction(25))
     if crf is None:
         return list(read_frames(path, "pyav"))
     again = path.with_suffix(".again.mp4")

@@ -3,8 +3,14 @@
 import pytest
 
 from faceanim.config import load_params
-from faceanim.registry.card import card_of, data_lines, data_manifest, fitting, licence_notes
-from faceanim.tables import flatten
+from faceanim.registry.card import (
+    build_manifest,
+    collect_license_notes,
+    describe_data,
+    render_card,
+    truncate_card,
+)
+from faceanim.tables import flatten_keys
 from tests.helpers.evaluations import write_evaluation
 from tests.helpers.paths import PROFILES
 
@@ -41,7 +47,7 @@ TEST_SET = [{"crop_id": "cyd1--0", "person_id": "cyd", "frames": 9, "sha256": "a
 
 
 def test_the_manifest_names_people_clips_hashes_and_dead_links():
-    manifest = data_manifest(INDEX, DOWNLOAD, CROPS, TEST_SET)
+    manifest = build_manifest(INDEX, DOWNLOAD, CROPS, TEST_SET)
     assert manifest["splits"] == {
         "test": {"people": 1, "clips": 1, "crops": 1, "frames": 10},
         "train": {"people": 1, "clips": 1, "crops": 2, "frames": 20},
@@ -54,7 +60,7 @@ def test_the_manifest_names_people_clips_hashes_and_dead_links():
     ]
     assert manifest["test_crops"] == [{"crop_id": "cyd1--0", "person_id": "cyd", "sha256": "abc"}]
     assert manifest["dead_links"] == {"removed": ["ada2"], "private": ["cyd2"]}
-    assert data_lines(manifest) == [
+    assert describe_data(manifest) == [
         "test: 1 people, 1 clips, 1 crops, 10 frames",
         "train: 1 people, 1 clips, 2 crops, 20 frames",
         "clips that could not be had: 1 private, 1 removed",
@@ -63,7 +69,7 @@ def test_the_manifest_names_people_clips_hashes_and_dead_links():
 
 def notes(profile, **changes):
     params = load_params(PROFILES / f"{profile}.yaml")
-    return " ".join(licence_notes(params.model_copy(update=changes)))
+    return " ".join(collect_license_notes(params.model_copy(update=changes)))
 
 
 def test_licences_are_those_of_what_made_the_model():
@@ -90,9 +96,9 @@ def test_licences_are_those_of_what_made_the_model():
 def card(models, tmp_path):
     write_evaluation(models, tmp_path / "evaluation")
     params = load_params(PROFILES / "sample.yaml")
-    flat = flatten(params.model_dump(mode="json"))
-    manifest = data_manifest(INDEX, DOWNLOAD, CROPS, TEST_SET)
-    return card_of(tmp_path / "evaluation", flat, manifest, licence_notes(params))
+    flat = flatten_keys(params.model_dump(mode="json"))
+    manifest = build_manifest(INDEX, DOWNLOAD, CROPS, TEST_SET)
+    return render_card(tmp_path / "evaluation", flat, manifest, collect_license_notes(params))
 
 
 def test_the_card_has_figures_data_licences_and_what_it_is_for(card):
@@ -108,8 +114,8 @@ def test_the_card_has_figures_data_licences_and_what_it_is_for(card):
 
 
 def test_a_description_keeps_the_sections_that_fit(card):
-    assert fitting(card, len(card)) == card
-    short = fitting(card, 3000)
+    assert truncate_card(card, len(card)) == card
+    short = truncate_card(card, 3000)
     assert len(short) <= 3000
     assert "## Licences that come along" in short
     assert "## What made it" not in short

@@ -3,7 +3,7 @@
 import pytest
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
-from faceanim.registry.lock import held
+from faceanim.registry.lock import hold_lock
 from tests.helpers.registry_process import SHORTLY_S, start
 from tests.helpers.registry_store import open_store
 
@@ -35,7 +35,7 @@ def test_of_many_processes_none_loses_what_another_wrote(store, uri):
 
 
 def test_a_lock_given_back_while_mlflow_looks_at_it_is_only_waited_for(store, monkeypatch):
-    holder = held(store.client, store.name)
+    holder = hold_lock(store.client, store.name)
     holder.__enter__()
     look = SqlAlchemyStore.get_registered_model
 
@@ -45,14 +45,14 @@ def test_a_lock_given_back_while_mlflow_looks_at_it_is_only_waited_for(store, mo
         return look(self, name)
 
     monkeypatch.setattr(SqlAlchemyStore, "get_registered_model", look_too_late)
-    with held(store.client, store.name):
+    with hold_lock(store.client, store.name):
         assert "faceanim-lock" in names(store)
     assert names(store) == {"faceanim"}
 
 
 def test_the_lock_is_given_back_after_an_error(store):
     def fail():
-        with held(store.client, store.name):
+        with hold_lock(store.client, store.name):
             assert "faceanim-lock" in names(store)
             raise ValueError("in the middle")
 
@@ -62,8 +62,8 @@ def test_the_lock_is_given_back_after_an_error(store):
 
 
 def test_a_holder_whose_lock_was_broken_does_not_give_back_the_new_one(store):
-    with held(store.client, store.name):
-        with held(store.client, store.name, SHORTLY_S):
+    with hold_lock(store.client, store.name):
+        with hold_lock(store.client, store.name, SHORTLY_S):
             (new,) = (
                 model for model in store.client.search_registered_models() if model.name == "faceanim-lock"
             )

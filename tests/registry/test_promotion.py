@@ -3,12 +3,12 @@
 import pytest
 
 from faceanim.errors import FaceanimError
-from faceanim.evaluation.protocol import Method, Task
-from faceanim.registry.promotion import gain_in_psnr, judge
+from faceanim.evaluation.protocol import MethodName, Task
+from faceanim.registry.promotion import compare_to_champion, measure_psnr_gain
 
 
 def scores(figures):
-    names = {"task": Task.RECONSTRUCTION, "method": Method.PREDICTION}
+    names = {"task": Task.RECONSTRUCTION, "method": MethodName.PREDICTION}
     return [
         {**names, "item_id": item, "person_id": item[:3], "psnr": value} for item, value in figures.items()
     ]
@@ -19,7 +19,7 @@ THEIRS = {"ada1": 20.0, "ada2": 30.0, "bea1": 25.0, "cyd1": 40.0}
 
 def finding(*gains, min_gain_db=0.0):
     ours = {item: value + gain for (item, value), gain in zip(THEIRS.items(), gains, strict=True)}
-    return judge(gain_in_psnr(scores(ours), scores(THEIRS)), 7, min_gain_db)
+    return compare_to_champion(measure_psnr_gain(scores(ours), scores(THEIRS)), 7, min_gain_db)
 
 
 def test_better_is_what_is_better_with_other_people_too():
@@ -50,6 +50,6 @@ def test_a_gain_below_the_one_asked_for_is_none():
 
 def test_scores_of_other_clips_are_not_compared():
     with pytest.raises(FaceanimError, match="not of the same clips"):
-        gain_in_psnr(scores(THEIRS), scores({**THEIRS, "dan1": 30.0}))
+        measure_psnr_gain(scores(THEIRS), scores({**THEIRS, "dan1": 30.0}))
     with pytest.raises(FaceanimError, match="not of the same clips"):
-        gain_in_psnr(scores({}), scores({}))
+        measure_psnr_gain(scores({}), scores({}))

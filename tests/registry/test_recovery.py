@@ -5,7 +5,7 @@ import json
 import pytest
 
 from faceanim.errors import FaceanimError
-from faceanim.registry.store import fetch_model
+from faceanim.registry.store import download_model
 from tests.helpers.registry_process import start
 from tests.helpers.registry_store import add, evaluated, open_store
 
@@ -52,6 +52,6 @@ def test_of_two_at_once_the_best_is_the_one_champion(uri, models, tmp_path):
 
 def test_no_such_model(uri):
     with pytest.raises(FaceanimError, match="no model at"):
-        fetch_model("models:/faceanim@champion", uri)
+        download_model("models:/faceanim@champion", uri)
     store = open_store(uri)
     assert (store.versions(), store.champion(), store.history()) == ([], None, [])

@@ -15,8 +15,14 @@ from skimage.data import astronaut
 
 from faceanim.errors import FaceanimError
 from faceanim.media.video import probe
-from faceanim.registry.promotion import compared, crown, earlier_champions, scores_on, settle
-from faceanim.registry.store import Version, fetch_model
+from faceanim.registry.promotion import (
+    decide_promotion,
+    evaluate_pending_versions,
+    load_scores_on,
+    previous_champions,
+    set_champion,
+)
+from faceanim.registry.store import Version, download_model
 from tests.helpers.evaluations import CHECKED
 from tests.helpers.registry_drills import BETTER, BROKEN, ELSEWHERE, FIRST, LIED, WORSE, drill
 from tests.helpers.registry_store import MANIFEST, add, evaluated, unasked
@@ -93,7 +99,7 @@ def test_the_champion_is_scored_again_on_another_test_set_once(drilled, other_mo
     assert test_set != champion.tags["test_set"]
     assert elsewhere.tags["compared_on"] == test_set
     # Kept, so nobody is asked any more; and the report gets what was compared.
-    again = scores_on(drilled.store, champion, test_set, unasked)
+    again = load_scores_on(drilled.store, champion, test_set, unasked)
     assert again == drilled.made[ELSEWHERE].against.scores
 
 
@@ -102,13 +108,13 @@ def test_what_cannot_be_scored_again_leaves_the_champion_and_says_so(drilled):
         raise FaceanimError("the crops are 256 pixels wide and the model makes 128")
 
     store = drilled.store
-    finding = compared(store, store.version(ELSEWHERE), BETTER, "f" * 64, 0.0, fails)
+    finding = decide_promotion(store, store.version(ELSEWHERE), BETTER, "f" * 64, 0.0, fails)
     assert not finding.better
     assert finding.verdict == (
         "not compared with version 2, the champion: version 2 can't be scored on this test set: the crops "
         "are 256 pixels wide and the model makes 128 (`faceanim models promote 6` makes it champion by hand)"
     )
-    finding = compared(
+    finding = decide_promotion(
         store, store.version(ELSEWHERE), BETTER, "f" * 64, 0.0, lambda models: drilled.folder / "first"
     )
     assert "was scored again on another test set" in finding.verdict
@@ -192,7 +198,7 @@ def test_a_version_is_pulled_whole_or_not_at_all(drilled, tmp_path, other_models
 def test_a_crash_between_alias_and_verdict_heals(drilled):
     before = drilled.verdict(BETTER)
     drilled.store.client.delete_model_version_tag("faceanim", str(BETTER), "verdict")
-    settle(drilled.store, 0.0, drilled.store.version(BETTER).tags["test_set"], unasked)
+    evaluate_pending_versions(drilled.store, 0.0, drilled.store.version(BETTER).tags["test_set"], unasked)
     assert (drilled.champion(), drilled.verdict(BETTER)) == (BETTER, before)
     assert drilled.store.history() == [FIRST, BETTER]
 
@@ -200,13 +206,13 @@ def test_a_crash_between_alias_and_verdict_heals(drilled):
 def test_the_alias_wins_over_the_history(drilled):
     store = drilled.store
     store.write_history([FIRST, BETTER, WORSE, 99])  # killed before the alias was moved to WORSE
-    assert earlier_champions(store) == [FIRST]
+    assert previous_champions(store) == [FIRST]
     store.give("champion", WORSE)  # by hand, in MLflow's own pages
-    assert earlier_champions(store) == [FIRST, BETTER]
+    assert previous_champions(store) == [FIRST, BETTER]
     store.give("champion", ELSEWHERE)
-    assert earlier_champions(store) == [FIRST, BETTER, WORSE]
+    assert previous_champions(store) == [FIRST, BETTER, WORSE]
     store.give("champion", BETTER)
-    crown(store, BETTER)
+    set_champion(store, BETTER)
     assert store.history() == [FIRST, BETTER]
 
 
@@ -217,7 +223,7 @@ def test_rollback_gives_the_champion_before_back_for_good(drilled):
     assert drilled.verdict(BETTER).startswith(said)
     assert "no champion before the present one" in str(drilled.run("rollback").exception)
     # What was rolled back is better still, and is left alone all the same.
-    settle(drilled.store, 0.0, drilled.store.version(BETTER).tags["test_set"], unasked)
+    evaluate_pending_versions(drilled.store, 0.0, drilled.store.version(BETTER).tags["test_set"], unasked)
     assert drilled.champion() == FIRST
 
 
@@ -227,11 +233,11 @@ def test_promotion_by_hand_passes_the_check_too(drilled):
     assert "version 2 is the champion" in drilled.run("promote", "2").stdout
     assert drilled.champion() == BETTER
     assert drilled.verdict(BETTER).startswith("made champion by hand; the verdict before: rolled back")
-    assert earlier_champions(drilled.store) == [FIRST]
+    assert previous_champions(drilled.store) == [FIRST]
 
 
 def test_the_champion_loads_anywhere_with_only_the_address(drilled, tmp_path, other_models):
-    folder = fetch_model("models:/faceanim@champion", drilled.uri)
+    folder = download_model("models:/faceanim@champion", drilled.uri)
     weights = "animation/weights.safetensors"
     assert (folder / weights).read_bytes() == (other_models / weights).read_bytes()
     environment = {

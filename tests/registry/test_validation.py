@@ -15,12 +15,12 @@ from faceanim.evaluation.protocol import (
     FRAMES_FILE,
     PROTOCOL_FILE,
     SCORES_FILE,
-    Method,
+    MethodName,
 )
 from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
 from faceanim.inference.animator import Animator, to_float, to_uint8
 from faceanim.registry.store import Version
-from faceanim.registry.validation import agree, check_predictions, check_tables, read_tensors
+from faceanim.registry.validation import check_predictions, check_tables, psnr_agrees, read_tensors
 from faceanim.tables import read_rows, write_table
 from tests.helpers.evaluations import write_evaluation
 
@@ -67,7 +67,7 @@ def test_what_another_processor_rounds_otherwise_passes(evaluation, models):
     check_predictions(folder, made)
 
 
-@pytest.mark.parametrize("method", [Method.PREDICTION, Method.SUPER_RESOLVED])
+@pytest.mark.parametrize("method", [MethodName.PREDICTION, MethodName.SUPER_RESOLVED])
 def test_figures_that_its_predictions_do_not_have_are_refused(evaluation, models, method):
     folder, _ = evaluation
     rows = read_rows(folder / FRAMES_FILE, FRAME_SCORES)
@@ -108,12 +108,12 @@ def test_tags_are_of_the_scores(evaluation):
 
 
 def test_rounding_to_levels_is_allowed_for_and_no_more():
-    assert agree(20.0, 20.09)
-    assert not agree(20.0, 20.2)
+    assert psnr_agrees(20.0, 20.09)
+    assert not psnr_agrees(20.0, 20.2)
     # Of nearly perfect frames, rounding is most of what is left of the error.
-    assert agree(60.0, 57.0)
-    assert not agree(45.0, 46.0)
-    assert not agree(30.0, float("nan"))
+    assert psnr_agrees(60.0, 57.0)
+    assert not psnr_agrees(45.0, 46.0)
+    assert not psnr_agrees(30.0, float("nan"))
 
 
 def test_a_damaged_file_is_one_line(tmp_path):

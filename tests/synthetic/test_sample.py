@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from faceanim.synthetic import make_sample, videos
-from faceanim.synthetic.performance import poses
+from faceanim.synthetic import list_videos, render_sample
+from faceanim.synthetic.performance import act
 
 WRITTEN = ("p01/cut", "p02/b", "p03/drift", "p04/damaged", "p06/a", "p06/small", "p08/b", "p08/no_face")
 
@@ -21,7 +21,7 @@ WRITTEN = ("p01/cut", "p02/b", "p03/drift", "p04/damaged", "p06/a", "p06/small",
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("sample")
     told: list[str] = []
-    make_sample(out, on_video=told.append, names=WRITTEN)
+    render_sample(out, on_video=told.append, names=WRITTEN)
     assert told == list(WRITTEN)
     return out
 
@@ -48,7 +48,7 @@ def iou(a: tuple[int, ...], b: tuple[int, ...]) -> float:
 
 
 def test_list_holds_enough_good_takes_of_enough_people() -> None:
-    listed = videos()
+    listed = list_videos()
     good = [video for video in listed if video.kind == "good"]
     people = Counter(video.person for video in good)
     assert len(good) >= 24
@@ -65,14 +65,14 @@ def test_list_holds_enough_good_takes_of_enough_people() -> None:
 
 def test_same_bytes_each_time(sample: Path, tmp_path: Path) -> None:
     names = ("p01/cut", "p02/b")  # both portraits, with and without sound
-    make_sample(tmp_path, names=names)
+    render_sample(tmp_path, names=names)
     for name in names:
         first, second = ((root / f"{name}.mp4").read_bytes() for root in (sample, tmp_path))
         assert hashlib.sha256(first).hexdigest() == hashlib.sha256(second).hexdigest()
 
 
 def test_whole_sample_stays_below_six_megabytes(sample: Path) -> None:
-    by_key = {video.key: video for video in videos()}
+    by_key = {video.key: video for video in list_videos()}
     sizes = [(sample / f"{name}.mp4").stat().st_size for name in WRITTEN if by_key[name].kind == "good"]
     assert max(sizes) * len(by_key) < 6e6
 
@@ -82,8 +82,8 @@ def test_viola_jones_finds_the_faces_at_a_size_to_crop(sample: Path) -> None:
     for name in ("p02/b", "p06/a", "p08/b"):
         pictures = frames(sample / f"{name}.mp4")[::4]
         boxes = faces(pictures)
-        video = next(video for video in videos() if video.key == name)
-        for box, pose in zip(boxes, poses(video.shots[0])[::4], strict=True):
+        video = next(video for video in list_videos() if video.key == name)
+        for box, pose in zip(boxes, act(video.shots[0])[::4], strict=True):
             expected += 1
             # The eyes and the mouth lie below the middle of the head, which includes the hair.
             if box and abs(box[0] + box[2] / 2 - pose.x) < 45 and -20 < box[1] + box[3] / 2 - pose.y < 80:
@@ -102,15 +102,15 @@ def test_people_and_backgrounds_differ() -> None:
     for (one, a), (two, b) in combinations(faces_of.items(), 2):
         region = np.s_[100:420, 300:500]
         assert np.abs(a.color[region] - b.color[region]).mean() > 0.06, (one, two)
-    for video in videos():
-        others = [v for v in videos() if v.person == video.person and v.kind == video.kind == "good"]
+    for video in list_videos():
+        others = [v for v in list_videos() if v.person == video.person and v.kind == video.kind == "good"]
         assert len({v.backdrop for v in others}) == len(others)
 
 
 def test_heads_turn_and_mouths_talk() -> None:
-    for video in videos():
+    for video in list_videos():
         if video.kind == "good":
-            played = poses(video.shots[0])
+            played = act(video.shots[0])
             assert np.ptp([pose.roll for pose in played]) > 8
             assert np.ptp([pose.yaw for pose in played]) > 14
             assert np.ptp([pose.x for pose in played]) > 20
@@ -122,8 +122,8 @@ def test_heads_turn_and_mouths_talk() -> None:
 def test_frame_follows_its_pose(sample: Path) -> None:
     """The face's box moves with the trajectory, while the background stays where it is."""
     pictures = frames(sample / "p06/a.mp4")
-    video = next(video for video in videos() if video.key == "p06/a")
-    played = poses(video.shots[0])
+    video = next(video for video in list_videos() if video.key == "p06/a")
+    played = act(video.shots[0])
     left, right = (int(np.argmin([pose.x for pose in played])), int(np.argmax([pose.x for pose in played])))
     boxes = faces([pictures[left], pictures[right]])
     assert boxes[0] is not None
@@ -187,7 +187,7 @@ def test_streams(sample: Path) -> None:
 def test_sound_is_loud_where_the_mouth_is_open(sample: Path) -> None:
     with av.open(str(sample / "p01/cut.mp4")) as container:
         sound = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
-    video = next(video for video in videos() if video.key == "p01/cut")
-    opened = [pose.mouth for shot in video.shots for pose in poses(shot)]
+    video = next(video for video in list_videos() if video.key == "p01/cut")
+    opened = [pose.mouth for shot in video.shots for pose in act(shot)]
     loudness = [float(np.abs(sound[i * 640 : (i + 1) * 640]).mean()) for i in range(len(opened))]
     assert np.corrcoef(opened, loudness)[0, 1] > 0.6

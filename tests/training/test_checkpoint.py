@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from faceanim.errors import FaceanimError
-from faceanim.training.checkpoint import Checkpoints, checkpoints_for
+from faceanim.training.checkpoint import Checkpoints, open_checkpoints
 from tests.helpers.training_runs import SUPER_RESOLUTION_RUN, engine
 
 
@@ -51,7 +51,7 @@ def test_the_key_is_of_what_decides_the_result(tmp_path):
     table.write_bytes(b"crops")
 
     def key(config):
-        return checkpoints_for(tmp_path, "super-resolution", config, [table]).key
+        return open_checkpoints(tmp_path, "super-resolution", config, [table]).key
 
     first = key(SUPER_RESOLUTION_RUN)
     assert key(engine(SUPER_RESOLUTION_RUN, checkpoint_every=7, keep_checkpoints=9)) == first

@@ -6,14 +6,14 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 
-from faceanim.datasets.animation import PairBatches
+from faceanim.datasets.animation import PairDataset
 from faceanim.datasets.frames import CropFrames
-from faceanim.datasets.super_resolution import RestorationBatches
+from faceanim.datasets.super_resolution import RestorationDataset
 from faceanim.errors import FaceanimError
 from faceanim.training.animation import AnimationTrainer
-from faceanim.training.checkpoint import checkpoints_for
+from faceanim.training.checkpoint import open_checkpoints
 from faceanim.training.engine import Engine
-from faceanim.training.loop import fit, state_of
+from faceanim.training.loop import collect_state, fit
 from faceanim.training.losses import NonFiniteLossError
 from faceanim.training.optim import WeightAverage
 from faceanim.training.super_resolution import SuperResolutionTrainer
@@ -93,10 +93,10 @@ def fit_frozen(config, data, folder):
     freeze_statistics(trainer)
     frames = CropFrames(data[0], "train", config.model.size if animation else None)
     share = trainer.engine.rank, trainer.engine.processes
-    batches = (PairBatches if animation else RestorationBatches)(frames, config, *share)
-    saved = checkpoints_for(folder / "checkpoints", "test", config, [])
+    batches = (PairDataset if animation else RestorationDataset)(frames, config, *share)
+    saved = open_checkpoints(folder / "checkpoints", "test", config, [])
     fit(trainer, InDouble(batches), config, saved, folder / "history.csv", around())
-    torch.save(state_of(trainer) | {"rates": trainer.rates()}, folder / f"{trainer.engine.rank}.pt")
+    torch.save(collect_state(trainer) | {"rates": trainer.rates()}, folder / f"{trainer.engine.rank}.pt")
 
 
 def fitted(config, data, folder, processes=1):

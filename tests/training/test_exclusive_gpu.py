@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from faceanim.training.engine import alone_on
+from faceanim.training.engine import exclusive_device
 from tests.helpers.paths import PROJECT
 
 SCRIPT = """
@@ -32,7 +32,7 @@ def training(device, folder):
 def test_a_second_training_waits_and_a_killed_one_frees_its_gpu(tmp_path):
     with training("gpu-a", tmp_path) as first:
         assert first.stdout.readline() == "on it\n"
-        with alone_on("gpu-b", tmp_path), training("gpu-a", tmp_path) as second:
+        with exclusive_device("gpu-b", tmp_path), training("gpu-a", tmp_path) as second:
             assert "waits for its turn" in second.stderr.readline()
             first.kill()
             assert second.stdout.readline() == "on it\n"

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from faceanim.datasets.frames import CropFrames
-from faceanim.datasets.super_resolution import RestorationBatches
+from faceanim.datasets.super_resolution import RestorationDataset
 from faceanim.errors import FaceanimError
 from faceanim.progress import NullLogger
 from faceanim.training import loop, monitoring
-from faceanim.training.loader import load, worker_count
-from faceanim.training.monitoring import Meter
+from faceanim.training.loader import count_workers, load_batches
+from faceanim.training.monitoring import ThroughputMeter
 from faceanim.training.super_resolution import SuperResolutionTrainer
 from tests.helpers.crops import write_crops
 from tests.helpers.training_runs import ANIMATION_RUN, SUPER_RESOLUTION_RUN, engine, train, written
@@ -130,7 +130,11 @@ def test_a_crop_that_is_gone_is_one_line_from_a_worker_too(tmp_path):
         crop.path.unlink()
     for workers in (0, 1):
         with pytest.raises(FaceanimError, match=r"^\S+clip\d\.avi is missing.*$"):
-            next(load(RestorationBatches(frames, SUPER_RESOLUTION_RUN), range(1, 3), workers, pin=False))
+            next(
+                load_batches(
+                    RestorationDataset(frames, SUPER_RESOLUTION_RUN), range(1, 3), workers, pin=False
+                )
+            )
 
 
 @pytest.mark.parametrize(
@@ -139,7 +143,7 @@ def test_a_crop_that_is_gone_is_one_line_from_a_worker_too(tmp_path):
 )
 def test_workers_leave_the_trainings_their_cores(monkeypatch, cores, wanted, processes, workers):
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(cores)))
-    assert worker_count(wanted, processes) == workers
+    assert count_workers(wanted, processes) == workers
 
 
 def test_the_meter_tells_waiting_from_work(monkeypatch):
@@ -151,7 +155,7 @@ def test_the_meter_tells_waiting_from_work(monkeypatch):
             now[0] += 1.0
             yield "batch"
 
-    meter = Meter(samples=8)
+    meter = ThroughputMeter(samples=8)
     assert (meter.samples_per_s, meter.waiting) == (0.0, 0.0)
     watched = meter.watch(slow())
     for _ in range(monitoring.WINDOW):
@@ -163,6 +167,6 @@ def test_the_meter_tells_waiting_from_work(monkeypatch):
 
 
 def test_waiting_is_told_once(data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(Meter, "starved", property(lambda meter: True))
+    monkeypatch.setattr(ThroughputMeter, "starved", property(lambda meter: True))
     train(SUPER_RESOLUTION_RUN, data, tmp_path)
     assert capsys.readouterr().err == ("over 20% of the time goes into waiting for data: raise run.workers\n")

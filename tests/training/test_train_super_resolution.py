@@ -3,11 +3,11 @@ import torch
 import torch.nn.functional as F
 
 from faceanim.datasets.frames import CropFrames
-from faceanim.datasets.super_resolution import RestorationBatches
+from faceanim.datasets.super_resolution import RestorationDataset
 from faceanim.errors import FaceanimError
 from faceanim.models.storage import load_animation, load_super_resolution
-from faceanim.models.super_resolution import enlarge
-from faceanim.training.super_resolution import SuperResolutionTrainer, recoloured, share_of_rate
+from faceanim.models.super_resolution import upscale_bicubic
+from faceanim.training.super_resolution import SuperResolutionTrainer, lr_factor, permute_channels
 from tests.helpers.crops import write_crops
 from tests.helpers.tiny import SUPER_RESOLUTION, save_models
 from tests.helpers.training_runs import SUPER_RESOLUTION_RUN, engine, train, written
@@ -77,14 +77,14 @@ def test_the_animation_model_is_read_only_where_its_frames_are_asked_for(data, t
 def test_each_kind_of_frame_trains_its_own_last_layer(data, animation, share):
     config = CONFIG.model_copy(update={"generated_share": share})
     trainer = SuperResolutionTrainer(config, load_animation(animation))
-    trainer.step(RestorationBatches(CropFrames(data[0], "train"), config)[1])
+    trainer.step(RestorationDataset(CropFrames(data[0], "train"), config)[1])
     assert bool(trainer.model.of_generated.weight.any()) == (share == 1)
     assert bool(trainer.model.of_crops.weight.any()) == (share == 0)
 
 
 def test_noise_on_the_keypoints_moves_the_generators_frames(data, animation):
     config = CONFIG.model_copy(update={"generated_share": 0.5, "batch_size": 4})
-    batch = RestorationBatches(CropFrames(data[0], "train"), config)[1]
+    batch = RestorationDataset(CropFrames(data[0], "train"), config)[1]
     small, source = (F.interpolate(frames, 64) for frames in (batch.small, batch.source))
     batch = batch._replace(small=small, source=source)
     assert set(batch.generated.tolist()) == {True, False}
@@ -105,24 +105,24 @@ def test_it_learns_to_beat_bicubic(data, tmp_path):
     changes = {"steps": 80, "lr": 3e-3, "degrade": NO_LOSS, "model": shape}
     config = SUPER_RESOLUTION_RUN.model_copy(update=changes)
     run(data, None, tmp_path, config)
-    batch = RestorationBatches(CropFrames(data[0], "test"), config.model_copy(update={"batch_size": 8}))[0]
+    batch = RestorationDataset(CropFrames(data[0], "test"), config.model_copy(update={"batch_size": 8}))[0]
     with torch.no_grad():
         made = load_super_resolution(tmp_path / "model")(batch.small, batch.generated)
-    bicubic = (enlarge(batch.small, 2) - batch.wanted).abs().mean()
+    bicubic = (upscale_bicubic(batch.small, 2) - batch.wanted).abs().mean()
     assert (made - batch.wanted).abs().mean() < 0.985 * bicubic
 
 
 @pytest.mark.parametrize("steps", [1, 2, 10, 100])
 def test_the_rate_rises_for_a_tenth_of_the_steps_and_falls_to_nothing(steps):
-    shares = [share_of_rate(done, steps) for done in range(steps)]
+    shares = [lr_factor(done, steps) for done in range(steps)]
     highest = max(0, round(steps / 10) - 1)
     assert shares[highest] == max(shares) == 1
     assert shares[: highest + 1] == sorted(shares[: highest + 1])
     assert shares[highest:] == sorted(shares[highest:], reverse=True)
-    assert share_of_rate(steps, steps) < 1e-9 or steps == 1
+    assert lr_factor(steps, steps) < 1e-9 or steps == 1
 
 
 def test_colours_are_put_in_another_order():
     frames = torch.arange(3.0).view(1, 3, 1, 1).expand(2, 3, 2, 2)
     order = torch.tensor([[2, 0, 1], [0, 1, 2]])
-    assert recoloured(frames, order)[:, :, 0, 0].tolist() == [[2, 0, 1], [0, 1, 2]]
+    assert permute_channels(frames, order)[:, :, 0, 0].tolist() == [[2, 0, 1], [0, 1, 2]]

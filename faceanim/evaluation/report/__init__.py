@@ -1,6 +1,6 @@
 """The report of an evaluation: one HTML page that needs nothing else."""
 
 from faceanim.evaluation.report.page import write_report
-from faceanim.evaluation.report.views import Rival
+from faceanim.evaluation.report.views import ReferenceRun
 
-__all__ = ["Rival", "write_report"]
+__all__ = ["ReferenceRun", "write_report"]

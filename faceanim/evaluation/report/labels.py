@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
-from faceanim.evaluation.protocol import Method, Metric, Task
+from faceanim.evaluation.protocol import MethodName, Metric, Task
 
-SOURCE = (
+PAPER = (
     "Karim & Saleh, Face Image Animation with Adversarial Learning and Motion Transfer, iJIM 16(10), 2022, "
     "Table 1, doi 10.3991/ijim.v16i10.30047"
 )
 
 
 @dataclass(frozen=True)
-class Reported:
+class PaperResult:
     """A row of the paper's Table 1, digit for digit; None: it says N/A.
 
     Attributes:
@@ -26,15 +26,15 @@ class Reported:
 
 
 TABLE_1 = (
-    Reported("X2Face", "22.54", "0.72"),
-    Reported("MoCoGAN", "17.36", "0.54"),
-    Reported("MonkeyNet", "30.87", "0.74"),
-    Reported("Few-shot", None, "0.72"),
-    Reported("PuppeteerGAN", None, "0.73"),
-    Reported("The suggested method", "30.74", "0.90"),
+    PaperResult("X2Face", "22.54", "0.72"),
+    PaperResult("MoCoGAN", "17.36", "0.54"),
+    PaperResult("MonkeyNet", "30.87", "0.74"),
+    PaperResult("Few-shot", None, "0.72"),
+    PaperResult("PuppeteerGAN", None, "0.73"),
+    PaperResult("The suggested method", "30.74", "0.90"),
 )
 
-WHY_NOT = (
+PAPER_CAVEATS = (
     "It states neither the split, nor the frames, nor data_range, nor SSIM's window, and there is no code: "
     "nobody can measure the same again.",
     "PSNR is published on two scales in this field: the same model is given 22 to 24 dB in one paper and "
@@ -44,30 +44,30 @@ WHY_NOT = (
     "The text calls its own PSNR the highest; in the table MonkeyNet's is 0.13 dB higher.",
 )
 
-RIVAL = "rival"
+REFERENCE = "rival"
 """Another evaluation, drawn as a method of its own."""
 
-NAMES = {
-    Method.PREDICTION: "prediction",
-    Method.WARPED: "its warp alone",
-    Method.COPY_SOURCE: "copied source",
-    Method.LANDMARK_WARP: "landmark warp",
-    Method.SUPER_RESOLVED: "super-resolved",
-    Method.BICUBIC: "bicubic",
-    RIVAL: "the other",
+METHOD_LABELS = {
+    MethodName.PREDICTION: "prediction",
+    MethodName.WARPED: "its warp alone",
+    MethodName.COPY_SOURCE: "copied source",
+    MethodName.LANDMARK_WARP: "landmark warp",
+    MethodName.SUPER_RESOLVED: "super-resolved",
+    MethodName.BICUBIC: "bicubic",
+    REFERENCE: "the other",
 }
-COLOURS = {
-    Method.PREDICTION: ("#0072b2", "#4aa8e0"),
-    Method.WARPED: ("#3aa6d8", "#9ad4f2"),
-    Method.COPY_SOURCE: ("#7b8088", "#a3a9b2"),
-    Method.LANDMARK_WARP: ("#d98a00", "#f0b040"),
-    Method.SUPER_RESOLVED: ("#d55e00", "#f08a4b"),
-    Method.BICUBIC: ("#009e73", "#3cc79e"),
-    RIVAL: ("#b3589a", "#dd9cca"),
+METHOD_COLORS = {
+    MethodName.PREDICTION: ("#0072b2", "#4aa8e0"),
+    MethodName.WARPED: ("#3aa6d8", "#9ad4f2"),
+    MethodName.COPY_SOURCE: ("#7b8088", "#a3a9b2"),
+    MethodName.LANDMARK_WARP: ("#d98a00", "#f0b040"),
+    MethodName.SUPER_RESOLVED: ("#d55e00", "#f08a4b"),
+    MethodName.BICUBIC: ("#009e73", "#3cc79e"),
+    REFERENCE: ("#b3589a", "#dd9cca"),
 }
 """On light and on dark, after Okabe and Ito's palette, which colour-blind readers tell apart."""
 
-TASKS = {
+TASK_TEXTS = {
     Task.RECONSTRUCTION: ("Reconstruction", "A clip's first frame takes on the motion of its other frames."),
     Task.REENACTMENT: (
         "Re-enactment",
@@ -80,16 +80,20 @@ TASKS = {
     ),
 }
 """Heading and what is done."""
-ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
-SPOKEN = {"higher": "higher is better", "lower": "lower is better", "zero": "nearer to nought is better"}
+DIRECTION_ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
+DIRECTION_TEXTS = {
+    "higher": "higher is better",
+    "lower": "lower is better",
+    "zero": "nearer to nought is better",
+}
 
 
-def number(value: float, metric: Metric) -> str:
+def format_number(value: float, metric: Metric) -> str:
     """A figure as it is shown, with a true minus."""
     return f"{value:.{metric.digits}f}".replace("-", "−")
 
 
-def signed(value: float, metric: Metric) -> str:
+def format_signed(value: float, metric: Metric) -> str:
     """A difference as it is shown: without a sign where its digits are noughts."""
     shown = f"{value:+.{metric.digits}f}".replace("-", "−")
     return shown if set(shown[1:]) - set("0.") else shown[1:]

@@ -10,19 +10,19 @@ import jinja2
 from markupsafe import Markup
 
 from faceanim.evaluation import protocol, statistics
-from faceanim.evaluation.protocol import METRICS, Method, Metric, Task
+from faceanim.evaluation.protocol import METRICS, MethodName, Metric, Task
 from faceanim.evaluation.report import labels
-from faceanim.evaluation.report.plots import curve_plot, frame_plot, trap_plot
+from faceanim.evaluation.report.plots import draw_curve, draw_frames, draw_pitfalls
 from faceanim.evaluation.report.read import Curve, Evaluation, read_curves, read_evaluation
-from faceanim.evaluation.report.views import FEW_PEOPLE, GROUPS, Rival, groups, tiles
+from faceanim.evaluation.report.views import FEW_PEOPLE, GROUPS, ReferenceRun, build_groups, build_tiles
 from faceanim.tables import Row, atomic_path
 
 HERE = Path(__file__).parent
-BY_NAME = {metric.name: metric for metric in METRICS}
+METRIC_BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 @dataclass(frozen=True)
-class Clip:
+class ClipView:
     """A video on the page.
 
     Attributes:
@@ -45,7 +45,7 @@ class Clip:
 
 
 def write_report(
-    evaluation: Path, out: Path, curves: Mapping[str, Path], rival: Rival | None, verdict: str | None
+    evaluation: Path, out: Path, curves: Mapping[str, Path], rival: ReferenceRun | None, verdict: str | None
 ) -> None:
     """Write an evaluation as one HTML page; the same evaluation gives the same bytes.
 
@@ -69,64 +69,64 @@ def write_report(
         lstrip_blocks=True,
     )
     page = environment.get_template("page.html.j2").render(
-        **words(),
+        **page_constants(),
         verdict=verdict,
         rival=rival,
-        tiles=tiles(found.scores, rival),
-        tasks=[(task, groups(task, found.scores, rival), clips(task, found)) for task in Task],
+        tiles=build_tiles(found.scores, rival),
+        tasks=[(task, build_groups(task, found.scores, rival), load_clips(task, found)) for task in Task],
         evaluation=found,
-        pictures=found.pictures and data_uri(found.pictures, "image/png"),
+        pictures=found.pictures and to_data_uri(found.pictures, "image/png"),
         curves={
-            name: [(curve.name, curve_svg(name, curve)) for curve in read_curves(path)]
+            name: [(curve.name, render_curve(name, curve)) for curve in read_curves(path)]
             for name, path in curves.items()
         },
-        traps=[(metric, rows, trap_svg(metric, rows)) for metric, rows in trap_tables(found)],
+        traps=[(metric, rows, render_pitfalls(metric, rows)) for metric, rows in pitfall_tables(found)],
     )
     with atomic_path(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def words() -> dict[str, Any]:
+def page_constants() -> dict[str, Any]:
     """What is the same on every page."""
     return {
         "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),
-        "names": labels.NAMES,
-        "colours": labels.COLOURS,
-        "headings": labels.TASKS,
-        "arrows": labels.ARROWS,
-        "spoken": labels.SPOKEN,
+        "names": labels.METHOD_LABELS,
+        "colours": labels.METHOD_COLORS,
+        "headings": labels.TASK_TEXTS,
+        "arrows": labels.DIRECTION_ARROWS,
+        "spoken": labels.DIRECTION_TEXTS,
         "metrics": METRICS,
         "few_people": FEW_PEOPLE,
         "resamples": statistics.RESAMPLES,
         "table_1": labels.TABLE_1,
-        "source": labels.SOURCE,
-        "why_not": labels.WHY_NOT,
+        "source": labels.PAPER,
+        "why_not": labels.PAPER_CAVEATS,
     }
 
 
-def data_uri(path: Path, kind: str) -> str:
+def to_data_uri(path: Path, kind: str) -> str:
     """A file's contents as an address."""
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def clips(task: Task, evaluation: Evaluation) -> list[Clip]:
+def load_clips(task: Task, evaluation: Evaluation) -> list[ClipView]:
     """A task's videos."""
-    return [clip(video, evaluation) for video in evaluation.videos if video["task"] == task]
+    return [load_clip(video, evaluation) for video in evaluation.videos if video["task"] == task]
 
 
-def clip(video: Mapping[str, Any], evaluation: Evaluation) -> Clip:
+def load_clip(video: Mapping[str, Any], evaluation: Evaluation) -> ClipView:
     """One of index.json's videos, with the figures of its frames."""
-    metric = BY_NAME[video["metric"]]
+    metric = METRIC_BY_NAME[video["metric"]]
     lines = frame_lines(video, evaluation.frames)
     told = f"{metric.label} of each frame of the {video['rank']} clip"
     name = f"frames {video['task']} {video['rank']}"
-    return Clip(
+    return ClipView(
         rank=video["rank"],
         item_id=video["item_id"],
         metric=metric,
-        value="not to be told" if video["value"] is None else labels.number(video["value"], metric),
-        data=data_uri(evaluation.folder / protocol.VIDEOS_FOLDER / video["file"], "video/webm"),
-        frames=Markup(frame_plot(name, told, lines)) if lines else None,
+        value="not to be told" if video["value"] is None else labels.format_number(video["value"], metric),
+        data=to_data_uri(evaluation.folder / protocol.VIDEOS_FOLDER / video["file"], "video/webm"),
+        frames=Markup(draw_frames(name, told, lines)) if lines else None,
         methods=[method for method, _ in lines],
     )
 
@@ -141,41 +141,41 @@ def frame_lines(video: Mapping[str, Any], frames: list[Row]) -> list[tuple[str, 
     return []
 
 
-def frame_values(rows: list[Row], method: Method, metric: str) -> list[tuple[int, float]]:
+def frame_values(rows: list[Row], method: MethodName, metric: str) -> list[tuple[int, float]]:
     """A method's figures by frame, where there are any."""
     return sorted(
         (row["frame"], row[metric]) for row in rows if row["method"] == method and row[metric] is not None
     )
 
 
-def curve_svg(training: str, curve: Curve) -> Markup:
+def render_curve(training: str, curve: Curve) -> Markup:
     """A training curve."""
     (_, first), (_, last) = curve.points[0], curve.points[-1]
     told = f"{training}, {curve.name} by step: from {first:.4g} to {last:.4g}"
-    return Markup(curve_plot(f"curve {training} {curve.name}", told, curve))
+    return Markup(draw_curve(f"curve {training} {curve.name}", told, curve))
 
 
-def trap_tables(evaluation: Evaluation) -> list[tuple[Metric, list[dict[str, Any]]]]:
+def pitfall_tables(evaluation: Evaluation) -> list[tuple[Metric, list[dict[str, Any]]]]:
     """The rows of traps.json by metric, each with its distance from the protocol's, which comes first."""
     if evaluation.traps is None:
         return []
     tables = []
     for name in ("psnr", "ssim"):
         rows = [row for row in evaluation.traps["rows"] if row["metric"] == name]
-        metric = BY_NAME[name]
-        tables.append((metric, [row | trap_words(metric, row["value"], rows[0]["value"]) for row in rows]))
+        metric = METRIC_BY_NAME[name]
+        tables.append((metric, [row | pitfall_cells(metric, row["value"], rows[0]["value"]) for row in rows]))
     return tables
 
 
-def trap_words(metric: Metric, value: float, right: float) -> dict[str, str]:
+def pitfall_cells(metric: Metric, value: float, right: float) -> dict[str, str]:
     """A trap's figure and its distance from the right one, as shown."""
-    return {"shown": labels.number(value, metric), "off": labels.signed(value - right, metric)}
+    return {"shown": labels.format_number(value, metric), "off": labels.format_signed(value - right, metric)}
 
 
-def trap_svg(metric: Metric, rows: list[dict[str, Any]]) -> Markup:
+def render_pitfalls(metric: Metric, rows: list[dict[str, Any]]) -> Markup:
     """The traps of a metric."""
     told = "; ".join(f"{row['name']}: {row['shown']}" for row in rows)
-    svg = trap_plot(
+    svg = draw_pitfalls(
         f"traps {metric.name}", f"{metric.label} {told}", [(row["name"], row["value"]) for row in rows]
     )
     return Markup(svg)

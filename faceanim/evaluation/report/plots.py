@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from faceanim.evaluation.report.labels import COLOURS, NAMES
+from faceanim.evaluation.report.labels import METHOD_COLORS, METHOD_LABELS
 from faceanim.evaluation.report.read import Curve
 from faceanim.evaluation.statistics import Interval
 
@@ -34,9 +34,9 @@ STYLE = {
 }
 WIDTH = 3.5
 """Of a small plot, in inches; the page scales it."""
-LOGARITHMIC = 20
+LOG_SCALE_RATIO = 20
 """A curve whose largest value is so many times its smallest is drawn on a logarithmic scale."""
-LANES = 0.56
+LANE_FRACTION = 0.56
 """Share of a method's band that its people's lanes take."""
 
 
@@ -55,7 +55,7 @@ class Strip:
     mean: Interval
 
 
-def strip_plot(name: str, told: str, strips: Sequence[Strip]) -> str:
+def draw_strips(name: str, told: str, strips: Sequence[Strip]) -> str:
     """All clips' values, a band for each method, a lane for each person; and the mean with its interval.
 
     Args:
@@ -67,41 +67,45 @@ def strip_plot(name: str, told: str, strips: Sequence[Strip]) -> str:
         figure = Figure(figsize=(WIDTH, 0.45 + 0.36 * len(strips)), layout="constrained")
         axes = figure.subplots()
         for band, strip in enumerate(strips):
-            colour, _ = COLOURS[strip.method]
-            lanes = np.linspace(-LANES / 2, LANES / 2, len(strip.people)) if len(strip.people) > 1 else [0.0]
+            colour, _ = METHOD_COLORS[strip.method]
+            lanes = (
+                np.linspace(-LANE_FRACTION / 2, LANE_FRACTION / 2, len(strip.people))
+                if len(strip.people) > 1
+                else [0.0]
+            )
             for lane, values in zip(lanes, strip.people, strict=True):
                 axes.plot(values, [band + lane] * len(values), "o", ms=3.2, mew=0, color=colour, alpha=0.55)
             axes.plot([strip.mean.low, strip.mean.high], [band, band], color=colour, lw=1.8)
             axes.plot(strip.mean.mean, band, "D", ms=5, mfc=colour, mec=INK, mew=0.6)
-        axes.set_yticks(range(len(strips)), [NAMES[strip.method] for strip in strips])
+        axes.set_yticks(range(len(strips)), [METHOD_LABELS[strip.method] for strip in strips])
         axes.set_ylim(len(strips) - 0.5, -0.5)
         axes.tick_params(left=False)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x", color=INK, alpha=0.12, lw=0.5)
-        return as_svg(figure, name, told)
+        return to_svg(figure, name, told)
 
 
-def frame_plot(name: str, told: str, lines: Sequence[tuple[str, list[tuple[int, float]]]]) -> str:
+def draw_frames(name: str, told: str, lines: Sequence[tuple[str, list[tuple[int, float]]]]) -> str:
     """A metric over a clip's frames, a line for each method: (method, [(frame, value), ...])."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2.4 * WIDTH, 1.25), layout="constrained")
         axes = figure.subplots()
         for method, points in reversed(lines):  # the first, which is evaluated, over the others
-            axes.plot(*zip(*points, strict=True), color=COLOURS[method][0], lw=1.2, marker="o", ms=1.2)
+            axes.plot(*zip(*points, strict=True), color=METHOD_COLORS[method][0], lw=1.2, marker="o", ms=1.2)
         axes.set_xlabel("frame")
         axes.margins(x=0.01)
         axes.grid(axis="y", color=INK, alpha=0.12, lw=0.5)
-        return as_svg(figure, name, told)
+        return to_svg(figure, name, told)
 
 
-def curve_plot(name: str, told: str, curve: Curve) -> str:
+def draw_curve(name: str, told: str, curve: Curve) -> str:
     """A column of a training history, with the steps at which a phase began."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 1.5), layout="constrained")
         axes = figure.subplots()
-        axes.plot(*zip(*curve.points, strict=True), color=COLOURS["prediction"][0], lw=1.2)
+        axes.plot(*zip(*curve.points, strict=True), color=METHOD_COLORS["prediction"][0], lw=1.2)
         values = [value for _, value in curve.points]
-        if 0 < LOGARITHMIC * min(values) < max(values):
+        if 0 < LOG_SCALE_RATIO * min(values) < max(values):
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter(NullFormatter())
@@ -113,18 +117,18 @@ def curve_plot(name: str, told: str, curve: Curve) -> str:
         axes.set_xlabel("step")
         axes.margins(x=0.02)
         axes.grid(axis="y", color=INK, alpha=0.12, lw=0.5)
-        return as_svg(figure, name, told)
+        return to_svg(figure, name, told)
 
 
-def trap_plot(name: str, told: str, ways: Sequence[tuple[str, float]]) -> str:
+def draw_pitfalls(name: str, told: str, ways: Sequence[tuple[str, float]]) -> str:
     """How far each way to compute a metric leads from the first, which is the protocol's."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(1.3 * WIDTH, 0.4 + 0.24 * len(ways)), layout="constrained")
         axes = figure.subplots()
         right = ways[0][1]
-        axes.axvline(right, color=COLOURS["prediction"][0], lw=1)
+        axes.axvline(right, color=METHOD_COLORS["prediction"][0], lw=1)
         for place, (_, value) in enumerate(ways):
-            colour = COLOURS["super_resolved" if place else "prediction"][0]
+            colour = METHOD_COLORS["super_resolved" if place else "prediction"][0]
             axes.plot([right, value], [place, place], color=colour, lw=1.4)
             axes.plot(value, place, "o", ms=5, color=colour)
         axes.set_yticks(range(len(ways)), [way for way, _ in ways])
@@ -132,10 +136,10 @@ def trap_plot(name: str, told: str, ways: Sequence[tuple[str, float]]) -> str:
         axes.tick_params(left=False)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x", color=INK, alpha=0.12, lw=0.5)
-        return as_svg(figure, name, told)
+        return to_svg(figure, name, told)
 
 
-def as_svg(figure: Any, name: str, told: str) -> str:
+def to_svg(figure: Any, name: str, told: str) -> str:
     """A figure as an SVG element, the same bytes for the same figure."""
     buffer = io.StringIO()
     # The salt makes identifiers, which must not be those of another plot on the page.
@@ -147,7 +151,7 @@ def as_svg(figure: Any, name: str, told: str) -> str:
     body = re.sub(r'<g id="[^"]*"', "<g", body)  # axes_1 and the like, in every plot
     body = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", body)
     body = body.replace(INK, "currentColor")
-    for method, (light, _) in COLOURS.items():
+    for method, (light, _) in METHOD_COLORS.items():
         body = body.replace(light, f"var(--{method})")
     width, height = 72 * figure.get_size_inches()
     return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{html.escape(told)}">{body}'
