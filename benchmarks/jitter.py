@@ -119,7 +119,7 @@ def dlib_methods() -> dict[str, Method]:
         VIOLA_JONES: by_viola_jones,
         TRACKED: lambda shot: predict(shot.luma, shot.face),
         SMOOTH: lambda shot: predict(shot.luma, shot.smoothed),
-        LIKE: lambda shot: predict(shot.luma, shot.face.grown(**VIOLA_JONES_TO_DLIB)),
+        LIKE: lambda shot: predict(shot.luma, shot.face.expand(**VIOLA_JONES_TO_DLIB)),
         OURS: lambda shot: by_ours(shot, shot.face),
         HOG_ENLARGED: lambda shot: by_ours(shot, None),
     }

@@ -106,7 +106,7 @@ def variants(folder: Path) -> dict[str, Callable[[], int]]:
         return lambda: sum(1 for _ in range(PAIRS) if read())
 
     return {
-        "ours": counted(lambda: frames.pair(*frames.choose_pair(rng))),
+        "ours": counted(lambda: frames.load_pair(*frames.sample_pair(rng))),
         "ours, batches": lambda: sum(len(batches[step][0]) for step in range(PAIRS // BATCH_SIZE)),
         "PNG through imageio": counted(lambda: png_pair(pngs, rng, imageio.imread)),
         "PNG through OpenCV": counted(lambda: png_pair(pngs, rng, opencv)),

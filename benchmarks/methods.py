@@ -56,11 +56,11 @@ class Ours:
         self.config = config
         self.batches = batches
         self.trainer = AnimationTrainer(config)
-        self.result = self.trainer.average.result
-        self.networks: nn.Module = self.result
+        self.averaged_model = self.trainer.average.averaged_model
+        self.networks: nn.Module = self.averaged_model
         # The facade enlarges too, which is not asked of it here.
         super_resolution = build_super_resolution(params.train_sr.model)
-        self.animator = Animator(self.result, super_resolution, config.model.size)
+        self.animator = Animator(self.averaged_model, super_resolution, config.model.size)
         self.networks.train()
 
     def step(self, number: int) -> None:
@@ -80,7 +80,7 @@ class Ours:
 
     def save(self, folder: Path) -> None:
         """See `Method`."""
-        save_animation(self.result, self.config.model, folder)
+        save_animation(self.averaged_model, self.config.model, folder)
 
 
 class Reference:

@@ -70,12 +70,12 @@ def train(folder: Path, steps: int) -> dict[str, Path]:
     animation, enlarging = models / ANIMATION_FOLDER, models / SUPER_RESOLUTION_FOLDER
     curves = {path.name: folder / f"{path.name}.csv" for path in (animation, enlarging)}
     config = PARAMS.train_animation.model_copy(update={"steps": steps})
-    with surroundings(animation.name) as around:
+    with surroundings(animation.name) as context:
         history = curves[animation.name]
-        train_animation(config, crops, folder / "landmarks", animation, history, checkpoints, around)
-    with surroundings(enlarging.name) as around:
+        train_animation(config, crops, folder / "landmarks", animation, history, checkpoints, context)
+    with surroundings(enlarging.name) as context:
         history = curves[enlarging.name]
-        train_super_resolution(PARAMS.train_sr, crops, animation, enlarging, history, checkpoints, around)
+        train_super_resolution(PARAMS.train_sr, crops, animation, enlarging, history, checkpoints, context)
     return curves
 
 
@@ -85,7 +85,7 @@ def surroundings(name: str) -> Iterator[RunContext]:
     with show_progress(name) as on_progress:
 
         def on_step(report: StepReport) -> None:
-            on_progress(report.step, report.total, report.note())
+            on_progress(report.step, report.total, report.to_line())
 
         yield RunContext(PARAMS.run.workers, lambda run_id: NullLogger(), on_step)
 

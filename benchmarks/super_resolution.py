@@ -90,9 +90,9 @@ def trained(
 ) -> SuperResolution:
     """The network trained as the stage `train_sr` does it."""
     out = folder / "model"
-    around = RunContext(0, lambda _: NullLogger(), on_step)
+    context = RunContext(0, lambda _: NullLogger(), on_step)
     train_super_resolution(
-        config, crops, animation or folder, out, folder / "curves.csv", folder / "checkpoints", around
+        config, crops, animation or folder, out, folder / "curves.csv", folder / "checkpoints", context
     )
     return load_super_resolution(out)
 

@@ -100,7 +100,7 @@ def faces() -> Iterator[DrivingVideo]:
     """The real videos in which there is a face."""
     for path in video_paths():
         with suppress(FaceanimError):
-            yield DrivingVideo.follow(path, probe(path), "largest", lambda done: None)
+            yield DrivingVideo.track(path, probe(path), "largest", lambda done: None)
 
 
 def beginning(video: DrivingVideo, side: int) -> Clip:
@@ -127,9 +127,9 @@ def photographs() -> Iterator[Frame]:
 
 def pasted_into(still: Frame, face: Clip) -> Clip:
     """A photograph in which one square moves, as `--whole` makes it."""
-    place, canvases = Placement.of(PASTED, still), [still.copy() for _ in face]
+    place, canvases = Placement.create(PASTED, still), [still.copy() for _ in face]
     for frame, canvas in zip(face, canvases, strict=True):
-        place.paste(frame, canvas)
+        place.blend_into(frame, canvas)
     return canvases
 
 

@@ -20,13 +20,13 @@ class RunLogger(Protocol):
     run_id: str | None
     """What a resumed run is continued by."""
 
-    def params(self, values: dict[str, Any]) -> None:
+    def log_params(self, values: dict[str, Any]) -> None:
         """The run's parameters, nested as they may be."""
 
-    def metrics(self, step: int, values: dict[str, float]) -> None:
+    def log_metrics(self, step: int, values: dict[str, float]) -> None:
         """Figures of a step."""
 
-    def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+    def log_image(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
         """A picture of a step, (H, W, 3), RGB."""
 
     def close(self, status: RunStatus) -> None:
@@ -42,13 +42,13 @@ class NullLogger:
 
     run_id: str | None = None
 
-    def params(self, values: dict[str, Any]) -> None:
+    def log_params(self, values: dict[str, Any]) -> None:
         """Nothing."""
 
-    def metrics(self, step: int, values: dict[str, float]) -> None:
+    def log_metrics(self, step: int, values: dict[str, float]) -> None:
         """Nothing."""
 
-    def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+    def log_image(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
         """Nothing."""
 
     def close(self, status: RunStatus) -> None:

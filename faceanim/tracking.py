@@ -173,20 +173,20 @@ class MlflowLogger:
         self._rests_until = 0.0
         self._warned = False
 
-    def params(self, values: dict[str, Any]) -> None:
+    def log_params(self, values: dict[str, Any]) -> None:
         """Log the parameters of a new run."""
         if self._known:
             return
         params = [Param(name, str(value)) for name, value in flatten_keys(values).items()]
         self._try(lambda: self._client.log_batch(self.run_id, params=params))
 
-    def metrics(self, step: int, values: dict[str, float]) -> None:
+    def log_metrics(self, step: int, values: dict[str, float]) -> None:
         """Log figures of a step, with those that wait."""
         now = int(time.time() * 1000)
         self._waiting += [Metric(name, value, now, step) for name, value in values.items()]
         self._try(self._send)
 
-    def picture(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+    def log_image(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
         """Log a picture (H, W, 3) of a step."""
         file = f"{name}/{step:09}.png"
         self._try(lambda: self._client.log_image(self.run_id, picture, file))

@@ -105,7 +105,7 @@ def draw_face_numbers(picture: Frame, faces: list[Box]) -> Frame:
     size = (max(round(picture.shape[1] * factor), 1), max(round(picture.shape[0] * factor), 1))
     shown = np.ascontiguousarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
     for number, face in enumerate(faces, start=1):
-        _draw_label(shown, face.scaled(factor), str(number))
+        _draw_label(shown, face.scale(factor), str(number))
     return shown
 
 

@@ -33,14 +33,14 @@ class ShardJob(Generic[Item, Result]):
 
     Attributes:
         name: what to call it on a screen.
-        run: does the work on one item, or returns at once where it is done: a shard that failed, or whose
+        process: does the work on one item, or returns at once where it is done: a shard that failed, or whose
             machine went away, is run again as a whole.
-        give_up: the result for an item whose worker crashed, hung or asked for too much memory.
+        on_failure: the result for an item whose worker crashed, hung or asked for too much memory.
     """
 
     name: str
-    run: Callable[[Item], Result]
-    give_up: Callable[[Item, Reason], Result]
+    process: Callable[[Item], Result]
+    on_failure: Callable[[Item, Reason], Result]
 
 
 class MapShards(Protocol):
@@ -96,9 +96,9 @@ class ShardPool:
     def schedule(self, work: ShardJob[Item, Result], shard: Sequence[Item]) -> Callable[[], list[Result]]:
         """Queue a shard; what is returned waits for its results.
 
-        That raises what `work.run` raised, a defect or a broken set-up (a full disk), and then nothing of
+        That raises what `work.process` raised, a defect or a broken set-up (a full disk), and then nothing of
         the shard goes on. A crash of the interpreter, a time-out or an exhausted memory is the item's own
-        fault, and becomes `work.give_up(item, reason)`; a crash when it has come twice.
+        fault, and becomes `work.on_failure(item, reason)`; a crash when it has come twice.
         """
         futures = [self._submit(work, item) for item in shard]
 
@@ -113,7 +113,7 @@ class ShardPool:
         return results
 
     def _submit(self, work: ShardJob[Item, Result], item: Item) -> Any:
-        return self._pool.schedule(_process_item, args=(work.run, item), timeout=self._timeout_s)
+        return self._pool.schedule(_process_item, args=(work.process, item), timeout=self._timeout_s)
 
     def _result(self, work: ShardJob[Item, Result], item: Item, future: Any) -> Result:
         try:
@@ -123,7 +123,7 @@ class ShardPool:
         try:
             return _item_result(work, item, self._submit(work, item))
         except ProcessExpired:
-            return work.give_up(item, Reason.CRASHED)
+            return work.on_failure(item, Reason.CRASHED)
 
 
 def run_shard(
@@ -180,9 +180,9 @@ def _item_result(work: ShardJob[Item, Result], item: Item, future: Any) -> Resul
     try:
         result: Result = future.result()
     except TimeoutError:
-        return work.give_up(item, Reason.TIMED_OUT)
+        return work.on_failure(item, Reason.TIMED_OUT)
     except MemoryError:
-        return work.give_up(item, Reason.OUT_OF_MEMORY)
+        return work.on_failure(item, Reason.OUT_OF_MEMORY)
     return result
 
 

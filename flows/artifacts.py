@@ -61,9 +61,9 @@ class ProgressPage:
         self._links.append((text, address))
 
     @contextmanager
-    def telling(self) -> Iterator["ProgressPage"]:
+    def publishing(self) -> Iterator["ProgressPage"]:
         """Tell the server every now and then until the block ends, and then once more."""
-        thread = threading.Thread(target=self._tell_on, daemon=True)
+        thread = threading.Thread(target=self._publish_updates, daemon=True)
         thread.start()
         try:
             yield self
@@ -71,7 +71,7 @@ class ProgressPage:
             self._ended.set()
             thread.join(FLUSH_TIMEOUT_S)
 
-    def _tell_on(self) -> None:
+    def _publish_updates(self) -> None:
         told = None
         with get_client(sync_client=True) as client:
             ended = False
@@ -80,21 +80,23 @@ class ProgressPage:
                 try:
                     while self._links:
                         text, address = self._links[0]
-                        self._make(client, "markdown", "link", data=f"[{text}]({address})", description=text)
+                        self._create_artifact(
+                            client, "markdown", "link", data=f"[{text}]({address})", description=text
+                        )
                         del self._links[0]
                     if self._bar is not None and self._bar is not told:
-                        told = self._tell_bar(client, self._bar)
+                        told = self._publish_bar(client, self._bar)
                 except API_ERRORS:
                     ended = ended or self._ended.wait(RETRY_AFTER_S)
 
-    def _tell_bar(self, client: SyncPrefectClient, bar: dict[str, Any]) -> dict[str, Any]:
+    def _publish_bar(self, client: SyncPrefectClient, bar: dict[str, Any]) -> dict[str, Any]:
         if self._bar_id is None:
-            self._bar_id = self._make(client, "progress", "progress", **bar)
+            self._bar_id = self._create_artifact(client, "progress", "progress", **bar)
         else:
             client.request("PATCH", "/artifacts/{id}", json=bar, path_params={"id": self._bar_id})
         return bar
 
-    def _make(self, client: SyncPrefectClient, kind: str, suffix: str, **values: Any) -> str:
+    def _create_artifact(self, client: SyncPrefectClient, kind: str, suffix: str, **values: Any) -> str:
         """Make an artifact; not by `client.create_artifact`, whose events start threads that break a fork."""
         about = {"key": f"{self._name}-{suffix}", "type": kind, "flow_run_id": self._flow_run_id}
         made: str = client.request("POST", "/artifacts/", json=about | values).json()["id"]
@@ -218,10 +220,10 @@ def read_champion_metrics(params: Params) -> tuple[str, Mapping[str, float]]:
 
     try:
         store = ModelRegistry.open(params.register_, resolve_tracking_uri(params.run))
-        number = store.champion()
+        number = store.get_champion()
         if number is None:
             return "champion", {}
-        version = store.version(number)
+        version = store.get_version(number)
         same = version.test_set == test_set_id(REPORTS / "evaluation")
         name = f"champion (version {number})" if same else f"champion (version {number}, of another test set)"
         return name, store.client.get_run(version.run_id).data.metrics
@@ -242,7 +244,7 @@ def show_register(params: Params) -> None:
     create_link_artifact(page, f"{name} version {number} in MLflow", key="registered-version")
     try:
         store = ModelRegistry.open(params.register_, uri)
-        run = store.client.get_run(store.version(number).run_id).info
+        run = store.client.get_run(store.get_version(number).run_id).info
     except FaceanimError as error:
         get_run_logger().warning("the link to the MLflow run is left out: %s", error)
         return

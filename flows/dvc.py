@@ -224,7 +224,7 @@ class SupervisedProcesses:
         """
         command = [sys.executable, "-m", "dvc", "repro", *arguments]
         lines = []
-        with self._started(command, {**build_environment(), "PYTHONUNBUFFERED": "1", **variables}) as process:
+        with self._start(command, {**build_environment(), "PYTHONUNBUFFERED": "1", **variables}) as process:
             try:
                 assert process.stdout is not None
                 for line in filter(None, map(str.rstrip, process.stdout)):
@@ -239,7 +239,7 @@ class SupervisedProcesses:
         if code:
             raise parse_failure(lines, code)
 
-    def _started(self, command: list[str], variables: Mapping[str, str]) -> subprocess.Popen[str]:
+    def _start(self, command: list[str], variables: Mapping[str, str]) -> subprocess.Popen[str]:
         with self._lock:
             if self.stopped:
                 raise FaceanimError("stopped before it began")

@@ -149,7 +149,7 @@ def run_stages(leashed: SupervisedProcesses, stages: Sequence[Stage], force: boo
 
 def stage_task(leashed: SupervisedProcesses, stage: Stage, force: bool) -> Any:
     """The task of a stage; it ends with DVC's word, and shows on its page what came of it."""
-    delay_s = load_params().download.pause_s if stage.name == "download" else RETRY_DELAY_S
+    delay_s = load_params().download.cooldown_s if stage.name == "download" else RETRY_DELAY_S
     # What a first stage needs may come from another dvc.yaml, as the sample's videos do: DVC sees to that.
     options = [*["--single-item"] * bool(stage.needs), *["--force"] * force]
 

@@ -45,7 +45,7 @@ def report_run(name: str, in_terminal: ProgressCallback, api: str) -> Iterator[W
         raise PrefectUnavailableError(f"the Prefect API at {api} does not answer ({error})") from None
     state: State[Any] = Completed(message="done")
     try:
-        with mark_running(name, run_id), ProgressPage(name, run_id, in_terminal).telling() as page:
+        with mark_running(name, run_id), ProgressPage(name, run_id, in_terminal).publishing() as page:
             yield page
     except FaceanimError as error:
         state = Failed(message=str(error))
@@ -119,7 +119,7 @@ def show_run(name: str) -> Iterator[ProgressPage]:
         stack.enter_context(wrap_disk_errors())
         in_terminal = stack.enter_context(show_progress(name))
         stack.enter_context(mark_running(name, run_id))
-        yield stack.enter_context(ProgressPage(name, run_id, in_terminal).telling())
+        yield stack.enter_context(ProgressPage(name, run_id, in_terminal).publishing())
 
 
 def create_run(stage_flow: Flow[..., Any], state: State[Any]) -> FlowRun:

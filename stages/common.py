@@ -23,7 +23,7 @@ def make_run_context(stage: str, run: RunConfig, config: Section, watcher: Watch
     """Tell of a training's progress, and send its curves to MLflow where that is installed."""
 
     def on_step(report: StepReport) -> None:
-        watcher(report.step, report.total, report.note())
+        watcher(report.step, report.total, report.to_line())
 
     return RunContext(run.workers, make_logger_opener(stage, run, config, watcher), on_step)
 
@@ -41,7 +41,7 @@ def make_logger_opener(stage: str, run: RunConfig, config: Section, watcher: Wat
         if experiment := os.environ.get("DVC_EXP_NAME"):
             tags["dvc_experiment"] = experiment
         logger = open_run(run, stage, tags, run_id)
-        logger.params(config.model_dump(mode="json"))
+        logger.log_params(config.model_dump(mode="json"))
         if isinstance(logger, MlflowLogger) and logger.run_id is not None:
             page = run_url(resolve_tracking_uri(run), logger.experiment_id, logger.run_id)
             watcher.link("Its curves in MLflow", page)

@@ -25,8 +25,8 @@ def main(
     config = params.train_animation
 
     def train(watcher: Watcher) -> dict[str, float]:
-        around = make_run_context("train_animation", params.run, config, watcher)
-        return train_animation(config, crops, landmarks, out, history, checkpoints, around)
+        context = make_run_context("train_animation", params.run, config, watcher)
+        return train_animation(config, crops, landmarks, out, history, checkpoints, context)
 
     last = run_single_stage("train_animation", train)
     rank_zero_only(write_json)(last, metrics)

@@ -25,8 +25,8 @@ def main(
     config = params.train_sr
 
     def train(watcher: Watcher) -> dict[str, float]:
-        around = make_run_context("train_sr", params.run, config, watcher)
-        return train_super_resolution(config, crops, animation, out, history, checkpoints, around)
+        context = make_run_context("train_sr", params.run, config, watcher)
+        return train_super_resolution(config, crops, animation, out, history, checkpoints, context)
 
     last = run_single_stage("train_sr", train)
     rank_zero_only(write_json)(last, metrics)

@@ -55,8 +55,8 @@ class Handlers:
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> dict[str, Any]:
         """Animate an uploaded portrait; without consent nothing is done."""
-        paths = self._asked_for(portrait, video, consent)
-        choices = Choices.checked(
+        paths = self._check_request(portrait, video, consent)
+        choices = Choices.parse(
             {
                 "face": face, "movement": movement, "scale": scale, "smoothing": smoothing, "show": show,
                 "detail": detail, "side_by_side": side_by_side, "loop": loop, "kind": kind,
@@ -80,7 +80,7 @@ class Handlers:
         self, portrait: Upload, video: Upload, consent: bool
     ) -> tuple[ComponentUpdate, ComponentUpdate]:
         """Refuse at once what would be refused when its turn came; otherwise offer to stop it."""
-        self._asked_for(portrait, video, consent)
+        self._check_request(portrait, video, consent)
         return RUNNING_BUTTONS
 
     def show_example(self, example: Example) -> tuple[Any, ...]:
@@ -95,12 +95,12 @@ class Handlers:
         """End a session's job, as its page was closed or somebody wants it no more."""
         self._jobs.stop(session_id(request))
 
-    def look_at_portrait(
+    def inspect_portrait(
         self, portrait: Upload
     ) -> tuple[str, ComponentUpdate, ComponentUpdate, ComponentUpdate]:
         """Find the faces of a picture: what to say of them, and where they are several, the choice of one."""
         nothing = gr.update(visible=False), gr.update(value=None), gr.update(value="largest")
-        path = self._uploaded(portrait)
+        path = self._resolve_upload(portrait)
         if path is None:
             return text.hint_line(text.PORTRAIT_HINT), *nothing
         try:
@@ -121,9 +121,9 @@ class Handlers:
             gr.update(choices=choices, value="largest"),
         )
 
-    def look_at_video(self, video: Upload) -> str:
+    def inspect_video(self, video: Upload) -> str:
         """Say what a video holds, or why it is not taken."""
-        path = self._uploaded(video)
+        path = self._resolve_upload(video)
         if path is None:
             return text.hint_line(text.VIDEO_HINT)
         try:
@@ -135,7 +135,7 @@ class Handlers:
             f"{info.seconds:.1f} s, {info.frames} frames of {info.width}×{info.height}, {sound}.", "good"
         )
 
-    def _asked_for(self, portrait: Upload, video: Upload, consent: object) -> tuple[Path, Path]:
+    def _check_request(self, portrait: Upload, video: Upload, consent: object) -> tuple[Path, Path]:
         """The uploads of a request.
 
         Raises:
@@ -143,14 +143,14 @@ class Handlers:
         """
         if consent is not True:
             raise FaceanimError(text.NO_CONSENT)
-        paths = self._uploaded(portrait), self._uploaded(video)
+        paths = self._resolve_upload(portrait), self._resolve_upload(video)
         if paths[0] is None:
             raise FaceanimError(text.NO_PORTRAIT)
         if paths[1] is None:
             raise FaceanimError(text.NO_VIDEO)
         return paths[0], paths[1]
 
-    def _uploaded(self, upload: Upload) -> Path | None:
+    def _resolve_upload(self, upload: Upload) -> Path | None:
         """The file of an upload.
 
         Raises:

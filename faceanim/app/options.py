@@ -88,7 +88,7 @@ class Choices(Section):
     kind: Literal["mp4", "gif"] = "mp4"
 
     @classmethod
-    def checked(cls, given: dict[str, Any]) -> "Choices":
+    def parse(cls, given: dict[str, Any]) -> "Choices":
         """The choices of a request, in which a face's number is a text.
 
         Raises:

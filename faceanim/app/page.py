@@ -114,8 +114,8 @@ def connect_uploads(handlers: Handlers, layout: Layout) -> None:
     """What is uploaded is looked at."""
     inputs = layout.inputs
     seen = [inputs.portrait_hint, inputs.several, inputs.faces, inputs.face]
-    inputs.portrait.change(handlers.look_at_portrait, inputs.portrait, seen, **LOOKING)
-    inputs.video.change(handlers.look_at_video, inputs.video, inputs.video_hint, **LOOKING)
+    inputs.portrait.change(handlers.inspect_portrait, inputs.portrait, seen, **LOOKING)
+    inputs.video.change(handlers.inspect_video, inputs.video, inputs.video_hint, **LOOKING)
 
 
 def connect_animation(handlers: Handlers, layout: Layout) -> Dependency:

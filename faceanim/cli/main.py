@@ -58,7 +58,7 @@ def retry(
     for column in ("reason", "videos", "tried again"):
         table.add_column(column)
     for found in list_failures(videos):
-        when = "whenever the stage runs" if found.passes else f"after `faceanim retry {found.reason}`"
+        when = "whenever the stage runs" if found.is_transient else f"after `faceanim retry {found.reason}`"
         table.add_row(found.reason, str(len(found.fragments)), when)
     Console().print(table)
 

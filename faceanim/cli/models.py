@@ -50,7 +50,7 @@ def list_versions(params: ParamsFile = PARAMS_FILE) -> None:
     table = Table(title=store.name)
     for column in ("version", "alias", "PSNR, dB", "git revision", "verdict"):
         table.add_column(column)
-    for version in reversed(store.versions()):
+    for version in reversed(store.list_versions()):
         tags = version.tags
         table.add_row(
             str(version.number),
@@ -71,7 +71,7 @@ def show(number: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
     from faceanim.registry.store import LICENSES_TAG
 
     store = open_registry(params)
-    version = store.version(number)
+    version = store.get_version(number)
     facts = Table(title=f"{store.name} version {number}", show_header=False)
     for name, value in [("aliases", " ".join(version.aliases) or "none"), *sorted(version.tags.items())]:
         if name != LICENSES_TAG:
@@ -85,16 +85,16 @@ def show(number: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
     for line in version.tags.get(LICENSES_TAG, "").splitlines():
         facts.add_row("licences", line)
     Console().print(facts)
-    print_summaries(summarize_scores(store.scores(version, version.test_set)))
+    print_summaries(summarize_scores(store.load_scores(version, version.test_set)))
 
 
 @app.command()
 def compare(one: VersionNumber, other: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
     """Compare two versions clip by clip, on the clips that both were scored on."""
     store = open_registry(params)
-    pair = [store.version(number) for number in (one, other)]
+    pair = [store.get_version(number) for number in (one, other)]
     shared = shared_test_set(pair)
-    ours, theirs = (store.scores(version, shared or version.test_set) for version in pair)
+    ours, theirs = (store.load_scores(version, shared or version.test_set) for version in pair)
     if shared is None:
         Console().print(
             "The two were scored on different test sets or by different protocols: what follows is of the "

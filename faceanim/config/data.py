@@ -46,7 +46,7 @@ class DownloadConfig(Section):
 
     max_height: Positive
     """Lines of the largest format asked for."""
-    parallel: Positive
+    max_concurrent: Positive
     """Fetches at a time in the whole run, however many workers there are."""
     sleep_s: NonNegative
     """Mean seconds of rest before each fetch."""
@@ -56,9 +56,9 @@ class DownloadConfig(Section):
     """Longest wait before the first retry, in seconds; it doubles with each, up to a minute."""
     stall_s: Annotated[float, Field(gt=0)]
     """Seconds without a byte after which a connection is given up."""
-    pause_s: NonNegative
+    cooldown_s: NonNegative
     """Seconds for which everything rests after a bot check or a rate limit."""
-    pauses: Annotated[int, Field(ge=0)]
+    max_cooldowns: Annotated[int, Field(ge=0)]
     """Pauses in a row after which the run stops, to be resumed later."""
 
 

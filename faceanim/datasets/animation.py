@@ -119,13 +119,13 @@ class PairDataset(BatchDataset[PairBatch]):
         super().__init__(frames, config.batch_size, config.seed, rank, processes)
         self.config = config
 
-    def draw(self, rng: np.random.Generator) -> tuple[Crop, list[int]]:
+    def sample(self, rng: np.random.Generator) -> tuple[Crop, list[int]]:
         """Choose a sample: a crop, a source and a driving frame of it."""
-        return self.frames.choose_pair(rng, self.config.pair_candidates)
+        return self.frames.sample_pair(rng, self.config.pair_candidates)
 
     def __getitem__(self, step: int) -> PairBatch:
         """The pairs of a step, the two frames of each augmented alike."""
-        pairs = [self._pair(rng) for rng in self.generators(step)]
+        pairs = [self._pair(rng) for rng in self.make_rngs(step)]
         sources, drivings = (np.stack(frames) for frames in zip(*(p.frames for p in pairs), strict=True))
         guides = (np.stack(points) for points in zip(*(p.guides for p in pairs), strict=True))
         size = sources.shape[1]
@@ -136,7 +136,7 @@ class PairDataset(BatchDataset[PairBatch]):
         )
 
     def _pair(self, rng: np.random.Generator) -> GuidedPair:
-        pair = self.frames.pair(*self.draw(rng))
+        pair = self.frames.load_pair(*self.sample(rng))
         guides = self._guides(pair.source_points), self._guides(pair.driving_points)
         return augment_pair(GuidedPair((pair.source, pair.driving), guides), self.config.augment, rng)
 

@@ -101,13 +101,13 @@ class CropFrames:
         self._cache: dict[int, Frame] = {}
         self._cached_bytes = 0
 
-    def choose(self, rng: np.random.Generator, count: int) -> tuple[Crop, list[int]]:
+    def sample_frames(self, rng: np.random.Generator, count: int) -> tuple[Crop, list[int]]:
         """A crop, and the numbers of that many different frames of it, or of all that it has."""
         crop = self.crops[rng.integers(len(self.crops))]
         count = min(count, len(crop.frames))
         return crop, [int(number) for number in rng.choice(crop.frames, size=count, replace=False)]
 
-    def choose_pair(self, rng: np.random.Generator, candidates: int = 1) -> tuple[Crop, list[int]]:
+    def sample_pair(self, rng: np.random.Generator, candidates: int = 1) -> tuple[Crop, list[int]]:
         """A crop, and the numbers of a source and a driving frame of it.
 
         Args:
@@ -115,21 +115,21 @@ class CropFrames:
             candidates: driving frames drawn, of which the one whose landmarks are farthest from the source's
                 is taken: pairs far apart in pose and expression. Landmarks are needed where it is above 1.
         """
-        crop, (source, *others) = self.choose(rng, 1 + candidates)
+        crop, (source, *others) = self.sample_frames(rng, 1 + candidates)
         driving = others[0] if len(others) == 1 else max(others, key=partial(self._distance, source))
         return crop, [source, driving]
 
-    def pair(self, crop: Crop, numbers: Sequence[int]) -> FramePair:
-        """Two frames of a crop, by their numbers: `frames.pair(*frames.choose_pair(rng))`."""
+    def load_pair(self, crop: Crop, numbers: Sequence[int]) -> FramePair:
+        """Two frames of a crop, by their numbers: `frames.load_pair(*frames.sample_pair(rng))`."""
         source, driving = numbers
-        frames = self.frame(crop, source), self.frame(crop, driving)
+        frames = self.load_frame(crop, source), self.load_frame(crop, driving)
         return FramePair(*frames, self.points(source), self.points(driving))
 
     def _distance(self, first: int, second: int) -> float:
         assert self._points is not None, "landmarks are needed to tell which frames are far apart"
         return float(np.abs(self._points[first] - self._points[second]).mean())
 
-    def frame(self, crop: Crop, number: int) -> Frame:
+    def load_frame(self, crop: Crop, number: int) -> Frame:
         """One of a crop's frames, resized: (H, W, 3), RGB in [0, 255]."""
         if number in self._cache:
             return self._cache[number]
@@ -224,17 +224,17 @@ class BatchDataset(Dataset[Batch]):
         self.samples = range(batch_size)[rank::processes]
         self.seed = seed
 
-    def draw(self, rng: np.random.Generator) -> tuple[Crop, list[int]]:
+    def sample(self, rng: np.random.Generator) -> tuple[Crop, list[int]]:
         """Choose a sample: a crop, and the numbers of the frames of it that the sample is made of."""
         raise NotImplementedError
 
-    def generators(self, step: int) -> list[np.random.Generator]:
+    def make_rngs(self, step: int) -> list[np.random.Generator]:
         """What this process's samples of a step are drawn with."""
         return [np.random.default_rng((self.seed, step, sample)) for sample in self.samples]
 
-    def names(self, step: int) -> list[str]:
+    def describe_samples(self, step: int) -> list[str]:
         """The crop and the frames, counted from its first, of each of this process's samples of a step."""
-        drawn = (self.draw(rng) for rng in self.generators(step))
+        drawn = (self.sample(rng) for rng in self.make_rngs(step))
         return [f"{crop.crop_id}{[number - crop.first for number in numbers]}" for crop, numbers in drawn]
 
 

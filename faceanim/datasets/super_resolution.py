@@ -92,7 +92,7 @@ def encode_h264(frame: Frame, crf: int) -> Frame:
     packets = [*encoder.encode(given), *encoder.encode(None)]
     (out,) = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
     # FFmpeg's own way back to RGB is a little dark, which a network would learn to brighten.
-    return yuv_from_av_frame(out, 0, VideoReformatter()).rgb()
+    return yuv_from_av_frame(out, 0, VideoReformatter()).to_rgb()
 
 
 def average_down(frame: Frame, factor: int) -> Frame:
@@ -106,18 +106,18 @@ class RestorationBatch(NamedTuple):
     """A batch; all frames RGB in [0, 1].
 
     Attributes:
-        wanted: (B, 3, H, W), crops as stored.
+        target: (B, 3, H, W), crops as stored.
         small: (B, 3, H / factor, W / factor), the same degraded, or where `generated` only smaller.
         source: the same shape, another frame of the crop, to be animated with `small`.
         generated: (B,) bool, whether to restore from what the animation model makes of them.
-        order: (B, 3), an order of the colours.
+        channel_order: (B, 3), an order of the colours.
     """
 
-    wanted: Tensor
+    target: Tensor
     small: Tensor
     source: Tensor
     generated: Tensor
-    order: Tensor
+    channel_order: Tensor
 
 
 class RestorationDataset(BatchDataset[RestorationBatch]):
@@ -136,24 +136,24 @@ class RestorationDataset(BatchDataset[RestorationBatch]):
         super().__init__(frames, config.batch_size, config.seed, rank, processes)
         self.config = config
 
-    def draw(self, rng: np.random.Generator) -> tuple[Crop, list[int]]:
+    def sample(self, rng: np.random.Generator) -> tuple[Crop, list[int]]:
         """Choose a sample: a crop, and two frames of it."""
-        return self.frames.choose_pair(rng)
+        return self.frames.sample_pair(rng)
 
     def __getitem__(self, step: int) -> RestorationBatch:
         """The frames of a step."""
-        samples = [self._sample(rng) for rng in self.generators(step)]
+        samples = [self._sample(rng) for rng in self.make_rngs(step)]
         wanted, small, source, generated, order = zip(*samples, strict=True)
         return RestorationBatch(
-            wanted=to_batch_tensor(np.stack(wanted)),
+            target=to_batch_tensor(np.stack(wanted)),
             small=to_batch_tensor(np.stack(small)),
             source=to_batch_tensor(np.stack(source)),
             generated=torch.tensor(generated),
-            order=torch.from_numpy(np.stack(order)),
+            channel_order=torch.from_numpy(np.stack(order)),
         )
 
     def _sample(self, rng: np.random.Generator) -> tuple[Frame, Frame, Frame, bool, np.ndarray]:
-        pair = self.frames.pair(*self.draw(rng))
+        pair = self.frames.load_pair(*self.sample(rng))
         source, wanted = pair.source, pair.driving
         if rng.random() < 0.5:
             source, wanted = mirror_frame(source), mirror_frame(wanted)

@@ -108,7 +108,7 @@ class Method(Protocol):
     @property
     def output_size(self) -> int: ...  # noqa: D102
 
-    def begin(self, item: TestItem) -> Predict:
+    def prepare(self, item: TestItem) -> Predict:
         """Take on an item, whose driving frames then come batch by batch, in order."""
 
 
@@ -120,7 +120,7 @@ class ModelMethod:
         self.size = animator.size
         self.output_size = animator.output_size
 
-    def begin(self, item: TestItem) -> Predict:
+    def prepare(self, item: TestItem) -> Predict:
         """See `Candidate`. Keypoints are absolute in a reconstruction, relative in a re-enactment."""
         if item.task == Task.SUPER_RESOLUTION:
             return self._enlarge
@@ -173,7 +173,7 @@ class VideoMethod:
     size: int
     output_size: int
 
-    def begin(self, item: TestItem) -> Predict:
+    def prepare(self, item: TestItem) -> Predict:
         """See `Candidate`.
 
         Raises:

@@ -101,7 +101,7 @@ def iter_panels(item: TestItem, candidate: Method) -> Iterator[tuple[list[str], 
 
 def iter_predictions(item: TestItem, candidate: Method) -> Iterator[tuple[Frames, Predictions]]:
     """Driving frames and what is made of them, batch by batch, at most `LONGEST` in all."""
-    act = candidate.begin(item)
+    act = candidate.prepare(item)
     for start in range(1, 1 + min(item.frames, MAX_FRAMES), BATCH_SIZE):
         frames = slice(start, min(start + BATCH_SIZE, 1 + item.frames, 1 + MAX_FRAMES))
         driving = read_clip_frames(item.driving, frames)

@@ -124,7 +124,7 @@ class ItemScorer:
                 f"the crops are {source.shape[-1]} pixels wide and the model makes {candidate.output_size}: "
                 "bring both up to date with `dvc repro`"
             )
-        self._act = candidate.begin(item)
+        self._act = candidate.prepare(item)
         self._baselines = prepare_baselines(item, landmarks, candidate.size)
         self._source = NO_READING
         if item.task != Task.SUPER_RESOLUTION:

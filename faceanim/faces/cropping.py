@@ -59,12 +59,12 @@ class FrameBuffer:
         if faces != self._faces:
             self._faces = faces
             crop = self._in_frame(compute_crop_box([faces], self._margin, self._frame_size))
-            if not self._window.holds(crop):
+            if not self._window.contains(crop):
                 self._window = self._in_frame(
-                    _round_to_even(crop.grown(BUFFER_MARGIN, BUFFER_MARGIN, BUFFER_MARGIN, BUFFER_MARGIN))
+                    _round_to_even(crop.expand(BUFFER_MARGIN, BUFFER_MARGIN, BUFFER_MARGIN, BUFFER_MARGIN))
                 )
         self._times[number] = picture.time
-        part = picture.window(self._window).copy(self._memory)
+        part = picture.crop(self._window).copy(self._memory)
         self._kept.append(_BufferedFrame(number, self._window, part))
         self._bytes += part.nbytes
         while self._bytes > MAX_BUFFER_BYTES:
@@ -90,8 +90,8 @@ class FrameBuffer:
         """
         needed = self._in_frame(crop)
         frames = [kept for kept in self._kept if first <= kept.number <= last]
-        found = list(takewhile(lambda kept: kept.window.holds(needed), reversed(frames)))
-        return [(kept.picture, crop.moved(-kept.window.x0, -kept.window.y0)) for kept in reversed(found)]
+        found = list(takewhile(lambda kept: kept.window.contains(needed), reversed(frames)))
+        return [(kept.picture, crop.shift(-kept.window.x0, -kept.window.y0)) for kept in reversed(found)]
 
     def _in_frame(self, box: Box) -> Box:
         width, height = self._frame_size
@@ -214,7 +214,7 @@ class _ClipCropper:
         quality = self._config.jpeg_quality
         offsets, lengths = write_mjpeg(self._folder / name, frames, self._info.fps, quality)
         scale = self._config.size / box.width
-        faces = [face.moved(-box.x0, -box.y0).scaled(scale) for face in stretch.boxes]
+        faces = [face.shift(-box.x0, -box.y0).scale(scale) for face in stretch.boxes]
         return {
             "path": name,
             "bytes": (self._folder / name).stat().st_size,

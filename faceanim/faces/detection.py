@@ -54,7 +54,7 @@ class ViolaJones:
     def detect_near(self, luma: Plane, known: Box) -> list[Box]:
         """The faces about where, and about as large as, a known one; the order is that of `detect`."""
         height, width = luma.shape
-        around = known.grown(NEAR_MARGIN, NEAR_MARGIN, NEAR_MARGIN, NEAR_MARGIN)
+        around = known.expand(NEAR_MARGIN, NEAR_MARGIN, NEAR_MARGIN, NEAR_MARGIN)
         x0, y0 = max(int(around.x0), 0), max(int(around.y0), 0)
         x1, y1 = min(int(around.x1) + 1, width), min(int(around.y1) + 1, height)
         factor = min(NEAR_SIDE / max(known.width, 1.0), 1.0)
@@ -67,7 +67,7 @@ class ViolaJones:
             found = self._search(part, factor, smallest, largest, NEAR_MIN_NEIGHBORS)
             if found:
                 break
-        return [box.moved(x0, y0) for box in found]
+        return [box.shift(x0, y0) for box in found]
 
     def _search(self, gray: Plane, factor: float, smallest: int, largest: int, neighbours: int) -> list[Box]:
         found = self._cascade.detectMultiScale(
@@ -78,7 +78,7 @@ class ViolaJones:
             maxSize=(largest, largest),
         )
         places = np.reshape(found, (-1, 4)).tolist()
-        boxes = [Box(x, y, x + w, y + h).scaled(1 / factor) for x, y, w, h in places]
+        boxes = [Box(x, y, x + w, y + h).scale(1 / factor) for x, y, w, h in places]
         return sorted(boxes, key=lambda box: (-box.area, box.x0, box.y0))
 
 

@@ -27,7 +27,7 @@ def compute_crop_box(faces: Sequence[Box], margin: float, frame_size: tuple[int,
         margin: share of the side.
         frame_size: width and height.
     """
-    heads = enclosing_box(face.grown(**HEAD_MARGINS) for face in faces)
+    heads = enclosing_box(face.expand(**HEAD_MARGINS) for face in faces)
     tight = enclosing_box(faces)
     wanted = max(heads.width, heads.height) * (1 + 2 * margin)
     needed = max(tight.width, tight.height)
@@ -52,12 +52,12 @@ def crop_frame(picture: DecodedFrame, box: Box, size: int) -> Frame:
     width, height = picture.size
     x0, y0, x1, y1 = (int(edge) for edge in box)
     inside = Box(max(x0, 0), max(y0, 0), min(x1, width), min(y1, height))
-    part = picture.window(inside)
+    part = picture.crop(inside)
     beyond = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
     if any(beyond):
-        padded = cv2.copyMakeBorder(part.rgb(), *beyond, cv2.BORDER_REPLICATE)
+        padded = cv2.copyMakeBorder(part.to_rgb(), *beyond, cv2.BORDER_REPLICATE)
         part = RgbFrame(np.asarray(padded, np.uint8))
-    return part.rgb((size, size))
+    return part.to_rgb((size, size))
 
 
 def match_framing(face: Box, other: Box, square: Box) -> Box:

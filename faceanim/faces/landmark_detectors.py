@@ -109,7 +109,7 @@ class DlibDetector:
 
     def detect(self, image: Plane, face: Box | None) -> Landmarks | None:
         """See `LandmarkDetector`."""
-        found = self._search(image) if face is None else (face.grown(**VIOLA_JONES_TO_DLIB), None)
+        found = self._search(image) if face is None else (face.expand(**VIOLA_JONES_TO_DLIB), None)
         if found is None:
             return None
         box, score = found
@@ -129,12 +129,12 @@ class DlibDetector:
 
     def _predicted(self, image: Plane, box: Box) -> Points:
         height, width = image.shape
-        shown = box.grown(CONTEXT_MARGIN, CONTEXT_MARGIN, CONTEXT_MARGIN, CONTEXT_MARGIN)
+        shown = box.expand(CONTEXT_MARGIN, CONTEXT_MARGIN, CONTEXT_MARGIN, CONTEXT_MARGIN)
         x0, y0 = max(int(shown.x0), 0), max(int(shown.y0), 0)
         part = image[y0 : min(int(shown.y1) + 1, height), x0 : min(int(shown.x1) + 1, width)]
         factor = max(round(UPSCALED_WIDTH / box.width), 1)
         large = cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-        left, top, right, bottom = (round(edge) for edge in box.moved(-x0, -y0).scaled(factor))
+        left, top, right, bottom = (round(edge) for edge in box.shift(-x0, -y0).scale(factor))
         found = self._predict(large, self._rectangle(left, top, right - 1, bottom - 1))
         points = _to_points(found.parts())
         origin = np.array((x0 - 0.5, y0 - 0.5), dtype=np.float32)

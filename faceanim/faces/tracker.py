@@ -89,7 +89,7 @@ class FaceTracker:
         hint = self._hint
         if hint is None:
             return faces
-        return sorted((face for face in faces if hint.holds_centre_of(face)), key=hint.iou, reverse=True)
+        return sorted((face for face in faces if hint.contains_center_of(face)), key=hint.iou, reverse=True)
 
 
 class Segmenter:

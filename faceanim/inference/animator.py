@@ -98,10 +98,10 @@ class Animator:
         kp_driving = self.detect(driving)
         if source.start is not None:
             kp_driving = source.keypoints.moved(source.start, kp_driving)
-        return self.posed(source, kp_driving)
+        return self.animate_keypoints(source, kp_driving)
 
     @torch.inference_mode()
-    def posed(self, source: PreparedSource, kp_driving: Keypoints) -> Animation:
+    def animate_keypoints(self, source: PreparedSource, kp_driving: Keypoints) -> Animation:
         """Give the source the poses of a batch of keypoints."""
         count = len(kp_driving.value)
         image = source.image.expand(count, -1, -1, -1)

@@ -42,7 +42,7 @@ class PhasedProgress:
         self._whole = (TRACK_SHARE + READ_SHARE) * reads + ANIMATE_SHARE * animates
         self._before = 0.0
 
-    def step(self, note: str, share: float, count: int) -> Callable[[int], None]:
+    def start_phase(self, note: str, share: float, count: int) -> Callable[[int], None]:
         """The next step, of `count` frames; gives what is to be told how many of them are done."""
         begin, self._before = self._before, self._before + share
 
@@ -131,8 +131,8 @@ def animate(
     motion, video = load_motion(driving, network, options, phases)
     scene = build_composition(network, picture, faces, motion, options)
     if options.rounds:
-        motion, video = motion.there_and_back(options.rounds), None
-    tell = phases.step("animating", ANIMATE_SHARE, len(motion.times))
+        motion, video = motion.ping_pong(options.rounds), None
+    tell = phases.start_phase("animating", ANIMATE_SHARE, len(motion.times))
     frames = render_frames(scene, motion, video, options, network.batch)
     first = next(frames)
     sound = (
@@ -221,9 +221,11 @@ def extract_motion(
         info = verify_video(driving)
     if not MIN_FPS <= info.fps <= MAX_FPS:
         raise FaceanimError(f"{driving} claims {float(info.fps):g} frames a second; is it damaged?")
-    follow = phases.step("following the face", TRACK_SHARE, info.frames)
-    video = DrivingVideo.follow(driving, info, options.driving_face, follow)
-    return video.motion(network, phases.step("reading its motion", READ_SHARE, len(video.faces))), video
+    follow = phases.start_phase("following the face", TRACK_SHARE, info.frames)
+    video = DrivingVideo.track(driving, info, options.driving_face, follow)
+    return video.motion(
+        network, phases.start_phase("reading its motion", READ_SHARE, len(video.faces))
+    ), video
 
 
 def render_frames(
@@ -231,9 +233,9 @@ def render_frames(
 ) -> Iterator[Frame]:
     """The frames of the result, marked; `batch` of them are made at a time."""
     watermark = Watermark()
-    crops = video.crops(scene.still.shape[0]) if video is not None and options.side_by_side else None
+    crops = video.crops(scene.background.shape[0]) if video is not None and options.side_by_side else None
     starts = range(0, len(motion.times), batch)
     for frame in chain.from_iterable(scene.frames(motion.points[at : at + batch]) for at in starts):
-        panels = [scene.still, *([next(crops)] if crops is not None else []), frame]
+        panels = [scene.background, *([next(crops)] if crops is not None else []), frame]
         made = hstack_panels(panels) if options.side_by_side else frame
         yield watermark.mark(made) if options.watermark else made

@@ -25,7 +25,7 @@ class Portrait(Protocol):
                 its `size`.
         """
 
-    def changes(self, driving: KeypointArray) -> AnimationLayers:
+    def layers(self, driving: KeypointArray) -> AnimationLayers:
         """What becomes of it with each of the driving keypoints, to be done at the size of a photograph."""
 
 

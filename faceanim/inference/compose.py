@@ -36,7 +36,7 @@ class AnimatedFace:
     scale: float
 
     @classmethod
-    def cast(
+    def prepare(
         cls, network: Network, picture: Frame, face: Box, motion: Motion, options: Options
     ) -> "AnimatedFace":
         """Frame a face as the driving face is where the movement begins, and prepare it."""
@@ -48,16 +48,16 @@ class AnimatedFace:
         start = motion.points[begin : begin + 1] if options.relative else None
         return cls(square, portrait, start, options.scale)
 
-    def posed(self, driving: KeypointArray) -> KeypointArray:
+    def map_keypoints(self, driving: KeypointArray) -> KeypointArray:
         """Its keypoints for each of the driving ones."""
         if self.start is None:
             return driving
         return self.portrait.keypoints.moved(self.start, driving, self.scale)
 
-    def at_full_size(self, photograph: Frame, driving: KeypointArray) -> Iterator[Frame]:
+    def render_full_size(self, photograph: Frame, driving: KeypointArray) -> Iterator[Frame]:
         """A photograph of its square, (H, H, 3), for each of the driving keypoints."""
-        changes = self.portrait.changes(self.posed(driving))
-        for deformation, painted in zip(changes.deformation, changes.painted, strict=True):
+        changes = self.portrait.layers(self.map_keypoints(driving))
+        for deformation, painted in zip(changes.deformation, changes.residual, strict=True):
             yield render_at_full_size(photograph, deformation, painted)
 
 
@@ -66,21 +66,21 @@ class CropComposition:
     """The square around one face.
 
     Attributes:
-        still: the square before it moves, as large as it is shown.
-        actor: the face.
+        background: the square before it moves, as large as it is shown.
+        face: the face.
         super_resolve: whether the second network enlarges the first one's frames; None: the photograph moves.
     """
 
-    still: Frame
-    actor: AnimatedFace
+    background: Frame
+    face: AnimatedFace
     super_resolve: bool | None
 
     def frames(self, driving: KeypointArray) -> Iterator[Frame]:
         """The square for each of a batch of driving keypoints."""
         if self.super_resolve is None:
-            yield from self.actor.at_full_size(self.still, driving)
+            yield from self.face.render_full_size(self.background, driving)
         else:
-            yield from self.actor.portrait.frames(self.actor.posed(driving), self.super_resolve)
+            yield from self.face.portrait.frames(self.face.map_keypoints(driving), self.super_resolve)
 
 
 @dataclass(frozen=True)
@@ -88,33 +88,33 @@ class WholeComposition:
     """The whole picture, with one face or several.
 
     Attributes:
-        still: the picture before it moves.
-        actors: the faces.
-        places: where in the picture the square of each belongs.
+        background: the picture before it moves.
+        faces: the faces.
+        placements: where in the picture the square of each belongs.
         photographs: the square of each, cut out in the picture's own pixels, (side, side, 3).
     """
 
-    still: Frame
-    actors: Sequence[AnimatedFace]
-    places: Sequence[Placement]
+    background: Frame
+    faces: Sequence[AnimatedFace]
+    placements: Sequence[Placement]
     photographs: Sequence[Frame]
 
     @classmethod
-    def of(cls, picture: Frame, actors: Sequence[AnimatedFace]) -> "WholeComposition":
+    def create(cls, picture: Frame, actors: Sequence[AnimatedFace]) -> "WholeComposition":
         """Cut out the squares and prepare their seams."""
-        places = [Placement.of(actor.square, picture) for actor in actors]
+        places = [Placement.create(actor.square, picture) for actor in actors]
         photographs = [crop_photograph(picture, actor.square, int(actor.square.width)) for actor in actors]
         return cls(picture, actors, places, photographs)
 
     def frames(self, driving: KeypointArray) -> Iterator[Frame]:
         """The picture for each of a batch of driving keypoints."""
-        cast = zip(self.actors, self.photographs, strict=True)
+        cast = zip(self.faces, self.photographs, strict=True)
         for squares in zip(
-            *(actor.at_full_size(photograph, driving) for actor, photograph in cast), strict=True
+            *(actor.render_full_size(photograph, driving) for actor, photograph in cast), strict=True
         ):
-            canvas = self.still.copy()
-            for place, square in zip(self.places, squares, strict=True):
-                place.paste(square, canvas)
+            canvas = self.background.copy()
+            for place, square in zip(self.placements, squares, strict=True):
+                place.blend_into(square, canvas)
             yield canvas
 
 
@@ -125,9 +125,9 @@ def build_composition(
     network: Network, picture: Frame, faces: Sequence[Box], motion: Motion, options: Options
 ) -> Composition:
     """Prepare a picture's faces for a motion."""
-    actors = [AnimatedFace.cast(network, picture, face, motion, options) for face in faces]
+    actors = [AnimatedFace.prepare(network, picture, face, motion, options) for face in faces]
     if options.shows_whole:
-        return WholeComposition.of(picture, actors)
+        return WholeComposition.create(picture, actors)
     own_size = network.output_size if options.super_resolution else network.size
     still = crop_photograph(picture, actors[0].square, options.size or own_size)
     return CropComposition(still, actors[0], None if options.size else options.super_resolution)

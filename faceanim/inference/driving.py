@@ -46,7 +46,7 @@ def compute_squares(faces: Sequence[Box], frame_size: tuple[int, int], fps: floa
         fps: frames a second.
     """
     still = compute_crop_box(faces, CROP_MARGIN, frame_size)
-    heads = [face.grown(**HEAD_MARGINS) for face in faces]
+    heads = [face.expand(**HEAD_MARGINS) for face in faces]
     side = float(np.quantile([max(head.width, head.height) for head in heads], 0.9)) * (1 + 2 * CROP_MARGIN)
     if still.width <= MAX_STILL_RATIO * side:
         return [still] * len(faces)
@@ -104,7 +104,7 @@ class DrivingVideo:
     times: NDArray[np.float64]
 
     @classmethod
-    def follow(cls, path: Path, info: VideoInfo, face: int | str, on_frame: FrameCallback) -> "DrivingVideo":
+    def track(cls, path: Path, info: VideoInfo, face: int | str, on_frame: FrameCallback) -> "DrivingVideo":
         """Follow the face that `Options.driving_face` asks for.
 
         Args:
@@ -141,7 +141,7 @@ class DrivingVideo:
             parts.append(network.detect(np.stack(batch)))
             done += len(batch)
             on_frame(done)
-        points = _to_squares(KeypointArray.joined(parts), self.squares)
+        points = _to_squares(KeypointArray.concatenate(parts), self.squares)
         faces = [_normalize_box(face, square) for face, square in zip(self.faces, self.squares, strict=True)]
         return Motion(points, np.asarray(faces, np.float32), self.times, self.info.fps, network.detector_id)
 
@@ -186,7 +186,7 @@ def _make_tracker(faces: list[Box], face: int | str) -> FaceTracker:
     if face == "largest":
         return FaceTracker()
     chosen = pick_face(faces, int(face), "the video")
-    return FaceTracker(hint=chosen.grown(HINT_MARGIN, HINT_MARGIN, HINT_MARGIN, HINT_MARGIN))
+    return FaceTracker(hint=chosen.expand(HINT_MARGIN, HINT_MARGIN, HINT_MARGIN, HINT_MARGIN))
 
 
 def _read_lumas(
@@ -218,7 +218,7 @@ def _to_squares(points: KeypointArray, squares: Sequence[Box]) -> KeypointArray:
 
 
 def _normalize_box(face: Box, square: Box) -> Box:
-    return face.moved(-square.x0, -square.y0).scaled(1 / square.width)
+    return face.shift(-square.x0, -square.y0).scale(1 / square.width)
 
 
 @contextmanager

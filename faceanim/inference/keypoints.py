@@ -18,11 +18,12 @@ class AnimationLayers:
     Attributes:
         deformation: F_n, (N, h, w, 2) float32, x then y in [-1, 1]: where in the portrait each pixel comes
             from, -1 and 1 being the centres of the outermost pixels.
-        painted: (N, S, S, 3) float32 in [-1, 1], (1 - M_n) (R_n - E_n): what is added to the warped portrait.
+        residual: (N, S, S, 3) float32 in [-1, 1], (1 - M_n) (R_n - E_n): what is added to the warped
+            portrait.
     """
 
     deformation: Floats
-    painted: Floats
+    residual: Floats
 
 
 def render_at_full_size(photograph: Frame, deformation: Floats, painted: Floats) -> Frame:
@@ -31,7 +32,7 @@ def render_at_full_size(photograph: Frame, deformation: Floats, painted: Floats)
     Args:
         photograph: the portrait, (H, H, 3) uint8 RGB.
         deformation: one frame's, (h, w, 2).
-        painted: one frame's, (S, S, 3).
+        residual: one frame's, (S, S, 3).
 
     Returns:
         (H, H, 3) uint8 RGB.
@@ -78,7 +79,7 @@ class KeypointArray:
         return KeypointArray(self.value[index], None if self.jacobian is None else self.jacobian[index])
 
     @classmethod
-    def joined(cls, parts: "list[KeypointArray]") -> "KeypointArray":
+    def concatenate(cls, parts: "list[KeypointArray]") -> "KeypointArray":
         """Those of several runs of frames, one after the other; there is at least one run."""
         jacobians = [part.jacobian for part in parts if part.jacobian is not None]
         value = np.concatenate([part.value for part in parts])

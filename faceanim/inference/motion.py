@@ -107,11 +107,11 @@ class Motion:
         """The face's box in a frame, in shares of the crop's side."""
         return Box(*self.faces[frame].tolist())
 
-    def taken(self, frames: NDArray[np.intp], times: NDArray[np.float64]) -> "Motion":
+    def select(self, frames: NDArray[np.intp], times: NDArray[np.float64]) -> "Motion":
         """Those frames, in that order, at those times."""
         return Motion(self.points[frames], self.faces[frames], times, self.fps, self.detector_id)
 
-    def there_and_back(self, rounds: int) -> "Motion":
+    def ping_pong(self, rounds: int) -> "Motion":
         """The motion forth and back, so that it may go on forever without a jump.
 
         Args:
@@ -124,7 +124,7 @@ class Motion:
         there, back = np.arange(count), np.arange(count - 2, 0, -1)
         times = np.concatenate((self.times, round_s - self.times[back]))
         every = np.concatenate([times + number * round_s for number in range(rounds)])
-        return self.taken(np.tile(np.concatenate((there, back)), rounds), every)
+        return self.select(np.tile(np.concatenate((there, back)), rounds), every)
 
     def save(self, path: Path) -> None:
         """Write it as a small file; equal motions give equal bytes."""

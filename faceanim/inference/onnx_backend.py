@@ -51,7 +51,7 @@ class OnnxPortrait:
         (prediction,) = self._run([PREDICTION], driving)
         return to_uint8_array(self._network.enlarge(prediction) if super_resolve else prediction)
 
-    def changes(self, driving: KeypointArray) -> AnimationLayers:
+    def layers(self, driving: KeypointArray) -> AnimationLayers:
         """See `Portrait`."""
         deformation, painted = self._run([DEFORMATION, PAINTED], driving)
         return AnimationLayers(deformation, np.ascontiguousarray(painted.transpose(0, 2, 3, 1)))

@@ -54,7 +54,7 @@ def measure_parity(animator: Animator, network: OnnxNetwork, frames: Frames | No
     keypoints = animator.detect(floats[1:])
     found = network.detect(frames[1:])
     # Each graph is given the same, so that what one errs does not count for another.
-    posed = animator.posed(source, to_keypoints(found, "cpu"))
+    posed = animator.animate_keypoints(source, to_keypoints(found, "cpu"))
     prediction = posed.prediction.clamp(0, 1)
     given = [floats[:1].numpy(), *list_arrays(to_arrays(source.keypoints)), *list_arrays(found)]
     made = network.animate(given, [PREDICTION, DEFORMATION, PAINTED])

@@ -78,15 +78,15 @@ class Placement:
 
     Attributes:
         square: in whole pixels; it may reach beyond the photograph.
-        share: (h, w, 1) float32 in [0, 1], how much of the animated square shows in each pixel of the part
+        opacity: (h, w, 1) float32 in [0, 1], how much of the animated square shows in each pixel of the part
             that lies in the photograph.
     """
 
     square: Box
-    share: NDArray[np.float32]
+    opacity: NDArray[np.float32]
 
     @classmethod
-    def of(cls, square: Box, picture: Frame) -> "Placement":
+    def create(cls, square: Box, picture: Frame) -> "Placement":
         """The place of a square in a photograph, with a soft seam."""
         side = int(square.width)
         ramp = np.minimum(np.arange(side) + 0.5, np.arange(side)[::-1] + 0.5) / (SEAM_FRACTION * side)
@@ -95,11 +95,11 @@ class Placement:
         share = (ramp[:, None] * ramp[None])[..., None].astype(np.float32)
         return cls(square, share[_intersect(square, picture)[1]])
 
-    def paste(self, animated: Frame, canvas: Frame) -> None:
+    def blend_into(self, animated: Frame, canvas: Frame) -> None:
         """Blend the animated square, as large as `square`, into the photograph `canvas`, which is changed."""
         where, part = _intersect(self.square, canvas)
         below = canvas[where].astype(np.float32)
-        canvas[where] = np.rint(below + self.share * (animated[part] - below)).astype(np.uint8)
+        canvas[where] = np.rint(below + self.opacity * (animated[part] - below)).astype(np.uint8)
 
 
 def _intersect(square: Box, picture: Frame) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

@@ -28,13 +28,13 @@ class TorchPortrait:
 
     def frames(self, driving: KeypointArray, super_resolve: bool) -> Frames:
         """See `Portrait`."""
-        posed = self._animator.posed(self._source, to_keypoints(driving, self._animator.device))
+        posed = self._animator.animate_keypoints(self._source, to_keypoints(driving, self._animator.device))
         prediction = posed.prediction.clamp(0, 1)
         return to_uint8(self._animator.enlarge(prediction) if super_resolve else prediction)
 
-    def changes(self, driving: KeypointArray) -> AnimationLayers:
+    def layers(self, driving: KeypointArray) -> AnimationLayers:
         """See `Portrait`."""
-        posed = self._animator.posed(self._source, to_keypoints(driving, self._animator.device))
+        posed = self._animator.animate_keypoints(self._source, to_keypoints(driving, self._animator.device))
         painted = (posed.prediction - posed.warped).permute(0, 2, 3, 1).contiguous()
         return AnimationLayers(posed.deformation.cpu().numpy(), painted.cpu().numpy())
 

@@ -36,7 +36,7 @@ class Failures(NamedTuple):
     """The fragments of videos that failed for one reason, and whether the next run tries them by itself."""
 
     reason: str
-    passes: bool
+    is_transient: bool
     fragments: list[Path]
 
 
@@ -97,7 +97,7 @@ class Partition(NamedTuple):
             raise FaceanimError(f"--part wants a text such as 2/4, not {text!r}")
         return cls(int(number), int(of))
 
-    def holds(self, video_id: str) -> bool:
+    def contains(self, video_id: str) -> bool:
         """Whether a video belongs to this part, whatever other videos there are."""
         digest = hashlib.sha256(video_id.encode()).hexdigest()
         return int(digest, 16) % self.of == self.number - 1
@@ -111,7 +111,7 @@ def limit_workers(run: RunConfig, config: DownloadConfig) -> RunConfig:
     waits_s = (config.retries + 1) * 1.5 * config.sleep_s + config.retries * MAX_BACKOFF_S
     return run.model_copy(
         update={
-            "workers": min(run.workers, config.parallel),
+            "workers": min(run.workers, config.max_concurrent),
             "item_timeout_s": run.item_timeout_s + round(waits_s),
         }
     )
@@ -146,7 +146,7 @@ def download_videos(
         FaceanimError: the addresses need what is not here, or the disk is full.
         TemporaryError: the site wants to be left alone; the table is written all the same.
     """
-    rows = [row for row in read_rows(index, INDEX) if part.holds(row["video_id"])]
+    rows = [row for row in read_rows(index, INDEX) if part.contains(row["video_id"])]
     wanted = _collect_videos(rows, config.max_height)
     check_prerequisites(video.url for video in wanted)
     videos.mkdir(parents=True, exist_ok=True)
@@ -186,7 +186,7 @@ def _fetch_stale(
 ) -> Iterator[list[Outcome]]:
     """Get videos, and yield their outcomes some at a time; one that has to wait may come again."""
     state = videos / f".state-{part.number}-of-{part.of}"
-    with RateLimiter(state, config.parallel, config.sleep_s).opened() as throttle:
+    with RateLimiter(state, config.max_concurrent, config.sleep_s).open() as throttle:
         get = partial(fetch_video, config=config, videos=videos, throttle=throttle)
         work = ShardJob("download", get, partial(failed_outcome, videos=videos))
         yield from _fetch_with_cooldowns(
@@ -202,7 +202,8 @@ def _fetch_with_cooldowns(
 ) -> Iterator[list[Outcome]]:
     """Yield the outcomes of videos; a bot check or a rate limit ends a round, and everything rests.
 
-    Then one video asks first; when it is told the same after `config.pauses` rests, the others stay untried.
+    Then one video asks first; when it is told the same after `config.max_cooldowns` rests, the others stay
+    untried.
     """
     waiting, pauses = list(stale), 0
     while waiting:
@@ -214,14 +215,14 @@ def _fetch_with_cooldowns(
             for outcome in outcomes:
                 if outcome.waits:
                     waiting.append(replace(by_id[outcome.video_id], attempts=outcome.row["attempts"]))
-        rest_s = throttle.end_rest()
+        rest_s = throttle.end_cooldown()
         if rest_s is None:
             pauses = 0
             continue
-        if pauses == config.pauses:
+        if pauses == config.max_cooldowns:
             return
         pauses += 1
-        log.warning(_COOLDOWN_MESSAGE, rest_s, pauses, config.pauses)
+        log.warning(_COOLDOWN_MESSAGE, rest_s, pauses, config.max_cooldowns)
         time.sleep(rest_s)
 
 
@@ -230,12 +231,14 @@ def _remove_leftovers(
 ) -> None:
     """Leave nothing but videos, fragments, and what the next run can continue."""
     unfinished = tuple(
-        f"{video.partial_name}." for video in wanted if outcomes[video.video_id].passes and not video.is_local
+        f"{video.partial_name}."
+        for video in wanted
+        if outcomes[video.video_id].is_transient and not video.is_local
     )
     folder = videos / PARTIAL_FOLDER
     if folder.is_dir():
         for path in folder.iterdir():
-            if part.holds(path.name.partition(".")[0]) and not path.name.startswith(unfinished):
+            if part.contains(path.name.partition(".")[0]) and not path.name.startswith(unfinished):
                 path.unlink()
         if not any(folder.iterdir()):
             folder.rmdir()
@@ -266,7 +269,7 @@ def _count_outcomes(outcomes: Sequence[Outcome], table: Sequence[Row]) -> dict[s
     """Counts of videos by outcome, and of the clips whose video is there."""
     rows = [outcome.row for outcome in outcomes]
     by_outcome = Counter(str(row["status"] if row["status"] == Status.OK else row["reason"]) for row in rows)
-    passing = Counter(str(outcome.row["reason"]) for outcome in outcomes if outcome.passes)
+    passing = Counter(str(outcome.row["reason"]) for outcome in outcomes if outcome.is_transient)
     return {
         "videos": dict(sorted(by_outcome.items())),
         "passing": dict(sorted(passing.items())),

@@ -70,7 +70,7 @@ class Outcome(NamedTuple):
 
     video_id: str
     row: Row
-    passes: bool
+    is_transient: bool
 
     @property
     def waits(self) -> bool:
@@ -169,8 +169,8 @@ def _fetch(
         if not isinstance(got, Refusal):
             break
         if got.reason in _SITE_SAYS_STOP:
-            asked_s = config.pause_s if got.retry_after_s is None else got.retry_after_s
-            throttle.ask_rest(min(asked_s, config.pause_s))
+            asked_s = config.cooldown_s if got.retry_after_s is None else got.retry_after_s
+            throttle.request_cooldown(min(asked_s, config.cooldown_s))
             break
         if not got.worth_a_retry or attempt > config.retries:
             break
@@ -196,8 +196,8 @@ def _record(video: Video, got: _Whole | Refusal, attempts: int, videos: Path) ->
         for path in videos.glob(f"{video.video_id}.*"):
             path.unlink()
     if isinstance(got, Refusal):
-        outcome = Outcome(video.video_id, _failure(got.reason, attempts), got.passes)
-        write_fragment([outcome.row], FRAGMENT_SCHEMA, fragment, RETRY_KEY if got.passes else video.key)
+        outcome = Outcome(video.video_id, _failure(got.reason, attempts), got.is_transient)
+        write_fragment([outcome.row], FRAGMENT_SCHEMA, fragment, RETRY_KEY if got.is_transient else video.key)
         return outcome
     row = _facts(got, f"{video.video_id}{got.path.suffix}", attempts)
     write_fragment([row], FRAGMENT_SCHEMA, fragment, video.key)

@@ -22,16 +22,16 @@ class RateLimiter:
 
     Attributes:
         folder: a folder of the run's own, that all its workers share.
-        parallel: fetches at a time.
+        max_concurrent: fetches at a time.
         sleep_s: mean seconds of rest before each.
     """
 
     folder: Path
-    parallel: int
+    max_concurrent: int
     sleep_s: float
 
     @contextmanager
-    def opened(self) -> Iterator["RateLimiter"]:
+    def open(self) -> Iterator["RateLimiter"]:
         """The run that these limits are for; what a killed one left is forgotten."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -46,18 +46,18 @@ class RateLimiter:
 
         The place is free again when the block ends, or the worker dies.
         """
-        if self.is_resting:
+        if self.is_cooling_down:
             yield False
             return
-        lock = self._take()
+        lock = self._acquire_slot()
         try:
             time.sleep(self.sleep_s * random.uniform(0.5, 1.5))
-            yield not self.is_resting
+            yield not self.is_cooling_down
         finally:
             lock.release()
 
-    def _take(self) -> FileLock:
-        locks = [FileLock(self.folder / f"slot-{number}") for number in range(self.parallel)]
+    def _acquire_slot(self) -> FileLock:
+        locks = [FileLock(self.folder / f"slot-{number}") for number in range(self.max_concurrent)]
         while True:
             for lock in locks:
                 try:
@@ -68,25 +68,25 @@ class RateLimiter:
             time.sleep(POLL_INTERVAL_S)
 
     @property
-    def is_resting(self) -> bool:
+    def is_cooling_down(self) -> bool:
         """Whether somebody has asked all for a rest."""
-        return self._rest.exists()
+        return self._cooldown_file.exists()
 
-    def ask_rest(self, seconds: float) -> None:
+    def request_cooldown(self, seconds: float) -> None:
         """Let nobody begin a fetch until the run has rested that long."""
-        with atomic_path(self._rest) as temporary:
+        with atomic_path(self._cooldown_file) as temporary:
             temporary.write_text(repr(seconds), encoding="ascii")
 
-    def end_rest(self) -> float | None:
+    def end_cooldown(self) -> float | None:
         """Take the request back and say how long a rest it asked for; None where nobody asked."""
-        if not self.is_resting:
+        if not self.is_cooling_down:
             return None
-        seconds = float(self._rest.read_text(encoding="ascii"))
-        self._rest.unlink()
+        seconds = float(self._cooldown_file.read_text(encoding="ascii"))
+        self._cooldown_file.unlink()
         return seconds
 
     @property
-    def _rest(self) -> Path:
+    def _cooldown_file(self) -> Path:
         return self.folder / "rest"
 
 

@@ -31,18 +31,18 @@ class Refusal(NamedTuple):
 
     Attributes:
         reason: from the closed list.
-        passes: whether another day may bring another answer; else the answer is remembered.
+        is_transient: whether another day may bring another answer; else the answer is remembered.
         retry_after_s: how long the site asks to be left alone, where it says so.
     """
 
     reason: Reason
-    passes: bool
+    is_transient: bool
     retry_after_s: float | None = None
 
     @property
     def worth_a_retry(self) -> bool:
         """Whether another answer may come within a minute; a file that is too short may only be this time."""
-        return self.reason in _WORTH_A_RETRY and (self.passes or self.reason is Reason.TRUNCATED)
+        return self.reason in _WORTH_A_RETRY and (self.is_transient or self.reason is Reason.TRUNCATED)
 
 
 class Phrase(NamedTuple):
@@ -52,23 +52,25 @@ class Phrase(NamedTuple):
         text: what to look for.
         reason: what it means.
         source: whose words they are: yt-dlp's, which a test looks up in its source, or YouTube's.
-        passes: see `Refusal`.
+        is_transient: see `Refusal`.
     """
 
     text: str
     reason: Reason
     source: Literal["yt-dlp", "youtube"]
-    passes: bool = False
+    is_transient: bool = False
 
 
 PHRASES = (
     # The order counts: a rate limit calls the video unavailable as well, a bot check says "sign in" as well.
-    Phrase("not a bot", Reason.BOT_CHECK, "youtube", passes=True),
-    Phrase("requiring a captcha challenge", Reason.BOT_CHECK, "yt-dlp", passes=True),
-    Phrase("your ip is likely being blocked", Reason.BOT_CHECK, "yt-dlp", passes=True),
-    Phrase("has been rate-limited by youtube", Reason.RATE_LIMITED, "yt-dlp", passes=True),
-    Phrase("page needs to be reloaded", Reason.EXTRACTOR, "youtube", passes=True),  # of all, to an old yt-dlp
-    Phrase("try again later", Reason.UNAVAILABLE, "yt-dlp", passes=True),
+    Phrase("not a bot", Reason.BOT_CHECK, "youtube", is_transient=True),
+    Phrase("requiring a captcha challenge", Reason.BOT_CHECK, "yt-dlp", is_transient=True),
+    Phrase("your ip is likely being blocked", Reason.BOT_CHECK, "yt-dlp", is_transient=True),
+    Phrase("has been rate-limited by youtube", Reason.RATE_LIMITED, "yt-dlp", is_transient=True),
+    Phrase(
+        "page needs to be reloaded", Reason.EXTRACTOR, "youtube", is_transient=True
+    ),  # of all, to an old yt-dlp
+    Phrase("try again later", Reason.UNAVAILABLE, "yt-dlp", is_transient=True),
     Phrase("confirm your age", Reason.AGE_RESTRICTED, "yt-dlp"),
     Phrase("age-restricted", Reason.AGE_RESTRICTED, "yt-dlp"),
     Phrase("private video", Reason.PRIVATE, "yt-dlp"),
@@ -82,7 +84,7 @@ PHRASES = (
     Phrase("login details are needed", Reason.LOGIN_REQUIRED, "yt-dlp"),
     Phrase("only available for registered users", Reason.LOGIN_REQUIRED, "yt-dlp"),
     # Its hint after any other "sign in": of one video, or of all to an address that is out of favour.
-    Phrase("for the authentication", Reason.LOGIN_REQUIRED, "yt-dlp", passes=True),
+    Phrase("for the authentication", Reason.LOGIN_REQUIRED, "yt-dlp", is_transient=True),
     Phrase("video unavailable", Reason.UNAVAILABLE, "yt-dlp"),
     Phrase("video is not available", Reason.UNAVAILABLE, "yt-dlp"),
 )
@@ -160,7 +162,7 @@ def _classify_text(text: str, is_answer: bool) -> Refusal:
         return Refusal(Reason.NO_VIDEO_STREAM, True)
     for phrase in PHRASES:
         if phrase.text in text:
-            return Refusal(phrase.reason, phrase.passes)
+            return Refusal(phrase.reason, phrase.is_transient)
     # Words that are not known here are not remembered: they may be about us, and not about the video.
     return Refusal(Reason.UNAVAILABLE if is_answer else Reason.EXTRACTOR, True)
 

@@ -27,26 +27,26 @@ class Box(NamedTuple):
         """Width times height; 0 where the box is empty."""
         return max(self.width, 0.0) * max(self.height, 0.0)
 
-    def scaled(self, factor: float) -> "Box":
+    def scale(self, factor: float) -> "Box":
         """All coordinates times a factor: the same box in a resized image."""
         return Box(*(edge * factor for edge in self))
 
-    def moved(self, dx: float, dy: float) -> "Box":
+    def shift(self, dx: float, dy: float) -> "Box":
         """The box shifted."""
         return Box(self.x0 + dx, self.y0 + dy, self.x1 + dx, self.y1 + dy)
 
-    def grown(self, left: float, top: float, right: float, bottom: float) -> "Box":
+    def expand(self, left: float, top: float, right: float, bottom: float) -> "Box":
         """The box with each side moved outwards by a share of its width or height."""
         width, height = self.width, self.height
         return Box(
             self.x0 - left * width, self.y0 - top * height, self.x1 + right * width, self.y1 + bottom * height
         )
 
-    def holds(self, other: "Box") -> bool:
+    def contains(self, other: "Box") -> bool:
         """Whether the other box lies in this one."""
         return self.x0 <= other.x0 and self.y0 <= other.y0 and other.x1 <= self.x1 and other.y1 <= self.y1
 
-    def holds_centre_of(self, other: "Box") -> bool:
+    def contains_center_of(self, other: "Box") -> bool:
         """Whether the other box has its middle in this one."""
         x, y = (other.x0 + other.x1) / 2, (other.y0 + other.y1) / 2
         return self.x0 <= x < self.x1 and self.y0 <= y < self.y1

@@ -30,7 +30,7 @@ class AudioTrack:
 
     @classmethod
     @contextmanager
-    def copied(cls, source: Path | None, output: Any) -> Iterator["AudioTrack"]:
+    def from_file(cls, source: Path | None, output: Any) -> Iterator["AudioTrack"]:
         """The first sound track of `source`; an empty one where there is no source or it is silent."""
         if source is None:
             yield cls(iter(()), output)
@@ -124,7 +124,7 @@ def write_mp4(
                 output.metadata["comment"] = comment
             tick = 1 / fps if times is None else VARIABLE_RATE_TICK
             stream = _add_h264_stream(output, head, fps, tick)
-            with wrap_media_errors(audio_from or path), AudioTrack.copied(audio_from, output) as audio:
+            with wrap_media_errors(audio_from or path), AudioTrack.from_file(audio_from, output) as audio:
                 count = 0
                 for count, frame in enumerate(chain([head], iterator), start=1):
                     number = count - 1

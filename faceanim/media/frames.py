@@ -92,13 +92,13 @@ class DecodedFrame(Protocol):
     def luma(self) -> Plane:
         """Its brightness, (H, W)."""
 
-    def window(self, box: Box) -> "DecodedFrame":
+    def crop(self, box: Box) -> "DecodedFrame":
         """The part inside a box of even whole pixels that lies in the frame; its memory is the frame's."""
 
     def copy(self, memory: FramePool) -> "DecodedFrame":
         """The picture in memory of its own."""
 
-    def rgb(self, size: tuple[int, int] | None = None) -> Frame:
+    def to_rgb(self, size: tuple[int, int] | None = None) -> Frame:
         """The picture in colour, at a width and height: shrinking averages areas, enlarging is bicubic."""
 
 
@@ -124,7 +124,7 @@ class RgbFrame:
         """See `Picture`."""
         return np.asarray(cv2.cvtColor(self.frame, cv2.COLOR_RGB2GRAY), np.uint8)
 
-    def window(self, box: Box) -> "RgbFrame":
+    def crop(self, box: Box) -> "RgbFrame":
         """See `Picture`."""
         x0, y0, x1, y1 = (int(edge) for edge in box)
         return RgbFrame(self.frame[y0:y1, x0:x1])
@@ -133,7 +133,7 @@ class RgbFrame:
         """See `Picture`."""
         return RgbFrame(memory.copy(self.frame))
 
-    def rgb(self, size: tuple[int, int] | None = None) -> Frame:
+    def to_rgb(self, size: tuple[int, int] | None = None) -> Frame:
         """See `Picture`."""
         if size is None or size == self.size:
             return self.frame
@@ -175,7 +175,7 @@ class YuvFrame:
         """See `Picture`."""
         return self.planes[0]
 
-    def window(self, box: Box) -> "YuvFrame":
+    def crop(self, box: Box) -> "YuvFrame":
         """See `Picture`."""
         x0, y0, x1, y1 = (int(edge) for edge in box)
         y, u, v = self.planes
@@ -187,7 +187,7 @@ class YuvFrame:
         y, u, v = self.planes
         return replace(self, planes=(memory.copy(y), memory.copy(u), memory.copy(v)))
 
-    def rgb(self, size: tuple[int, int] | None = None) -> Frame:
+    def to_rgb(self, size: tuple[int, int] | None = None) -> Frame:
         """See `Picture`."""
         width, height = size or self.size
         frame = av.VideoFrame(*self.size, "yuv420p")

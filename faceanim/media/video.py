@@ -147,7 +147,7 @@ def read_frames(
     """The pictures of `read_pictures` in colour: (H, W, 3) RGB, one at a time."""
     info = probe(path)
     first, end = to_frame_range(info, start_s, end_s)
-    return (picture.rgb() for picture in decode_frames(path, info, decoder, first, end))
+    return (picture.to_rgb() for picture in decode_frames(path, info, decoder, first, end))
 
 
 def decode_frames(

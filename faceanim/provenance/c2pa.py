@@ -105,16 +105,16 @@ class Signer:
             f"C2PA refuses the certificate of {CERT_VARIABLE}; "
             "it has to be valid, and for e-mail or documents"
         )
-        signing = cls._tried(refused, *credentials)
+        signing = cls._tested(refused, *credentials)
         if where.timestamps is None:
             return signing
         silent = (
             f"the timestamp authority of {TSA_VARIABLE} gives no timestamp; mend its address, or unset it"
         )
-        return cls._tried(silent, *credentials, where.timestamps)
+        return cls._tested(silent, *credentials, where.timestamps)
 
     @classmethod
-    def _tried(cls, refused: str, *credentials: Any) -> "Signer":
+    def _tested(cls, refused: str, *credentials: Any) -> "Signer":
         with _wrap_c2pa_errors(refused):
             signing = cls(_context(*credentials))
             signing._embed(BytesIO(_TEST_IMAGE), BytesIO(), GIF, "trial")

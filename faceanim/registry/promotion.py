@@ -31,7 +31,7 @@ from faceanim.tables import Row
 
 def previous_champions(store: ModelRegistry) -> list[int]:
     """Those who were champion before the present one and are still there, the oldest first."""
-    written, holder = store.history(), store.champion()
+    written, holder = store.champion_history(), store.get_champion()
     if holder in written:
         return written[: len(written) - 1 - written[::-1].index(holder)]
     return written
@@ -39,7 +39,7 @@ def previous_champions(store: ModelRegistry) -> list[int]:
 
 def baseline_version(store: ModelRegistry, number: int) -> int | None:
     """Whom a version has to beat: the champion, and where it is that itself, the one before; None: nobody."""
-    holder = store.champion()
+    holder = store.get_champion()
     if holder != number:
         return holder
     earlier = previous_champions(store)
@@ -48,12 +48,12 @@ def baseline_version(store: ModelRegistry, number: int) -> int | None:
 
 def set_champion(store: ModelRegistry, number: int) -> None:
     """Make a version the champion. Only for who holds the lock; a second time changes nothing."""
-    holder, champions = store.champion(), previous_champions(store)
+    holder, champions = store.get_champion(), previous_champions(store)
     if holder is not None and holder != number:
         champions.append(holder)
     # The history first: one that names a champion who is not yet so is put right when it is read.
-    store.write_history([*champions, number])
-    store.give(CHAMPION, number)
+    store.set_champion_history([*champions, number])
+    store.set_alias(CHAMPION, number)
 
 
 def promote(store: ModelRegistry, number: int) -> None:
@@ -62,12 +62,12 @@ def promote(store: ModelRegistry, number: int) -> None:
     Raises:
         FaceanimError: there is no such version, or it does not pass.
     """
-    version = store.version(number)
+    version = store.get_version(number)
     if reason := validate_version(store, version):
         raise FaceanimError(f"version {number} can't be champion: {reason}")
     with hold_lock(store.client, store.name):
-        verdict = store.version(number).tags.get(VERDICT_TAG, "none")
-        store.tag(number, verdict=f"made champion by hand; the verdict before: {verdict}")
+        verdict = store.get_version(number).tags.get(VERDICT_TAG, "none")
+        store.set_tags(number, verdict=f"made champion by hand; the verdict before: {verdict}")
         set_champion(store, number)
 
 
@@ -80,24 +80,26 @@ def rollback(store: ModelRegistry) -> tuple[int, int]:
     Raises:
         FaceanimError: there is no champion, none before it, or the one before no longer passes the check.
     """
-    holder, earlier = store.champion(), previous_champions(store)
+    holder, earlier = store.get_champion(), previous_champions(store)
     if holder is None or not earlier:
         raise FaceanimError(
             f"{store.name} has no champion before the present one; `faceanim models` lists them"
         )
     target = earlier[-1]
-    if reason := validate_version(store, store.version(target)):
+    if reason := validate_version(store, store.get_version(target)):
         raise FaceanimError(f"version {target}, the champion before, can't be champion: {reason}")
     with hold_lock(store.client, store.name):
-        if (store.champion(), previous_champions(store)) != (holder, earlier):
+        if (store.get_champion(), previous_champions(store)) != (holder, earlier):
             raise FaceanimError(
                 "the champion has changed in the meantime; look at `faceanim models` and try again"
             )
-        verdict = store.version(holder).tags.get(VERDICT_TAG, "none")
+        verdict = store.get_version(holder).tags.get(VERDICT_TAG, "none")
         # The verdict first: without one the version could be made champion again by the next run.
-        store.tag(holder, verdict=f"rolled back to version {target} by hand; the verdict before: {verdict}")
-        store.give(CHAMPION, target)
-        store.write_history(earlier)
+        store.set_tags(
+            holder, verdict=f"rolled back to version {target} by hand; the verdict before: {verdict}"
+        )
+        store.set_alias(CHAMPION, target)
+        store.set_champion_history(earlier)
     return holder, target
 
 
@@ -105,7 +107,7 @@ def rollback(store: ModelRegistry) -> tuple[int, int]:
 class PromotionDecision:
     """Whether a version is to be champion, and a sentence that says why or why not."""
 
-    better: bool
+    promotes: bool
     verdict: str
 
 
@@ -159,8 +161,8 @@ def evaluate_pending_versions(
         today: identifies the test set that `score_again` scores on.
         score_again: scores a model of a version that was scored on another test set than the champion.
     """
-    for version in store.versions():
-        if VERDICT_TAG not in store.version(version.number).tags:
+    for version in store.list_versions():
+        if VERDICT_TAG not in store.get_version(version.number).tags:
             _evaluate_version(store, version, min_gain_db, today, score_again)
 
 
@@ -176,28 +178,28 @@ def _evaluate_version(
         elif rival is None:
             finding = PromotionDecision(True, "there was none before")
         else:
-            test_set = choose_test_set(version, store.version(rival), today)
+            test_set = choose_test_set(version, store.get_version(rival), today)
             finding = decide_promotion(store, version, rival, test_set, min_gain_db, score_again)
         with hold_lock(store.client, store.name):
-            if VERDICT_TAG in store.version(version.number).tags:
+            if VERDICT_TAG in store.get_version(version.number).tags:
                 return  # another process was faster
             if baseline_version(store, version.number) != rival:
                 continue  # another champion by now
-            store.give(CHALLENGER, store.versions()[-1].number)
+            store.set_alias(CHALLENGER, store.list_versions()[-1].number)
             if rival is not None and test_set:
-                store.tag(version.number, against=str(rival), compared_on=test_set)
-            if finding.better:
+                store.set_tags(version.number, against=str(rival), compared_on=test_set)
+            if finding.promotes:
                 set_champion(store, version.number)
-            store.tag(version.number, verdict=finding.verdict)
+            store.set_tags(version.number, verdict=finding.verdict)
             return
 
 
 def validate_once(store: ModelRegistry, version: Version) -> str:
     """What the check of a version found, `PASSED` or why not; it is made once and written down."""
-    found = store.version(version.number).tags.get(CHECK_TAG)
+    found = store.get_version(version.number).tags.get(CHECK_TAG)
     if found is None:
         found = validate_version(store, version) or PASSED
-        store.tag(version.number, check=found)
+        store.set_tags(version.number, check=found)
     return found
 
 
@@ -217,7 +219,7 @@ def decide_promotion(
 ) -> PromotionDecision:
     """The finding on a version against the champion `rival`."""
     try:
-        theirs = load_scores_on(store, store.version(rival), test_set, score_again)
+        theirs = load_scores_on(store, store.get_version(rival), test_set, score_again)
         ours = load_scores_on(store, version, test_set, score_again)
         return compare_to_champion(measure_psnr_gain(ours, theirs), rival, min_gain_db)
     except FaceanimError as error:
@@ -244,5 +246,5 @@ def load_scores_on(store: ModelRegistry, version: Version, test_set: str, score_
             ) from error
         if test_set_id(evaluation) != test_set:
             raise FaceanimError(f"version {version.number} was scored again on another test set")
-        store.keep_scores(version, test_set, evaluation)
-    return store.scores(version, test_set)
+        store.save_scores(version, test_set, evaluation)
+    return store.load_scores(version, test_set)

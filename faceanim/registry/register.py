@@ -124,7 +124,7 @@ def register_model(
         if number is None:
             number = log_version(store, evaluated, content)
             # Before its turn comes: of several processes at once, each finds the others' checks made.
-            validate_once(store, store.version(number))
+            validate_once(store, store.get_version(number))
         evaluate_pending_versions(store, config.min_gain_db, test_set_id(evaluated.evaluation), score_again)
         return read_result(store, number)
 
@@ -143,7 +143,9 @@ def hash_content(evaluated: EvaluatedModel) -> str:
 
 def find_version(store: ModelRegistry, content: str) -> int | None:
     """The version that has this content."""
-    return next((item.number for item in store.versions() if item.tags.get(CONTENT_TAG) == content), None)
+    return next(
+        (item.number for item in store.list_versions() if item.tags.get(CONTENT_TAG) == content), None
+    )
 
 
 def log_version(store: ModelRegistry, evaluated: EvaluatedModel, content: str) -> int:
@@ -233,13 +235,13 @@ def assemble_model_folder(evaluated: EvaluatedModel, card: str, folder: Path) ->
 
 def read_result(store: ModelRegistry, number: int) -> RegistrationResult:
     """What became of a version, as it stands in the store."""
-    version, against = store.version(number), None
-    for other in store.versions():  # which may have been deleted since
+    version, against = store.get_version(number), None
+    for other in store.list_versions():  # which may have been deleted since
         if version.tags.get(AGAINST_TAG) == str(other.number) and is_scored_on(
             other, version.tags[COMPARED_ON_TAG]
         ):
-            against = ComparedVersion(other.number, store.scores(other, version.tags[COMPARED_ON_TAG]))
-    return RegistrationResult(number, store.champion() == number, version.tags[VERDICT_TAG], against)
+            against = ComparedVersion(other.number, store.load_scores(other, version.tags[COMPARED_ON_TAG]))
+    return RegistrationResult(number, store.get_champion() == number, version.tags[VERDICT_TAG], against)
 
 
 def reconstruction_psnr(metrics: Mapping[str, Any]) -> float:

@@ -163,7 +163,7 @@ class ModelRegistry:
         """The address of a version, as MLflow takes it."""
         return f"models:/{self.name}/{number}"
 
-    def versions(self) -> list[Version]:
+    def list_versions(self) -> list[Version]:
         """All versions, the oldest first."""
         aliases = self._aliases()
         found = self.client.search_model_versions(f"name = '{self.name}'")
@@ -181,37 +181,37 @@ class ModelRegistry:
         ]
         return sorted(read, key=lambda version: version.number)
 
-    def version(self, number: int) -> Version:
+    def get_version(self, number: int) -> Version:
         """One version.
 
         Raises:
             FaceanimError: there is none of that number.
         """
-        for version in self.versions():
+        for version in self.list_versions():
             if version.number == number:
                 return version
         raise FaceanimError(f"{self.name} has no version {number}; `faceanim models` lists them")
 
-    def champion(self) -> int | None:
+    def get_champion(self) -> int | None:
         """The version that holds the alias `champion`."""
         return self._aliases().get(CHAMPION)
 
-    def give(self, alias: str, number: int) -> None:
+    def set_alias(self, alias: str, number: int) -> None:
         """Give a version an alias, which it takes from whichever holds it."""
         self.client.set_registered_model_alias(self.name, alias, str(number))
 
-    def tag(self, number: int, **tags: str) -> None:
+    def set_tags(self, number: int, **tags: str) -> None:
         """Set tags of a version."""
         for key, value in tags.items():
             self.client.set_model_version_tag(self.name, str(number), key, value)
 
-    def history(self) -> list[int]:
+    def champion_history(self) -> list[int]:
         """The champions there were as they were written down, those that have been deleted left out."""
         written = self._model_tags().get(CHAMPIONS_TAG, "").split()
-        present = {version.number for version in self.versions()}
+        present = {version.number for version in self.list_versions()}
         return [number for number in map(int, written) if number in present]
 
-    def write_history(self, champions: list[int]) -> None:
+    def set_champion_history(self, champions: list[int]) -> None:
         """Write down the champions there were, the present one last."""
         self.client.set_registered_model_tag(self.name, CHAMPIONS_TAG, " ".join(map(str, champions)))
 
@@ -230,7 +230,7 @@ class ModelRegistry:
             raise FaceanimError(f"{path} of version {version.number} can't be had: {reason}") from error
         return Path(got)
 
-    def scores(self, version: Version, test_set: str) -> list[Row]:
+    def load_scores(self, version: Version, test_set: str) -> list[Row]:
         """A version's scores, rows of SCORES, on a test set that it was scored on.
 
         Raises:
@@ -244,13 +244,13 @@ class ModelRegistry:
                 self.download(version, f"{folder}/{SCORES_FILE}", Path(temporary)), SCORES_SCHEMA
             )
 
-    def keep_scores(self, version: Version, test_set: str, evaluation: Path) -> None:
+    def save_scores(self, version: Version, test_set: str, evaluation: Path) -> None:
         """Keep what a later evaluation of a version left, so that it is done once."""
         for name in RESCORED_FILES:
             if (evaluation / name).is_file():
                 self.client.log_artifact(version.run_id, str(evaluation / name), rescored_folder(test_set))
         # Last, so that an upload that broke off counts for nothing.
-        self.tag(version.number, **{rescored_tag(test_set): "yes"})
+        self.set_tags(version.number, **{rescored_tag(test_set): "yes"})
 
     def _model(self) -> Any | None:
         try:

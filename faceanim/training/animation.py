@@ -37,7 +37,7 @@ def train_animation(
     out: Path,
     history: Path,
     checkpoints: Path,
-    around: RunContext,
+    context: RunContext,
 ) -> dict[str, float]:
     """Train on the crops of the `train` split, going on from a checkpoint of the same run if there is one.
 
@@ -48,7 +48,7 @@ def train_animation(
         out: folder to write the model to.
         history: CSV to write the curves to.
         checkpoints: folder for the state of an unfinished run.
-        around: who reads the batches, and who is told.
+        context: who reads the batches, and who is told.
 
     Returns:
         The last row of the curves.
@@ -64,10 +64,10 @@ def train_animation(
     batches = PairDataset(frames, config, engine.rank, engine.processes)
     tables = [crops, *sorted(landmarks.glob("*.parquet"))]
     saved = open_checkpoints(checkpoints, "animation", config, tables)
-    with engine.turn():
-        last = fit(trainer, batches, config, saved, history, around)
-    if engine.main:
-        save_animation(trainer.average.result, config.model, out)
+    with engine.exclusive_gpu():
+        last = fit(trainer, batches, config, saved, history, context)
+    if engine.is_main:
+        save_animation(trainer.average.averaged_model, config.model, out)
         saved.remove()
     return last
 
@@ -89,7 +89,7 @@ class AnimationTrainer:
         )
         objective = AnimationObjective(self.model, self._perceptual(), config.losses)
         self.objective, self.fabric_optimizer = self.engine.setup(objective, self.optimizer)
-        self.judge, self.fabric_judge_optimizer = self.engine.setup(
+        self.fabric_discriminator, self.fabric_discriminator_optimizer = self.engine.setup(
             self.discriminator, self.discriminator_optimizer
         )
         self.average = WeightAverage(self.model, config.engine.ema_decay)
@@ -102,10 +102,10 @@ class AnimationTrainer:
 
     def step(self, batch: PairBatch) -> dict[str, Tensor]:
         """Train on a batch and give the losses."""
-        losses = self.engine.accumulate(batch, (self.objective, self.judge), self._gradients)
+        losses = self.engine.accumulate(batch, (self.objective, self.fabric_discriminator), self._gradients)
         self.engine.update(self.model, self.fabric_optimizer)
         if self.weights.adversarial > 0:
-            self.engine.update(self.discriminator, self.fabric_judge_optimizer)
+            self.engine.update(self.discriminator, self.fabric_discriminator_optimizer)
         self.average.update()
         return losses
 
@@ -116,39 +116,43 @@ class AnimationTrainer:
         if self.weights.adversarial > 0:
             losses |= self._adversarial(prediction, batch.driving)
         total = torch.stack([getattr(self.weights, name) * loss for name, loss in losses.items()]).sum()
-        require_finite(self.engine.mean(losses))
+        require_finite(self.engine.average(losses))
         self.engine.backward(total)
         if self.weights.adversarial > 0:
-            losses["discriminator"] = self._judge_gradients(prediction.detach(), batch.driving)
+            losses["discriminator"] = self._discriminator_gradients(prediction.detach(), batch.driving)
         return losses | {"total": total}
 
     def _adversarial(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(False)
-        judged = self.judge(fake)
+        judged = self.fabric_discriminator(fake)
         losses = {"adversarial": generator_loss(judged.score)}
         if self.weights.feature_matching > 0:
-            losses["feature_matching"] = feature_matching_loss(judged.features, self.judge(real).features)
+            losses["feature_matching"] = feature_matching_loss(
+                judged.features, self.fabric_discriminator(real).features
+            )
         self.discriminator.requires_grad_(True)
         return losses
 
-    def _judge_gradients(self, fake: Tensor, real: Tensor) -> Tensor:
-        loss = discriminator_loss(self.judge(real).score, self.judge(fake).score)
-        require_finite(self.engine.mean({"discriminator": loss}))
+    def _discriminator_gradients(self, fake: Tensor, real: Tensor) -> Tensor:
+        loss = discriminator_loss(
+            self.fabric_discriminator(real).score, self.fabric_discriminator(fake).score
+        )
+        require_finite(self.engine.average({"discriminator": loss}))
         self.engine.backward(loss)
         return loss
 
-    def picture(self, batch: PairBatch) -> Frame:
+    def draw_samples(self, batch: PairBatch) -> Frame:
         """Source, driving, warped, occlusion map, generated and prediction, for a few samples of a batch."""
         source, driving = self.engine.fabric.to_device((batch.source, batch.driving))
-        return animation_rows(self.average.result, source, driving)
+        return animation_rows(self.average.averaged_model, source, driving)
 
-    def rates(self) -> dict[str, float | str]:
+    def current_rates(self) -> dict[str, float | str]:
         """The phase of SWATS and the rate in use, for the curves."""
         if isinstance(self.optimizer, Swats):
             return {"phase": self.optimizer.phase, "lr": self.optimizer.rate}
         return {"phase": "adam", "lr": self.optimizer.param_groups[0]["lr"]}
 
-    def parts(self) -> dict[str, Any]:
+    def stateful_parts(self) -> dict[str, Any]:
         """Everything that a step changes, for a checkpoint."""
         return {
             "model": self.model,

@@ -68,7 +68,7 @@ class Checkpoints:
                 print(f"{error}; it is passed over", file=sys.stderr)
         return None
 
-    def newest(self) -> int | None:
+    def latest_step(self) -> int | None:
         """The step of the last one."""
         saved = self._saved()
         return int(saved[-1].stem.rpartition("-")[2]) if saved else None

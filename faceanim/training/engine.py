@@ -112,12 +112,12 @@ class Engine:
         self.layout = torch.channels_last if self.on_gpu else torch.contiguous_format
 
     @property
-    def main(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes and tells."""
         return self.rank == 0
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def exclusive_gpu(self) -> Iterator[None]:
         """Have this process's GPU to itself among the trainings of this machine; a CPU is shared."""
         if not self.on_gpu:
             yield
@@ -155,7 +155,7 @@ class Engine:
             The losses, averaged over parts and processes.
         """
         count = self.config.accumulate
-        ready = (self._laid_out(tensor) for tensor in self.fabric.to_device(batch))
+        ready = (self._to_layout(tensor) for tensor in self.fabric.to_device(batch))
         losses = []
         for number, part in enumerate(zip(*(tensor.chunk(count) for tensor in ready), strict=True), 1):
             with ExitStack() as stack:
@@ -163,9 +163,9 @@ class Engine:
                     stack.enter_context(self.fabric.no_backward_sync(module, enabled=number < count))
                 losses.append(gradients(*part))
         means = {name: torch.stack([part[name].detach() for part in losses]).mean() for name in losses[0]}
-        return self.mean(means)
+        return self.average(means)
 
-    def _laid_out(self, tensor: Tensor) -> Tensor:
+    def _to_layout(self, tensor: Tensor) -> Tensor:
         """Images as the networks want them; what is no image has no such layout."""
         return tensor.contiguous(memory_format=self.layout) if tensor.dim() == 4 else tensor
 
@@ -188,12 +188,12 @@ class Engine:
         optimizer.step()
         optimizer.zero_grad()
 
-    def mean(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    def average(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Losses averaged over the processes, so that what is not finite in one ends all."""
         values = self.fabric.all_reduce(torch.stack([loss.detach() for loss in losses.values()]))
         return dict(zip(losses, values, strict=True))
 
-    def any(self, flag: bool) -> bool:
+    def any_process(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""
         if self.processes == 1:
             return flag

@@ -41,13 +41,13 @@ class Trainer(Protocol[Batch_contra]):
     def step(self, batch: Batch_contra) -> dict[str, Tensor]:
         """Train on a batch and give the losses; raises NonFiniteLossError."""
 
-    def rates(self) -> dict[str, float | str]:
+    def current_rates(self) -> dict[str, float | str]:
         """What the optimiser is doing, for the curves."""
 
-    def picture(self, batch: Batch_contra) -> Frame:
+    def draw_samples(self, batch: Batch_contra) -> Frame:
         """What the networks make of a few samples of a batch, (H, W, 3)."""
 
-    def parts(self) -> dict[str, Any]:
+    def stateful_parts(self) -> dict[str, Any]:
         """What a step changes, each with a state_dict; what is random depends on the step's number alone."""
 
 
@@ -57,7 +57,7 @@ def fit(
     config: TrainAnimationConfig | TrainSuperResolutionConfig,
     checkpoints: Checkpoints,
     history: Path,
-    around: RunContext,
+    context: RunContext,
 ) -> dict[str, float]:
     """Train for `config.steps` steps, going on from the last checkpoint if there is one; write the curves.
 
@@ -69,7 +69,7 @@ def fit(
         config: names the seed, the steps and how often to log and to save.
         checkpoints: where the state of an unfinished run is kept.
         history: CSV to write the curves to.
-        around: who reads the batches, and who is told.
+        context: who reads the batches, and who is told.
 
     Returns:
         The last row of the curves.
@@ -80,25 +80,25 @@ def fit(
     engine, settings = trainer.engine, config.engine
     curves = LossHistory(settings.log_every)
     done, run_id = restore(trainer, curves, checkpoints)
-    logger: RunLogger = around.open_logger(run_id) if engine.main else NullLogger()
+    logger: RunLogger = context.open_logger(run_id) if engine.is_main else NullLogger()
     meter = ThroughputMeter(config.batch_size)
     reporter = StepReporter(
-        curves, meter, logger, around.on_step if engine.main else lambda _: None, config.steps
+        curves, meter, logger, context.on_step if engine.is_main else lambda _: None, config.steps
     )
     steps = range(done + 1, config.steps + 1)
-    workers = count_workers(around.workers, engine.local_processes)
+    workers = count_workers(context.workers, engine.local_processes)
     ready = load_batches(batches, steps, workers, pin=engine.on_gpu)
     with closing_logger(logger), catch_interrupts() as interrupted, closing(ready):
-        feed = meter.watch(ready)
+        feed = meter.time_batches(ready)
         for step in steps:
             seed_step(config.seed, step, engine.rank)
             with friendly_errors(step, batches, checkpoints):
                 losses = trainer.step(next(feed))
-            reporter.step(step, losses, trainer.rates())
-            stop = engine.any(interrupted())
-            if engine.main and step % settings.pictures_every == 0:
-                logger.picture(step, "samples", trainer.picture(batches[SAMPLES_STEP]))
-            if engine.main and (stop or step % settings.checkpoint_every == 0):
+            reporter.step(step, losses, trainer.current_rates())
+            stop = engine.any_process(interrupted())
+            if engine.is_main and step % settings.pictures_every == 0:
+                logger.log_image(step, "samples", trainer.draw_samples(batches[SAMPLES_STEP]))
+            if engine.is_main and (stop or step % settings.checkpoint_every == 0):
                 saved = {
                     "trainer": collect_state(trainer),
                     "history": curves.state(),
@@ -109,9 +109,9 @@ def fit(
                 raise StoppedError(
                     f"stopped at step {step}; the checkpoint is saved, run the same command to go on"
                 )
-        if engine.main:
+        if engine.is_main:
             curves.write(history)
-    return curves.last()
+    return curves.last_row()
 
 
 def restore(trainer: Trainer[Batch], curves: LossHistory, checkpoints: Checkpoints) -> tuple[int, str | None]:
@@ -122,20 +122,20 @@ def restore(trainer: Trainer[Batch], curves: LossHistory, checkpoints: Checkpoin
     """
     engine = trainer.engine
     # The main process reads, for the others may have other disks.
-    saved = engine.fabric.broadcast(checkpoints.load() if engine.main else None)
+    saved = engine.fabric.broadcast(checkpoints.load() if engine.is_main else None)
     if saved is None:
         return 0, None
-    for name, part in trainer.parts().items():
+    for name, part in trainer.stateful_parts().items():
         part.load_state_dict(saved["trainer"][name])
     curves.restore(saved["history"])
-    if engine.main:
+    if engine.is_main:
         print_line(f"going on from step {saved['step']}")
     return saved["step"], saved["run_id"]
 
 
 def collect_state(trainer: Trainer[Batch]) -> dict[str, Any]:
     """What `resume` needs of a trainer."""
-    return {name: part.state_dict() for name, part in trainer.parts().items()}
+    return {name: part.state_dict() for name, part in trainer.stateful_parts().items()}
 
 
 @contextmanager
@@ -144,10 +144,10 @@ def friendly_errors(step: int, batches: BatchDataset[Batch], checkpoints: Checkp
     try:
         yield
     except NonFiniteLossError as error:
-        samples = ", ".join(batches.names(step))
+        samples = ", ".join(batches.describe_samples(step))
         raise FaceanimError(f"step {step}: {error}, on {samples}; lower the learning rate") from None
     except (RuntimeError, MemoryError) as error:
-        newest = checkpoints.newest()
+        newest = checkpoints.latest_step()
         kept = "no checkpoint was saved yet" if newest is None else f"the checkpoint of step {newest} is kept"
         if is_out_of_memory(error):
             raise FaceanimError(

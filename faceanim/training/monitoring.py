@@ -51,7 +51,7 @@ class LossHistory:
             self.sums = {}
         return values
 
-    def last(self) -> dict[str, float]:
+    def last_row(self) -> dict[str, float]:
         """The last row's numbers."""
         row = self.rows[-1] if self.rows else {}
         return {name: value for name, value in row.items() if not isinstance(value, str)}
@@ -90,7 +90,7 @@ class ThroughputMeter:
         self.samples = samples
         self._steps: deque[tuple[float, float]] = deque(maxlen=WINDOW)
 
-    def watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def time_batches(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The same batches, timed; what lies between two of them is a step."""
         while True:
             began = time.perf_counter()
@@ -108,14 +108,14 @@ class ThroughputMeter:
         return len(self._steps) * self.samples / self._sum(0) if self._steps else 0.0
 
     @property
-    def waiting(self) -> float:
+    def data_wait(self) -> float:
         """The share, from 0 to 1; 0 before the first step has ended."""
         return self._sum(1) / self._sum(0) if self._steps else 0.0
 
     @property
-    def starved(self) -> bool:
+    def is_starved(self) -> bool:
         """Whether data, over a whole window, held the training up."""
-        return len(self._steps) == WINDOW and self.waiting > MAX_DATA_WAIT
+        return len(self._steps) == WINDOW and self.data_wait > MAX_DATA_WAIT
 
     def _sum(self, column: int) -> float:
         return sum(step[column] for step in self._steps)
@@ -130,7 +130,7 @@ class StepReport(NamedTuple):
         losses: by name.
         rates: what the optimiser is doing.
         samples_per_s: over the last steps.
-        waiting: share of the time, likewise, that was spent waiting for data.
+        data_wait: share of the time, likewise, that was spent waiting for data.
     """
 
     step: int
@@ -138,16 +138,16 @@ class StepReport(NamedTuple):
     losses: dict[str, float]
     rates: Mapping[str, float | str]
     samples_per_s: float
-    waiting: float
+    data_wait: float
 
-    def note(self) -> str:
+    def to_line(self) -> str:
         """In a line, for the terminal."""
         losses = " ".join(f"{name} {value:.3g}" for name, value in self.losses.items())
         rates = " ".join(
             f"{name} {rate:.2g}" for name, rate in self.rates.items() if not isinstance(rate, str)
         )
         phase = f"{self.rates['phase']} " if "phase" in self.rates else ""
-        return f"{losses} | {phase}{rates} | {self.samples_per_s:.1f} samples/s, {self.waiting:.0%} waiting"
+        return f"{losses} | {phase}{rates} | {self.samples_per_s:.1f} samples/s, {self.data_wait:.0%} waiting"
 
 
 StepCallback = Callable[[StepReport], None]
@@ -199,19 +199,19 @@ class StepReporter:
         """Take a step's losses, scalars."""
         values = self.curves.add(step, losses, **rates)
         self.on_step(
-            StepReport(step, self.total, values, rates, self.meter.samples_per_s, self.meter.waiting)
+            StepReport(step, self.total, values, rates, self.meter.samples_per_s, self.meter.data_wait)
         )
         if self.curves.rows and self.curves.rows[-1]["step"] == step:
-            row = self.curves.last() | {
+            row = self.curves.last_row() | {
                 "samples_per_s": self.meter.samples_per_s,
-                "waiting_for_data": self.meter.waiting,
+                "waiting_for_data": self.meter.data_wait,
             }
-            self.logger.metrics(step, {name: value for name, value in row.items() if name != "step"})
+            self.logger.log_metrics(step, {name: value for name, value in row.items() if name != "step"})
         phase = rates.get("phase")
         if self._phase not in (None, phase):
             print_line(f"SWATS has switched to {phase} at step {step}, at the learned rate {rates['lr']:.4g}")
         self._phase = phase
-        if self.meter.starved and not self._warned:
+        if self.meter.is_starved and not self._warned:
             self._warned = True
             print_line(f"over {MAX_DATA_WAIT:.0%} of the time goes into waiting for data: raise run.workers")
 

@@ -40,7 +40,7 @@ class WeightAverage(Generic[Model]):
             self.averaged.update_parameters(self.model)
 
     @property
-    def result(self) -> Model:
+    def averaged_model(self) -> Model:
         """The model to keep: the average, or the one that is trained."""
         return self.model if self.averaged is None else cast(Model, self.averaged.module)
 

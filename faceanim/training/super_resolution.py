@@ -40,7 +40,7 @@ def train_super_resolution(
     out: Path,
     history: Path,
     checkpoints: Path,
-    around: RunContext,
+    context: RunContext,
 ) -> dict[str, float]:
     """Train on the crops of the `train` split, going on from a checkpoint of the same run if there is one.
 
@@ -53,7 +53,7 @@ def train_super_resolution(
         out: folder to write the model to.
         history: CSV to write the curves to.
         checkpoints: folder for the state of an unfinished run.
-        around: who reads the batches, and who is told.
+        context: who reads the batches, and who is told.
 
     Returns:
         The last row of the curves.
@@ -70,10 +70,10 @@ def train_super_resolution(
     engine = trainer.engine
     batches = RestorationDataset(CropFrames(crops, "train"), config, engine.rank, engine.processes)
     saved = open_checkpoints(checkpoints, "super-resolution", config, given)
-    with engine.turn():
-        last = fit(trainer, batches, config, saved, history, around)
-    if engine.main:
-        save_super_resolution(trainer.average.result, config.model, out)
+    with engine.exclusive_gpu():
+        last = fit(trainer, batches, config, saved, history, context)
+    if engine.is_main:
+        save_super_resolution(trainer.average.averaged_model, config.model, out)
         saved.remove()
     return last
 
@@ -111,15 +111,16 @@ class SuperResolutionTrainer:
         batch = RestorationBatch(*part)
         # Edges are restored alike in all colours; a small set's few backgrounds aren't to be learnt by heart.
         given, wanted = (
-            permute_channels(frames, batch.order) for frames in (self.given(batch), batch.wanted)
+            permute_channels(frames, batch.channel_order)
+            for frames in (self.make_inputs(batch), batch.target)
         )
         losses = {"l1": F.l1_loss(self.enlarge(given, batch.generated), wanted)}
-        require_finite(self.engine.mean(losses))
+        require_finite(self.engine.average(losses))
         self.engine.backward(losses["l1"])
         return losses
 
     @torch.no_grad()
-    def given(self, batch: RestorationBatch) -> Tensor:
+    def make_inputs(self, batch: RestorationBatch) -> Tensor:
         """What to restore the batch from: (B, 3, H / factor, W / factor) in [0, 1]."""
         which = batch.generated
         if self.generator is None or not which.any():
@@ -133,16 +134,18 @@ class SuperResolutionTrainer:
         made = self.generator.animate(source, self.generator.detect(source), moved)
         return batch.small.index_put((which,), made.prediction.clamp(0, 1))
 
-    def picture(self, batch: RestorationBatch) -> Frame:
+    def draw_samples(self, batch: RestorationBatch) -> Frame:
         """The enlarged input, the output and what was wanted, for a few samples of a batch."""
         batch = RestorationBatch(*self.engine.fabric.to_device(tuple(batch)))
-        return super_resolution_rows(self.average.result, self.given(batch), batch.generated, batch.wanted)
+        return super_resolution_rows(
+            self.average.averaged_model, self.make_inputs(batch), batch.generated, batch.target
+        )
 
-    def rates(self) -> dict[str, float | str]:
+    def current_rates(self) -> dict[str, float | str]:
         """The rate in use, for the curves."""
         return {"lr": float(self.schedule.get_last_lr()[0])}
 
-    def parts(self) -> dict[str, Any]:
+    def stateful_parts(self) -> dict[str, Any]:
         """Everything that a step changes, for a checkpoint."""
         return {
             "model": self.model,

@@ -219,7 +219,7 @@ def test_the_time_left():
 
 def test_choices_are_options():
     assert Choices().options == Options(size=512, super_resolution=False)
-    chosen = Choices.checked(
+    chosen = Choices.parse(
         {"face": "2", "movement": "absolute", "show": "whole", "loop": True, "detail": "super-resolution"}
     )
     assert chosen.options == Options(face=2, relative=False, whole=True, rounds=1)

@@ -33,12 +33,12 @@ def test_only_accepted_crops_of_the_split(crops, tmp_path):
 def test_a_frame_is_the_crops_own(crops):
     frames = CropFrames(crops, "train")
     crop = frames.crops[1]
-    fourth = frames.frame(crop, crop.frames[3])
+    fourth = frames.load_frame(crop, crop.frames[3])
     assert np.abs(fourth.astype(int) - astronaut()[21 : 21 + SIZE, 173 : 173 + SIZE]).mean() < 3
     small = CropFrames(crops, "train", size=48)
     area = cv2.resize(fourth, (48, 48), interpolation=cv2.INTER_AREA)
-    assert np.array_equal(small.frame(crop, crop.frames[3]), area)
-    assert small.frame(crop, crop.frames[3]) is small.frame(crop, crop.frames[3])
+    assert np.array_equal(small.load_frame(crop, crop.frames[3]), area)
+    assert small.load_frame(crop, crop.frames[3]) is small.load_frame(crop, crop.frames[3])
 
 
 def test_frames_without_a_face_are_no_training_pair(tmp_path):
@@ -59,13 +59,13 @@ def test_a_pair_has_the_landmarks_of_its_frames(tmp_path, size):
     frames = CropFrames(crops, "train", size, landmarks)
     assert [crop.crop_id for crop in frames.crops] == ["clip0", "clip1", "clip2", "clip3"]
     places = {
-        frames.frame(crop, number).tobytes(): (clip, n)
+        frames.load_frame(crop, number).tobytes(): (clip, n)
         for clip, crop in enumerate(frames.crops)
         for n, number in zip((0, 2, 3, 5), crop.frames, strict=True)
     }
     rng = np.random.default_rng(0)
     for _ in range(20):
-        pair = frames.pair(*frames.choose_pair(rng))
+        pair = frames.load_pair(*frames.sample_pair(rng))
         for frame, points in ((pair.source, pair.source_points), (pair.driving, pair.driving_points)):
             clip, n = places[frame.tobytes()]
             in_crop = np.subtract(POINTS, (n, clip))
@@ -91,7 +91,7 @@ def test_a_crop_that_is_gone_is_named(tmp_path):
     for crop in frames.crops:
         crop.path.unlink()
     with pytest.raises(FaceanimError, match=r"clip[01]\.avi is missing"):
-        frames.pair(*frames.choose_pair(np.random.default_rng(0)))
+        frames.load_pair(*frames.sample_pair(np.random.default_rng(0)))
     with pytest.raises(FaceanimError, match=r"clip0\.avi is missing"):
         CropFrames(crops, "train", size=48)
 
@@ -127,11 +127,11 @@ def test_of_several_candidates_the_farthest_drives(tmp_path):
     frames = CropFrames(crops, "train", landmarks=landmarks)
     rng = np.random.default_rng(0)
     far = [abs(float((pair.source_points - pair.driving_points)[0, 0])) for pair in (
-        frames.pair(*frames.choose_pair(rng, candidates=5)) for _ in range(20)
+        frames.load_pair(*frames.sample_pair(rng, candidates=5)) for _ in range(20)
     )]  # fmt: skip
     # The face moves a pixel a frame: of all five other frames, the first or the last is farthest.
     assert min(far) >= 3
-    near = [frames.pair(*frames.choose_pair(rng)) for _ in range(40)]
+    near = [frames.load_pair(*frames.sample_pair(rng)) for _ in range(40)]
     assert min(abs(float((p.source_points - p.driving_points)[0, 0])) for p in near) == 1
 
 
@@ -142,7 +142,7 @@ def test_two_processes_share_what_one_would_see(crops):
     shares = [PairDataset(frames, config, rank, processes=2) for rank in range(2)]
     for rank, share in enumerate(shares):
         assert torch.equal(share[7][0], whole[7][0][rank::2])
-        assert share.names(7) == whole.names(7)[rank::2]
+        assert share.describe_samples(7) == whole.describe_samples(7)[rank::2]
 
 
 def test_the_samples_of_a_step_have_names(crops):
@@ -150,25 +150,25 @@ def test_the_samples_of_a_step_have_names(crops):
     config = TRAINING.model_copy(update={"batch_size": 3, "augment": UNCHANGED})
     batches = PairDataset(frames, config)
     batch = batches[5]
-    for name, *pictures in zip(batches.names(5), batch.source, batch.driving, strict=True):
+    for name, *pictures in zip(batches.describe_samples(5), batch.source, batch.driving, strict=True):
         crop_id, *numbers = re.fullmatch(r"(\w+)\[(\d), (\d)\]", name).groups()
         (crop,) = [crop for crop in frames.crops if crop.crop_id == crop_id]
         for number, picture in zip(numbers, pictures, strict=True):
             given = (picture * 255).round().byte().permute(1, 2, 0).numpy()
-            assert np.array_equal(given, frames.frame(crop, crop.first + int(number)))
+            assert np.array_equal(given, frames.load_frame(crop, crop.first + int(number)))
 
 
 def test_a_pair_is_two_frames_of_one_crop(crops):
     frames = CropFrames(crops, "train")
     rng = np.random.default_rng(0)
     for _ in range(20):
-        first, second, *points = frames.pair(*frames.choose_pair(rng))
+        first, second, *points = frames.load_pair(*frames.sample_pair(rng))
         homes = [
             {
                 crop.crop_id
                 for crop in frames.crops
                 for n in crop.frames
-                if np.array_equal(frames.frame(crop, n), picture)
+                if np.array_equal(frames.load_frame(crop, n), picture)
             }
             for picture in (first, second)
         ]

@@ -20,12 +20,12 @@ def batches(frames, **changes):
 @pytest.mark.parametrize(("share", "generated"), [(0.0, 0), (1.0, 6)])
 def test_a_share_is_left_to_the_generator(frames, share, generated):
     batch = batches(frames, generated_share=share)[1]
-    assert batch.wanted.shape == (6, 3, SIZE, SIZE)
+    assert batch.target.shape == (6, 3, SIZE, SIZE)
     assert batch.small.shape == batch.source.shape == (6, 3, SIZE // 2, SIZE // 2)
     assert batch.generated.sum() == generated
     for part in batch[:3]:
         assert 0 <= part.min() <= part.max() <= 1
-    assert batch.order.sort(dim=1).values.tolist() == [[0, 1, 2]] * 6
+    assert batch.channel_order.sort(dim=1).values.tolist() == [[0, 1, 2]] * 6
 
 
 def test_a_share_in_between_is_so_on_average(frames):
@@ -40,14 +40,14 @@ def test_a_step_is_the_same_to_the_byte_whenever_it_is_asked_for(frames):
     again = batches(frames)[7]
     for part, repeated in zip(later, again, strict=True):
         assert torch.equal(part, repeated)
-    assert not torch.equal(later.wanted, other.wanted)
-    assert not torch.equal(later.wanted, batches(frames, seed=1)[7].wanted)
+    assert not torch.equal(later.target, other.target)
+    assert not torch.equal(later.target, batches(frames, seed=1)[7].target)
 
 
 @pytest.mark.parametrize(("share", "apart"), [(0.0, 0.05), (1.0, 0.003)])
 def test_what_is_given_is_what_is_wanted_but_smaller(frames, share, apart):
     batch = batches(frames, generated_share=share)[3]
-    small = torch.nn.functional.avg_pool2d(batch.wanted, 2)
+    small = torch.nn.functional.avg_pool2d(batch.target, 2)
     assert (batch.small - small).abs().mean() < apart  # of the generator's driving frames only the rounding
 
 

@@ -257,7 +257,7 @@ def test_a_video_that_breaks_later_is_a_failed_clip(copy):
 
 def give_up(work, shards):
     for shard in shards:
-        yield [work.give_up(item, Reason.TIMED_OUT) for item in shard]
+        yield [work.on_failure(item, Reason.TIMED_OUT) for item in shard]
 
 
 def test_what_was_given_up_is_tried_again(copy):

@@ -74,7 +74,7 @@ def test_dlib_s_points_are_in_pixels_of_the_image_whatever_it_is_shown(dlib, sca
     wanted = dlib.detect(image, box).points
     resized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     # The middle of the first pixel is 0, before and after.
-    points = (dlib.detect(resized, box.scaled(scale)).points + 0.5) / scale - 0.5
+    points = (dlib.detect(resized, box.scale(scale)).points + 0.5) / scale - 0.5
     assert np.abs((points - wanted).mean(axis=0)).max() < 0.3
     assert np.linalg.norm(points - wanted, axis=1).mean() < 2
 

@@ -235,7 +235,7 @@ def test_a_crash_flags_every_frame_and_is_tried_again(tmp_path):
 
 def crash(work, shards):
     for shard in shards:
-        yield [work.give_up(item, Reason.CRASHED) for item in shard]
+        yield [work.on_failure(item, Reason.CRASHED) for item in shard]
 
 
 def test_the_report_says_how_much_still_frames_tremble(tmp_path):

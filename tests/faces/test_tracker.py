@@ -163,7 +163,7 @@ def test_boxes_are_in_the_frame_s_own_pixels():
 def test_the_search_near_a_box_finds_what_the_whole_search_finds():
     luma = RgbFrame(head((400, 300), (200, 140))).luma
     (whole,) = ViolaJones().detect(luma)
-    near = ViolaJones().detect_near(luma, whole.moved(5, -5))
+    near = ViolaJones().detect_near(luma, whole.shift(5, -5))
     assert near[0].iou(whole) > 0.8
     assert ViolaJones().detect_near(luma, Box(0, 0, 60, 60)) == []
 

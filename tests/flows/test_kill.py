@@ -41,12 +41,12 @@ class Server:
 
 
 def start(project, api):
-    around = project.folder.parent
-    out = (around / "said").open("a")
+    context = project.folder.parent
+    out = (context / "said").open("a")
     return subprocess.Popen(
         [sys.executable, "-m", "flows.pipeline"],
         cwd=project.folder,
-        env=project.environment | {"PREFECT_API_URL": api, "PREFECT_HOME": str(around / "home")},
+        env=project.environment | {"PREFECT_API_URL": api, "PREFECT_HOME": str(context / "home")},
         stdout=out, stderr=out, start_new_session=True,
     )  # fmt: skip
 

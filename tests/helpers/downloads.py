@@ -9,7 +9,14 @@ from faceanim.tables import read_rows, write_table
 from tests.helpers.videos import RUN, ignore, inline
 
 CONFIG = DownloadConfig(
-    max_height=720, parallel=2, sleep_s=0.0, retries=0, backoff_s=0.1, stall_s=1.0, pause_s=0.1, pauses=1
+    max_height=720,
+    max_concurrent=2,
+    sleep_s=0.0,
+    retries=0,
+    backoff_s=0.1,
+    stall_s=1.0,
+    cooldown_s=0.1,
+    max_cooldowns=1,
 )
 
 

@@ -30,13 +30,13 @@ class Drilled:
     """The models that were scored again."""
 
     def champion(self):
-        return self.store.champion()
+        return self.store.get_champion()
 
     def verdict(self, number):
-        return self.store.version(number).tags["verdict"]
+        return self.store.get_version(number).tags["verdict"]
 
     def psnr(self, number):
-        return float(self.store.version(number).tags["psnr"])
+        return float(self.store.get_version(number).tags["psnr"])
 
     def run(self, *arguments: str):
         """`faceanim models` in this process."""
@@ -69,5 +69,5 @@ def drill(folder, uri, models, other_models):
     store, made, champions = open_store(uri), {}, []
     for number, item in given.items():
         made[number] = add(uri, item, score_again if number == ELSEWHERE else unasked)
-        champions.append(store.champion())
+        champions.append(store.get_champion())
     return Drilled(uri, store, folder, made, champions, asked)

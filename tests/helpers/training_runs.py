@@ -64,7 +64,7 @@ def engine(config, **changes):
     return config.model_copy(update={"engine": config.engine.model_copy(update=changes)})
 
 
-def around(on_step=lambda report: None, open_logger=lambda run_id: NullLogger(), workers=0):
+def context(on_step=lambda report: None, open_logger=lambda run_id: NullLogger(), workers=0):
     """Where a training of these tests runs."""
     return RunContext(workers, open_logger, on_step)
 
@@ -76,8 +76,8 @@ def train(config, data, folder, animation=None, **surroundings):
     """
     paths = folder / "model", folder / "history.csv", folder / "checkpoints"
     if isinstance(config, TrainAnimationConfig):
-        return train_animation(config, *data, *paths, around(**surroundings))
-    return train_super_resolution(config, data[0], animation, *paths, around(**surroundings))
+        return train_animation(config, *data, *paths, context(**surroundings))
+    return train_super_resolution(config, data[0], animation, *paths, context(**surroundings))
 
 
 def written(folder):

@@ -46,10 +46,10 @@ def test_at_the_networks_size_it_is_the_networks_frame(tmp_path):
     small = cv2.GaussianBlur(cv2.resize(FACE, (64, 64), interpolation=cv2.INTER_AREA), (0, 0), 2)
     portrait = network.portrait(small)
     shifted = np.ascontiguousarray(np.roll(small, 5, axis=1)[None])
-    driving = KeypointArray.joined([network.detect(shifted), network.detect(small[None])])
+    driving = KeypointArray.concatenate([network.detect(shifted), network.detect(small[None])])
     theirs = portrait.frames(driving, super_resolve=False)
-    changes = portrait.changes(driving)
-    for frame, deformation, painted in zip(theirs, changes.deformation, changes.painted, strict=True):
+    changes = portrait.layers(driving)
+    for frame, deformation, painted in zip(theirs, changes.deformation, changes.residual, strict=True):
         ours = render_at_full_size(small, deformation, painted)
         assert np.abs(painted).max() > 0.02
         assert np.abs(ours.astype(int) - frame).mean() < 1.5  # cubic where the network is bilinear

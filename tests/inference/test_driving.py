@@ -83,7 +83,7 @@ def test_where_the_square_travels_keypoints_are_those_of_the_square(tmp_path):
             x = (red.sum(1) * ramp).sum(1) / red.sum((1, 2))
             return KeypointArray(np.stack((x, 0 * x), -1)[:, None])
 
-    video = DrivingVideo.follow(tmp_path / "walk.mp4", probe(tmp_path / "walk.mp4"), "largest", print)
+    video = DrivingVideo.track(tmp_path / "walk.mp4", probe(tmp_path / "walk.mp4"), "largest", print)
     assert len({square.x0 for square in video.squares}) > 80
     motion = video.motion(Centre(), lambda done: None)
     x = motion.points.value[5:-5, 0, 0]

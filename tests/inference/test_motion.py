@@ -61,7 +61,7 @@ def test_files_that_are_none(tmp_path):
 
 
 def test_there_and_back_has_no_jump_and_no_frame_twice():
-    motion = some(5).there_and_back(2)
+    motion = some(5).ping_pong(2)
     order = [
         int(np.flatnonzero((some(5).points.value == value).all(axis=(1, 2)))[0])
         for value in motion.points.value
@@ -70,7 +70,7 @@ def test_there_and_back_has_no_jump_and_no_frame_twice():
     assert np.allclose(np.diff(motion.times), 1 / 25)
     assert len(motion.faces) == len(motion.times) == 16
     assert not motion.is_variable
-    uneven = some(3, times=np.array([0, 0.1, 0.12])).there_and_back(1)
+    uneven = some(3, times=np.array([0, 0.1, 0.12])).ping_pong(1)
     assert np.allclose(uneven.times, [0, 0.1, 0.12, 0.14])
 
 

@@ -34,11 +34,11 @@ def test_the_scale_of_a_movement():
 
 def test_runs_of_frames_are_joined_and_cut():
     whole = some(5, 0, True)
-    joined = KeypointArray.joined([whole[:2], whole[2:]])
+    joined = KeypointArray.concatenate([whole[:2], whole[2:]])
     assert len(joined) == 5
     assert np.array_equal(joined.value, whole.value)
     assert np.array_equal(joined.jacobian, whole.jacobian)
-    assert KeypointArray.joined([some(2, 0, False)]).jacobian is None
+    assert KeypointArray.concatenate([some(2, 0, False)]).jacobian is None
 
 
 def test_there_and_back_through_torch():

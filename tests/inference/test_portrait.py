@@ -44,7 +44,7 @@ def test_a_square_is_pasted_softly_also_where_it_reaches_beyond(x0):
     below = np.full((300, 400, 3), 50, np.uint8)
     square = Box(x0, 50, x0 + 200, 250)
     canvas = below.copy()
-    Placement.of(square, below).paste(np.full((200, 200, 3), 250, np.uint8), canvas)
+    Placement.create(square, below).blend_into(np.full((200, 200, 3), 250, np.uint8), canvas)
     inside = canvas[150, max(x0, 0) + 60 : min(x0 + 140, 400)]
     assert (inside == 250).all()
     outside = np.ones((300, 400), bool)

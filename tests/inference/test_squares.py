@@ -25,8 +25,8 @@ def test_a_face_that_travels_takes_the_square_along():
     assert len({round_to_pixels(square).width for square in squares}) == 1
     assert squares[0].width < 2.5 * 120
     for face, square in zip(walking, squares, strict=True):
-        assert square.holds(face)
-        assert Box(0, 0, *FRAME).holds(square)
+        assert square.contains(face)
+        assert Box(0, 0, *FRAME).contains(square)
     steps = np.diff([square.x0 for square in squares])
     assert (steps >= 0).all()
     assert steps.max() < 1.2 * 900 / 249
@@ -48,7 +48,7 @@ def test_a_frame_smaller_than_the_head():
     big = faces(np.linspace(0, 500, 50), side=600)
     squares = compute_squares([Box(b.x0, 50, b.x1, 650) for b in big], FRAME, 25)
     assert all(
-        square.holds(Box(face.x0, 50, face.x1, 650)) for face, square in zip(big, squares, strict=True)
+        square.contains(Box(face.x0, 50, face.x1, 650)) for face, square in zip(big, squares, strict=True)
     )
 
 

@@ -36,7 +36,7 @@ def test_parts_make_a_whole(site):
 
 def test_a_part_leaves_the_others_alone(site):
     index_addresses(a=site.url("ok", "v.mp4"), c=site.url("reset", "w.mp4"))
-    assert not Partition(1, 2).holds("a")
+    assert not Partition(1, 2).contains("a")
     run(part=Partition(1, 2))
     before = contents(Path("data/videos"))
     assert any(name.startswith(".partial/c.") for name in before)
@@ -56,7 +56,9 @@ def test_failures_are_listed_and_forgotten_by_reason(site):
     index_addresses(down="http://127.0.0.1:9/v.mp4", x=site.url("ok", "x.mp4"), **urls)
     run()
     videos = Path("data/videos")
-    found = [(one.reason, one.passes, [path.stem for path in one.fragments]) for one in list_failures(videos)]
+    found = [
+        (one.reason, one.is_transient, [path.stem for path in one.fragments]) for one in list_failures(videos)
+    ]
     assert found == [("http", False, ["w"]), ("network", True, ["down"]), ("not_found", False, ["v"])]
     for wrong in ("gone", "", "ok"):
         with pytest.raises(FaceanimError, match="no reason is called"):

@@ -66,7 +66,9 @@ def test_what_is_dead_is_remembered_and_what_passes_is_tried_by_the_next_run(sit
     run()
     before = len(site.requests)
     assert [path.name for path in Path("data/videos").iterdir() if path.is_dir()] == [".partial"]
-    _, rows = run(changed(retries=3, sleep_s=0.01, parallel=1, stall_s=2.0, pause_s=5.0, pauses=3))
+    _, rows = run(
+        changed(retries=3, sleep_s=0.01, max_concurrent=1, stall_s=2.0, cooldown_s=5.0, max_cooldowns=3)
+    )
     assert reasons(rows) == {"dead": "not_found", "half": "none"}
     assert site.asked["/404/1000000/v.mp4"] == 1
     assert site.requests[before:][-1].first_byte > 0
@@ -113,8 +115,8 @@ def test_what_a_lost_worker_had_begun_is_continued(site):
     def lost(work, shards):
         for shard in shards:
             for video in shard:
-                work.run(video)
-            yield [work.give_up(video, Reason.CRASHED) for video in shard]
+                work.process(video)
+            yield [work.on_failure(video, Reason.CRASHED) for video in shard]
 
     metrics, rows = run(map_shards=lost)
     assert reasons(rows) == {"v": "crashed", "w": "crashed"}
@@ -128,7 +130,7 @@ def test_what_a_lost_worker_had_begun_is_continued(site):
 def test_a_rate_limit_rests_once_for_all_and_then_goes_on(site):
     index_addresses(a=site.url("429", "v.mp4", times=1), b=site.url("ok", "v.mp4"), c=site.url("ok", "w.mp4"))
     begin = time.monotonic()
-    _, rows = run(changed(pause_s=0.6))
+    _, rows = run(changed(cooldown_s=0.6))
     assert time.monotonic() - begin > 0.6
     assert reasons(rows) == {"a": "none", "b": "none", "c": "none"}
     assert {clip: row["attempts"] for clip, row in rows.items()} == {"a": 2, "b": 1, "c": 1}
@@ -140,7 +142,7 @@ def test_a_rate_limit_rests_once_for_all_and_then_goes_on(site):
 def test_a_retry_after_shortens_the_rest(site):
     site.headers["Retry-After"] = "0"
     index_addresses(a=site.url("429", "v.mp4", times=1))
-    _, rows = run(changed(pause_s=3600.0))
+    _, rows = run(changed(cooldown_s=3600.0))
     assert reasons(rows) == {"a": "none"}
 
 
@@ -148,7 +150,7 @@ def test_a_site_that_says_stop_stops_the_run_and_no_video_is_dead(site):
     index_addresses(2, **{name: site.url("ok", f"{name}.mp4") for name in "vwx"})
     site.patience = 2
     with pytest.raises(FaceanimError, match=r"1 of 3 videos are there, 2 remain.*`dvc repro`.*COOKIES"):
-        run(changed(pauses=2))
+        run(changed(max_cooldowns=2))
     assert site.asked.total() == 2 + 1 + 2  # v was had, w was refused, and after each pause one asked
     assert {row["reason"] for row in table().values()} == {"none", "rate_limited"}
     assert len(table()) == 6
@@ -166,7 +168,7 @@ def test_a_run_may_stop_at_the_first_refusal(site):
     site.patience = 0
     begin = time.monotonic()
     with pytest.raises(FaceanimError, match="0 of 20 videos are there, 20 remain"):
-        run(changed(pauses=0, sleep_s=0.5))
+        run(changed(max_cooldowns=0, sleep_s=0.5))
     assert time.monotonic() - begin < 10 * 0.5  # the others did not even wait for their turn
     assert site.asked.total() == 1
     assert [row["reason"] for row in table().values()] == ["rate_limited"] + 19 * ["not_tried"]
@@ -175,7 +177,7 @@ def test_a_run_may_stop_at_the_first_refusal(site):
 def test_one_video_that_is_always_refused_holds_up_no_other(site):
     index_addresses(v=site.url("429", "v.mp4"), w=site.url("ok", "w.mp4"), x=site.url("ok", "x.mp4"))
     with pytest.raises(FaceanimError, match="2 of 3 videos are there, 1 remain"):
-        run(changed(pauses=2))
+        run(changed(max_cooldowns=2))
 
 
 def test_each_answer_of_youtube_has_its_own_status(site, youtube):
@@ -199,7 +201,7 @@ def test_a_bot_check_stops_the_run_and_one_asks_again(site, youtube):
         a=f"{YOUTUBE}aaaaaaaaaaa", b=f"{YOUTUBE}bbbbbbbbbbb", c=site.url("ok", "v.mp4"), d="none.mp4"
     )
     with pytest.raises(FaceanimError, match="0 of 4 videos are there, 3 remain"):
-        run(changed(pauses=0))
+        run(changed(max_cooldowns=0))
     assert reasons(table()) == {"a": "bot_check", "b": "not_tried", "c": "not_tried", "d": "not_found"}
     youtube["aaaaaaaaaaa"] = youtube["bbbbbbbbbbb"] = {"reason": "Private video"}
     _, rows = run()
@@ -212,18 +214,18 @@ def test_the_cap_on_fetches_holds_whatever_runs_the_shards(site):
 
     def threads(work, shards):
         with ThreadPoolExecutor(8) as pool:
-            yield from pool.map(lambda shard: [work.run(item) for item in shard], shards)
+            yield from pool.map(lambda shard: [work.process(item) for item in shard], shards)
 
     one_each = RUN.model_copy(update={"shard_size": 1})
     config = changed(sleep_s=0.1)
     download_videos(
         config, one_each, Path("index.parquet"), Path("videos"), Path("out.parquet"), threads, ignore
     )
-    assert site.busiest == CONFIG.parallel
+    assert site.busiest == CONFIG.max_concurrent
 
 
 def test_a_rest_reaches_those_who_wait_for_their_turn(tmp_path):
-    with RateLimiter(tmp_path / "state", parallel=1, sleep_s=1.0).opened() as throttle:
+    with RateLimiter(tmp_path / "state", max_concurrent=1, sleep_s=1.0).open() as throttle:
 
         def take():
             with throttle.slot() as may_fetch:
@@ -232,14 +234,14 @@ def test_a_rest_reaches_those_who_wait_for_their_turn(tmp_path):
         with ThreadPoolExecutor(1) as pool:
             turn = pool.submit(take)
             time.sleep(0.2)
-            throttle.ask_rest(1.5)
+            throttle.request_cooldown(1.5)
             assert turn.result() is False
-        assert throttle.end_rest() == 1.5
-        assert throttle.end_rest() is None
+        assert throttle.end_cooldown() == 1.5
+        assert throttle.end_cooldown() is None
 
 
 def test_a_place_of_a_killed_worker_is_free_again(tmp_path):
-    with RateLimiter(tmp_path / "state", parallel=1, sleep_s=0.0).opened() as throttle:
+    with RateLimiter(tmp_path / "state", max_concurrent=1, sleep_s=0.0).open() as throttle:
         code = (
             "import sys, time; from pathlib import Path; from faceanim.ingest.rate_limit import Throttle;"
             "slot = Throttle(Path(sys.argv[1]), 1, 0.0).slot(); slot.__enter__();"
@@ -274,7 +276,7 @@ def test_back_off_doubles_with_jitter_up_to_a_limit():
 
 
 def test_workers_are_no_more_than_places_and_have_time_for_manners():
-    config = changed(parallel=2, sleep_s=20.0, retries=5)
+    config = changed(max_concurrent=2, sleep_s=20.0, retries=5)
     run = limit_workers(RUN.model_copy(update={"workers": 8, "item_timeout_s": 600}), config)
     assert run.workers == 2
     assert run.item_timeout_s == 600 + 6 * 30 + 5 * 60

@@ -13,5 +13,5 @@ def test_iou():
 
 def test_union_and_changes():
     assert enclosing_box([Box(0, 5, 10, 9), Box(3, 1, 12, 6)]) == Box(0, 1, 12, 9)
-    assert Box(0, 0, 10, 20).grown(0.1, 0.2, 0.3, 0.4) == Box(-1, -4, 13, 28)
-    assert Box(1, 2, 3, 4).scaled(2).moved(1, -1) == Box(3, 3, 7, 7)
+    assert Box(0, 0, 10, 20).expand(0.1, 0.2, 0.3, 0.4) == Box(-1, -4, 13, 28)
+    assert Box(1, 2, 3, 4).scale(2).shift(1, -1) == Box(3, 3, 7, 7)

@@ -85,7 +85,7 @@ def test_a_stretch_begins_at_its_frame_wherever_the_key_frames_lie(tmp_path, nam
     whole = list(read_frames(path, "pyav"))
     assert len(whole) == 40
     for first in range(40):
-        part = [picture.rgb() for picture in decode_frames(path, info, "pyav", first, first + 2)]
+        part = [picture.to_rgb() for picture in decode_frames(path, info, "pyav", first, first + 2)]
         assert np.array_equal(part, whole[first : first + 2]), first
 
 

@@ -24,28 +24,28 @@ def finding(*gains, min_gain_db=0.0):
 
 def test_better_is_what_is_better_with_other_people_too():
     better = finding(0.4, 0.5, 0.6, 0.3)
-    assert better.better
+    assert better.promotes
     assert better.verdict == (
         "better than version 7, the champion till then: +0.450 dB PSNR (95 % interval +0.300 to +0.600) "
         "on 4 clips of 3 people"
     )
     # As good in the mean, but only by one person's clips.
     doubtful = finding(-0.1, -0.1, 2.1, -0.1)
-    assert not doubtful.better
+    assert not doubtful.promotes
     assert "not surely better than version 7" in doubtful.verdict
 
 
 def test_ties_and_regressions_leave_the_champion():
     tie, worse = finding(0.0, 0.0, 0.0, 0.0), finding(-0.2, -0.3, -0.2, -0.2)
-    assert not tie.better
-    assert not worse.better
+    assert not tie.promotes
+    assert not worse.promotes
     assert "not surely better" in tie.verdict
     assert worse.verdict.startswith("worse than version 7, the champion: -0.225 dB")
 
 
 def test_a_gain_below_the_one_asked_for_is_none():
-    assert not finding(0.4, 0.5, 0.6, 0.3, min_gain_db=0.35).better
-    assert finding(0.4, 0.5, 0.6, 0.4, min_gain_db=0.35).better
+    assert not finding(0.4, 0.5, 0.6, 0.3, min_gain_db=0.35).promotes
+    assert finding(0.4, 0.5, 0.6, 0.4, min_gain_db=0.35).promotes
 
 
 def test_scores_of_other_clips_are_not_compared():

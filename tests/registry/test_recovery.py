@@ -15,14 +15,14 @@ def test_a_process_killed_before_the_verdict_is_made_up_for_by_the_next(uri, mod
     killed = start("register_and_die", uri, models, tmp_path / "good")
     assert killed.wait() == -9
     store = open_store(uri)
-    assert "verdict" not in store.version(1).tags
-    assert store.champion() is None
+    assert "verdict" not in store.get_version(1).tags
+    assert store.get_champion() is None
     # Another model, no better: the run that brings it finds the first one waiting.
     made = add(uri, evaluated(models, tmp_path / "worse"))
     assert (made.version, made.champion) == (2, False)
-    assert store.champion() == 1
-    assert store.version(1).tags["verdict"] == "there was none before"
-    assert store.version(2).aliases == ("challenger",)
+    assert store.get_champion() == 1
+    assert store.get_version(1).tags["verdict"] == "there was none before"
+    assert store.get_version(2).aliases == ("challenger",)
 
 
 def test_of_two_at_once_the_best_is_the_one_champion(uri, models, tmp_path):
@@ -38,15 +38,15 @@ def test_of_two_at_once_the_best_is_the_one_champion(uri, models, tmp_path):
     assert sorted(each["version"] for each in made) == [1, 2]
     store = open_store(uri)
     best = made[1]["version"]
-    assert store.champion() == best
-    assert store.history()[-1] == best
-    assert [version.number for version in store.versions() if "champion" in version.aliases] == [best]
+    assert store.get_champion() == best
+    assert store.champion_history()[-1] == best
+    assert [version.number for version in store.list_versions() if "champion" in version.aliases] == [best]
     # What each process said is what stands there, and all that were champion are in the history.
     for each in made:
-        verdict = store.version(each["version"]).tags["verdict"]
+        verdict = store.get_version(each["version"]).tags["verdict"]
         assert each["verdict"] == verdict
         took_it = verdict.startswith(("there was none before", "better than"))
-        assert (each["version"] in store.history()) == took_it
+        assert (each["version"] in store.champion_history()) == took_it
     assert [model.name for model in store.client.search_registered_models()] == ["faceanim"]
 
 
@@ -54,4 +54,4 @@ def test_no_such_model(uri):
     with pytest.raises(FaceanimError, match="no model at"):
         download_model("models:/faceanim@champion", uri)
     store = open_store(uri)
-    assert (store.versions(), store.champion(), store.history()) == ([], None, [])
+    assert (store.list_versions(), store.get_champion(), store.champion_history()) == ([], None, [])

@@ -74,14 +74,14 @@ def test_a_better_model_takes_champion_and_no_other_does(drilled):
 
 
 def test_every_version_says_where_it_comes_from(drilled):
-    for version in drilled.store.versions():
+    for version in drilled.store.list_versions():
         assert version.tags["git_revision"] == "abc"
         assert version.tags["dvc_lock_sha256"] == "def"
         assert version.tags["licences"] == "Code: Apache-2.0.\nLandmarks: not for commercial use."
         assert version.description.startswith("# Model card")
         assert (version.tags["check"] == "passed") == (version.number not in (BROKEN, LIED))
         assert "challenger" in version.aliases or version.number != ELSEWHERE
-    run = drilled.store.client.get_run(drilled.store.version(BETTER).run_id)
+    run = drilled.store.client.get_run(drilled.store.get_version(BETTER).run_id)
     assert run.data.metrics["reconstruction.psnr"] == pytest.approx(drilled.psnr(BETTER))
     assert run.data.params["crop.size"] == "128"
     assert run.data.metrics["animation/pixel"] == 0.25
@@ -94,7 +94,7 @@ def test_the_champion_is_scored_again_on_another_test_set_once(drilled, other_mo
     (asked,) = drilled.asked
     weights = "animation/weights.safetensors"
     assert (asked / weights).read_bytes() == (other_models / weights).read_bytes()
-    elsewhere, champion = drilled.store.version(ELSEWHERE), drilled.store.version(BETTER)
+    elsewhere, champion = drilled.store.get_version(ELSEWHERE), drilled.store.get_version(BETTER)
     test_set = elsewhere.tags["test_set"]
     assert test_set != champion.tags["test_set"]
     assert elsewhere.tags["compared_on"] == test_set
@@ -108,14 +108,14 @@ def test_what_cannot_be_scored_again_leaves_the_champion_and_says_so(drilled):
         raise FaceanimError("the crops are 256 pixels wide and the model makes 128")
 
     store = drilled.store
-    finding = decide_promotion(store, store.version(ELSEWHERE), BETTER, "f" * 64, 0.0, fails)
+    finding = decide_promotion(store, store.get_version(ELSEWHERE), BETTER, "f" * 64, 0.0, fails)
     assert not finding.better
     assert finding.verdict == (
         "not compared with version 2, the champion: version 2 can't be scored on this test set: the crops "
         "are 256 pixels wide and the model makes 128 (`faceanim models promote 6` makes it champion by hand)"
     )
     finding = decide_promotion(
-        store, store.version(ELSEWHERE), BETTER, "f" * 64, 0.0, lambda models: drilled.folder / "first"
+        store, store.get_version(ELSEWHERE), BETTER, "f" * 64, 0.0, lambda models: drilled.folder / "first"
     )
     assert "was scored again on another test set" in finding.verdict
 
@@ -125,7 +125,7 @@ def test_the_same_content_again_is_the_version_that_it_was(drilled, models):
     assert again.version == WORSE
     assert again.verdict == drilled.made[WORSE].verdict
     assert again.against.version == BETTER
-    assert len(drilled.store.versions()) == ELSEWHERE
+    assert len(drilled.store.list_versions()) == ELSEWHERE
 
 
 def test_a_pulled_folder_animates_without_mlflow(drilled, tmp_path):
@@ -198,22 +198,22 @@ def test_a_version_is_pulled_whole_or_not_at_all(drilled, tmp_path, other_models
 def test_a_crash_between_alias_and_verdict_heals(drilled):
     before = drilled.verdict(BETTER)
     drilled.store.client.delete_model_version_tag("faceanim", str(BETTER), "verdict")
-    evaluate_pending_versions(drilled.store, 0.0, drilled.store.version(BETTER).tags["test_set"], unasked)
+    evaluate_pending_versions(drilled.store, 0.0, drilled.store.get_version(BETTER).tags["test_set"], unasked)
     assert (drilled.champion(), drilled.verdict(BETTER)) == (BETTER, before)
-    assert drilled.store.history() == [FIRST, BETTER]
+    assert drilled.store.champion_history() == [FIRST, BETTER]
 
 
 def test_the_alias_wins_over_the_history(drilled):
     store = drilled.store
-    store.write_history([FIRST, BETTER, WORSE, 99])  # killed before the alias was moved to WORSE
+    store.set_champion_history([FIRST, BETTER, WORSE, 99])  # killed before the alias was moved to WORSE
     assert previous_champions(store) == [FIRST]
-    store.give("champion", WORSE)  # by hand, in MLflow's own pages
+    store.set_alias("champion", WORSE)  # by hand, in MLflow's own pages
     assert previous_champions(store) == [FIRST, BETTER]
-    store.give("champion", ELSEWHERE)
+    store.set_alias("champion", ELSEWHERE)
     assert previous_champions(store) == [FIRST, BETTER, WORSE]
-    store.give("champion", BETTER)
+    store.set_alias("champion", BETTER)
     set_champion(store, BETTER)
-    assert store.history() == [FIRST, BETTER]
+    assert store.champion_history() == [FIRST, BETTER]
 
 
 def test_rollback_gives_the_champion_before_back_for_good(drilled):
@@ -223,7 +223,7 @@ def test_rollback_gives_the_champion_before_back_for_good(drilled):
     assert drilled.verdict(BETTER).startswith(said)
     assert "no champion before the present one" in str(drilled.run("rollback").exception)
     # What was rolled back is better still, and is left alone all the same.
-    evaluate_pending_versions(drilled.store, 0.0, drilled.store.version(BETTER).tags["test_set"], unasked)
+    evaluate_pending_versions(drilled.store, 0.0, drilled.store.get_version(BETTER).tags["test_set"], unasked)
     assert drilled.champion() == FIRST
 
 

@@ -18,11 +18,11 @@ def steps(checkpoints):
 
 
 def test_the_newest_are_kept(checkpoints):
-    assert (checkpoints.load(), checkpoints.newest()) == (None, None)
+    assert (checkpoints.load(), checkpoints.latest_step()) == (None, None)
     for step in (100, 200, 1000):
         checkpoints.save(step, {"step": step, "weights": torch.full((2,), step)})
     assert steps(checkpoints) == [200, 1000]
-    assert checkpoints.newest() == 1000
+    assert checkpoints.latest_step() == 1000
     assert checkpoints.load()["weights"].tolist() == [1000, 1000]
 
 

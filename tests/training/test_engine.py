@@ -24,7 +24,7 @@ from tests.helpers.training_runs import (
     ANIMATION_RUN,
     ENGINE,
     SUPER_RESOLUTION_RUN,
-    around,
+    context,
     engine,
     train,
     written,
@@ -95,8 +95,10 @@ def fit_frozen(config, data, folder):
     share = trainer.engine.rank, trainer.engine.processes
     batches = (PairDataset if animation else RestorationDataset)(frames, config, *share)
     saved = open_checkpoints(folder / "checkpoints", "test", config, [])
-    fit(trainer, InDouble(batches), config, saved, folder / "history.csv", around())
-    torch.save(collect_state(trainer) | {"rates": trainer.rates()}, folder / f"{trainer.engine.rank}.pt")
+    fit(trainer, InDouble(batches), config, saved, folder / "history.csv", context())
+    torch.save(
+        collect_state(trainer) | {"rates": trainer.current_rates()}, folder / f"{trainer.engine.rank}.pt"
+    )
 
 
 def fitted(config, data, folder, processes=1):
@@ -168,12 +170,12 @@ def test_the_average_by_hand():
         average.update()
         share = min(0.75, (1 + step) / (10 + step))
         wanted = step if wanted is None else share * wanted + (1 - share) * step
-        assert average.result[0].weight.flatten().tolist() == pytest.approx([wanted] * 4)
-        assert torch.equal(average.result[1].running_mean, model[1].running_mean)
+        assert average.averaged_model[0].weight.flatten().tolist() == pytest.approx([wanted] * 4)
+        assert torch.equal(average.averaged_model[1].running_mean, model[1].running_mean)
     copied = WeightAverage(copy.deepcopy(model), decay=0.75)
     copied.load_state_dict(average.state_dict())
-    assert torch.equal(copied.result[0].weight, average.result[0].weight)
-    assert WeightAverage(model, decay=0.0).result is model
+    assert torch.equal(copied.averaged_model[0].weight, average.averaged_model[0].weight)
+    assert WeightAverage(model, decay=0.0).averaged_model is model
 
 
 def test_the_average_is_what_is_written(data, tmp_path):

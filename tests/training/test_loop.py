@@ -156,14 +156,14 @@ def test_the_meter_tells_waiting_from_work(monkeypatch):
             yield "batch"
 
     meter = ThroughputMeter(samples=8)
-    assert (meter.samples_per_s, meter.waiting) == (0.0, 0.0)
-    watched = meter.watch(slow())
+    assert (meter.samples_per_s, meter.data_wait) == (0.0, 0.0)
+    watched = meter.time_batches(slow())
     for _ in range(monitoring.WINDOW):
         next(watched)
-        assert not meter.starved
+        assert not meter.is_starved
         now[0] += 3.0
     next(watched)
-    assert (meter.samples_per_s, meter.waiting, meter.starved) == (2.0, 0.25, True)
+    assert (meter.samples_per_s, meter.data_wait, meter.is_starved) == (2.0, 0.25, True)
 
 
 def test_waiting_is_told_once(data, tmp_path, monkeypatch, capsys):

@@ -93,7 +93,7 @@ def test_noise_on_the_keypoints_moves_the_generators_frames(data, animation):
         trainer = SuperResolutionTrainer(
             config.model_copy(update={"keypoint_noise": noise}), load_animation(animation)
         )
-        made.append(trainer.given(batch))
+        made.append(trainer.make_inputs(batch))
     assert torch.equal(made[0], made[1])
     assert not torch.equal(made[0], made[2])
     crops = ~batch.generated
@@ -108,8 +108,8 @@ def test_it_learns_to_beat_bicubic(data, tmp_path):
     batch = RestorationDataset(CropFrames(data[0], "test"), config.model_copy(update={"batch_size": 8}))[0]
     with torch.no_grad():
         made = load_super_resolution(tmp_path / "model")(batch.small, batch.generated)
-    bicubic = (upscale_bicubic(batch.small, 2) - batch.wanted).abs().mean()
-    assert (made - batch.wanted).abs().mean() < 0.985 * bicubic
+    bicubic = (upscale_bicubic(batch.small, 2) - batch.target).abs().mean()
+    assert (made - batch.target).abs().mean() < 0.985 * bicubic
 
 
 @pytest.mark.parametrize("steps", [1, 2, 10, 100])
