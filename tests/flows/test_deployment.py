@@ -21,8 +21,8 @@ SHOWN_BY_STAGES = ("train_animation", "train_sr", "evaluate", *MADE_BY_SHARDS)
 @pytest.fixture(scope="module")
 def deployed(prefect_api, tmp_path_factory):
     """A copy of the project whose schedule has come due, and the run that came of it."""
-    context = tmp_path_factory.mktemp("deployed")
-    project = copy_project(context / "project")
+    parent = tmp_path_factory.mktemp("deployed")
+    project = copy_project(parent / "project")
     params = project.folder / "params.yaml"
     params.write_text(params.read_text().replace("shard_size: 4", "shard_size: 1"))
     deployment = project.folder / "prefect.yaml"
@@ -32,17 +32,17 @@ def deployed(prefect_api, tmp_path_factory):
     )
     assert count == 1
     deployment.write_text(text)
-    environment = {"PREFECT_API_URL": prefect_api, "PREFECT_HOME": str(context / "home")}
+    environment = {"PREFECT_API_URL": prefect_api, "PREFECT_HOME": str(parent / "home")}
 
     def prefect(*arguments):
         return project.run(sys.executable, "-m", "prefect", "--no-prompt", *arguments, **environment)
 
     prefect("work-pool", "create", "faceanim", "--type", "process")
     prefect("deploy", "--all")
-    with (context / "log").open("w") as log:
+    with (parent / "log").open("w") as log:
         worker = subprocess.Popen(
             [sys.executable, "-m", "prefect", "worker", "start", "--pool", "faceanim"],
-            cwd=context, env=project.environment | environment, stdout=log, stderr=log, start_new_session=True,
+            cwd=parent, env=project.environment | environment, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
         pages = Pages(prefect_api)
@@ -54,7 +54,7 @@ def deployed(prefect_api, tmp_path_factory):
             )
 
         run = wait_until(ended, 400)
-        assert run["state_type"] == "COMPLETED", (run["state"], (context / "log").read_text()[-4000:])
+        assert run["state_type"] == "COMPLETED", (run["state"], (parent / "log").read_text()[-4000:])
         yield project, run
     finally:
         os.killpg(worker.pid, signal.SIGKILL)  # it is idle, and takes its time to end

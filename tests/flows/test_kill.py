@@ -41,12 +41,12 @@ class Server:
 
 
 def start(project, api):
-    context = project.folder.parent
-    out = (context / "said").open("a")
+    parent = project.folder.parent
+    out = (parent / "said").open("a")
     return subprocess.Popen(
         [sys.executable, "-m", "flows.pipeline"],
         cwd=project.folder,
-        env=project.environment | {"PREFECT_API_URL": api, "PREFECT_HOME": str(context / "home")},
+        env=project.environment | {"PREFECT_API_URL": api, "PREFECT_HOME": str(parent / "home")},
         stdout=out, stderr=out, start_new_session=True,
     )  # fmt: skip
 
