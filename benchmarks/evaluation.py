@@ -23,7 +23,8 @@ from faceanim.config import load_params
 from faceanim.evaluation import methods, scorer, test_set
 from faceanim.evaluation.evaluate import evaluate_model
 from faceanim.evaluation.scorer import load_metric_models
-from faceanim.inference.animator import Animator, Frames
+from faceanim.inference.animator import Animator
+from faceanim.media.frames import Frames
 from faceanim.models.build import build_animation, build_super_resolution
 from faceanim.models.storage import save_animation, save_super_resolution
 from faceanim.tables import Row

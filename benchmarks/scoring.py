@@ -18,10 +18,11 @@ from faceanim.evaluation.methods import copy_source, warp_by_landmarks
 from faceanim.evaluation.test_set import count_driving_frames, read_clip_frames, read_clip_points
 from faceanim.faces.landmark_detectors import DlibDetector, Points
 from faceanim.faces.landmark_sets import EYE_CORNERS
-from faceanim.inference.animator import resize_frames, to_float, to_uint8
+from faceanim.inference.animator import resize_frames
+from faceanim.media.frames import resize_square
+from faceanim.media.tensors import to_float, to_uint8
 from faceanim.schemas import CROPS, Status
 from faceanim.tables import Row, read_rows
-from faceanim.viz import upscale_square
 
 BATCH = 16
 """Frames animated at a time."""
@@ -73,7 +74,7 @@ def find_faces(frames: Tensor) -> Faces:
     detector = DlibDetector()
     found = []
     for frame in to_uint8(frames):
-        luma = cv2.cvtColor(upscale_square(frame, FACE_SIDE), cv2.COLOR_RGB2GRAY)
+        luma = cv2.cvtColor(resize_square(frame, FACE_SIDE), cv2.COLOR_RGB2GRAY)
         face = detector.detect(luma, None)
         found.append(None if face is None else face.points)
     return found

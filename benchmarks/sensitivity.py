@@ -21,7 +21,7 @@ from faceanim.evaluation.protocol import METRICS, MethodName, Task
 from faceanim.evaluation.statistics import summarize_scores
 from faceanim.evaluation.test_set import build_items, load_test_clips, read_clip_frames
 from faceanim.evaluation.test_set_export import write_ffv1
-from faceanim.inference.animator import Frames
+from faceanim.media.frames import Frames
 
 PARAMS = load_params(Path("profiles/voxceleb.yaml"))
 CLIPS = (

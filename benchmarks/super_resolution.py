@@ -23,7 +23,9 @@ from faceanim.config import DegradeConfig, TrainSuperResolutionConfig, load_para
 from faceanim.datasets.super_resolution import degrade_frame
 from faceanim.evaluation.image_metrics import PIXEL_METRICS, compute_frame_metrics
 from faceanim.evaluation.test_set import load_test_clips, read_clip_frames
-from faceanim.inference.animator import Animator, Frames, to_float
+from faceanim.inference.animator import Animator
+from faceanim.media.frames import Frames
+from faceanim.media.tensors import to_float
 from faceanim.models.storage import load_animation, load_super_resolution
 from faceanim.models.super_resolution import SuperResolution, upscale_bicubic
 from faceanim.progress import NullLogger

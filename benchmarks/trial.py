@@ -34,8 +34,8 @@ from benchmarks.scoring import (
 from faceanim.config import AugmentConfig, Section, TrainAnimationConfig, load_params
 from faceanim.datasets.animation import PairDataset
 from faceanim.datasets.frames import CropFrames
-from faceanim.inference.animator import to_uint8
-from faceanim.viz import upscale_square
+from faceanim.media.frames import resize_square
+from faceanim.media.tensors import to_uint8
 
 POINTS_OF_CURVE = 4
 EVERY = 10
@@ -161,7 +161,7 @@ def picture_rows(clips: Sequence[Clip], animate: Animate) -> Iterator[np.ndarray
         if seen[person] == 1 and len(seen) <= PEOPLE:
             farthest = 1 + int((clip.frames[1:] - clip.frames[:1]).square().mean(dim=(1, 2, 3)).argmax())
             shown: Tensor = torch.cat((clip.frames[[0, farthest]], animate(clip)[farthest - 1 : farthest]))
-            yield np.concatenate([upscale_square(picture, CELL) for picture in to_uint8(shown)], axis=1)
+            yield np.concatenate([resize_square(picture, CELL) for picture in to_uint8(shown)], axis=1)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -26,7 +28,7 @@ class RunLogger(Protocol):
     def log_metrics(self, step: int, values: dict[str, float]) -> None:
         """Figures of a step."""
 
-    def log_image(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+    def log_image(self, step: int, name: str, picture: "NDArray[np.uint8]") -> None:
         """A picture of a step, (H, W, 3), RGB."""
 
     def close(self, status: RunStatus) -> None:
@@ -48,7 +50,7 @@ class NullLogger:
     def log_metrics(self, step: int, values: dict[str, float]) -> None:
         """Nothing."""
 
-    def log_image(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+    def log_image(self, step: int, name: str, picture: "NDArray[np.uint8]") -> None:
         """Nothing."""
 
     def close(self, status: RunStatus) -> None:

@@ -16,7 +16,7 @@ from faceanim.datasets.frames import (
     CropFrames,
     mirror_frame,
     random_color_table,
-    to_batch_tensor,
+    to_batch,
 )
 from faceanim.faces.landmark_sets import MIRRORED_GUIDES, compute_guides
 from faceanim.media.frames import Frame
@@ -126,14 +126,9 @@ class PairDataset(BatchDataset[PairBatch]):
     def __getitem__(self, step: int) -> PairBatch:
         """The pairs of a step, the two frames of each augmented alike."""
         pairs = [self._pair(rng) for rng in self.make_rngs(step)]
-        sources, drivings = (np.stack(frames) for frames in zip(*(p.frames for p in pairs), strict=True))
+        source, driving = (to_batch(frames) for frames in zip(*(p.frames for p in pairs), strict=True))
         guides = (np.stack(points) for points in zip(*(p.guides for p in pairs), strict=True))
-        size = sources.shape[1]
-        return PairBatch(
-            to_batch_tensor(sources),
-            to_batch_tensor(drivings),
-            *(pixels_to_grid(each, size) for each in guides),
-        )
+        return PairBatch(source, driving, *(pixels_to_grid(each, source.shape[-1]) for each in guides))
 
     def _pair(self, rng: np.random.Generator) -> GuidedPair:
         pair = self.frames.load_pair(*self.sample(rng))

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -20,6 +19,7 @@ from faceanim.errors import FaceanimError
 from faceanim.faces.landmark_sets import load_landmarks
 from faceanim.media.frames import Frame
 from faceanim.media.mjpeg import read_frame
+from faceanim.media.tensors import to_float
 from faceanim.schemas import CROPS, Status
 from faceanim.tables import read_table
 
@@ -258,6 +258,6 @@ def random_color_table(colour: float, rng: np.random.Generator) -> Frame:
     return np.asarray(np.clip(np.rint(values), 0, 255)[None], np.uint8)
 
 
-def to_batch_tensor(frames: Frame) -> Tensor:
-    """(B, H, W, 3) in [0, 255] to (B, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous().float() / 255
+def to_batch(frames: Sequence[Frame]) -> Tensor:
+    """Stack frames (H, W, 3) in [0, 255] into a batch (B, 3, H, W) in [0, 1], contiguous."""
+    return to_float(np.stack(frames)).contiguous()

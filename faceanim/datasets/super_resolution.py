@@ -18,7 +18,7 @@ from faceanim.datasets.frames import (
     CropFrames,
     mirror_frame,
     random_color_table,
-    to_batch_tensor,
+    to_batch,
 )
 from faceanim.media.frames import Frame, yuv_from_av_frame
 
@@ -143,11 +143,11 @@ class RestorationDataset(BatchDataset[RestorationBatch]):
     def __getitem__(self, step: int) -> RestorationBatch:
         """The frames of a step."""
         samples = [self._sample(rng) for rng in self.make_rngs(step)]
-        wanted, small, source, generated, order = zip(*samples, strict=True)
+        target, small, source, generated, order = zip(*samples, strict=True)
         return RestorationBatch(
-            target=to_batch_tensor(np.stack(wanted)),
-            small=to_batch_tensor(np.stack(small)),
-            source=to_batch_tensor(np.stack(source)),
+            target=to_batch(target),
+            small=to_batch(small),
+            source=to_batch(source),
             generated=torch.tensor(generated),
             channel_order=torch.from_numpy(np.stack(order)),
         )

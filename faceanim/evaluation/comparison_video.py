@@ -7,11 +7,10 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from PIL import Image, ImageDraw, ImageFont
 
-from faceanim.inference.animator import Frames
-from faceanim.media.frames import resize_square
+from faceanim.media.encode import tag_bt709, to_bt709_frame
+from faceanim.media.frames import Frames, resize_square
 from faceanim.tables import atomic_path
 
 GAP = 4
@@ -50,7 +49,7 @@ def write_comparison_video(
                 for column, picture in enumerate(_check_columns(pictures, columns)):
                     left = GAP + column * (side + GAP)
                     sheet[HEADER : HEADER + side, left : left + side] = resize_square(picture, side)
-                output.mux(stream.encode(_to_video_frame(sheet, count - 1, fps)))
+                output.mux(stream.encode(to_bt709_frame(sheet, count - 1, 1 / fps)))
             if not count:
                 raise ValueError("a video needs at least one frame")
             output.mux(stream.encode(None))
@@ -90,14 +89,5 @@ def _add_vp9_stream(output: Any, sheet: Frames, fps: Fraction) -> Any:
     context.flags |= int(av.codec.context.Flags.bitexact)  # no version in the file
     context.time_base = 1 / fps
     context.gop_size = KEY_FRAME_INTERVAL
-    context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
-    context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+    tag_bt709(context)
     return stream
-
-
-def _to_video_frame(sheet: Frames, number: int, fps: Fraction) -> Any:
-    picture = av.VideoFrame.from_ndarray(sheet, format="rgb24").reformat(
-        format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-    )
-    picture.pts, picture.time_base = number, 1 / fps
-    return picture

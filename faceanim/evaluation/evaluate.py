@@ -30,7 +30,8 @@ from faceanim.evaluation.qualitative import (
 from faceanim.evaluation.scorer import IDENTITY_STRIDE, Columns, ItemScorer, MetricModels, load_metric_models
 from faceanim.evaluation.statistics import summarize_scores, write_clips_csv, write_summaries_csv
 from faceanim.evaluation.test_set import TestItem, build_items, load_test_clips, read_clip_frames
-from faceanim.inference.animator import Animator, to_float, to_uint8
+from faceanim.inference.animator import Animator
+from faceanim.media.tensors import to_float, to_uint8
 from faceanim.progress import ProgressCallback
 from faceanim.tables import Row, atomic_path, file_sha256, write_json, write_table
 

@@ -20,8 +20,7 @@ from faceanim.faces.landmark_detectors import (
     find_dlib_weights,
 )
 from faceanim.faces.landmark_sets import EYE_CORNERS
-from faceanim.inference.animator import Frames
-from faceanim.viz import upscale_square
+from faceanim.media.frames import Frames, resize_square
 
 HEAD_MODEL = {
     17: (-6.83, -6.76, -4.40),
@@ -156,7 +155,7 @@ class FaceReader:
             frame: (S, S, 3), RGB in [0, 255].
             identity: whether the embedding is asked for, which costs more than all the rest.
         """
-        large = upscale_square(frame, FACE_SIDE)
+        large = resize_square(frame, FACE_SIDE)
         found = self._landmarks.detect(cv2.cvtColor(large, cv2.COLOR_RGB2GRAY), None)
         mesh = self._irises.detect(large, None) if self._irises else None
         return FaceReading(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceanim.evaluation.image_metrics import PSNR_CAP_DB, compute_frame_metrics
+from faceanim.media.frames import quantize
 from faceanim.tables import write_json
 
 Images = NDArray[np.float64]
@@ -90,22 +91,15 @@ def mean_squared(a: Images, b: Images) -> NDArray[np.float64]:
     return errors
 
 
-def to_uint8_images(images: Images) -> NDArray[np.uint8]:
-    """As pictures are stored."""
-    return np.rint(images * 255).astype(np.uint8)
-
-
 def psnr_uint8(a: Images, b: Images) -> float:
     """The difference and its square in uint8, both modulo 256."""
-    squared = (to_uint8_images(a) - to_uint8_images(b)) ** 2
+    squared = (quantize(a) - quantize(b)) ** 2
     return decibels(squared.reshape(len(a), -1).mean(axis=1), 255)
 
 
 def psnr_uint8_difference(a: Images, b: Images) -> float:
     """The difference in uint8, its square not."""
-    return decibels(
-        mean_squared((to_uint8_images(a) - to_uint8_images(b)).astype(np.float64), np.zeros_like(a)), 255
-    )
+    return decibels(mean_squared((quantize(a) - quantize(b)).astype(np.float64), np.zeros_like(a)), 255)
 
 
 def psnr_luma(a: Images, b: Images) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 from faceanim.errors import FaceanimError
 from faceanim.evaluation.protocol import Task
 from faceanim.faces.landmark_sets import load_landmarks
-from faceanim.inference.animator import Frames
+from faceanim.media.frames import Frames
 from faceanim.media.mjpeg import read_frame
 from faceanim.schemas import CROPS, Status
 from faceanim.tables import Row, read_rows

@@ -1,20 +1,28 @@
-"""Animating a portrait: from a picture and a video, straight from a phone, to a video."""
+"""Animation of a portrait by a driving video, on torch or ONNX Runtime.
 
+May import `provenance`, `training` and everything below them.
+"""
+
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from faceanim.inference.animator import Animator as Animator
-    from faceanim.inference.animator import to_float as to_float
-    from faceanim.inference.animator import to_uint8 as to_uint8
+    from faceanim.media.tensors import to_float as to_float
+    from faceanim.media.tensors import to_uint8 as to_uint8
+
+_EXPORTS = {
+    "Animator": "faceanim.inference.animator",
+    "to_float": "faceanim.media.tensors",
+    "to_uint8": "faceanim.media.tensors",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the networks' facade on first use, so that ONNX models run without torch.
+    """Import on first use, so that ONNX models run without torch.
 
-    Models that faceanim 0.1 registered carry code that imports these three names from here.
+    Versions registered by faceanim 0.1 carry code that imports these three names from here.
     """
-    if name not in ("Animator", "to_float", "to_uint8"):
+    if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from faceanim.inference import animator
-
-    return getattr(animator, name)
+    return getattr(import_module(_EXPORTS[name]), name)

@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from faceanim.inference.keypoints import KeypointArray
 from faceanim.media.frames import Frames as Frames
 from faceanim.models.animation import Animation, AnimationModel
 from faceanim.models.keypoints import Keypoints
@@ -97,7 +97,8 @@ class Animator:
         """Animate a batch of driving frames (B, 3, H, W), square, with all that led to the prediction."""
         kp_driving = self.detect(driving)
         if source.start is not None:
-            kp_driving = source.keypoints.moved(source.start, kp_driving)
+            portrait, start, end = map(to_arrays, (source.keypoints, source.start, kp_driving))
+            kp_driving = to_keypoints(portrait.move_relative(start, end), self.device)
         return self.animate_keypoints(source, kp_driving)
 
     @torch.inference_mode()
@@ -131,13 +132,15 @@ def resize_frames(frames: Tensor, size: int) -> Tensor:
     return F.interpolate(frames, size=(size, size), mode="bilinear", align_corners=False)
 
 
-def to_float(frames: Frames) -> Tensor:
-    """Frames (N, H, W, 3) in [0, 255] as (N, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float().div(255)
+def to_arrays(keypoints: Keypoints) -> KeypointArray:
+    """Keypoints as arrays of their own: those of a long video, kept as tensors, pin 50 kB a frame."""
+    value, jacobian = keypoints.value, keypoints.jacobian
+    return KeypointArray(
+        value.numpy(force=True).copy(), None if jacobian is None else jacobian.numpy(force=True).copy()
+    )
 
 
-def to_uint8(frames: Tensor) -> Frames:
-    """Frames (N, 3, H, W) in [0, 1] as (N, H, W, 3) in [0, 255], rounded and clamped."""
-    scaled = frames.mul(255).round().clamp(0, 255).to(torch.uint8)
-    array: Frames = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return array
+def to_keypoints(points: KeypointArray, device: str) -> Keypoints:
+    """Arrays as keypoints."""
+    jacobian = None if points.jacobian is None else torch.from_numpy(points.jacobian).to(device)
+    return Keypoints(torch.from_numpy(points.value).to(device), jacobian)

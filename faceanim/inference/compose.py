@@ -52,7 +52,7 @@ class AnimatedFace:
         """Its keypoints for each of the driving ones."""
         if self.start is None:
             return driving
-        return self.portrait.keypoints.moved(self.start, driving, self.scale)
+        return self.portrait.keypoints.move_relative(self.start, driving, self.scale)
 
     def render_full_size(self, photograph: Frame, driving: KeypointArray) -> Iterator[Frame]:
         """A photograph of its square, (H, H, 3), for each of the driving keypoints."""

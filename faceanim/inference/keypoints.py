@@ -85,22 +85,28 @@ class KeypointArray:
         value = np.concatenate([part.value for part in parts])
         return cls(value, np.concatenate(jacobians) if jacobians else None)
 
-    def moved(self, start: "KeypointArray", end: "KeypointArray", scale: float) -> "KeypointArray":
-        """Where these (of one frame) go if they move as from `start` (one frame) to each of `end`.
+    def move_relative(
+        self, start: "KeypointArray", end: "KeypointArray", scale: float = 1.0
+    ) -> "KeypointArray":
+        """Move these keypoints (one frame) as the driving face moves from `start` to each frame of `end`.
 
-        Siarohin et al. (2019), section 3.3, and its movement scale.
+        Relative motion of Siarohin et al. (2019), section 3.3, with their movement scale. Where the driving
+        face has no jacobians the motion is a translation, and the jacobians stay as they are.
 
         Args:
-            start: the driving face posed as this one is.
+            start: the driving face in the pose of this one, one frame.
             end: the driving face in N frames.
-            scale: how much of the movement is carried over; 1 is all of it.
+            scale: share of the motion that is transferred; 1 transfers all of it.
 
         Returns:
-            those of N frames.
+            The moved keypoints of N frames.
         """
-        value = self.value + np.float32(scale) * (end.value - start.value)
+        factor = np.float32(scale)
+        value = self.value + factor * end.value - factor * start.value
         if self.jacobian is None or start.jacobian is None or end.jacobian is None:
-            return KeypointArray(value)
-        still = np.eye(2, dtype=np.float32)
-        change = still + np.float32(scale) * (end.jacobian @ np.linalg.inv(start.jacobian) - still)
+            return KeypointArray(
+                value, None if self.jacobian is None else self.jacobian.repeat(len(end), axis=0)
+            )
+        identity = np.eye(2, dtype=np.float32)
+        change = identity + factor * (end.jacobian @ np.linalg.inv(start.jacobian) - identity)
         return KeypointArray(value, change @ self.jacobian)

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from faceanim.errors import FaceanimError
 from faceanim.inference.backend import Device
 from faceanim.inference.keypoints import AnimationLayers, Floats, KeypointArray
-from faceanim.media.frames import Frame, Frames
+from faceanim.media.frames import Frame, Frames, to_float_array, to_uint8_array
 
 DETECT, ANIMATE, ENLARGE = "detect", "animate", "enlarge"
 
@@ -222,14 +221,3 @@ def create_session(model: bytes, providers: list[str]) -> Any:
 def list_arrays(points: KeypointArray) -> list[Floats]:
     """Keypoints as the one or two arrays that they are."""
     return [points.value] if points.jacobian is None else [points.value, points.jacobian]
-
-
-def to_float_array(frames: Frames) -> Floats:
-    """Frames (N, H, W, 3) in [0, 255] as (N, 3, H, W) float32 in [0, 1]; as `inference.to_float`."""
-    return np.ascontiguousarray(frames.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
-
-
-def to_uint8_array(frames: Floats) -> NDArray[np.uint8]:
-    """Frames (N, 3, H, W) in [0, 1] as (N, H, W, 3) in [0, 255]; as `inference.to_uint8`."""
-    scaled = np.rint(frames * np.float32(255)).clip(0, 255).astype(np.uint8)
-    return np.ascontiguousarray(scaled.transpose(0, 2, 3, 1))

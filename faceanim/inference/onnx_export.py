@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from faceanim._version import __version__
 from faceanim.errors import FaceanimError, wrap_disk_errors
-from faceanim.inference.animator import Animator, to_float
+from faceanim.inference.animator import Animator, to_arrays, to_keypoints
 from faceanim.inference.onnx_backend import (
     ANIMATE,
     DEFORMATION,
@@ -29,8 +29,9 @@ from faceanim.inference.onnx_backend import (
     iter_messages,
     list_arrays,
 )
-from faceanim.inference.torch_backend import hash_weights, to_arrays, to_keypoints
+from faceanim.inference.torch_backend import hash_weights
 from faceanim.media.frames import Frames
+from faceanim.media.tensors import to_float
 from faceanim.models.animation import AnimationModel
 from faceanim.models.keypoints import Keypoints
 from faceanim.models.super_resolution import SuperResolution

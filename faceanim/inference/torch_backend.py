@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from faceanim.errors import FaceanimError
-from faceanim.inference.animator import Animator, PreparedSource, to_float, to_uint8
+from faceanim.inference.animator import Animator, PreparedSource, to_arrays, to_keypoints
 from faceanim.inference.backend import Device
 from faceanim.inference.keypoints import AnimationLayers, KeypointArray
 from faceanim.media.frames import Frame, Frames
-from faceanim.models.keypoints import Keypoints
+from faceanim.media.tensors import to_float, to_uint8
 
 CPU_BATCH = 8
 GPU_BATCH = 32
@@ -105,20 +105,6 @@ def enable_half_precision(network: nn.Module, dtype: torch.dtype) -> None:
         return tuple(part.float() for part in made) if isinstance(made, tuple) else made.float()
 
     network.forward = forward
-
-
-def to_arrays(keypoints: Keypoints) -> KeypointArray:
-    """Keypoints as arrays of their own: those of a long video, kept as tensors, pin 50 kB a frame."""
-    value, jacobian = keypoints.value, keypoints.jacobian
-    return KeypointArray(
-        value.numpy(force=True).copy(), None if jacobian is None else jacobian.numpy(force=True).copy()
-    )
-
-
-def to_keypoints(points: KeypointArray, device: str) -> Keypoints:
-    """Arrays as keypoints."""
-    jacobian = None if points.jacobian is None else torch.from_numpy(points.jacobian).to(device)
-    return Keypoints(torch.from_numpy(points.value).to(device), jacobian)
 
 
 def hash_weights(module: torch.nn.Module) -> str:

@@ -143,9 +143,14 @@ def _add_h264_stream(output: Any, head: Frame, fps: Fraction, tick: Fraction) ->
     context = stream.codec_context
     context.thread_count = 2  # x264's bytes depend on it, so it must not be the machine's
     context.time_base = tick
+    tag_bt709(context)
+    return stream
+
+
+def tag_bt709(context: Any) -> None:
+    """Declare a codec context's frames to be BT.709, limited range, as `to_bt709_frame` makes them."""
     context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
     context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-    return stream
 
 
 def to_bt709_frame(frame: Frame, pts: int, tick: Fraction) -> Any:

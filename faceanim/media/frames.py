@@ -261,8 +261,23 @@ def _view_plane(plane: Any, width: int, height: int) -> Plane:
     return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]
 
 
-def resize_square(picture: Frames, side: int) -> Frames:
-    """A square picture at another side: the mean over areas when it shrinks, cubic when it enlarges."""
-    how = cv2.INTER_AREA if len(picture) > side else cv2.INTER_CUBIC
-    resized: Frames = cv2.resize(picture, (side, side), interpolation=how)
+def resize_square(image: Frames, side: int) -> Frames:
+    """Resize a square image (S, S, 3): area averaging when it shrinks, bicubic when it grows."""
+    method = cv2.INTER_AREA if len(image) > side else cv2.INTER_CUBIC
+    resized: Frames = cv2.resize(image, (side, side), interpolation=method)
     return resized
+
+
+def quantize(values: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
+    """Convert values in [0, 1] to levels in [0, 255], rounded and clamped."""
+    return np.rint(values * values.dtype.type(255)).clip(0, 255).astype(np.uint8)
+
+
+def to_float_array(frames: Frames) -> npt.NDArray[np.float32]:
+    """Convert frames (N, H, W, 3) in [0, 255] to (N, 3, H, W) float32 in [0, 1]; see `media.tensors`."""
+    return np.ascontiguousarray(frames.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
+
+
+def to_uint8_array(frames: npt.NDArray[np.float32]) -> Frames:
+    """Convert frames (N, 3, H, W) in [0, 1] to (N, H, W, 3) in [0, 255]; see `media.tensors`."""
+    return np.ascontiguousarray(quantize(frames).transpose(0, 2, 3, 1))

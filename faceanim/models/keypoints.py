@@ -40,13 +40,6 @@ class Keypoints:
         jacobian = None if self.jacobian is None else self.jacobian.expand(count, -1, -1, -1)
         return Keypoints(self.value.expand(count, -1, -1), jacobian)
 
-    def moved(self, start: "Keypoints", end: "Keypoints") -> "Keypoints":
-        """Where these go if they move as from `start` to `end` (Siarohin et al., 2019, section 3.3)."""
-        jacobian = self.jacobian
-        if jacobian is not None and start.jacobian is not None and end.jacobian is not None:
-            jacobian = end.jacobian @ invert_2x2(start.jacobian) @ jacobian
-        return Keypoints(self.value + end.value - start.value, jacobian)
-
 
 def invert_2x2(matrix: Tensor) -> Tensor:
     """The inverse of 2x2 matrices (..., 2, 2), in operations that ONNX has, too."""

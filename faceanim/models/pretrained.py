@@ -5,12 +5,13 @@ import shutil
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from faceanim.errors import FaceanimError, TemporaryError
 from faceanim.tables import atomic_path, file_sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WEIGHTS_VARIABLE = "FACEANIM_WEIGHTS"
 TIMEOUT_S = 60
@@ -98,12 +99,14 @@ def _download(address: str, sha256: str, path: Path) -> None:
             raise ValueError("what the address gives has another SHA-256")
 
 
-def load_state(path: Path) -> dict[str, Tensor]:
+def load_state(path: Path) -> "dict[str, Tensor]":
     """Read a state dictionary saved by torch, unpickling nothing but tensors.
 
     Raises:
         FaceanimError: the file is missing or is no such dictionary.
     """
+    import torch  # whoever only needs the file of a detector does without
+
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file ends in zipfile's, pickle's or torch's own errors

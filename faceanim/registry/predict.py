@@ -13,7 +13,7 @@ import mlflow
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from faceanim.inference.animator import to_float
+from faceanim.media.tensors import to_float
 
 
 def main(model_uri: str, check: Path, out: Path) -> None:

@@ -11,7 +11,8 @@ import mlflow
 import numpy as np
 from numpy.typing import NDArray
 
-from faceanim.inference.animator import Animator, to_float, to_uint8
+from faceanim.inference.animator import Animator
+from faceanim.media.tensors import to_float, to_uint8
 
 BATCH_SIZE = 16
 

@@ -10,13 +10,15 @@ from faceanim.config import TrainAnimationConfig
 from faceanim.datasets.animation import PairBatch, PairDataset
 from faceanim.datasets.frames import CropFrames
 from faceanim.media.frames import Frame
+from faceanim.media.tensors import to_uint8
+from faceanim.models.animation import Animation
 from faceanim.models.build import build_animation, build_discriminator
 from faceanim.models.keypoints import load_encoder_weights
 from faceanim.models.perceptual import load_perceptual
 from faceanim.models.pretrained import fetch_weights
 from faceanim.models.storage import save_animation
 from faceanim.training.checkpoint import open_checkpoints
-from faceanim.training.engine import Engine, enable_determinism, seed_step
+from faceanim.training.engine import Engine, enable_determinism, evaluating, seed_step
 from faceanim.training.loop import fit
 from faceanim.training.losses import (
     AnimationObjective,
@@ -24,10 +26,11 @@ from faceanim.training.losses import (
     feature_matching_loss,
     generator_loss,
     require_finite,
+    weighted_total,
 )
-from faceanim.training.monitoring import RunContext
+from faceanim.training.monitoring import NUM_SAMPLES, RunContext
 from faceanim.training.optim import Swats, WeightAverage, build_optimizer
-from faceanim.viz import animation_rows
+from faceanim.viz import MIN_KEYPOINT_SIDE, draw_keypoints, stack_columns
 
 
 def train_animation(
@@ -115,7 +118,7 @@ class AnimationTrainer:
         prediction, losses = self.objective(batch)
         if self.weights.adversarial > 0:
             losses |= self._adversarial(prediction, batch.driving)
-        total = torch.stack([getattr(self.weights, name) * loss for name, loss in losses.items()]).sum()
+        total = weighted_total(losses, self.weights)
         require_finite(self.engine.average(losses))
         self.engine.backward(total)
         if self.weights.adversarial > 0:
@@ -142,9 +145,12 @@ class AnimationTrainer:
         return loss
 
     def draw_samples(self, batch: PairBatch) -> Frame:
-        """Source, driving, warped, occlusion map, generated and prediction, for a few samples of a batch."""
-        source, driving = self.engine.fabric.to_device((batch.source, batch.driving))
-        return animation_rows(self.average.averaged_model, source, driving)
+        """Draw what the averaged model makes of the first few samples of a batch."""
+        samples = (batch.source[:NUM_SAMPLES], batch.driving[:NUM_SAMPLES])
+        source, driving = self.engine.fabric.to_device(samples)
+        with evaluating(self.average.averaged_model) as model:
+            animation = model(source, driving)
+        return draw_animation(source, driving, animation)
 
     def current_rates(self) -> dict[str, float | str]:
         """The phase of SWATS and the rate in use, for the curves."""
@@ -161,3 +167,20 @@ class AnimationTrainer:
             "discriminator_optimizer": self.discriminator_optimizer,
             "average": self.average,
         }
+
+
+def draw_animation(source: Tensor, driving: Tensor, animation: Animation) -> Frame:
+    """Draw a row for each sample: source, driving, warped, occlusion map, generated, prediction.
+
+    Args:
+        source: (B, 3, H, W), RGB in [0, 1]; its keypoints are drawn on it.
+        driving: the same shape, likewise.
+        animation: of these.
+    """
+    occlusion_map = animation.occlusion_map.expand_as(animation.prediction)
+    images = (source, driving, animation.warped, occlusion_map, animation.generated, animation.prediction)
+    columns = [list(to_uint8(each.float())) for each in images]
+    for column, keypoints in enumerate((animation.kp_source, animation.kp_driving)):
+        points = keypoints.value.float().cpu().numpy()
+        columns[column] = [draw_keypoints(*pair) for pair in zip(columns[column], points, strict=True)]
+    return stack_columns(columns, max(MIN_KEYPOINT_SIDE, source.shape[-1]))

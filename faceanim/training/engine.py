@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from faceanim.config import EngineConfig
 from faceanim.errors import FaceanimError
 from faceanim.training.losses import NonFiniteLossError
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @contextmanager
@@ -206,3 +208,14 @@ def count_processes() -> tuple[int, int]:
     if not TorchElasticEnvironment.detect():
         return 1, 1
     return int(os.environ["GROUP_WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+
+
+@contextmanager
+def evaluating(model: Model) -> Iterator[Model]:
+    """Put a model in evaluation mode, without gradients, for the length of the block."""
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield model
+    finally:
+        model.train()

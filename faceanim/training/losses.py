@@ -14,44 +14,6 @@ from faceanim.models.animation import AnimationModel
 from faceanim.models.grids import pyramid
 from faceanim.models.keypoints import Keypoints
 
-
-class AnimationObjective(nn.Module):
-    """The terms of eq. 6 that need no discriminator.
-
-    Args:
-        model: the networks to train.
-        perceptual: eq. 3, or None where its weight is 0.
-        weights: which terms are switched on.
-    """
-
-    def __init__(self, model: AnimationModel, perceptual: nn.Module | None, weights: LossWeights) -> None:
-        super().__init__()
-        self.model = model
-        self.perceptual = perceptual
-        self.weights = weights
-
-    def forward(self, batch: PairBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Animate and compare.
-
-        Returns:
-            The prediction (B, 3, H, W) and the unweighted losses by their names in the configuration.
-        """
-        driving = batch.driving
-        animation = self.model(batch.source, driving)
-        losses: dict[str, Tensor] = {}
-        if self.perceptual is not None:
-            losses["perceptual"] = self.perceptual(animation.prediction, driving)
-        if self.weights.pixel > 0:
-            losses["pixel"] = pyramid_l1(animation.prediction, driving)
-        if self.weights.landmarks > 0:
-            of_source = landmark_loss(animation.kp_source.value, batch.source_guides)
-            of_driving = landmark_loss(animation.kp_driving.value, batch.driving_guides)
-            losses["landmarks"] = (of_source + of_driving) / 2
-        if self.weights.equivariance > 0:
-            losses |= equivariance_losses(self.model.detect, driving, animation.kp_driving)
-        return animation.prediction, losses
-
-
 PYRAMID_LEVELS = 4
 
 
@@ -97,6 +59,25 @@ def landmark_loss(found: Tensor, wanted: Tensor) -> Tensor:
         wanted: (B, G, 2), G <= K; the other keypoints are free.
     """
     return F.l1_loss(found[:, : wanted.shape[1]], wanted)
+
+
+def weighted_total(losses: dict[str, Tensor], weights: LossWeights) -> Tensor:
+    """Sum the terms of eq. 6, each times its weight.
+
+    Args:
+        losses: scalars by their names in the configuration.
+        weights: of the terms.
+    """
+    by_name = {
+        "perceptual": weights.perceptual,
+        "pixel": weights.pixel,
+        "adversarial": weights.adversarial,
+        "feature_matching": weights.feature_matching,
+        "equivariance": weights.equivariance,
+        "jacobian": weights.jacobian,
+        "landmarks": weights.landmarks,
+    }
+    return torch.stack([by_name[name] * loss for name, loss in losses.items()]).sum()
 
 
 class NonFiniteLossError(Exception):
@@ -186,3 +167,40 @@ def equivariance_losses(
             product = torch.linalg.inv(keypoints.jacobian) @ expected
             losses["jacobian"] = F.l1_loss(product, torch.eye(2, device=product.device).expand_as(product))
     return losses
+
+
+class AnimationObjective(nn.Module):
+    """The terms of eq. 6 that need no discriminator.
+
+    Args:
+        model: the networks to train.
+        perceptual: eq. 3, or None where its weight is 0.
+        weights: which terms are switched on.
+    """
+
+    def __init__(self, model: AnimationModel, perceptual: nn.Module | None, weights: LossWeights) -> None:
+        super().__init__()
+        self.model = model
+        self.perceptual = perceptual
+        self.weights = weights
+
+    def forward(self, batch: PairBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Animate and compare.
+
+        Returns:
+            The prediction (B, 3, H, W) and the unweighted losses by their names in the configuration.
+        """
+        driving = batch.driving
+        animation = self.model(batch.source, driving)
+        losses: dict[str, Tensor] = {}
+        if self.perceptual is not None:
+            losses["perceptual"] = self.perceptual(animation.prediction, driving)
+        if self.weights.pixel > 0:
+            losses["pixel"] = pyramid_l1(animation.prediction, driving)
+        if self.weights.landmarks > 0:
+            of_source = landmark_loss(animation.kp_source.value, batch.source_guides)
+            of_driving = landmark_loss(animation.kp_driving.value, batch.driving_guides)
+            losses["landmarks"] = (of_source + of_driving) / 2
+        if self.weights.equivariance > 0:
+            losses |= equivariance_losses(self.model.detect, driving, animation.kp_driving)
+        return animation.prediction, losses

@@ -74,6 +74,8 @@ class LossHistory:
 
 Batch = TypeVar("Batch")
 
+NUM_SAMPLES = 4
+"""Samples drawn in the images that go to the logger."""
 WINDOW = 100
 """Steps that the figures are of."""
 MAX_DATA_WAIT = 0.2

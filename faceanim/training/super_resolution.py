@@ -17,17 +17,18 @@ from faceanim.config import TrainSuperResolutionConfig
 from faceanim.datasets.frames import CropFrames
 from faceanim.datasets.super_resolution import RestorationBatch, RestorationDataset
 from faceanim.media.frames import Frame
+from faceanim.media.tensors import to_uint8
 from faceanim.models.animation import AnimationModel
 from faceanim.models.build import build_super_resolution
 from faceanim.models.keypoints import Keypoints
 from faceanim.models.storage import WEIGHTS, load_animation, save_super_resolution
 from faceanim.training.checkpoint import open_checkpoints
-from faceanim.training.engine import Engine, enable_determinism, seed_step
+from faceanim.training.engine import Engine, enable_determinism, evaluating, seed_step
 from faceanim.training.loop import fit
 from faceanim.training.losses import require_finite
-from faceanim.training.monitoring import RunContext
+from faceanim.training.monitoring import NUM_SAMPLES, RunContext
 from faceanim.training.optim import WeightAverage
-from faceanim.viz import super_resolution_rows
+from faceanim.viz import stack_columns
 
 WARM_UP_FRACTION = 0.1
 """Share of the steps in which the learning rate rises; from there it falls to nothing along half a cosine."""
@@ -135,11 +136,14 @@ class SuperResolutionTrainer:
         return batch.small.index_put((which,), made.prediction.clamp(0, 1))
 
     def draw_samples(self, batch: RestorationBatch) -> Frame:
-        """The enlarged input, the output and what was wanted, for a few samples of a batch."""
-        batch = RestorationBatch(*self.engine.fabric.to_device(tuple(batch)))
-        return super_resolution_rows(
-            self.average.averaged_model, self.make_inputs(batch), batch.generated, batch.target
-        )
+        """Draw a row for each of the first few samples of a batch: input, output and target."""
+        batch = RestorationBatch(*(part[:NUM_SAMPLES] for part in self.engine.fabric.to_device(tuple(batch))))
+        inputs = self.make_inputs(batch)
+        with evaluating(self.average.averaged_model) as model:
+            output = model(inputs, batch.generated)
+        enlarged = F.interpolate(inputs, batch.target.shape[-2:])
+        columns = [list(to_uint8(each.float())) for each in (enlarged, output, batch.target)]
+        return stack_columns(columns, batch.target.shape[-1])
 
     def current_rates(self) -> dict[str, float | str]:
         """The rate in use, for the curves."""

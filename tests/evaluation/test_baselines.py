@@ -5,7 +5,7 @@ from skimage.data import astronaut
 
 from faceanim.evaluation.image_metrics import psnr
 from faceanim.evaluation.methods import border_anchors, copy_source, fit_thin_plate_spline, warp_by_landmarks
-from faceanim.inference.animator import to_float
+from faceanim.media.tensors import to_float
 
 SIDE = 64
 

@@ -16,7 +16,7 @@ from faceanim.evaluation.image_metrics import compute_frame_metrics
 from faceanim.evaluation.protocol import FRAME_SCORES, METRIC_NAMES, PAIRS, SCORES, TEST_SET, MethodName, Task
 from faceanim.evaluation.qualitative import one_per_person
 from faceanim.evaluation.test_set import TestItem
-from faceanim.inference.animator import to_float
+from faceanim.media.tensors import to_float
 from faceanim.media.video import probe
 from faceanim.models.build import build_super_resolution
 from faceanim.models.storage import save_super_resolution

@@ -9,7 +9,7 @@ from skimage.measure import block_reduce
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from faceanim.evaluation.image_metrics import compute_frame_metrics
-from faceanim.inference.animator import to_float
+from faceanim.media.tensors import to_float
 
 
 @pytest.fixture(scope="module")

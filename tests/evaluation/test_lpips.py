@@ -9,7 +9,7 @@ from skimage.data import astronaut
 
 from faceanim.errors import FaceanimError
 from faceanim.evaluation.image_metrics import Lpips
-from faceanim.inference.animator import to_float
+from faceanim.media.tensors import to_float
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,8 @@ def test_the_driving_video_itself_is_perfect(data, tmp_path, size):
 
 def test_a_model_scored_by_its_videos_has_its_own_figures(data, tmp_path):
     """The same code, the same test set; only rounding to whole levels lies between."""
-    from faceanim.inference.animator import Animator, to_float, to_uint8
+    from faceanim.inference.animator import Animator
+    from faceanim.media.tensors import to_float, to_uint8
 
     models = save_models(data / "models")
     tables = data / "crops.parquet", data / "landmarks"

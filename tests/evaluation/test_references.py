@@ -17,8 +17,8 @@ from faceanim.evaluation.face_metrics import (
 from faceanim.evaluation.scorer import Flicker
 from faceanim.faces.cropping import ClipTarget, crop_video
 from faceanim.faces.landmark_sets import EYE_CORNERS
-from faceanim.inference.animator import to_float
 from faceanim.media.mjpeg import read_mjpeg
+from faceanim.media.tensors import to_float
 from tests.helpers.paths import PROFILES
 
 PROFILE = PROFILES / "voxceleb.yaml"

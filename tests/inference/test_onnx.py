@@ -15,11 +15,13 @@ import faceanim
 from faceanim.cli.animate import export
 from faceanim.errors import FaceanimError
 from faceanim.inference import onnx_export, torch_backend
-from faceanim.inference.animator import ANIMATION_FOLDER, Animator, to_float, to_uint8
-from faceanim.inference.onnx_backend import OnnxNetwork, to_float_array, to_uint8_array
+from faceanim.inference.animator import ANIMATION_FOLDER, Animator
+from faceanim.inference.onnx_backend import OnnxNetwork
 from faceanim.inference.onnx_export import TOLERANCE, export_onnx, measure_parity
 from faceanim.inference.torch_backend import TorchNetwork
+from faceanim.media.frames import to_float_array, to_uint8_array
 from faceanim.media.images import read_image
+from faceanim.media.tensors import to_float, to_uint8
 from faceanim.models.keypoints import invert_2x2
 from tests.helpers.onnx_exporting import PROFILES, crops, export_apart, save_trained_like
 

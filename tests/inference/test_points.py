@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from faceanim.inference.animator import to_arrays, to_keypoints
 from faceanim.inference.keypoints import KeypointArray
-from faceanim.inference.torch_backend import to_arrays, to_keypoints
 
 
 def some(count: int, seed: int, jacobians: bool) -> KeypointArray:
@@ -14,18 +14,29 @@ def some(count: int, seed: int, jacobians: bool) -> KeypointArray:
 
 
 @pytest.mark.parametrize("jacobians", [False, True])
-def test_relative_motion_is_that_of_the_networks_own_keypoints(jacobians):
+def test_relative_motion_starts_at_the_portrait_and_adds_the_driving_motion(jacobians):
     portrait, start, end = some(1, 0, jacobians), some(1, 1, jacobians), some(5, 2, jacobians)
-    moved = portrait.moved(start, end, 1.0)
-    theirs = to_keypoints(portrait, "cpu").moved(to_keypoints(start, "cpu"), to_keypoints(end, "cpu"))
-    assert np.allclose(moved.value, theirs.value, atol=1e-6)
+    moved = portrait.move_relative(start, end)
+    assert np.allclose(moved.value - portrait.value, end.value - start.value, atol=1e-6)
+    assert np.allclose(portrait.move_relative(start, start).value, portrait.value, atol=1e-6)
+    # A portrait in the pose of the start ends in the pose of the end.
+    assert np.allclose(start.move_relative(start, end).value, end.value, atol=1e-6)
     if jacobians:
-        assert np.allclose(moved.jacobian, theirs.jacobian, atol=1e-5)
+        assert np.allclose(portrait.move_relative(start, start).jacobian, portrait.jacobian, atol=1e-5)
+        assert np.allclose(start.move_relative(start, end).jacobian, end.jacobian, atol=1e-5)
+
+
+def test_a_driving_face_without_jacobians_leaves_the_portraits_as_they_are():
+    portrait = some(1, 0, True)
+    moved = portrait.move_relative(some(1, 1, False), some(5, 2, False))
+    assert moved.jacobian.shape == (5, 10, 2, 2)
+    assert np.array_equal(moved.jacobian[3], portrait.jacobian[0])
+    assert some(1, 0, False).move_relative(some(1, 1, True), some(5, 2, True)).jacobian is None
 
 
 def test_the_scale_of_a_movement():
     portrait, start, end = some(1, 0, True), some(1, 1, True), some(5, 2, True)
-    still, half, whole = (portrait.moved(start, end, scale) for scale in (0.0, 0.5, 1.0))
+    still, half, whole = (portrait.move_relative(start, end, scale) for scale in (0.0, 0.5, 1.0))
     assert np.allclose(still.value, portrait.value)
     assert np.allclose(still.jacobian, portrait.jacobian)
     assert np.allclose(half.value, (still.value + whole.value) / 2, atol=1e-6)

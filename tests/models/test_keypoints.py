@@ -79,19 +79,6 @@ def test_split_cuts_the_batch():
     assert Keypoints(value).split((2, 3))[1].jacobian is None
 
 
-def test_relative_motion_is_that_of_the_others():
-    torch.manual_seed(0)
-    ours, start, end = (
-        Keypoints(torch.rand(1, 3, 2), torch.eye(2) + 0.3 * torch.rand(1, 3, 2, 2)) for _ in range(3)
-    )
-    still = ours.moved(start, start)
-    assert torch.allclose(still.value, ours.value)
-    assert torch.allclose(still.jacobian, ours.jacobian, atol=1e-6)
-    # Who starts where they start ends where they end.
-    assert torch.allclose(start.moved(start, end).jacobian, end.jacobian, atol=1e-5)
-    assert torch.allclose(ours.moved(start, end).value - ours.value, end.value - start.value)
-
-
 def test_expand_repeats_one_frame():
     one = Keypoints(torch.rand(1, 3, 2), torch.rand(1, 3, 2, 2)).expand(4)
     assert (one.value.shape, one.jacobian.shape) == ((4, 3, 2), (4, 3, 2, 2))

@@ -18,7 +18,8 @@ from faceanim.evaluation.protocol import (
     MethodName,
 )
 from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
-from faceanim.inference.animator import Animator, to_float, to_uint8
+from faceanim.inference.animator import Animator
+from faceanim.media.tensors import to_float, to_uint8
 from faceanim.registry.store import Version
 from faceanim.registry.validation import check_predictions, check_tables, psnr_agrees, read_tensors
 from faceanim.tables import read_rows, write_table
