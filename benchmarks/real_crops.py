@@ -44,7 +44,7 @@ def make_landmarks(folder: Path, params: Params) -> None:
 def inline(work: Any, shards: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
     """A `MapShards` in this process, which is the pinned one."""
     for shard in shards:
-        yield [work.run(item) for item in shard]
+        yield [work.process(item) for item in shard]
 
 
 def ignore(done: int, total: int, note: str = "") -> None:

@@ -1,8 +1,8 @@
 """Stage 3: the paper's section 4: follow the face, cut it out with one box a sequence, and resize."""
 
 import shutil
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,29 +16,33 @@ import pyarrow.parquet as pq
 from faceanim.config import CropConfig, RunConfig
 from faceanim.faces.cropping import ClipTarget, crop_video, failed_row
 from faceanim.incremental import RETRY_KEY, drop_columns, is_current, process_items, prune, write_fragment
+from faceanim.ingest.records import VideoRecord, read_fetched
 from faceanim.media.boxes import Box
 from faceanim.progress import ProgressCallback
-from faceanim.schemas import CROPS, DOWNLOAD, INDEX, Reason, Status
-from faceanim.tables import Row, content_key, read_rows, write_arrow
+from faceanim.schemas import CROPS, Reason, Status
+from faceanim.tables import Row, content_key, write_arrow
 from faceanim.workers import MapShards, ShardJob
 
 VERSION = "4"
 """Raise it when the same input would give other crops than before."""
 
 FRAGMENT_NAME = "rows.parquet"
-_SCHEMA = drop_columns(
-    CROPS, "video_id", "person_id", "split"
-)  # who is held out may change without a new crop
+# Not the split: a person may change sides without a new crop.
+_SCHEMA = drop_columns(CROPS, "video_id", "person_id", "split")
 
 
 @dataclass(frozen=True)
-class Video:
-    """A fetched video, its clips, and the key of all that its crops depend on."""
+class CropJob:
+    """A fetched video, what to crop from it, and the key of everything that its crops depend on."""
 
-    video_id: str
-    path: Path
-    clips: tuple[ClipTarget, ...]
+    video: VideoRecord
+    targets: tuple[ClipTarget, ...]
     key: str
+
+    @property
+    def video_id(self) -> str:
+        """Id of the video, and name of its folder of crops."""
+        return self.video.video_id
 
 
 def crop_videos(
@@ -63,67 +67,60 @@ def crop_videos(
         map_shards: runs the work.
         on_progress: told of the videos done, and of all.
     """
-    fetched = {row["clip_id"]: row for row in read_rows(download, DOWNLOAD) if row["status"] == Status.OK}
-    rows = {row["clip_id"]: row for row in read_rows(index, INDEX) if row["clip_id"] in fetched}
-    videos = list(_collect_videos(rows, fetched, config))
+    fetched = read_fetched(index, download)
+    jobs = [_make_job(video, clips, config) for video, clips in fetched]
     crops.mkdir(parents=True, exist_ok=True)
-    stale = [video for video in videos if not is_current(_fragment_path(crops, video.video_id), video.key)]
-    do = partial(_crop_one, config=config, folder=crops)
-    work = ShardJob("crop", do, partial(_record_failure, folder=crops))
-    process_items(work, stale, len(videos), run, map_shards, on_progress)
-    prune(crops, {video.video_id for video in videos})
-    table = _build_table([video.video_id for video in videos], rows, crops)
+    stale = [job for job in jobs if not is_current(_fragment_path(crops, job.video_id), job.key)]
+    process = partial(_crop_one, config=config, folder=crops)
+    work = ShardJob("crop", process, partial(_record_crash, folder=crops))
+    process_items(work, stale, len(jobs), run, map_shards, on_progress)
+    prune(crops, {job.video_id for job in jobs})
+    clips = {clip["clip_id"]: clip for _, rows in fetched for clip in rows}
+    table = _build_table([job.video_id for job in jobs], clips, crops)
     write_arrow(table, out)
-    return _count_outcomes(table, len(videos), len(rows))
+    return _count_outcomes(table, len(jobs), len(clips))
 
 
-def _collect_videos(
-    rows: Mapping[str, Row], fetched: Mapping[str, Row], config: CropConfig
-) -> Iterator[Video]:
-    """The fetched videos with their clips, both in order."""
-    by_video: dict[str, list[str]] = defaultdict(list)
-    for clip_id in sorted(rows):
-        by_video[rows[clip_id]["video_id"]].append(clip_id)
-    for video_id, clip_ids in sorted(by_video.items()):
-        clips = tuple(_make_target(rows[clip_id]) for clip_id in clip_ids)
-        file = fetched[clip_ids[0]]
-        key = content_key(VERSION, file["sha256"], list(map(asdict, clips)), config.model_dump(mode="json"))
-        yield Video(video_id, Path(file["path"]), clips, key)
+def _make_job(video: VideoRecord, clips: Sequence[Row], config: CropConfig) -> CropJob:
+    targets = tuple(map(_make_target, clips))
+    key = content_key(VERSION, video.sha256, list(map(asdict, targets)), config.model_dump(mode="json"))
+    return CropJob(video, targets, key)
 
 
-def _make_target(about: Row) -> ClipTarget:
-    box = Box(*about["box"]) if about["box"] is not None else None
-    size = (about["box_width"], about["box_height"]) if box is not None else None
-    return ClipTarget(about["clip_id"], about["start_s"], about["end_s"], box, size)
+def _make_target(clip: Row) -> ClipTarget:
+    box = Box(*clip["box"]) if clip["box"] is not None else None
+    size = (clip["box_width"], clip["box_height"]) if box is not None else None
+    return ClipTarget(clip["clip_id"], clip["start_s"], clip["end_s"], box, size)
 
 
 def _fragment_path(crops: Path, video_id: str) -> Path:
     return crops / video_id / FRAGMENT_NAME
 
 
-def _crop_one(video: Video, config: CropConfig, folder: Path) -> bool:
-    """Crop one video into a folder of its own, unless that is done; its rows are written last.
+def _crop_one(job: CropJob, config: CropConfig, folder: Path) -> bool:
+    """Crop one video into its own folder, unless that is done; the rows are written last.
 
     Returns:
-        Whether there is a crop.
+        Whether any crop was accepted.
     """
-    cv2.setNumThreads(1)  # this is a worker process; the others have the other cores
-    fragment = _fragment_path(folder, video.video_id)
-    if is_current(fragment, video.key):
+    cv2.setNumThreads(1)  # one of several worker processes, one core each
+    fragment = _fragment_path(folder, job.video_id)
+    if is_current(fragment, job.key):
         return Status.OK in pq.read_table(fragment, columns=["status"])["status"].to_pylist()
-    target = folder / video.video_id
+    target = folder / job.video_id
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    rows = crop_video(video.path, video.clips, config, target)
-    write_fragment(rows, _SCHEMA, fragment, video.key)
+    assert job.video.path is not None
+    rows = crop_video(Path(job.video.path), job.targets, config, target)
+    write_fragment(rows, _SCHEMA, fragment, job.key)
     return any(row["status"] is Status.OK for row in rows)
 
 
-def _record_failure(video: Video, reason: Reason, folder: Path) -> bool:
-    """The outcome of a video whose worker crashed or hung; the next run tries it again."""
-    target = folder / video.video_id
+def _record_crash(job: CropJob, reason: Reason, folder: Path) -> bool:
+    """Record a video whose worker crashed or hung; the next run tries it again."""
+    target = folder / job.video_id
     shutil.rmtree(target, ignore_errors=True)
-    rows = [failed_row(clip, reason) for clip in video.clips]
+    rows = [failed_row(clip, reason) for clip in job.targets]
     write_fragment(rows, _SCHEMA, target / FRAGMENT_NAME, RETRY_KEY)
     return False
 

@@ -1,4 +1,7 @@
-"""yt-dlp: one address in, one file or a refusal out."""
+"""yt-dlp behind one function: an address in, a file or a `FetchError` out.
+
+yt-dlp takes a second to import, so it is imported on use.
+"""
 
 import errno
 import re
@@ -8,51 +11,57 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import yt_dlp
-from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, TransportError
-from yt_dlp.utils import GeoRestrictedError, UnsupportedError
-
 from faceanim.errors import FaceanimError
 from faceanim.ingest.credentials import build_access_options
 from faceanim.schemas import Reason
 
-_WORTH_A_RETRY = frozenset({Reason.NETWORK, Reason.HTTP, Reason.TRUNCATED})
+_RETRY_REASONS = frozenset({Reason.NETWORK, Reason.HTTP, Reason.TRUNCATED})
+_STOP_REASONS = frozenset({Reason.BOT_CHECK, Reason.RATE_LIMITED})
 
 
-class Fetched(NamedTuple):
-    """A file that is not verified yet, and the seconds that its site says it has."""
+class FetchedFile(NamedTuple):
+    """A file that is not verified yet, and its duration as stated by the site, in seconds."""
 
     path: Path
     seconds: float | None
 
 
-class Refusal(NamedTuple):
-    """Why there is no file.
+class FetchError(Exception):
+    """A video could not be fetched.
 
     Attributes:
-        reason: from the closed list.
-        is_transient: whether another day may bring another answer; else the answer is remembered.
-        retry_after_s: how long the site asks to be left alone, where it says so.
+        reason: from the closed list of reasons.
+        is_transient: whether a later run may succeed; otherwise the failure is remembered.
+        retry_after_s: seconds for which the site asks to be left alone, where it says so.
     """
 
-    reason: Reason
-    is_transient: bool
-    retry_after_s: float | None = None
+    def __init__(
+        self, reason: Reason, is_transient: bool = False, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(reason, is_transient, retry_after_s)
+        self.reason = reason
+        self.is_transient = is_transient
+        self.retry_after_s = retry_after_s
 
     @property
-    def worth_a_retry(self) -> bool:
-        """Whether another answer may come within a minute; a file that is too short may only be this time."""
-        return self.reason in _WORTH_A_RETRY and (self.is_transient or self.reason is Reason.TRUNCATED)
+    def is_worth_retrying(self) -> bool:
+        """Whether another try within a minute may succeed; a truncated file may be complete the next time."""
+        return self.reason in _RETRY_REASONS and (self.is_transient or self.reason is Reason.TRUNCATED)
+
+    @property
+    def stops_the_run(self) -> bool:
+        """Whether the site wants all requests to stop, not only those for this video."""
+        return self.reason in _STOP_REASONS
 
 
 class Phrase(NamedTuple):
-    """A text, in lower case, that gives a reason away.
+    """A lower-case text that identifies the reason of a failure.
 
     Attributes:
-        text: what to look for.
+        text: searched for in the error message.
         reason: what it means.
-        source: whose words they are: yt-dlp's, which a test looks up in its source, or YouTube's.
-        is_transient: see `Refusal`.
+        source: who writes it: yt-dlp, in whose source a test looks it up, or YouTube.
+        is_transient: see `FetchError`.
     """
 
     text: str
@@ -62,14 +71,13 @@ class Phrase(NamedTuple):
 
 
 PHRASES = (
-    # The order counts: a rate limit calls the video unavailable as well, a bot check says "sign in" as well.
+    # Order matters: a rate limit also calls the video unavailable, and a bot check also says "sign in".
     Phrase("not a bot", Reason.BOT_CHECK, "youtube", is_transient=True),
     Phrase("requiring a captcha challenge", Reason.BOT_CHECK, "yt-dlp", is_transient=True),
     Phrase("your ip is likely being blocked", Reason.BOT_CHECK, "yt-dlp", is_transient=True),
     Phrase("has been rate-limited by youtube", Reason.RATE_LIMITED, "yt-dlp", is_transient=True),
-    Phrase(
-        "page needs to be reloaded", Reason.EXTRACTOR, "youtube", is_transient=True
-    ),  # of all, to an old yt-dlp
+    # Sent to outdated versions of yt-dlp, for every video.
+    Phrase("page needs to be reloaded", Reason.EXTRACTOR, "youtube", is_transient=True),
     Phrase("try again later", Reason.UNAVAILABLE, "yt-dlp", is_transient=True),
     Phrase("confirm your age", Reason.AGE_RESTRICTED, "yt-dlp"),
     Phrase("age-restricted", Reason.AGE_RESTRICTED, "yt-dlp"),
@@ -77,19 +85,19 @@ PHRASES = (
     Phrase("video is private", Reason.PRIVATE, "youtube"),
     Phrase("in your country", Reason.GEO_BLOCKED, "yt-dlp"),
     Phrase("this video has been removed", Reason.REMOVED, "yt-dlp"),
-    Phrase("no longer available", Reason.REMOVED, "youtube"),  # a copyright claim, an account that was closed
+    Phrase("no longer available", Reason.REMOVED, "youtube"),  # copyright claim, closed account
     Phrase("this video does not exist", Reason.REMOVED, "yt-dlp"),
     Phrase("members-only", Reason.LOGIN_REQUIRED, "youtube"),
     Phrase("requires payment", Reason.LOGIN_REQUIRED, "youtube"),
     Phrase("login details are needed", Reason.LOGIN_REQUIRED, "yt-dlp"),
     Phrase("only available for registered users", Reason.LOGIN_REQUIRED, "yt-dlp"),
-    # Its hint after any other "sign in": of one video, or of all to an address that is out of favour.
+    # The hint after any other "sign in": for one video, or for all from an address that YouTube distrusts.
     Phrase("for the authentication", Reason.LOGIN_REQUIRED, "yt-dlp", is_transient=True),
     Phrase("video unavailable", Reason.UNAVAILABLE, "yt-dlp"),
     Phrase("video is not available", Reason.UNAVAILABLE, "yt-dlp"),
 )
 
-# What yt-dlp's downloader says; the exception behind it is lost.
+# Messages of yt-dlp's downloader, which drops the exception behind them.
 TRUNCATED_PHRASES = (
     "more expected",
     "content too short",
@@ -100,135 +108,64 @@ TRANSFER_FAILED = "got error: "
 TRANSFER_PHRASES = ("unable to download video data", TRANSFER_FAILED)
 DISK_PHRASES = ("unable to write data", "unable to open for writing", "unable to create directory")
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
-# The page has no format with a picture in it, or yt-dlp failed to solve the puzzle that guards them.
+# The page offers no format with a video stream, or yt-dlp failed to solve the challenge that guards them.
 NO_FORMAT = "requested format is not available"
-# All players of YouTube refused; the warnings before say why.
+# All of YouTube's players refused; the warnings before it say why.
 NO_PLAYER = "failed to extract any player response"
-
-
-def classify_error(error: Exception, warnings: Sequence[str]) -> Refusal:
-    """What an exception of yt-dlp means.
-
-    Args:
-        error: what `YoutubeDL.extract_info` raised.
-        warnings: what it said before.
-
-    Raises:
-        FaceanimError: the disk is full or cannot be written.
-    """
-    text = str(error).lower()
-    if any(phrase in text for phrase in (*DISK_PHRASES, *(f"[errno {number}]" for number in _DISK_ERRORS))):
-        raise FaceanimError("download: cannot write the videos; is the disk full?") from None
-    exc_info: Any = getattr(error, "exc_info", None) or (None, error)
-    for cause in (exc_info[1], getattr(exc_info[1], "cause", None)):
-        match cause:
-            case HTTPError():
-                return _classify_status(
-                    cause.status, text, _parse_retry_after(cause.response.headers.get("Retry-After"))
-                )
-            case IncompleteRead():
-                return Refusal(Reason.TRUNCATED, True)
-            case TransportError():
-                return Refusal(Reason.NETWORK, True)
-            case GeoRestrictedError():
-                return Refusal(Reason.GEO_BLOCKED, False)
-            case UnsupportedError():  # a page, and no video in it
-                return Refusal(Reason.INVALID_MEDIA, False)
-    if NO_PLAYER in text:
-        text = "\n".join(warnings).lower()
-    return _classify_text(text, is_answer=getattr(exc_info[1], "expected", False))
-
-
-def _classify_status(status: int, text: str, retry_after_s: float | None = None) -> Refusal:
-    if status == 429:
-        return Refusal(Reason.RATE_LIMITED, True, retry_after_s)
-    if any(phrase in text for phrase in TRANSFER_PHRASES):
-        # The site had just given that address: it has grown old, or the site is wary of us.
-        return Refusal(Reason.HTTP, True, retry_after_s)
-    if status in (404, 410):
-        return Refusal(Reason.NOT_FOUND, False)
-    return Refusal(Reason.HTTP, status >= 500, retry_after_s)
-
-
-def _classify_text(text: str, is_answer: bool) -> Refusal:
-    """`is_answer`: yt-dlp knows the message as the site's own, so that it is no defect of yt-dlp's."""
-    if status := re.search(r"http error (\d{3})", text):
-        return _classify_status(int(status[1]), text)
-    if any(phrase in text for phrase in TRUNCATED_PHRASES):
-        return Refusal(Reason.TRUNCATED, True)
-    if TRANSFER_FAILED in text:
-        return Refusal(Reason.NETWORK, True)
-    if NO_FORMAT in text:
-        return Refusal(Reason.NO_VIDEO_STREAM, True)
-    for phrase in PHRASES:
-        if phrase.text in text:
-            return Refusal(phrase.reason, phrase.is_transient)
-    # Words that are not known here are not remembered: they may be about us, and not about the video.
-    return Refusal(Reason.UNAVAILABLE if is_answer else Reason.EXTRACTOR, True)
-
-
-def _parse_retry_after(header: str | None) -> float | None:
-    """Seconds that a Retry-After header asks for, as such or as a date; None where it makes no sense."""
-    if header is None:
-        return None
-    if header.strip().isdigit():
-        return float(header)
-    try:
-        return max((parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds(), 0.0)
-    except (ValueError, TypeError):
-        return None
-
 
 _BASE_OPTIONS: dict[str, Any] = {
     "noplaylist": True,
-    "playlist_items": "0",  # an address that leads to many videos is none of ours
-    "match_filter": yt_dlp.match_filter_func("!is_live"),  # never ends
+    "playlist_items": "0",  # an address that leads to several videos is rejected
     "continuedl": True,
-    "skip_unavailable_fragments": False,  # it would leave holes
+    "skip_unavailable_fragments": False,  # skipping would leave holes
     "fixup": "never",
     "updatetime": False,
     "cachedir": False,
-    "retries": 0,  # the caller tries again, and counts
+    "retries": 0,  # the caller retries, and counts
     "extractor_retries": 0,
     "fragment_retries": 0,
-    "sleep_interval_requests": 0.75,  # between the pages of one video, as yt-dlp's own preset has it
+    "sleep_interval_requests": 0.75,  # between the pages of one video, as in yt-dlp's own preset
     "quiet": True,
     "noprogress": True,
 }
 
 
 class _WarningCollector:
-    """yt-dlp's logger: its errors are exceptions, its warnings are kept, the rest is dropped."""
+    """Logger for yt-dlp: errors arrive as exceptions, warnings are kept, everything else is dropped."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
     def debug(self, message: str) -> None:
-        """Drop it."""
+        """Drop a message."""
 
     error = debug
 
     def warning(self, message: str) -> None:
-        """Keep it."""
+        """Keep a warning."""
         self.warnings.append(message)
 
 
-def download_url(url: str, name: str, folder: Path, max_height: int, stall_s: float) -> Fetched | Refusal:
-    """Fetch one video to `<folder>/<name>.<format>.<ext>`, from where an earlier try of that name ended.
+def download_url(url: str, name: str, folder: Path, max_height: int, stall_s: float) -> FetchedFile:
+    """Download one video to `<folder>/<name>.<format>.<ext>`, resuming an earlier try under that name.
 
     Args:
-        url: an address.
-        name: safe as a file name, another one for another address.
-        folder: where to put it.
-        max_height: lines of the largest format wanted (the smallest above it where there is none); H.264 is
-            preferred among those of one size. One format with the picture in it, so that nothing is joined.
-        stall_s: seconds without a byte after which the connection is given up.
+        url: address of the video.
+        name: safe as a file name, unique to the address.
+        folder: where the file is written.
+        max_height: lines of the largest format wanted; the smallest above it where there is none. H.264 is
+            preferred among formats of one size. A single format with a video stream, so nothing is merged.
+        stall_s: seconds without a byte after which the connection is dropped.
 
     Raises:
+        FetchError: the video could not be fetched.
         FaceanimError: the disk is full or cannot be written.
     """
+    import yt_dlp
+
     listener = _WarningCollector()
     options = _BASE_OPTIONS | {
+        "match_filter": yt_dlp.match_filter_func("!is_live"),  # a live stream never ends
         "outtmpl": f"{name}.%(format_id)s.%(ext)s",
         "paths": {"home": str(folder.resolve())},
         "format": "bv*",
@@ -241,9 +178,84 @@ def download_url(url: str, name: str, folder: Path, max_height: int, stall_s: fl
             info = downloader.extract_info(url)
     except MemoryError:
         raise
-    except Exception as error:  # a site's page can upset its extractor in any way
-        return classify_error(error, listener.warnings)
+    except Exception as error:  # a page can break its extractor in any way
+        raise classify_error(error, listener.warnings) from None
     files: list[dict[str, Any]] = (info or {}).get("requested_downloads") or []
     if len(files) != 1:
-        return Refusal(Reason.UNAVAILABLE, False)
-    return Fetched(Path(files[0]["filepath"]), info.get("duration"))
+        raise FetchError(Reason.UNAVAILABLE)
+    return FetchedFile(Path(files[0]["filepath"]), info.get("duration"))
+
+
+def classify_error(error: Exception, warnings: Sequence[str]) -> FetchError:
+    """Translate an exception of yt-dlp: by its type where it has a telling one, else by its text.
+
+    Args:
+        error: raised by `YoutubeDL.extract_info`.
+        warnings: logged before it.
+
+    Raises:
+        FaceanimError: the disk is full or cannot be written.
+    """
+    from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, TransportError
+    from yt_dlp.utils import GeoRestrictedError, UnsupportedError
+
+    text = str(error).lower()
+    if any(phrase in text for phrase in (*DISK_PHRASES, *(f"[errno {number}]" for number in _DISK_ERRORS))):
+        raise FaceanimError("download: cannot write the videos; is the disk full?") from None
+    exc_info: Any = getattr(error, "exc_info", None) or (None, error)
+    for cause in (exc_info[1], getattr(exc_info[1], "cause", None)):
+        match cause:
+            case HTTPError():
+                retry_after_s = _parse_retry_after(cause.response.headers.get("Retry-After"))
+                return _classify_status(cause.status, text, retry_after_s)
+            case IncompleteRead():
+                return FetchError(Reason.TRUNCATED, is_transient=True)
+            case TransportError():
+                return FetchError(Reason.NETWORK, is_transient=True)
+            case GeoRestrictedError():
+                return FetchError(Reason.GEO_BLOCKED)
+            case UnsupportedError():  # a page without a video
+                return FetchError(Reason.INVALID_MEDIA)
+    if NO_PLAYER in text:
+        text = "\n".join(warnings).lower()
+    return _classify_text(text, is_answer=getattr(exc_info[1], "expected", False))
+
+
+def _classify_status(status: int, text: str, retry_after_s: float | None = None) -> FetchError:
+    if status == 429:
+        return FetchError(Reason.RATE_LIMITED, True, retry_after_s)
+    if any(phrase in text for phrase in TRANSFER_PHRASES):
+        # The site has just handed out this address: it has expired, or the site distrusts the client.
+        return FetchError(Reason.HTTP, True, retry_after_s)
+    if status in (404, 410):
+        return FetchError(Reason.NOT_FOUND)
+    return FetchError(Reason.HTTP, status >= 500, retry_after_s)
+
+
+def _classify_text(text: str, is_answer: bool) -> FetchError:
+    """Classify a lower-case message; `is_answer`: yt-dlp knows it as the site's own, not as a bug of its."""
+    if status := re.search(r"http error (\d{3})", text):
+        return _classify_status(int(status[1]), text)
+    if any(phrase in text for phrase in TRUNCATED_PHRASES):
+        return FetchError(Reason.TRUNCATED, is_transient=True)
+    if TRANSFER_FAILED in text:
+        return FetchError(Reason.NETWORK, is_transient=True)
+    if NO_FORMAT in text:
+        return FetchError(Reason.NO_VIDEO_STREAM, is_transient=True)
+    for phrase in PHRASES:
+        if phrase.text in text:
+            return FetchError(phrase.reason, phrase.is_transient)
+    # Unknown messages count as transient: they may be about our client rather than the video.
+    return FetchError(Reason.UNAVAILABLE if is_answer else Reason.EXTRACTOR, is_transient=True)
+
+
+def _parse_retry_after(header: str | None) -> float | None:
+    """Seconds requested by a Retry-After header, a number or a date; None where it is neither."""
+    if header is None:
+        return None
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        return max((parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return None

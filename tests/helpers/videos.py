@@ -72,7 +72,7 @@ def write(path: Path, frames: Iterator[np.ndarray], fps: Fraction = Fraction(25)
 def inline(work, shards):
     """A `MapShards` without processes, which take seconds to start."""
     for shard in shards:
-        yield [work.run(item) for item in shard]
+        yield [work.process(item) for item in shard]
 
 
 def ignore(done: int, total: int, note: str = "") -> None:

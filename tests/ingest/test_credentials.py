@@ -7,7 +7,7 @@ import pytest
 from faceanim.errors import FaceanimError
 from faceanim.ingest import credentials
 from faceanim.ingest.credentials import build_access_options, check_prerequisites
-from faceanim.ingest.ytdlp import Fetched, Refusal, download_url
+from faceanim.ingest.ytdlp import FetchedFile, FetchError, download_url
 from faceanim.schemas import Reason
 from tests.helpers.youtube import YOUTUBE
 
@@ -15,7 +15,11 @@ COOKIE = "127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tsecret-cookie\n"
 
 
 def get(url, folder, name="v"):
-    return download_url(url, name, folder / "out", max_height=720, stall_s=1.0)
+    """The file, or the reason, the transience and the delay of the failure."""
+    try:
+        return download_url(url, name, folder / "out", max_height=720, stall_s=1.0)
+    except FetchError as error:
+        return error.reason, error.is_transient, error.retry_after_s
 
 
 def test_cookies_are_sent_and_their_file_stays_as_it_is(site, tmp_path, monkeypatch, capfd):
@@ -26,7 +30,7 @@ def test_cookies_are_sent_and_their_file_stays_as_it_is(site, tmp_path, monkeypa
     site.headers["Set-Cookie"] = "session=another"
     check_prerequisites([site.url("ok", "v.mp4")])
     get(site.url("404", "v.mp4"), tmp_path)
-    assert isinstance(get(site.url("ok", "v.mp4"), tmp_path), Fetched)
+    assert isinstance(get(site.url("ok", "v.mp4"), tmp_path), FetchedFile)
     assert {headers["Cookie"] for headers in site.seen} == {"session=secret-cookie"}
     assert before == (cookies.read_bytes(), cookies.stat().st_mtime_ns)
     assert "secret" not in "".join(capfd.readouterr())
@@ -35,12 +39,12 @@ def test_cookies_are_sent_and_their_file_stays_as_it_is(site, tmp_path, monkeypa
 def test_a_proxy_is_used_and_its_password_is_in_no_text(site, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv(credentials.PROXY_VARIABLE, f"http://user:secret@127.0.0.1:{site.port}")
     check_prerequisites(["http://far.test/v.mp4"])
-    assert isinstance(get("http://far.test/ok/9/v.mp4", tmp_path), Fetched)
+    assert isinstance(get("http://far.test/ok/9/v.mp4", tmp_path), FetchedFile)
     assert all("Proxy-Authorization" in headers for headers in site.seen)
     for proxy in ("http://user:secret@127.0.0.1:9", "socks5://user:secret@127.0.0.1:9"):
         monkeypatch.setenv(credentials.PROXY_VARIABLE, proxy)
         check_prerequisites(["http://far.test/v.mp4"])
-        assert get("http://far.test/ok/9/w.mp4", tmp_path, "w") == Refusal(Reason.NETWORK, True)
+        assert get("http://far.test/ok/9/w.mp4", tmp_path, "w") == (Reason.NETWORK, True, None)
     assert "secret" not in "".join(capfd.readouterr())
 
 

@@ -182,7 +182,7 @@ def params(site):
     yaml = YAML()
     values = yaml.load(PROJECT / "profiles" / "sample.yaml")
     # One at a time: of two that ask together, the site's patience may end with the first of either.
-    values["download"].update(CONFIG.model_dump() | {"pauses": 0, "parallel": 1})
+    values["download"].update(CONFIG.model_dump() | {"max_cooldowns": 0, "max_concurrent": 1})
     yaml.dump(values, Path("params.yaml"))
 
 
@@ -193,7 +193,7 @@ def test_the_stage_says_what_failed_and_how_to_have_it_tried_again(site, params)
     code, lines = stage()
     assert code == 0
     assert lines[-1] == (
-        "download: 2 videos failed for reasons that pass (http 1, network 1); "
+        "download: 2 videos failed for transient reasons (http 1, network 1); "
         "to try them again: `faceanim retry http network`, then `dvc repro`"
     )
     assert json.loads(Path("data/download.json").read_text())["passing"] == {"http": 1, "network": 1}
@@ -204,6 +204,6 @@ def test_the_stage_stops_with_one_line(site, params):
     site.patience = 2
     code, lines = stage("--part", "1/1")
     assert code == os.EX_TEMPFAIL
-    assert lines[-1].startswith("error: download: the site wants to be left alone")
-    assert "1 of 2 videos are there, 1 remain" in lines[-1]
+    assert lines[-1].startswith("error: download: the site asks to be left alone")
+    assert "1 of 2 videos are downloaded, 1 remain" in lines[-1]
     assert reasons(table()) == {"v": "none", "w": "rate_limited"}

@@ -18,7 +18,7 @@ from tests.helpers.video_server import ALWAYS, film, serve
 from tests.helpers.videos import contents
 
 NAMES = [f"v{number}" for number in range(8)]
-POLITE = {"parallel": 2, "sleep_s": 0.0, "retries": 1, "backoff_s": 0.1, "stall_s": 10.0}
+POLITE = {"max_concurrent": 2, "sleep_s": 0.0, "retries": 1, "backoff_s": 0.1, "stall_s": 10.0}
 
 
 def project(folder, site):
@@ -98,7 +98,7 @@ def test_a_run_killed_at_ten_moments_ends_as_an_undisturbed_one(tmp_path):
         assert (last.communicate()[1].splitlines()[-1], last.returncode) == ("download: 8/8", 0)
         assert {address: site.asked[address] for address in finished} == finished
         assert any(request.first_byte > 0 for request in site.requests)
-        assert site.busiest <= POLITE["parallel"]
+        assert site.busiest <= POLITE["max_concurrent"]
         site.chunk_s = 0.0
         undisturbed = project(tmp_path / "undisturbed", site)
         assert start(undisturbed).wait(60) == 0

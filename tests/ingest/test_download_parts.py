@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from faceanim.cli.main import app
 from faceanim.errors import FaceanimError
-from faceanim.ingest.download import Partition, forget_failures, list_failures
+from faceanim.ingest.download import Partition
+from faceanim.ingest.records import forget_failures, list_failures
 from tests.helpers.downloads import index_addresses, run
 from tests.helpers.videos import contents
 
@@ -61,7 +62,7 @@ def test_failures_are_listed_and_forgotten_by_reason(site):
     ]
     assert found == [("http", False, ["w"]), ("network", True, ["down"]), ("not_found", False, ["v"])]
     for wrong in ("gone", "", "ok"):
-        with pytest.raises(FaceanimError, match="no reason is called"):
+        with pytest.raises(FaceanimError, match="unknown reason"):
             forget_failures(videos, [wrong])
     assert forget_failures(videos, ["private"]) == 0
     assert forget_failures(videos, ["http", "network"]) == 2

@@ -11,8 +11,8 @@ import pytest
 
 from faceanim.errors import FaceanimError
 from faceanim.ingest.download import download_videos, limit_workers
-from faceanim.ingest.fetch import Video, video_key
 from faceanim.ingest.rate_limit import RateLimiter, backoff_delay
+from faceanim.ingest.records import VideoRecord, video_key
 from faceanim.schemas import Reason
 from tests.helpers.downloads import CONFIG, changed, index_addresses, reasons, run, table
 from tests.helpers.video_server import ALWAYS
@@ -91,7 +91,7 @@ def test_a_file_that_lacks_only_its_final_name_is_not_fetched_again(site):
     index_addresses(v=site.url("ok", "v.mp4"))
     run()
     before = contents(Path("data"))
-    video = Video("v", site.url("ok", "v.mp4"), video_key(site.url("ok", "v.mp4"), 720))
+    video = VideoRecord("v", site.url("ok", "v.mp4"), video_key(site.url("ok", "v.mp4"), 720))
     partial = Path("data/videos/.partial") / f"{video.partial_name}.mp4.mp4"
     partial.parent.mkdir()
     Path("data/videos/v.mp4").rename(partial)
@@ -149,7 +149,7 @@ def test_a_retry_after_shortens_the_rest(site):
 def test_a_site_that_says_stop_stops_the_run_and_no_video_is_dead(site):
     index_addresses(2, **{name: site.url("ok", f"{name}.mp4") for name in "vwx"})
     site.patience = 2
-    with pytest.raises(FaceanimError, match=r"1 of 3 videos are there, 2 remain.*`dvc repro`.*COOKIES"):
+    with pytest.raises(FaceanimError, match=r"1 of 3 videos are downloaded, 2 remain.*`dvc repro`.*COOKIES"):
         run(changed(max_cooldowns=2))
     assert site.asked.total() == 2 + 1 + 2  # v was had, w was refused, and after each pause one asked
     assert {row["reason"] for row in table().values()} == {"none", "rate_limited"}
@@ -167,7 +167,7 @@ def test_a_run_may_stop_at_the_first_refusal(site):
     index_addresses(**{f"v{number:02}": site.url("ok", "v.mp4") for number in range(20)})
     site.patience = 0
     begin = time.monotonic()
-    with pytest.raises(FaceanimError, match="0 of 20 videos are there, 20 remain"):
+    with pytest.raises(FaceanimError, match="0 of 20 videos are downloaded, 20 remain"):
         run(changed(max_cooldowns=0, sleep_s=0.5))
     assert time.monotonic() - begin < 10 * 0.5  # the others did not even wait for their turn
     assert site.asked.total() == 1
@@ -176,7 +176,7 @@ def test_a_run_may_stop_at_the_first_refusal(site):
 
 def test_one_video_that_is_always_refused_holds_up_no_other(site):
     index_addresses(v=site.url("429", "v.mp4"), w=site.url("ok", "w.mp4"), x=site.url("ok", "x.mp4"))
-    with pytest.raises(FaceanimError, match="2 of 3 videos are there, 1 remain"):
+    with pytest.raises(FaceanimError, match="2 of 3 videos are downloaded, 1 remain"):
         run(changed(max_cooldowns=2))
 
 
@@ -200,7 +200,7 @@ def test_a_bot_check_stops_the_run_and_one_asks_again(site, youtube):
     index_addresses(
         a=f"{YOUTUBE}aaaaaaaaaaa", b=f"{YOUTUBE}bbbbbbbbbbb", c=site.url("ok", "v.mp4"), d="none.mp4"
     )
-    with pytest.raises(FaceanimError, match="0 of 4 videos are there, 3 remain"):
+    with pytest.raises(FaceanimError, match="0 of 4 videos are downloaded, 3 remain"):
         run(changed(max_cooldowns=0))
     assert reasons(table()) == {"a": "bot_check", "b": "not_tried", "c": "not_tried", "d": "not_found"}
     youtube["aaaaaaaaaaa"] = youtube["bbbbbbbbbbb"] = {"reason": "Private video"}
@@ -243,8 +243,8 @@ def test_a_rest_reaches_those_who_wait_for_their_turn(tmp_path):
 def test_a_place_of_a_killed_worker_is_free_again(tmp_path):
     with RateLimiter(tmp_path / "state", max_concurrent=1, sleep_s=0.0).open() as throttle:
         code = (
-            "import sys, time; from pathlib import Path; from faceanim.ingest.rate_limit import Throttle;"
-            "slot = Throttle(Path(sys.argv[1]), 1, 0.0).slot(); slot.__enter__();"
+            "import sys, time; from pathlib import Path; from faceanim.ingest.rate_limit import RateLimiter;"
+            "slot = RateLimiter(Path(sys.argv[1]), 1, 0.0).slot(); slot.__enter__();"
             "print('taken', flush=True); time.sleep(60)"
         )
         arguments = [sys.executable, "-c", code, str(throttle.folder)]

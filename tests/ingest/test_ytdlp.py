@@ -11,7 +11,7 @@ from yt_dlp.extractor.youtube import _base, _video
 
 from faceanim.errors import FaceanimError
 from faceanim.ingest import ytdlp
-from faceanim.ingest.ytdlp import Fetched, Refusal, download_url
+from faceanim.ingest.ytdlp import FetchedFile, FetchError, download_url
 from faceanim.schemas import Reason
 from tests.helpers.youtube import ANSWERS, YOUTUBE
 
@@ -21,7 +21,11 @@ COUNTRY = "The uploader has not made this video available in your country"
 
 
 def get(url, folder, name="v", max_height=720):
-    return download_url(url, name, folder / "out", max_height, stall_s=1.0)
+    """The file, or the reason, the transience and the delay of the failure."""
+    try:
+        return download_url(url, name, folder / "out", max_height, stall_s=1.0)
+    except FetchError as error:
+        return error.reason, error.is_transient, error.retry_after_s
 
 
 @pytest.mark.parametrize(
@@ -48,24 +52,24 @@ def test_what_a_server_does_is_a_reason(site, tmp_path, behaviour, answer):
 )
 def test_no_connection_is_the_network(tmp_path, url, monkeypatch):
     monkeypatch.setenv("FACEANIM_PROXY", "http://127.0.0.1:9" if "youtube" in url else "")
-    assert get(url, tmp_path) == Refusal(Reason.NETWORK, True)
+    assert get(url, tmp_path) == (Reason.NETWORK, True, None)
 
 
 def test_a_retry_after_is_read(site, tmp_path):
     for header, seconds in (("7", 7.0), ("Fri, 01 Jan 2010 00:00:00 GMT", 0.0), ("soon", None)):
         site.headers["Retry-After"] = header
-        assert get(site.url("429", "v.mp4"), tmp_path) == Refusal(Reason.RATE_LIMITED, True, seconds)
+        assert get(site.url("429", "v.mp4"), tmp_path) == (Reason.RATE_LIMITED, True, seconds)
 
 
 def test_a_redirect_is_followed_and_the_file_is_there(site, tmp_path):
     got = get(site.url("moved", "v.mp4"), tmp_path)
-    assert got == Fetched(tmp_path / "out" / "v.mp4.mp4", None)
+    assert got == FetchedFile(tmp_path / "out" / "v.mp4.mp4", None)
     assert got.path.read_bytes() == site.contents["v.mp4"]
 
 
 def test_a_broken_transfer_is_continued_but_not_by_another_name(site, tmp_path):
     url = site.url("reset", "v.mp4", times=2)
-    assert isinstance(get(url, tmp_path, "one"), Refusal)
+    assert not isinstance(get(url, tmp_path, "one"), FetchedFile)
     (part,) = (tmp_path / "out").iterdir()
     held = part.stat().st_size
     assert 0 < held < len(site.contents["v.mp4"])
@@ -85,7 +89,7 @@ def test_a_full_disk_ends_the_run(site, tmp_path):
 @pytest.mark.parametrize(("status", "reason", "passes"), ANSWERS)
 def test_what_youtube_says_is_a_reason(youtube, tmp_path, status, reason, passes):
     youtube["abcdefghijk"] = status
-    assert get(f"{YOUTUBE}abcdefghijk", tmp_path) == Refusal(reason, passes)
+    assert get(f"{YOUTUBE}abcdefghijk", tmp_path) == (reason, passes, None)
 
 
 def test_yt_dlp_s_words_are_still_in_its_source():
@@ -104,9 +108,9 @@ def test_yt_dlp_s_words_are_still_in_its_source():
 def test_players_that_all_refuse_are_no_answer_about_the_video():
     silence = yt_dlp.utils.ExtractorError("Failed to extract any player response")
     error = yt_dlp.utils.DownloadError(str(silence), (type(silence), silence, None))
-    assert ytdlp.classify_error(error, []) == Refusal(Reason.EXTRACTOR, True)
+    assert ytdlp.classify_error(error, []).args == (Reason.EXTRACTOR, True, None)
     warnings = ["[youtube] x: Unable to download API page: HTTP Error 429: Too Many Requests (caused by ...)"]
-    assert ytdlp.classify_error(error, warnings) == Refusal(Reason.RATE_LIMITED, True)
+    assert ytdlp.classify_error(error, warnings).args == (Reason.RATE_LIMITED, True, None)
 
 
 @pytest.fixture
@@ -156,13 +160,13 @@ def cases(put_first, site):
 @pytest.mark.parametrize(
     ("case", "refused"),
     [
-        ("geo", Refusal(Reason.GEO_BLOCKED, False)),
-        ("login", Refusal(Reason.LOGIN_REQUIRED, False)),
-        ("defect", Refusal(Reason.EXTRACTOR, True)),
-        ("many", Refusal(Reason.UNAVAILABLE, False)),
-        ("live", Refusal(Reason.UNAVAILABLE, False)),
-        ("refused", Refusal(Reason.HTTP, True)),  # the site had just given that address
-        ("sound", Refusal(Reason.NO_VIDEO_STREAM, True)),
+        ("geo", (Reason.GEO_BLOCKED, False, None)),
+        ("login", (Reason.LOGIN_REQUIRED, False, None)),
+        ("defect", (Reason.EXTRACTOR, True, None)),
+        ("many", (Reason.UNAVAILABLE, False, None)),
+        ("live", (Reason.UNAVAILABLE, False, None)),
+        ("refused", (Reason.HTTP, True, None)),  # the site had just given that address
+        ("sound", (Reason.NO_VIDEO_STREAM, True, None)),
     ],
 )
 def test_what_an_extractor_says_is_a_reason(cases, tmp_path, case, refused):
