@@ -1,7 +1,10 @@
-"""Stage `crop`: faces followed by Viola-Jones and cut out of the videos (the paper's section 4)."""
+"""Stage `crop`: track faces by Viola-Jones and cut them out of the videos (section 4 of the paper)."""
 
 from functools import partial
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from faceanim.config import load_params
 from faceanim.faces.crop_stage import crop_videos
@@ -10,11 +13,17 @@ from flows.stage_runs import run_sharded_stage
 from stages.common import run_stage
 
 
-def main(index: Path, download: Path, crops: Path, out: Path, metrics: Path) -> None:
-    """Crop what is not cropped yet, into `crops`; every sequence, accepted or not, into `out`."""
+def main(
+    index: Annotated[Path, typer.Argument(help="index.parquet.")],
+    download: Annotated[Path, typer.Argument(help="download.parquet.")],
+    crops: Annotated[Path, typer.Argument(help="Folder of the crop files to write, one folder a video.")],
+    out: Annotated[Path, typer.Argument(help="crops.parquet to write: a row for each sequence.")],
+    metrics: Annotated[Path, typer.Argument(help="JSON of counts to write.")],
+) -> None:
+    """Crop the videos that are new or have changed."""
     params = load_params()
-    step = partial(crop_videos, params.crop, params.run, index, download, crops, out)
-    write_json(run_sharded_stage("crop", params.run, step), metrics)
+    work = partial(crop_videos, params.crop, params.run, index, download, crops, out)
+    write_json(run_sharded_stage("crop", params.run, work), metrics)
 
 
 if __name__ == "__main__":

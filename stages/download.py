@@ -1,4 +1,4 @@
-"""Stage `download`: every video of the index fetched once and verified."""
+"""Stage `download`: fetch and verify every video of the index once."""
 
 import sys
 from functools import partial
@@ -15,24 +15,24 @@ from stages.common import run_stage
 
 
 def main(
-    index: Path,
-    videos: Path,
-    out: Path,
-    metrics: Path,
-    part: Annotated[str, typer.Option(help="The share of one machine of several, such as 2/4.")] = "1/1",
+    index: Annotated[Path, typer.Argument(help="index.parquet.")],
+    videos: Annotated[Path, typer.Argument(help="Folder to write the videos to.")],
+    out: Annotated[Path, typer.Argument(help="download.parquet to write: the outcome of each clip.")],
+    metrics: Annotated[Path, typer.Argument(help="JSON of counts to write.")],
+    part: Annotated[str, typer.Option(help="Share of one machine of several, such as 2/4.")] = "1/1",
 ) -> None:
-    """Fetch what is not there yet, into `videos`; the outcome of each clip into `out`."""
+    """Fetch the videos that are not there yet."""
     params = load_params()
-    step = partial(
+    work = partial(
         download_videos, params.download, params.run, index, videos, out, part=Partition.parse(part)
     )
-    counts = run_sharded_stage("download", limit_workers(params.run, params.download), step)
+    counts = run_sharded_stage("download", limit_workers(params.run, params.download), work)
     write_json(counts, metrics)
-    if passing := counts["passing"]:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in passing.items())
+    if transient := counts["passing"]:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in transient.items())
         print(
-            f"download: {sum(passing.values())} videos failed for reasons that pass ({reasons}); "
-            f"to try them again: `faceanim retry {' '.join(passing)}`, then `dvc repro`",
+            f"download: {sum(transient.values())} videos failed for transient reasons ({reasons}); "
+            f"to try them again: `faceanim retry {' '.join(transient)}`, then `dvc repro`",
             file=sys.stderr,
         )
 

@@ -1,6 +1,9 @@
-"""Stage `evaluate`: the pinned protocol on the held-out people, beside both baselines."""
+"""Stage `evaluate`: score the models on the held-out people by the pinned protocol."""
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from faceanim.config import load_params
 from faceanim.evaluation.evaluate import evaluate_model
@@ -9,13 +12,19 @@ from flows.stage_runs import run_single_stage
 from stages.common import run_stage
 
 
-def main(crops: Path, landmarks: Path, models: Path, out: Path, metrics: Path) -> None:
-    """Score the models in `models`; per-clip tables and the picture grid go to the folder `out`."""
+def main(
+    crops: Annotated[Path, typer.Argument(help="crops.parquet.")],
+    landmarks: Annotated[Path, typer.Argument(help="Folder of the landmark tables.")],
+    models: Annotated[Path, typer.Argument(help="Folder with `animation` and `super_resolution`.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write scores, videos and images to.")],
+    metrics: Annotated[Path, typer.Argument(help="JSON of metrics to write.")],
+) -> None:
+    """Score the models beside both baselines."""
     config = load_params().evaluate
-    figures = run_single_stage(
+    scored = run_single_stage(
         "evaluate", lambda watcher: evaluate_model(config, crops, landmarks, models, out, watcher)
     )
-    write_json(figures, metrics)
+    write_json(scored, metrics)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
-"""Stage `index`: from a folder of videos or VoxCeleb's lists to index.parquet, split by person."""
+"""Stage `index`: a folder of videos or VoxCeleb's lists to index.parquet, split by person.
+
+Nothing is downloaded here; the split is decided once, in this stage.
+"""
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from faceanim.config import load_params
 from faceanim.ingest.index import build_index
@@ -12,7 +17,7 @@ from stages.common import run_stage
 
 
 def format_counts(name: str, counts: Mapping[str, Any]) -> str:
-    """Counts as a line such as `test: 525 clips, 90 videos`; a group of counts on a line of its own."""
+    """Format counts as a line such as `test: 525 clips, 90 videos`, and each group of counts as another."""
     plain = [
         f"{count} {key.replace('_', ' ')}" for key, count in counts.items() if not isinstance(count, Mapping)
     ]
@@ -20,8 +25,14 @@ def format_counts(name: str, counts: Mapping[str, Any]) -> str:
     return "\n".join([f"{name}: {', '.join(plain)}", *groups])
 
 
-def main(out: Path, metrics: Path) -> None:
-    """Write the index and its counts, and say what was done."""
+def main(
+    out: Annotated[Path, typer.Argument(help="index.parquet to write: a row for each clip.")],
+    metrics: Annotated[Path, typer.Argument(help="JSON of counts to write.")],
+) -> None:
+    """Write the index and its counts, and print them.
+
+    Which videos, and who is held out, is in the section `index` of params.yaml.
+    """
     counts = build_index(load_params().index, out)
     write_json(counts, metrics)
     print(format_counts("index", counts), file=sys.stderr)

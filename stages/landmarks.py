@@ -2,6 +2,9 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from faceanim.config import load_params
 from faceanim.faces.landmark_stage import detect_landmarks
@@ -10,11 +13,16 @@ from flows.stage_runs import run_sharded_stage
 from stages.common import run_stage
 
 
-def main(crops: Path, folder: Path, out: Path, metrics: Path) -> None:
-    """Find the landmarks of new crops of `folder`; a table for each video into the folder `out`."""
+def main(
+    crops: Annotated[Path, typer.Argument(help="crops.parquet.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the crop files.")],
+    out: Annotated[Path, typer.Argument(help="Folder of landmark tables to write, one table a video.")],
+    metrics: Annotated[Path, typer.Argument(help="JSON of counts to write.")],
+) -> None:
+    """Detect the landmarks of the crops that are new or have changed."""
     params = load_params()
-    step = partial(detect_landmarks, params.landmarks, params.run, crops, folder, out)
-    write_json(run_sharded_stage("landmarks", params.run, step), metrics)
+    work = partial(detect_landmarks, params.landmarks, params.run, crops, folder, out)
+    write_json(run_sharded_stage("landmarks", params.run, work), metrics)
 
 
 if __name__ == "__main__":

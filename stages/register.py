@@ -1,4 +1,4 @@
-"""Stage `register`: both networks as one version in MLflow, and the verdict on the alias `champion`."""
+"""Stage `register`: both networks as one version in MLflow, and the decision on the champion."""
 
 import json
 import tempfile
@@ -23,7 +23,7 @@ from stages.common import collect_revision_tags, read_curve, run_stage
 def register_evaluated(
     params: Params, evaluated: EvaluatedModel, crops: Path, landmarks: Path
 ) -> RegistrationResult:
-    """Register, and score the champion again where its figures are of another test set."""
+    """Register the model, and score the champion again if it was scored on another test set."""
     with tempfile.TemporaryDirectory() as temporary, show_progress("score again") as on_progress:
 
         def score_again(models: Path) -> Path:
@@ -35,24 +35,24 @@ def register_evaluated(
 
 
 def make_reference(registered: RegistrationResult) -> ReferenceRun | None:
-    """The champion that the new version was compared with, to stand beside it in the report."""
+    """Make the report's reference of the champion that the new version was compared with."""
     against = registered.against
     return None if against is None else ReferenceRun(f"version {against.version}", against.scores)
 
 
 def main(
-    index: Path,
-    download: Path,
-    crops: Path,
-    landmarks: Path,
-    models: Path,
-    evaluation: Path,
-    metrics: Path,
-    out: Path,
-    report: Path,
-    history: Annotated[list[Path], typer.Option()],
+    index: Annotated[Path, typer.Argument(help="index.parquet.")],
+    download: Annotated[Path, typer.Argument(help="download.parquet.")],
+    crops: Annotated[Path, typer.Argument(help="crops.parquet.")],
+    landmarks: Annotated[Path, typer.Argument(help="Folder of the landmark tables.")],
+    models: Annotated[Path, typer.Argument(help="Folder with `animation` and `super_resolution`.")],
+    evaluation: Annotated[Path, typer.Argument(help="Folder that the stage `evaluate` wrote.")],
+    metrics: Annotated[Path, typer.Argument(help="JSON that the stage `evaluate` wrote.")],
+    out: Annotated[Path, typer.Argument(help="JSON of the version and its verdict to write.")],
+    report: Annotated[Path, typer.Argument(help="HTML report to write.")],
+    history: Annotated[list[Path], typer.Option(help="CSV of training curves; may be repeated.")],
 ) -> None:
-    """Register the evaluated models; what became of them goes to `out`, and to the page `report`."""
+    """Register the evaluated models, decide on the champion, and write the report."""
     params = load_params()
     tables = ((index, INDEX), (download, DOWNLOAD), (crops, CROPS), (evaluation / CLIPS_FILE, TEST_SET))
     evaluated = EvaluatedModel(
@@ -69,8 +69,8 @@ def main(
     against = None if registered.against is None else registered.against.version
     written = {"version": registered.version, "champion": registered.champion, "against": against}
     write_json({**written, "verdict": registered.verdict}, out)
-    stands = "is the champion" if registered.champion else "is not the champion"
-    verdict = f"Version {registered.version} {stands}: {registered.verdict}"
+    standing = "is the champion" if registered.champion else "is not the champion"
+    verdict = f"Version {registered.version} {standing}: {registered.verdict}"
     write_report(
         evaluation, report, {path.stem: path for path in history}, make_reference(registered), verdict
     )

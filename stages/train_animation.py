@@ -1,35 +1,30 @@
 """Stage `train_animation`: keypoint detector, dense motion, generator and discriminator."""
 
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from lightning_fabric.utilities.rank_zero import rank_zero_only
+import typer
 
 from faceanim.config import load_params
-from faceanim.progress import Watcher
-from faceanim.tables import write_json
 from faceanim.training.animation import train_animation
-from flows.stage_runs import run_single_stage
-from stages.common import make_run_context, run_stage
+from stages.common import run_stage
+from stages.training_runs import CHECKPOINTS, CheckpointsOption, run_training
 
 
 def main(
-    crops: Path,
-    landmarks: Path,
-    out: Path,
-    history: Path,
-    metrics: Path,
-    checkpoints: Path = Path(".faceanim"),
+    crops: Annotated[Path, typer.Argument(help="crops.parquet.")],
+    landmarks: Annotated[Path, typer.Argument(help="Folder of the landmark tables.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write the model to.")],
+    history: Annotated[Path, typer.Argument(help="CSV of the training curves to write.")],
+    metrics: Annotated[Path, typer.Argument(help="JSON of the last losses to write.")],
+    checkpoints: CheckpointsOption = CHECKPOINTS,
 ) -> None:
-    """Train, or go on from the last checkpoint of a run that was stopped."""
+    """Train the animation networks, resuming from the last checkpoint of an interrupted run."""
     params = load_params()
     config = params.train_animation
-
-    def train(watcher: Watcher) -> dict[str, float]:
-        context = make_run_context("train_animation", params.run, config, watcher)
-        return train_animation(config, crops, landmarks, out, history, checkpoints, context)
-
-    last = run_single_stage("train_animation", train)
-    rank_zero_only(write_json)(last, metrics)
+    train = partial(train_animation, config, crops, landmarks, out, history, checkpoints)
+    run_training("train_animation", params.run, config, train, metrics)
 
 
 if __name__ == "__main__":

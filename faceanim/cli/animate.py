@@ -1,5 +1,6 @@
-"""The commands `faceanim animate` and `faceanim motion`."""
+"""The commands that use a model: `animate`, `motion`, `export` and `app`."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,23 +16,6 @@ from faceanim.progress import show_progress
 
 if TYPE_CHECKING:
     from faceanim.inference.backend import Device, Network
-
-
-def export(
-    out: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
-    model: Annotated[str, typer.Option(help="A registered model, or a folder with one.")] = DEFAULT_MODEL,
-    params: Annotated[Path, typer.Option(help="The parameters that name the MLflow address.")] = PARAMS_FILE,
-) -> None:
-    """Write both networks to one ONNX file, which `faceanim animate --model FILE` runs without torch.
-
-    What it computes is compared with torch; it is written only if they agree to 0.001.
-    """
-    if out.suffix != ONNX_SUFFIX:
-        raise FaceanimError(f"an ONNX file's name ends in {ONNX_SUFFIX}, not as {out.name} does")
-    from faceanim.inference.onnx_export import export_onnx
-
-    difference = export_onnx(resolve_model(model, params), out)
-    print(f"{out}, which differs from torch by at most {difference:.1g}")
 
 
 DEFAULTS = Options()
@@ -176,6 +160,45 @@ def motion(
     with show_progress(f"motion on {DEVICE_NAMES[network.device]}") as on_progress:
         api.save_motion(driving, out, model=network, options=options, on_progress=on_progress)
     print(out)
+
+
+def export(
+    out: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
+    model: Annotated[str, typer.Option(help="A registered model, or a folder with one.")] = DEFAULT_MODEL,
+    params: ParamsFile = PARAMS_FILE,
+) -> None:
+    """Write both networks to one ONNX file, which `faceanim animate --model FILE` runs without torch.
+
+    What it computes is compared with torch; it is written only if they agree to 0.001.
+    """
+    if out.suffix != ONNX_SUFFIX:
+        raise FaceanimError(f"an ONNX file's name ends in {ONNX_SUFFIX}, not as {out.name} does")
+    from faceanim.inference.onnx_export import export_onnx
+
+    difference = export_onnx(resolve_model(model, params), out)
+    print(f"{out}, which differs from torch by at most {difference:.1g}")
+
+
+def app(
+    model: Model = DEFAULT_MODEL,
+    device: DeviceOption = "auto",
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; the default one is reached from this machine only.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 7860,
+    params: ParamsFile = PARAMS_FILE,
+) -> None:
+    """Open a page on which portraits are animated in a browser, until Ctrl-C.
+
+    Nothing that is uploaded leaves this machine, and it is deleted after an hour. Every result is marked as
+    synthetic.
+    """
+    if find_spec("gradio") is None:
+        raise FaceanimError("the page needs Gradio: pip install 'faceanim[app]'")
+    from faceanim.app.server import check_address, serve
+
+    check_address(host, port)
+    serve(load_model(model, device, params), model, host, port)
 
 
 def load_model(model: str, device: "Device", params: Path) -> "Network":

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from faceanim.cli import animate, evaluate, models, verify
-from faceanim.cli import app as page
 from faceanim.config import load_params
 from faceanim.config.params import apply_profile
 from faceanim.errors import FaceanimError
@@ -26,7 +25,7 @@ app.command()(animate.animate)
 app.command()(animate.motion)
 app.command()(verify.verify)
 app.command()(animate.export)
-app.command()(page.app)
+app.command()(animate.app)
 app.command()(evaluate.evaluate)
 app.command("test-set")(evaluate.write_test_set)
 app.add_typer(models.app, name="models")
@@ -48,7 +47,7 @@ def retry(
 
     What is dead is remembered until it is asked for here; `dvc repro` then fetches it anew.
     """
-    from faceanim.ingest.download import forget_failures, list_failures
+    from faceanim.ingest.records import forget_failures, list_failures
 
     if reasons:
         count = forget_failures(videos, reasons)

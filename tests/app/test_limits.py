@@ -27,7 +27,7 @@ from gradio_client.exceptions import AppError
 from faceanim.app.jobs import StoppedError, format_time_left, progress_callback
 from faceanim.app.options import Choices
 from faceanim.app.server import check_address, display_name, is_loopback
-from faceanim.cli import app
+from faceanim.cli import animate
 
 META = {"_type": "gradio.FileData"}
 CHOICES = ["largest", "relative", 1, 1, "face", "photograph", False, False, "mp4"]
@@ -204,7 +204,7 @@ def test_a_job_is_stopped_where_it_is_told_of():
 
 
 def test_a_job_that_takes_too_long_is_stopped(monkeypatch):
-    monkeypatch.setattr("faceanim.app.jobs.JOB_MINUTES", -1)
+    monkeypatch.setattr("faceanim.app.jobs.MAX_JOB_MINUTES", -1)
     with pytest.raises(FaceanimError, match="took longer"):
         progress_callback(lambda *seen: None, threading.Event())(1, 4)
 
@@ -253,6 +253,6 @@ def test_other_machines_are_let_in_with_a_warning(capsys):
 
 
 def test_without_gradio_it_is_said_what_to_install(monkeypatch):
-    monkeypatch.setattr(app, "find_spec", lambda name: None)
+    monkeypatch.setattr(animate, "find_spec", lambda name: None)
     with pytest.raises(FaceanimError, match=r"pip install 'faceanim\[app\]'"):
-        app.app()
+        animate.app()

@@ -43,7 +43,7 @@ def faceanim(folder, *arguments, **environment):
         (("animate", "face.png", "text.mp4", "out.mp4"), "params.yaml is missing"),
         (("models",), "params.yaml is missing"),
         (("models", "show", "3"), "params.yaml is missing"),
-        (("profile", "none"), "no profile is called 'none'"),
+        (("profile", "none"), "unknown profile 'none'"),
     ],
 )
 def test_a_mistake_is_one_line_and_a_non_zero_exit(folder, arguments, says):
@@ -65,11 +65,11 @@ def test_an_unreachable_tracking_server_is_one_line(folder):
 
 
 def test_an_unknown_key_in_the_parameters_is_one_line(folder, tmp_path):
-    text = (PROJECT / "params.yaml").read_text().replace("  min_iou:", "  min_iuo:")
+    text = (PROJECT / "params.yaml").read_text().replace("  min_size:", "  min_siez:")
     (tmp_path / "params.yaml").write_text(text)
     done = faceanim(tmp_path, "check")
     assert done.returncode == 1
-    assert "crop.min_iuo: Extra inputs are not permitted" in done.stderr
+    assert "crop.min_siez: Extra inputs are not permitted" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
