@@ -93,7 +93,7 @@ def describe_data(manifest: Mapping[str, Any]) -> list[str]:
 def collect_license_notes(params: Params) -> list[str]:
     """What the use of a model is bound to by the data, the detector and the weights that made it."""
     training, folder = params.train_animation, params.index.source == "folder"
-    learnt = training.losses.landmarks > 0 or training.pair_candidates > 1
+    learnt = training.losses.landmarks > 0 or training.num_driving_candidates > 1
     if folder and params.index.path == SAMPLE_PATH:
         videos = "Videos: the embedded sample, rendered from two portraits in the public domain."
     elif folder:

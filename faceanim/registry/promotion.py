@@ -63,8 +63,9 @@ def promote(store: ModelRegistry, number: int) -> None:
         FaceanimError: there is no such version, or it does not pass.
     """
     version = store.get_version(number)
-    if reason := validate_version(store, version):
-        raise FaceanimError(f"version {number} can't be champion: {reason}")
+    result = validate_version(store, version)
+    if not result.is_valid:
+        raise FaceanimError(f"version {number} can't be champion: {result.problem}")
     with hold_lock(store.client, store.name):
         verdict = store.get_version(number).tags.get(VERDICT_TAG, "none")
         store.set_tags(number, verdict=f"made champion by hand; the verdict before: {verdict}")
@@ -86,8 +87,9 @@ def rollback(store: ModelRegistry) -> tuple[int, int]:
             f"{store.name} has no champion before the present one; `faceanim models` lists them"
         )
     target = earlier[-1]
-    if reason := validate_version(store, store.get_version(target)):
-        raise FaceanimError(f"version {target}, the champion before, can't be champion: {reason}")
+    result = validate_version(store, store.get_version(target))
+    if not result.is_valid:
+        raise FaceanimError(f"version {target}, the champion before, can't be champion: {result.problem}")
     with hold_lock(store.client, store.name):
         if (store.get_champion(), previous_champions(store)) != (holder, earlier):
             raise FaceanimError(
@@ -198,7 +200,7 @@ def validate_once(store: ModelRegistry, version: Version) -> str:
     """What the check of a version found, `PASSED` or why not; it is made once and written down."""
     found = store.get_version(version.number).tags.get(CHECK_TAG)
     if found is None:
-        found = validate_version(store, version) or PASSED
+        found = validate_version(store, version).problem or PASSED
         store.set_tags(version.number, check=found)
     return found
 

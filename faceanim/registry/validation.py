@@ -5,15 +5,17 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from faceanim.errors import FaceanimError
@@ -52,8 +54,24 @@ ROUNDING = 1 / 12 / 255**2
 """What rounding to 256 levels adds to a mean squared error of [0, 1]."""
 
 
-def validate_version(store: ModelRegistry, version: Version) -> str | None:
-    """Why a version may not be champion, as a sentence; None: it is what was scored."""
+@dataclass(frozen=True)
+class ValidationResult:
+    """The outcome of validating a version.
+
+    Attributes:
+        problem: a sentence that says why the version may not become champion; None if it may.
+    """
+
+    problem: str | None = None
+
+    @property
+    def is_valid(self) -> bool:
+        """The version is the model that was scored."""
+        return self.problem is None
+
+
+def validate_version(store: ModelRegistry, version: Version) -> ValidationResult:
+    """Check that a version loads, predicts what was scored, and has the scores that it claims."""
     try:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
@@ -64,8 +82,8 @@ def validate_version(store: ModelRegistry, version: Version) -> str | None:
             check_predictions(evaluation, made)
             check_tables(evaluation, version)
     except FaceanimError as error:
-        return str(error)
-    return None
+        return ValidationResult(str(error))
+    return ValidationResult()
 
 
 def predict_in_clean_process(
@@ -77,7 +95,7 @@ def predict_in_clean_process(
         FaceanimError: it does not load, or does not predict.
     """
     out = folder / "predicted.safetensors"
-    command = [sys.executable, "-m", "faceanim.registry.predict", store.model_uri(version.number)]
+    command = [sys.executable, "-m", "faceanim.registry.validation", store.model_uri(version.number)]
     try:
         done = subprocess.run(
             [*command, str(check), str(out)],
@@ -205,3 +223,28 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
         return dict(load_file(path))
     except SafetensorError as error:
         raise FaceanimError(f"{path.name} is damaged: {error}") from None
+
+
+def predict(model_uri: str, check: Path, out: Path) -> None:
+    """Load a registered version as any user would, and predict the driving frames of a check.
+
+    Runs in the clean process, with MLflow's address in the environment:
+    `python -m faceanim.registry.validation models:/faceanim/3 check.safetensors out.safetensors`.
+
+    Args:
+        model_uri: address of the version.
+        check: file with `source` and `driving`; see `CHECK_FILE`.
+        out: file to write: uint8 `predicted` (N, O, O, 3), and float32 `animated` (N, 3, S, S) in [0, 1], the
+            frames before super-resolution.
+    """
+    model = mlflow.pyfunc.load_model(model_uri)
+    frames = {name: array for name, array in load_file(check).items() if name in ("source", "driving")}
+    predicted = np.asarray(model.predict(frames))
+    animator = model.unwrap_python_model().animator
+    source = animator.prepare(to_float(frames["source"]))
+    animated = animator.frames(source, to_float(frames["driving"])).cpu().numpy()
+    save_file({"predicted": predicted, "animated": animated}, out)
+
+
+if __name__ == "__main__":
+    predict(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
