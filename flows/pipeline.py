@@ -3,17 +3,14 @@
 import os
 import sys
 from collections.abc import Sequence
-from graphlib import TopologicalSorter
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 from prefect import State, flow, get_client, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import as_completed
 from prefect.runtime import flow_run, task_run
 from prefect.states import Cancelled, Completed, Failed
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from faceanim.config import load_params
 from faceanim.config.params import CUSTOM_PROFILE, apply_profile, detect_profile
@@ -40,8 +37,6 @@ from flows.prefect_api import (
 )
 from flows.prefect_runs import PARENT_VARIABLE, is_transient_failure
 
-SIBLINGS: TaskRunner[Any] = ThreadPoolTaskRunner()
-"""Runs stages at the same time where none needs another; trainings still take turns on a GPU."""
 RETRIES = 3
 """Of a stage that failed in a way that may pass."""
 RETRY_DELAY_S = 60.0
@@ -53,12 +48,7 @@ def name_run() -> str:
     return f"{' '.join(targets)} {format_start()}"
 
 
-@flow(
-    name="pipeline",
-    flow_run_name=name_run,
-    task_runner=SIBLINGS,
-    persist_result=False,
-)
+@flow(name="pipeline", flow_run_name=name_run, persist_result=False)
 def pipeline(
     targets: list[str] | None = None,
     profile: str | None = None,
@@ -75,21 +65,21 @@ def pipeline(
         force: Run the stages even if nothing has changed.
         dry_run: Only say what would run.
     """
-    leashed, run_id = SupervisedProcesses(), UUID(flow_run.id)
+    processes, run_id = SupervisedProcesses(), UUID(flow_run.id)
     try:
         with get_client(sync_client=True) as client:
             client.update_flow_run(run_id, tags=build_run_tags())
-        with single_pipeline_run(run_id), watch_for_cancellation(run_id, leashed.stop):
+        with single_pipeline_run(run_id), watch_for_cancellation(run_id, processes.stop):
             repair_dvc_state()
             choose_profile(profile, dry_run)
             stages = select_stages(read_stages(), targets or [])
             if dry_run:
                 return Completed(message=describe_plan(stages, force))
-            return run_stages(leashed, stages, force)
+            return run_stages(processes, stages, force)
     except FaceanimError as error:
         return Failed(message=str(error))
     except KeyboardInterrupt:
-        leashed.stop()
+        processes.stop()
         return Cancelled(message="Ctrl-C; the next run goes on from where it was")
 
 
@@ -116,38 +106,23 @@ def describe_plan(stages: Sequence[Stage], force: bool) -> str:
     return f"would run: {', '.join(names)}" if names else "would run nothing: all is up to date"
 
 
-def run_stages(leashed: SupervisedProcesses, stages: Sequence[Stage], force: bool) -> State[Any]:
-    """Run the stages as tasks, each as soon as those that it needs are done."""
-    by_name = {stage.name: stage for stage in stages}
-    order = TopologicalSorter({stage.name: stage.needs for stage in stages})
-    order.prepare()
-    running: dict[str, Any] = {}
-    ended: dict[str, Any] = {}
+def run_stages(processes: SupervisedProcesses, stages: Sequence[Stage], force: bool) -> State[Any]:
+    """Run the stages in order, each as a task, up to the first that fails."""
+    done: list[State[Any]] = []
     try:
-        while order.is_active():
-            for name in order.get_ready():
-                needed = [ended[need] for need in by_name[name].needs]
-                running[name] = stage_task(leashed, by_name[name], force).submit(wait_for=needed)
-            if not running:
-                break  # what is left needs what failed
-            first = next(as_completed(list(running.values())))
-            first.wait()
-            name = next(name for name, future in running.items() if future is first)
-            ended[name] = running.pop(name)
-            if first.state.is_completed():
-                order.done(name)
+        for stage in stages:
+            done.append(make_stage_task(processes, stage, force)(wait_for=done[-1:], return_state=True))
+            if processes.stopped:
+                return Cancelled(message="stopped; the next run resumes where this one ended")
+            if not done[-1].is_completed():
+                return Failed(message=f"{stage.name}: {done[-1].message}")
     except BaseException:
-        leashed.stop()
+        processes.stop()
         raise
-    if leashed.stopped:
-        return Cancelled(message="stopped; the next run goes on from where it was")
-    for name, future in ended.items():
-        if not future.state.is_completed():
-            return Failed(message=f"{name}: {future.state.message}")
-    return Completed(message=f"up to date: {', '.join(ended)}")
+    return Completed(message=f"up to date: {', '.join(stage.name for stage in stages)}")
 
 
-def stage_task(leashed: SupervisedProcesses, stage: Stage, force: bool) -> Any:
+def make_stage_task(processes: SupervisedProcesses, stage: Stage, force: bool) -> Any:
     """The task of a stage; it ends with DVC's word, and shows on its page what came of it."""
     delay_s = load_params().download.cooldown_s if stage.name == "download" else RETRY_DELAY_S
     # What a first stage needs may come from another dvc.yaml, as the sample's videos do: DVC sees to that.
@@ -164,7 +139,7 @@ def stage_task(leashed: SupervisedProcesses, stage: Stage, force: bool) -> Any:
     )
     def reproduce() -> State[Any]:
         try:
-            leashed.repro(
+            processes.repro(
                 *options,
                 stage.name,
                 on_line=get_run_logger().info,

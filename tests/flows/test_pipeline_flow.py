@@ -103,13 +103,10 @@ def test_what_another_dvc_yaml_makes_is_made_first(prefect_api, pipeline):
     assert (folder / "second").exists()
 
 
-def test_siblings_run_at_the_same_time(prefect_api, pipeline):
-    meet = "Path('{0}-here').touch(); [time.sleep(0.1) for _ in range(300) if not Path('{1}-here').exists()]"
-    twins = [
-        stage(a, ["first"], meet.format(a, b), outs=[a]) for a, b in (("left", "right"), ("right", "left"))
-    ]
-    last = stage("last", ["left", "right"], "assert Path('left-here').exists()")
-    folder = pipeline(FIRST, *twins, last)
+def test_a_stage_runs_after_all_that_it_needs(prefect_api, pipeline):
+    folder = pipeline(
+        stage("last", ["left", "right"]), stage("left", ["first"]), stage("right", ["first"]), FIRST
+    )
     done = run(folder, prefect_api)
     assert done.returncode == 0, done.stderr
     assert (folder / "last").exists()
@@ -279,7 +276,7 @@ def test_a_profile_never_loses_changes(pipeline):
     assert "takes no profile" in run(folder, "", "--dry-run", "--profile", "paper").stderr
     assert run(folder, "", "--profile", "paper").returncode == 0
     assert params.read_text() == (folder / "profiles/paper.yaml").read_text()
-    mine = params.read_text().replace("seed: 0", "seed: 7")
+    mine = params.read_text().replace("workers: 8", "workers: 7")
     params.write_text(mine)
     assert "has changes of its own" in run(folder, "", "--profile", "sample").stderr
     assert params.read_text() == mine

@@ -70,7 +70,7 @@ def run_script(folder, script, api):
     """What a script prints that begins with this file's names."""
     lines = [
         "from pathlib import Path",
-        "from flows.stage import drive, report",
+        "from flows.stage_runs import run_sharded_stage, run_single_stage",
         "from tests.flows.test_stage_runs import *",
         "if __name__ == '__main__':",
         *(f"    {line}" for line in script.splitlines()),
@@ -89,8 +89,8 @@ def run_script(folder, script, api):
 
 def test_without_an_api_prefect_is_not_imported(tmp_path):
     script = (
-        "assert drive('double', RUN, doubled) == [2, 4, 6, 8, 10]\n"
-        "assert report('train', lambda watcher: watcher(1, 2) or 5) == 5\n"
+        "assert run_sharded_stage('double', RUN, doubled) == [2, 4, 6, 8, 10]\n"
+        "assert run_single_stage('train', lambda watcher: watcher(1, 2) or 5) == 5\n"
         "import sys; assert 'prefect' not in sys.modules"
     )
     done = run_script(tmp_path, script, api="")
@@ -98,7 +98,9 @@ def test_without_an_api_prefect_is_not_imported(tmp_path):
 
 
 def test_with_an_api_a_step_is_a_flow_run_with_a_task_per_shard(prefect_api, tmp_path):
-    done = run_script(tmp_path, "assert drive('double', RUN, doubled) == [2, 4, 6, 8, 10]", prefect_api)
+    done = run_script(
+        tmp_path, "assert run_sharded_stage('double', RUN, doubled) == [2, 4, 6, 8, 10]", prefect_api
+    )
     assert done.returncode == 0, done.stderr
     pages = Pages(prefect_api)
     (run,) = pages.runs("double")
@@ -118,7 +120,7 @@ def test_a_piece_of_work_is_a_flow_run_too(prefect_api, tmp_path):
         "    watcher(2, 10, 'loss 0.5')\n"
         "    raise FaceanimError('stopped at step 2')\n"
         "try:\n"
-        "    report('fine_tune', train)\n"
+        "    run_single_stage('fine_tune', train)\n"
         "except FaceanimError as error:\n"
         "    print(error)"
     )
@@ -137,7 +139,7 @@ def test_a_piece_of_work_is_a_flow_run_too(prefect_api, tmp_path):
 def test_a_shard_that_failed_is_tried_again_alone_and_then_only_what_is_left(prefect_api, tmp_path):
     script = (
         "items = [Path(str(n)) for n in range(1, 6)]\n"
-        "assert drive('share', RUN, mapped(fail_once, items)) == ['1', '2', '3', '4', '5']"
+        "assert run_sharded_stage('share', RUN, mapped(fail_once, items)) == ['1', '2', '3', '4', '5']"
     )
     done = run_script(tmp_path, script, prefect_api)
     assert done.returncode == 0, done.stderr
@@ -149,7 +151,7 @@ def test_a_shard_that_failed_is_tried_again_alone_and_then_only_what_is_left(pre
 def test_a_full_disk_is_not_tried_again_and_is_one_line(prefect_api, tmp_path):
     script = (
         "try:\n"
-        "    drive('full', RUN, mapped(fill_the_disk, [1, 2, 3, 4]))\n"
+        "    run_sharded_stage('full', RUN, mapped(fill_the_disk, [1, 2, 3, 4]))\n"
         "except FaceanimError as error:\n"
         "    print(error)"
     )
@@ -165,8 +167,8 @@ def test_a_full_disk_is_not_tried_again_and_is_one_line(prefect_api, tmp_path):
 
 def test_an_api_that_does_not_answer_costs_a_line(tmp_path):
     script = (
-        "assert drive('double', RUN, doubled) == [2, 4, 6, 8, 10]\n"
-        "assert report('train', lambda watcher: watcher(1, 2) or 5) == 5"
+        "assert run_sharded_stage('double', RUN, doubled) == [2, 4, 6, 8, 10]\n"
+        "assert run_single_stage('train', lambda watcher: watcher(1, 2) or 5) == 5"
     )
     done = run_script(tmp_path, script, NOWHERE)
     assert done.returncode == 0, done.stderr
@@ -182,7 +184,7 @@ def test_a_cluster_needs_an_api(monkeypatch, tmp_path):
         run_sharded_stage("double", run, doubled)
     script = (
         "try:\n"
-        "    drive('double', RUN.model_copy(update={'task_runner': 'dask'}), doubled)\n"
+        "    run_sharded_stage('double', RUN.model_copy(update={'task_runner': 'dask'}), doubled)\n"
         "except FaceanimError as error:\n"
         "    print(type(error).__name__, error)"
     )
@@ -198,7 +200,7 @@ def test_a_cluster_that_does_not_answer_is_one_line(prefect_api, tmp_path):
         "import os; os.environ['DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT'] = '1s'\n"
         "run = RUN.model_copy(update={'task_runner': 'dask', 'cluster': 'tcp://127.0.0.1:9'})\n"
         "try:\n"
-        "    drive('lost', run, doubled)\n"
+        "    run_sharded_stage('lost', run, doubled)\n"
         "except FaceanimError as error:\n"
         "    print(type(error).__name__, error)"
     )
