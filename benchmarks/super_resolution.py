@@ -59,7 +59,7 @@ def main() -> None:
         config = PARAMS.train_sr
         if arguments.animation is None:
             taken_for_crops = config.model.model_copy(update={"generated_strength": None})
-            config = config.model_copy(update={"generated_share": 0.0, "model": taken_for_crops})
+            config = config.model_copy(update={"generated_prob": 0.0, "model": taken_for_crops})
         steps = steps_within(60 * arguments.minutes, config, crops, arguments.animation, Path(name))
         config = config.model_copy(update={"steps": steps})
         model = trained(config, crops, arguments.animation, Path(name) / "trained")
@@ -103,7 +103,7 @@ def compare(
     model: SuperResolution, config: TrainSuperResolutionConfig, crops: Path, animation: Path | None
 ) -> None:
     """Score the network and bicubic enlargement on each kind of input; print a table and the gains."""
-    clean = DegradeConfig(blur_sigma=0, kernels=("area",), noise=0, h264_share=0, h264_crf=(0, 0))
+    clean = DegradeConfig(blur_sigma=0, kernels=("area",), noise=0, h264_prob=0, h264_crf=(0, 0))
     ways = {"shrunk": degrading(clean, model.factor), "degraded": degrading(config.degrade, model.factor)}
     if animation:
         ways["generated"] = animating(animation, model)

@@ -40,7 +40,9 @@ from faceanim.media.tensors import to_uint8
 POINTS_OF_CURVE = 4
 EVERY = 10
 """Of the held-out driving frames, one in so many is in the curve."""
-ITS_AUGMENTATION = AugmentConfig(mirror=True, rotation=0.0, scale=0.0, stretch=0.0, shift=0.0, colour=0.1)
+ITS_AUGMENTATION = AugmentConfig(
+    mirror=True, rotation=0.0, scale=0.0, stretch=0.0, shift=0.0, color_jitter=0.1
+)
 """What the reference's configuration asks for, near enough: flips, and changes of colour by 0.1."""
 PEOPLE, CELL = 6, 128
 """Rows of the picture grid, and the side of its pictures."""
@@ -122,7 +124,7 @@ def build(job: Job, frames: CropFrames) -> Method:
     """The method of a job."""
     if job.reference is None:
         return Ours(job.config, load_params(Path("profiles/sample.yaml")), PairDataset(frames, job.config))
-    config = job.config.model_copy(update={"augment": ITS_AUGMENTATION, "pair_candidates": 1})
+    config = job.config.model_copy(update={"augment": ITS_AUGMENTATION, "num_driving_candidates": 1})
     its = job.reference
     return Reference(Path(its.checkout), its.half, its.scale_factor, config, PairDataset(frames, config))
 

@@ -2,6 +2,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from faceanim.config import load_params
+from faceanim.config.base import RENAMED_KEYS
 from faceanim.config.params import apply_profile
 from faceanim.errors import FaceanimError
 from tests.helpers.paths import PROJECT
@@ -37,7 +38,7 @@ def changed(tmp_path, *keys_and_value):
         (("crop", "sizes", 3), "crop.sizes"),
         (("crop", "min_iou", "0.25"), "crop.min_iou"),
         (("crop", "min_iou", 1.5), "crop.min_iou"),
-        (("train_animation", "model", "keypoints", 0), "train_animation.model.keypoints"),
+        (("train_animation", "model", "num_keypoints", 0), "train_animation.model.num_keypoints"),
         (("train_animation", "model", "motion_size", 36), "motion_size must be a multiple of 8"),
         (("train_animation", "model", "motion_size", 48), "size must be a multiple of motion_size"),
         (("train_animation", "model", "keypoint_size", 72), "keypoint_size must be a multiple"),
@@ -52,6 +53,16 @@ def test_wrong_values_are_refused_by_name_in_one_line(tmp_path, change, named):
         load_params(changed(tmp_path, *change))
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items())
+def test_a_key_of_an_earlier_release_is_refused_with_its_new_name(tmp_path, old, new):
+    *section, key = old.split(".")
+    with pytest.raises(FaceanimError) as caught:
+        load_params(changed(tmp_path, *section, key, 1))
+    assert str(caught.value).endswith(f"params.yaml: {old} is now called {new}")
+    with pytest.raises(FaceanimError, match=f"{'.'.join([*section, new])}: Input should be"):
+        load_params(changed(tmp_path, *section, new, "x"))  # a key by the new name exists
 
 
 def test_a_missing_section_is_named(tmp_path):

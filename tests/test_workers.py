@@ -65,11 +65,11 @@ def write_pid_and_wait(item):
 def test_workers_die_with_their_parent(tmp_path):
     """An orphan would go on writing where the next run does."""
     code = f"""
-from faceanim.workers import Work, process_map
+from faceanim.workers import ShardJob, make_pool_mapper
 from tests.test_workers import RUN, give_up, write_pid_and_wait
 if __name__ == "__main__":
     run = RUN.model_copy(update={{"item_timeout_s": 60}})
-    list(process_map(run)(Work("test", write_pid_and_wait, give_up), [[{str(tmp_path / "pid")!r}]]))
+    list(make_pool_mapper(run)(ShardJob("test", write_pid_and_wait, give_up), [[{str(tmp_path / "pid")!r}]]))
 """
     (tmp_path / "main.py").write_text(code)
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}

@@ -1,7 +1,8 @@
 """Typed parameters: one pydantic model per section of params.yaml.
 
-Unknown keys and wrong types are refused by name. Nothing is read on import, and no field has a default:
-params.yaml is the only place where a value stands.
+Unknown keys and wrong types are refused by name. Nothing is read on import. A key has a default where the
+shipped profiles agree or the paper has a value; a profile may override it. Defaults are literals, and never
+tuples, because DVC reads them from the source. Imports `errors` and `tables`.
 """
 
 from faceanim.config.base import Section, format_validation_error

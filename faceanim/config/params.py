@@ -1,59 +1,49 @@
-"""The whole of params.yaml, and reading it."""
+"""The whole of params.yaml: reading it, and the profiles that it may be a copy of."""
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from faceanim.config.base import NonNegative, Positive, Section, format_validation_error
+from faceanim.config.base import Section, format_validation_error
 from faceanim.config.data import CropConfig, DownloadConfig, IndexConfig, LandmarksConfig, RunConfig
 from faceanim.config.training import TrainAnimationConfig, TrainSuperResolutionConfig
 from faceanim.errors import FaceanimError
 from faceanim.tables import atomic_path
 
-
-def apply_profile(name: str, profiles: Path = Path("profiles"), params: Path = Path("params.yaml")) -> None:
-    """Make `params` a copy of the profile of that name, once it has been checked.
-
-    Raises:
-        FaceanimError: there is no such profile, or it is not valid.
-    """
-    source = profiles / f"{name}.yaml"
-    known = sorted(path.stem for path in profiles.glob("*.yaml"))
-    if name not in known:
-        raise FaceanimError(f"no profile is called {name!r}; {profiles}/ has {', '.join(known) or 'none'}")
-    load_params(source)
-    with atomic_path(params) as temporary:
-        temporary.write_bytes(source.read_bytes())
+CUSTOM_PROFILE = "custom"
+"""Name of parameters that equal no shipped profile."""
 
 
 class EvaluateConfig(Section):
-    """The pinned protocol leaves little to choose."""
+    """What the pinned evaluation protocol leaves open."""
 
-    batch_size: Positive
-    pictures: Positive
-    """Rows of the picture grid."""
-    pairs: Annotated[int, Field(ge=0)]
-    """How many test clips drive another person's first frame, at most."""
+    batch_size: PositiveInt = 16
+    """Frames predicted at once."""
+    pictures: PositiveInt = 6
+    """Rows of the image grid."""
+    pairs: NonNegativeInt
+    """Largest number of test clips that drive the first frame of another person."""
     fetch: bool
-    """Whether weights that measure (AlexNet for LPIPS, MediaPipe for the gaze) are fetched where they are not
-    in the weights folder; else those metrics are left out."""
+    """Whether missing weights of metrics (AlexNet for LPIPS, MediaPipe for the gaze) are downloaded; if not,
+    those metrics are left out."""
 
 
 class RegisterConfig(Section):
-    """Where the model goes and what makes one better."""
+    """Where a model is registered, and what makes it better than the champion."""
 
     model_name: str
-    min_gain_db: NonNegative
-    """PSNR, in dB, by which a version must be better than the champion for sure: the lower end of the 95 %
-    interval of their difference, clip by clip on one test set, has to be above it."""
+    """Name of the registered model in MLflow."""
+    min_gain_db: NonNegativeFloat = 0.0
+    """PSNR, in dB, by which a version must surpass the champion: the lower end of the 95 % interval of their
+    difference, clip by clip on one test set, must exceed it."""
 
 
 class Params(Section):
-    """The whole of params.yaml."""
+    """All sections of params.yaml."""
 
     run: RunConfig
     index: IndexConfig
@@ -66,22 +56,22 @@ class Params(Section):
     register_: RegisterConfig = Field(alias="register")
 
     @model_validator(mode="after")
-    def _sizes_chain(self) -> "Params":
-        made = self.train_animation.model.size * self.train_sr.model.factor
-        if self.crop.size != made:
+    def _check_sizes(self) -> "Params":
+        side = self.train_animation.model.size * self.train_sr.model.factor
+        if self.crop.size != side:
             raise ValueError(
                 f"crop.size is {self.crop.size}, but train_animation.model.size times train_sr.model.factor "
-                f"is {made}: super-resolved frames are scored against the crops"
+                f"is {side}: super-resolved frames are scored against the crops"
             )
         return self
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml.
+    """Read and validate params.yaml.
 
     Raises:
-        FaceanimError: the file is missing, is no YAML mapping, or has an unknown key, a wrong type or a value
-            out of range; the text names the key.
+        FaceanimError: the file is missing, is not a YAML mapping, or has an unknown key, a wrong type or a
+            value out of range; the message names the key.
     """
     try:
         data: Any = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -96,15 +86,26 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         raise FaceanimError(f"{path}: {format_validation_error(error)}") from None
 
 
+def apply_profile(name: str, profiles: Path = Path("profiles"), params: Path = Path("params.yaml")) -> None:
+    """Copy a shipped profile to `params`, after validating it.
+
+    Raises:
+        FaceanimError: the profile does not exist or is invalid.
+    """
+    source = profiles / f"{name}.yaml"
+    known = sorted(path.stem for path in profiles.glob("*.yaml"))
+    if name not in known:
+        raise FaceanimError(f"unknown profile {name!r}; {profiles}/ has {', '.join(known) or 'none'}")
+    load_params(source)
+    with atomic_path(params) as temporary:
+        temporary.write_bytes(source.read_bytes())
+
+
 def detect_profile(params: Path = Path("params.yaml"), profiles: Path = Path("profiles")) -> str:
-    """The shipped profile that the parameters are; CUSTOM where they are none, `invalid` if unreadable."""
+    """Find the shipped profile that the parameters equal: its name, CUSTOM_PROFILE, or `invalid`."""
     try:
         used = load_params(params)
         shipped = {path.stem: load_params(path) for path in sorted(profiles.glob("*.yaml"))}
     except FaceanimError:
         return "invalid"
     return next((name for name, values in shipped.items() if values == used), CUSTOM_PROFILE)
-
-
-CUSTOM_PROFILE = "custom"
-"""Stands for parameters that are no shipped profile."""

@@ -1,13 +1,16 @@
-"""Parameters of the networks and of their trainings."""
+"""Parameters of the networks and of their trainings.
+
+Defaults follow the paper: what later work adds is off unless a profile asks for it.
+"""
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from faceanim.config.base import NonNegative, Positive, Section, UnitInterval
+from faceanim.config.base import Section, UnitInterval
 
 GUIDED_KEYPOINTS = 10
-"""Keypoints that the landmarks can guide; `faceanim.faces.landmark_sets` says by which."""
+"""Number of keypoints that landmarks can guide; `faceanim.faces.landmark_sets` defines by which."""
 
 ConstantRateFactor = Annotated[int, Field(ge=0, le=51)]
 
@@ -15,31 +18,39 @@ ConstantRateFactor = Annotated[int, Field(ge=0, le=51)]
 class AnimationModelConfig(Section):
     """Shape of the animation network (figure 2)."""
 
-    size: Positive
+    size: PositiveInt
     """Side of the frames, in pixels."""
-    keypoints: Positive
-    jacobians: bool
-    """Each keypoint moves its surroundings by an affine motion (Siarohin et al., 2019), not a translation."""
-    keypoint_size: Positive
-    """Side of the frames on which keypoints are found, in pixels."""
-    motion_size: Positive
-    """Side of those on which dense motion is found."""
+    num_keypoints: PositiveInt = 10
+    """Number of keypoints."""
+    jacobians: bool = False
+    """Whether each keypoint carries an affine motion of its neighborhood (Siarohin et al., 2019) instead of a
+    translation."""
+    keypoint_size: PositiveInt = 64
+    """Side of the frames on which keypoints are detected, in pixels."""
+    motion_size: PositiveInt
+    """Side of the frames on which dense motion is predicted, in pixels."""
     encoder: Literal["resnet18", "resnet34", "resnet50", "plain"]
-    """Of the keypoint detector; `plain` has the decoder's channels, and learns faster without ImageNet."""
-    decoder_channels: tuple[Positive, Positive, Positive, Positive, Positive]
-    """Of the keypoint detector's levels on the way up, the smallest first."""
-    temperature: Annotated[float, Field(gt=0)]
+    """Encoder of the keypoint detector; `plain` has the decoder's channels, and learns faster where ImageNet
+    weights are unavailable."""
+    decoder_channels: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt]
+    """Channels of the keypoint detector's decoder levels, from the smallest resolution up."""
+    temperature: PositiveFloat = 0.1
     """Softmax temperature of the keypoint heatmaps."""
-    kp_variance: Annotated[float, Field(gt=0)]
-    """Variance of the Gaussians drawn at the keypoints, in units of [-1, 1]."""
-    motion_channels: Positive
-    motion_blocks: Positive
-    generator_channels: Positive
-    generator_downs: Positive
-    generator_blocks: Positive
+    kp_variance: PositiveFloat = 0.01
+    """Variance of the Gaussians rendered at the keypoints, in units of [-1, 1]."""
+    motion_channels: PositiveInt
+    """Channels of the first level of the dense motion network."""
+    motion_blocks: PositiveInt
+    """Levels of the dense motion network; each halves the resolution."""
+    generator_channels: PositiveInt
+    """Channels of the first level of the generator."""
+    generator_downs: PositiveInt = 2
+    """Downsampling steps of the generator."""
+    generator_blocks: PositiveInt
+    """Residual blocks of the generator."""
 
     @model_validator(mode="after")
-    def _sizes_fit(self) -> "AnimationModelConfig":
+    def _check_sizes(self) -> "AnimationModelConfig":
         halvings = {
             "keypoint_size": 4 if self.encoder == "plain" else 5,
             "motion_size": self.motion_blocks,
@@ -55,107 +66,117 @@ class AnimationModelConfig(Section):
 
 
 class LossWeights(Section):
-    """Weights of the terms of eq. 6, and of what later work adds; 0 switches a term off."""
+    """Weights of the terms of eq. 6 and of the terms that later work adds; 0 disables a term."""
 
-    perceptual: NonNegative
+    perceptual: NonNegativeFloat
     """Eq. 3, on VGG-19; needs its weights."""
-    perceptual_scales: Annotated[int, Field(ge=1, le=4)]
-    """Images of the pyramid over which eq. 3 is summed; 1 is the paper's."""
-    pixel: NonNegative
-    """L1 on an image pyramid: what stands in where VGG-19's weights can't be had."""
-    adversarial: NonNegative
+    perceptual_scales: Annotated[int, Field(ge=1, le=4)] = 1
+    """Levels of the image pyramid over which eq. 3 is summed; the paper has 1."""
+    pixel: NonNegativeFloat
+    """L1 on an image pyramid, a substitute for `perceptual` where VGG-19's weights are unavailable."""
+    adversarial: NonNegativeFloat
     """Eq. 5."""
-    feature_matching: NonNegative
-    """The discriminator's features of the prediction are those of the driving frame; needs `adversarial`."""
-    equivariance: NonNegative
+    feature_matching: NonNegativeFloat = 0.0
+    """L1 between the discriminator's features of prediction and driving frame; needs `adversarial`."""
+    equivariance: NonNegativeFloat = 0.0
     """Keypoints follow a known warp (Siarohin et al., 2019, eq. 9)."""
-    jacobian: NonNegative
-    """Their jacobians do too (eq. 11); needs `model.jacobians` and `equivariance`."""
-    landmarks: NonNegative
+    jacobian: NonNegativeFloat = 0.0
+    """Jacobians follow a known warp (eq. 11); needs `model.jacobians` and `equivariance`."""
+    landmarks: NonNegativeFloat
     """Ten keypoints lie on the cached landmarks of eyes, mouth, nose, chin and jaw."""
 
 
 class OptimizerConfig(Section):
     """SWATS (Keskar & Socher, 2017): Adam that switches to SGD."""
 
-    name: Literal["swats", "adam"]
-    lr: Annotated[float, Field(gt=0)]
+    name: Literal["swats", "adam"] = "swats"
+    """`adam` never switches."""
+    lr: PositiveFloat
+    """Learning rate of Adam."""
     beta1: UnitInterval
+    """Decay of Adam's mean of the gradients."""
     beta2: UnitInterval
-    swats_eps: Annotated[float, Field(gt=0)]
-    """The switch happens once the learned rate's bias-corrected mean is this close to the present one, as a
-    share of it, and not before the mean has run over 1 / (1 - beta2) steps."""
-    sgd_lr_cap: Annotated[float, Field(gt=0)]
-    """Largest rate the SGD phase may learn."""
+    """Decay of Adam's mean of the squared gradients, and of the estimate of SGD's learning rate."""
+    swats_eps: PositiveFloat
+    """SWATS switches once the bias-corrected mean of the estimated SGD rate is within this fraction of the
+    present estimate, and not before the mean covers 1 / (1 - beta2) steps."""
+    sgd_lr_cap: PositiveFloat = 0.1
+    """Upper limit of the estimated SGD rate."""
 
 
 class AugmentConfig(Section):
-    """How training pairs are varied, both frames alike; 0 and false leave them as they are."""
+    """Augmentation of training pairs, the same for both frames; 0 and false leave a pair unchanged."""
 
-    mirror: bool
-    """Left and right change in half of the pairs."""
-    rotation: NonNegative
-    """Largest turn, in degrees."""
-    scale: NonNegative
-    """Largest growth, and its inverse the largest shrinkage: 0.1 is 10 %."""
-    stretch: NonNegative
-    """The same of the width alone."""
-    shift: UnitInterval
-    """Largest shift, as a share of the side."""
-    colour: UnitInterval
-    """Changes of light and skin: gamma, gain and offset."""
+    mirror: bool = False
+    """Flip half of the pairs horizontally."""
+    rotation: NonNegativeFloat = 0.0
+    """Largest rotation, in degrees."""
+    scale: NonNegativeFloat = 0.0
+    """Largest enlargement, and its inverse the largest reduction: 0.1 is 10 %."""
+    stretch: NonNegativeFloat = 0.0
+    """The same for the width alone."""
+    shift: UnitInterval = 0.0
+    """Largest shift, as a fraction of the side."""
+    color_jitter: UnitInterval = 0.0
+    """Strength of random changes of gamma, gain and offset, which vary light and skin."""
 
 
 class EngineConfig(Section):
-    """How a network is trained, whatever it is."""
+    """Execution of a training, whatever the network."""
 
-    precision: Literal["fp32", "bf16"]
-    """`bf16`: weights and losses stay in float32, what lies between is computed in bfloat16."""
-    compile: bool
-    """Let torch compile the networks: minutes at the start, faster steps on a GPU."""
-    accumulate: Positive
-    """Parts into which each process cuts its share of a batch, one after the other, to save memory."""
-    clip_norm: NonNegative
-    """Largest norm of a network's gradient; 0: any."""
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """`bf16`: weights and losses stay in float32, everything between is computed in bfloat16."""
+    compile: bool = False
+    """Compile the networks with torch.compile: minutes at the start, faster steps on a GPU."""
+    accumulate_grad_batches: PositiveInt = 1
+    """Parts into which each process splits its share of a batch, computed one after another to save
+    memory."""
+    clip_norm: NonNegativeFloat
+    """Largest norm of a network's gradient; 0: unlimited."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The result is the average of the weights over about 1 / (1 - ema_decay) steps; 0: the last weights."""
-    log_every: Positive
+    log_every: PositiveInt = 100
     """Steps averaged in a row of the curves."""
-    pictures_every: Positive
-    """Steps between the pictures that go to MLflow."""
-    checkpoint_every: Positive
-    keep_checkpoints: Positive
-    """Checkpoints kept of a run that is under way; the older ones stand in for a damaged one."""
+    pictures_every: PositiveInt = 1000
+    """Steps between the sample images logged to MLflow."""
+    checkpoint_every: PositiveInt = 1000
+    """Steps between checkpoints."""
+    keep_checkpoints: PositiveInt = 2
+    """Checkpoints kept of a run in progress; older ones replace one that is damaged."""
 
 
 class TrainAnimationConfig(Section):
     """Training of keypoint detector, dense motion, generator and discriminator."""
 
-    seed: Annotated[int, Field(ge=0)]
-    steps: Positive
-    batch_size: Positive
-    """Samples of a step, of all processes together."""
+    seed: NonNegativeInt = 0
+    """Seed of every random choice."""
+    steps: PositiveInt
+    """Training steps."""
+    batch_size: PositiveInt
+    """Samples of a step, over all processes."""
     encoder_weights: Literal["imagenet", "none"]
-    pair_candidates: Positive
-    """Driving frames drawn for a pair, of which the one farthest from the source is taken; 1 is the paper."""
+    """Initial weights of the keypoint detector's encoder."""
+    num_driving_candidates: PositiveInt = 1
+    """Driving frames sampled for a pair, of which the one farthest from the source is used; the paper: 1."""
     augment: AugmentConfig
     losses: LossWeights
     optimizer: OptimizerConfig
-    discriminator_channels: Positive
+    discriminator_channels: PositiveInt
+    """Channels of the first layer of the discriminator."""
     engine: EngineConfig
     model: AnimationModelConfig
 
     @model_validator(mode="after")
-    def _losses_have_what_they_need(self) -> "TrainAnimationConfig":
+    def _check_losses(self) -> "TrainAnimationConfig":
         losses = self.losses
         if losses.jacobian > 0 and not (self.model.jacobians and losses.equivariance > 0):
             raise ValueError("losses.jacobian needs model.jacobians and losses.equivariance")
         if losses.feature_matching > 0 and losses.adversarial == 0:
             raise ValueError("losses.feature_matching needs losses.adversarial")
         if self.encoder_weights == "imagenet" and self.model.encoder == "plain":
-            raise ValueError("encoder_weights: ImageNet has none for the plain encoder")
-        if losses.landmarks > 0 and self.model.keypoints < GUIDED_KEYPOINTS:
-            raise ValueError(f"losses.landmarks needs model.keypoints to be {GUIDED_KEYPOINTS} or more")
+            raise ValueError("encoder_weights: there are no ImageNet weights for the plain encoder")
+        if losses.landmarks > 0 and self.model.num_keypoints < GUIDED_KEYPOINTS:
+            raise ValueError(f"losses.landmarks needs model.num_keypoints to be {GUIDED_KEYPOINTS} or more")
         return self
 
 
@@ -164,30 +185,30 @@ class SuperResolutionModelConfig(Section):
 
     factor: Literal[1, 2, 4]
     """Output side over input side."""
-    channels: Positive
+    channels: PositiveInt
     """Channels of the first of the five levels."""
     generated_strength: UnitInterval | None
-    """Generated frames have a last layer of their own, and this share of what it adds is added outside
-    training: it fits the people trained on better than others, and half of it keeps most of the gain. null:
-    they are restored as crops are, the paper's way."""
+    """Generated frames have a separate last layer, of whose output this fraction is added outside training:
+    the layer fits the people trained on better than others, and half of it keeps most of the gain. null:
+    generated frames are restored like crops, as in the paper."""
 
 
 class DegradeConfig(Section):
-    """What a crop loses before it is to be restored: of each, a random degree up to the one given here."""
+    """Degradation of crops that are then restored: each by a random degree up to the one given here."""
 
-    blur_sigma: NonNegative
-    """Largest standard deviation of the Gaussian blur, in the crop's pixels."""
+    blur_sigma: NonNegativeFloat
+    """Largest standard deviation of the Gaussian blur, in pixels of the crop."""
     kernels: Annotated[tuple[Literal["area", "bicubic", "bilinear"], ...], Field(min_length=1)]
-    """Ways to shrink, one of them at random; without effect where super-resolution's factor is 1."""
-    noise: NonNegative
-    """Largest standard deviation of the noise on the shrunk crop, of 1."""
-    h264_share: UnitInterval
-    """Share of the crops that are coded as H.264."""
+    """Interpolations for downscaling, one of them chosen at random; unused where `model.factor` is 1."""
+    noise: NonNegativeFloat
+    """Largest standard deviation of the noise on the downscaled crop, for values in [0, 1]."""
+    h264_prob: UnitInterval = 0.5
+    """Probability that a crop is compressed with H.264."""
     h264_crf: tuple[ConstantRateFactor, ConstantRateFactor]
-    """Lowest and highest constant rate factor; x264's own is 23."""
+    """Lowest and highest constant rate factor; x264's default is 23."""
 
     @model_validator(mode="after")
-    def _crf_in_order(self) -> "DegradeConfig":
+    def _check_crf_order(self) -> "DegradeConfig":
         if self.h264_crf[0] > self.h264_crf[1]:
             raise ValueError("h264_crf must be the lowest, then the highest")
         return self
@@ -196,26 +217,28 @@ class DegradeConfig(Section):
 class TrainSuperResolutionConfig(Section):
     """Training of the super-resolution network on degraded crops and on the generator's frames (eq. 7)."""
 
-    seed: Annotated[int, Field(ge=0)]
-    steps: Positive
-    batch_size: Positive
-    """Samples of a step, of all processes together."""
-    lr: Annotated[float, Field(gt=0)]
-    """The highest rate, reached after a tenth of the steps; from there it falls along half a cosine."""
-    colour: UnitInterval
-    """Changes of light and skin, as in `AugmentConfig`."""
-    generated_share: UnitInterval
-    """Share of the frames that are restored from what the animation model makes of another frame of the
-    crop; the others are restored from degraded crops."""
-    keypoint_noise: NonNegative
-    """Largest standard deviation of the noise on those frames' driving keypoints, in units of [-1, 1]: on
-    people that it was not trained on, the animation model errs more."""
+    seed: NonNegativeInt = 0
+    """Seed of every random choice."""
+    steps: PositiveInt
+    """Training steps."""
+    batch_size: PositiveInt
+    """Samples of a step, over all processes."""
+    lr: PositiveFloat
+    """Peak learning rate, reached after a tenth of the steps; from there it decays along half a cosine."""
+    color_jitter: UnitInterval = 0.0
+    """As in `AugmentConfig`."""
+    generated_prob: UnitInterval = 0.0
+    """Probability that a frame is restored from the animation model's prediction of it, from another frame of
+    its crop; the other frames are restored from degraded crops."""
+    keypoint_noise: NonNegativeFloat = 0.0
+    """Largest standard deviation of the noise on the driving keypoints of such predictions, in units of
+    [-1, 1]: the animation model errs more on people that it was not trained on."""
     degrade: DegradeConfig
     engine: EngineConfig
     model: SuperResolutionModelConfig
 
     @model_validator(mode="after")
-    def _generated_frames_are_learnt_from(self) -> "TrainSuperResolutionConfig":
-        if self.model.generated_strength is not None and self.generated_share == 0:
-            raise ValueError("model.generated_strength needs a generated_share above 0, or is null")
+    def _check_generated_prob(self) -> "TrainSuperResolutionConfig":
+        if self.model.generated_strength is not None and self.generated_prob == 0:
+            raise ValueError("model.generated_strength needs a generated_prob above 0, or is null")
         return self

@@ -44,7 +44,7 @@ def augment_pair(pair: GuidedPair, config: AugmentConfig, rng: np.random.Generat
     if config.mirror and rng.random() < 0.5:
         pair = mirror_pair(pair)
     matrix = random_affine(size, config, rng)
-    table = random_color_table(config.colour, rng)
+    table = random_color_table(config.color_jitter, rng)
     source, driving = (cv2.LUT(warp_frame(frame, matrix), table) for frame in pair.frames)
     source_guides, driving_guides = (warp_points(points, matrix) for points in pair.guides)
     return GuidedPair((source, driving), (source_guides, driving_guides))
@@ -121,7 +121,7 @@ class PairDataset(BatchDataset[PairBatch]):
 
     def sample(self, rng: np.random.Generator) -> tuple[Crop, list[int]]:
         """Choose a sample: a crop, a source and a driving frame of it."""
-        return self.frames.sample_pair(rng, self.config.pair_candidates)
+        return self.frames.sample_pair(rng, self.config.num_driving_candidates)
 
     def __getitem__(self, step: int) -> PairBatch:
         """The pairs of a step, the two frames of each augmented alike."""

@@ -247,7 +247,7 @@ def random_color_table(colour: float, rng: np.random.Generator) -> Frame:
     """A change of light and skin as a table, (1, 256, 3): gamma, gain and offset about grey, in each channel.
 
     Args:
-        colour: how large; see `AugmentConfig.colour`.
+        colour: how large; see `AugmentConfig.color_jitter`.
         rng: what decides.
     """
     gamma = np.exp(rng.uniform(-1, 1) * 2 * colour)

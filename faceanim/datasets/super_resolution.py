@@ -49,7 +49,7 @@ def degrade_frame(frame: Frame, factor: int, config: DegradeConfig, rng: np.rand
         level = 255 * rng.uniform(0, config.noise)
         values = values + np.float32(level) * rng.standard_normal(values.shape, np.float32)
     degraded = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    if rng.random() < config.h264_share:
+    if rng.random() < config.h264_prob:
         degraded = encode_h264(degraded, int(rng.integers(*config.h264_crf, endpoint=True)))
     return degraded
 
@@ -157,9 +157,9 @@ class RestorationDataset(BatchDataset[RestorationBatch]):
         source, wanted = pair.source, pair.driving
         if rng.random() < 0.5:
             source, wanted = mirror_frame(source), mirror_frame(wanted)
-        table = random_color_table(self.config.colour, rng)
+        table = random_color_table(self.config.color_jitter, rng)
         source, wanted = cv2.LUT(source, table), cv2.LUT(wanted, table)
-        order, generated = rng.permutation(3), rng.random() < self.config.generated_share
+        order, generated = rng.permutation(3), rng.random() < self.config.generated_prob
         factor = self.config.model.factor
         small = (
             average_down(wanted, factor)

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat
 
-from faceanim.config.base import NonNegative, Section
+from faceanim.config.base import Section
 
 FaceNumber = Annotated[int, Field(ge=1)]
 """Faces are counted from left to right, from 1."""
@@ -39,7 +39,7 @@ class Options(Section):
     relative: bool = True
     scale: Annotated[float, Field(ge=0, le=3)] = 1.0
     start: Literal["best", "first"] = "best"
-    smoothing: NonNegative = 1.0
+    smoothing: NonNegativeFloat = 1.0
     rounds: Annotated[int, Field(ge=0, le=100)] = 0
     whole: bool = False
     size: Annotated[int, Field(ge=32, le=2048, multiple_of=2)] | None = None

@@ -14,17 +14,17 @@ MAX_CHANNELS = 512
 
 def build_animation(config: AnimationModelConfig) -> AnimationModel:
     """The animation model with random weights, in training mode."""
-    maps = config.keypoints * (5 if config.jacobians else 1)
+    maps = config.num_keypoints * (5 if config.jacobians else 1)
     unet = build_keypoint_unet(config.encoder, config.decoder_channels, maps)
     motion = Hourglass(
-        4 * (config.keypoints + 1), double_channels(config.motion_channels, config.motion_blocks)
+        4 * (config.num_keypoints + 1), double_channels(config.motion_channels, config.motion_blocks)
     )
     painter = Hourglass(
         5, double_channels(config.generator_channels, config.generator_downs), config.generator_blocks
     )
     return AnimationModel(
-        keypoint_detector=KeypointDetector(unet, config.keypoints, config.temperature),
-        dense_motion=DenseMotion(motion, config.keypoints, config.kp_variance),
+        keypoint_detector=KeypointDetector(unet, config.num_keypoints, config.temperature),
+        dense_motion=DenseMotion(motion, config.num_keypoints, config.kp_variance),
         generator=Generator(painter),
         keypoint_size=config.keypoint_size,
         motion_size=config.motion_size,

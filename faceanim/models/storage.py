@@ -1,5 +1,6 @@
 """Models as folders: `weights.safetensors` and the `config.json` that they were built from."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,9 @@ Model = TypeVar("Model", bound=nn.Module)
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
+STORED_KEYS = {"num_keypoints": "keypoints"}
+"""Parameters that config.json stores under their name of release 0.1: models load across releases, and equal
+models are equal bytes."""
 
 
 def save_animation(model: AnimationModel, config: AnimationModelConfig, folder: Path) -> None:
@@ -58,22 +62,19 @@ def _save(model: nn.Module, config: Section, folder: Path) -> None:
     with atomic_path(folder / WEIGHTS) as temporary:
         save_file(tensors, temporary)
     with atomic_path(folder / CONFIG) as temporary:
-        temporary.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        stored = {STORED_KEYS.get(key, key): value for key, value in config.model_dump(mode="json").items()}
+        temporary.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
 
 
 def _load(
     folder: Path, section: type[Config], build: Callable[[Config], Model], device: str | torch.device
 ) -> Model:
     try:
-        config = section.model_validate_json((folder / CONFIG).read_text(encoding="utf-8"), strict=True)
+        config = _read_config(folder / CONFIG, section)
         tensors = load_file(folder / WEIGHTS)
     except FileNotFoundError as error:
         raise FaceanimError(
             f"{folder} is no model: {Path(str(error.filename or WEIGHTS)).name} is missing"
-        ) from None
-    except ValidationError as error:
-        raise FaceanimError(
-            f"{folder / CONFIG} is of another kind or version: {format_validation_error(error)}"
         ) from None
     except SafetensorError as error:
         raise FaceanimError(f"{folder / WEIGHTS} is damaged: {first_line(error)}") from None
@@ -83,3 +84,17 @@ def _load(
     except RuntimeError as error:
         raise FaceanimError(f"{folder / WEIGHTS} does not fit its {CONFIG}: {first_line(error)}") from None
     return model.to(device).eval()
+
+
+def _read_config(path: Path, section: type[Config]) -> Config:
+    names = {stored: key for key, stored in STORED_KEYS.items()}
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        # As JSON, a list may become a tuple while `strict` still refuses "3" for 3.
+        renamed = json.dumps({names.get(key, key): value for key, value in stored.items()})
+        return section.model_validate_json(renamed, strict=True)
+    except ValidationError as error:
+        problem = format_validation_error(error)
+    except (ValueError, AttributeError):
+        problem = "not a JSON object"
+    raise FaceanimError(f"{path} is of another kind or version: {problem}")

@@ -105,10 +105,10 @@ class Engine:
         self.fabric.launch()
         self.rank: int = self.fabric.global_rank
         self.processes: int = self.fabric.world_size
-        if batch_size % (self.processes * config.accumulate):
+        if batch_size % (self.processes * config.accumulate_grad_batches):
             raise FaceanimError(
                 f"batch_size is {batch_size}, which {self.processes} processes that cut their shares into "
-                f"{config.accumulate} parts (engine.accumulate) can't divide evenly"
+                f"{config.accumulate_grad_batches} parts (engine.accumulate_grad_batches) can't divide evenly"
             )
         # On a CPU the animation networks take a quarter longer so.
         self.layout = torch.channels_last if self.on_gpu else torch.contiguous_format
@@ -156,7 +156,7 @@ class Engine:
         Returns:
             The losses, averaged over parts and processes.
         """
-        count = self.config.accumulate
+        count = self.config.accumulate_grad_batches
         ready = (self._to_layout(tensor) for tensor in self.fabric.to_device(batch))
         losses = []
         for number, part in enumerate(zip(*(tensor.chunk(count) for tensor in ready), strict=True), 1):
@@ -173,7 +173,7 @@ class Engine:
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a part's loss."""
-        self.fabric.backward(loss / self.config.accumulate)
+        self.fabric.backward(loss / self.config.accumulate_grad_batches)
 
     def update(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Step along the gradients, clipped if that is asked for, and forget them.

@@ -151,8 +151,8 @@ def friendly_errors(step: int, batches: BatchDataset[Batch], checkpoints: Checkp
         kept = "no checkpoint was saved yet" if newest is None else f"the checkpoint of step {newest} is kept"
         if is_out_of_memory(error):
             raise FaceanimError(
-                f"step {step}: out of memory; lower batch_size or the model's sizes, raise engine.accumulate "
-                f"or set engine.precision to bf16; {kept}"
+                f"step {step}: out of memory; lower batch_size or the model's sizes, raise "
+                f"engine.accumulate_grad_batches or set engine.precision to bf16; {kept}"
             ) from None
         if "DataLoader worker" in str(error):
             raise FaceanimError(

@@ -64,7 +64,7 @@ def train_super_resolution(
     """
     enable_determinism()
     given, generator = [crops], None
-    if config.generated_share > 0:
+    if config.generated_prob > 0:
         generator = load_animation(animation)
         given.append(animation / WEIGHTS)
     trainer = SuperResolutionTrainer(config, generator)

@@ -65,7 +65,7 @@ def test_a_mirrored_left_eye_is_a_right_one():
 
 
 def test_colour_changes_light_and_not_places():
-    config = UNCHANGED.model_copy(update={"colour": 0.25})
+    config = UNCHANGED.model_copy(update={"color_jitter": 0.25})
     means = []
     for seed in range(20):
         frame = augment_pair(unguided(), config, np.random.default_rng(seed)).frames[0]

@@ -10,9 +10,9 @@ from faceanim.config import DegradeConfig
 from faceanim.datasets.super_resolution import degrade_frame, downscale, encode_h264
 
 FACE = np.ascontiguousarray(astronaut()[:128, 150:278])
-HARMLESS = DegradeConfig(blur_sigma=0.0, kernels=("area",), noise=0.0, h264_share=0.0, h264_crf=(23, 23))
+HARMLESS = DegradeConfig(blur_sigma=0.0, kernels=("area",), noise=0.0, h264_prob=0.0, h264_crf=(23, 23))
 HARSH = DegradeConfig(
-    blur_sigma=2.0, kernels=("area", "bicubic", "bilinear"), noise=0.02, h264_share=0.5, h264_crf=(20, 40)
+    blur_sigma=2.0, kernels=("area", "bicubic", "bilinear"), noise=0.02, h264_prob=0.5, h264_crf=(20, 40)
 )
 
 
@@ -90,5 +90,5 @@ def test_h264_keeps_the_brightness():
 
 def test_a_share_of_the_frames_is_coded():
     plain = degraded().tobytes()
-    untouched = [degraded(seed, h264_share=0.3).tobytes() == plain for seed in range(40)]
+    untouched = [degraded(seed, h264_prob=0.3).tobytes() == plain for seed in range(40)]
     assert 20 <= sum(untouched) <= 36

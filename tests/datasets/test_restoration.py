@@ -19,7 +19,7 @@ def batches(frames, **changes):
 
 @pytest.mark.parametrize(("share", "generated"), [(0.0, 0), (1.0, 6)])
 def test_a_share_is_left_to_the_generator(frames, share, generated):
-    batch = batches(frames, generated_share=share)[1]
+    batch = batches(frames, generated_prob=share)[1]
     assert batch.target.shape == (6, 3, SIZE, SIZE)
     assert batch.small.shape == batch.source.shape == (6, 3, SIZE // 2, SIZE // 2)
     assert batch.generated.sum() == generated
@@ -29,7 +29,7 @@ def test_a_share_is_left_to_the_generator(frames, share, generated):
 
 
 def test_a_share_in_between_is_so_on_average(frames):
-    counts = [int(batches(frames, generated_share=0.5)[step].generated.sum()) for step in range(40)]
+    counts = [int(batches(frames, generated_prob=0.5)[step].generated.sum()) for step in range(40)]
     assert 2 < np.mean(counts) < 4
     assert len(set(counts)) > 2
 
@@ -46,13 +46,13 @@ def test_a_step_is_the_same_to_the_byte_whenever_it_is_asked_for(frames):
 
 @pytest.mark.parametrize(("share", "apart"), [(0.0, 0.05), (1.0, 0.003)])
 def test_what_is_given_is_what_is_wanted_but_smaller(frames, share, apart):
-    batch = batches(frames, generated_share=share)[3]
+    batch = batches(frames, generated_prob=share)[3]
     small = torch.nn.functional.avg_pool2d(batch.target, 2)
     assert (batch.small - small).abs().mean() < apart  # of the generator's driving frames only the rounding
 
 
 def test_a_source_is_another_frame_of_the_wanted_ones_crop(frames):
-    batch = batches(frames, generated_share=1.0)[1]
+    batch = batches(frames, generated_prob=1.0)[1]
     for source, driving in zip(batch.source, batch.small, strict=True):
         assert not torch.equal(source, driving)
         # The picture moves by a few pixels at most, mirrored and tinted like the other.

@@ -30,7 +30,7 @@ def save_trained_like(name: str, folder: Path) -> Path:
     for network in networks:
         trained_like(network)
     if animation.encoder == "plain":
-        networks[0].keypoint_detector.unet[-1].weight.data[: animation.keypoints] *= 40
+        networks[0].keypoint_detector.unet[-1].weight.data[: animation.num_keypoints] *= 40
     for layer in (networks[0].dense_motion.mask, networks[0].generator.last):
         layer.weight.data *= 5
     save_animation(networks[0], animation, folder / ANIMATION_FOLDER)

@@ -16,7 +16,7 @@ from tests.helpers.paths import PROJECT
 ENGINE = {
     "precision": "fp32",
     "compile": False,
-    "accumulate": 1,
+    "accumulate_grad_batches": 1,
     "clip_norm": 0.0,
     "ema_decay": 0.0,
     "log_every": 2,

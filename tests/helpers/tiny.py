@@ -17,7 +17,7 @@ from faceanim.models.storage import save_animation, save_super_resolution
 
 ANIMATION = AnimationModelConfig(
     size=64,
-    keypoints=4,
+    num_keypoints=4,
     jacobians=False,
     keypoint_size=64,
     motion_size=64,
@@ -41,8 +41,8 @@ NO_LOSSES = LossWeights(
     jacobian=0.0,
     landmarks=0.0,
 )
-UNCHANGED = AugmentConfig(mirror=False, rotation=0.0, scale=0.0, stretch=0.0, shift=0.0, colour=0.0)
-AUGMENT = AugmentConfig(mirror=True, rotation=10.0, scale=0.1, stretch=0.05, shift=0.05, colour=0.2)
+UNCHANGED = AugmentConfig(mirror=False, rotation=0.0, scale=0.0, stretch=0.0, shift=0.0, color_jitter=0.0)
+AUGMENT = AugmentConfig(mirror=True, rotation=10.0, scale=0.1, stretch=0.05, shift=0.05, color_jitter=0.2)
 SUPER_RESOLUTION = SuperResolutionModelConfig(factor=2, channels=4, generated_strength=0.5)
 
 

@@ -28,7 +28,7 @@ class Stepwise:
             pipe.send(report.step)
             pipe.recv()
 
-        loop.worker_count = lambda wanted, processes: wanted  # whatever the cores
+        loop.count_workers = lambda wanted, processes: wanted  # whatever the cores
         try:
             train(config, data, folder, on_step=on_step, workers=self.workers)
         except FaceanimError as error:

@@ -16,7 +16,7 @@ from tests.helpers.hostile_inputs import hostile_pictures, hostile_videos
 RUN_ALL = """
 import contextlib, io, json, sys
 from pathlib import Path
-from faceanim.cli import main
+from faceanim.cli.main import main
 folder, model, portrait, driving = sys.argv[1:]
 for path in sorted(Path(folder, "in").iterdir()):
     source, video = (portrait, path) if path.name.startswith("video-") else (path, driving)

@@ -36,6 +36,16 @@ def test_equal_weights_give_equal_bytes(model, tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
+def test_configurations_keep_the_keys_of_the_first_release(model, tmp_path):
+    save_animation(model, ANIMATION, tmp_path)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert stored["keypoints"] == ANIMATION.num_keypoints
+    assert "num_keypoints" not in stored
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(FaceanimError, match="not a JSON object"):
+        load_animation(tmp_path)
+
+
 def test_super_resolution_round_trip(tmp_path):
     model = build_super_resolution(SUPER_RESOLUTION)
     with torch.no_grad():
@@ -51,7 +61,7 @@ def test_what_does_not_fit_is_refused(model, tmp_path):
     with pytest.raises(FaceanimError, match="another kind or version"):
         load_super_resolution(tmp_path)
     config = tmp_path / "config.json"
-    config.write_text(json.dumps(ANIMATION.model_dump() | {"keypoints": 5}))
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"keypoints": 5}))
     with pytest.raises(FaceanimError, match="does not fit its config"):
         load_animation(tmp_path)
     config.write_text(ANIMATION.model_dump_json())

@@ -188,7 +188,7 @@ def test_each_frame_of_a_folder_is_signed(tmp_path, credentials):
     files = [make(folder / f"{number:06d}.png") for number in range(3)]
     signing = Signer.from_environment()
     signing.sign(folder)
-    assert repr(signing) == "Signing()"
+    assert repr(signing) == "Signer()"
     assert all(read_manifest(file).valid for file in files)
     assert sorted(folder.iterdir()) == files
 

@@ -119,7 +119,7 @@ def largest_difference(a, b):
 @pytest.mark.usefixtures("double")
 def test_two_processes_with_two_parts_each_do_what_one_does(data, tmp_path, config):
     (alone,) = fitted(config, data, tmp_path / "one")
-    first, second = fitted(engine(config, accumulate=2), data, tmp_path / "two", processes=2)
+    first, second = fitted(engine(config, accumulate_grad_batches=2), data, tmp_path / "two", processes=2)
     assert first["rates"] == second["rates"]
     for network in {"model", "discriminator"} & set(alone):
         assert largest_difference(first[network], second[network]) == 0
@@ -143,7 +143,7 @@ def test_processes_switch_together_and_draw_for_themselves(data, tmp_path):
 
 def test_a_batch_that_can_not_be_divided_is_refused():
     with pytest.raises(FaceanimError, match=r"batch_size is 3, .* 1 processes .* 2 parts"):
-        Engine(ENGINE.model_copy(update={"accumulate": 2}), batch_size=3)
+        Engine(ENGINE.model_copy(update={"accumulate_grad_batches": 2}), batch_size=3)
 
 
 def test_bf16_tracks_fp32(data, tmp_path):

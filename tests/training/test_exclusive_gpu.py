@@ -10,8 +10,8 @@ from tests.helpers.paths import PROJECT
 SCRIPT = """
 import sys
 from pathlib import Path
-from faceanim.training.engine import alone_on
-with alone_on(sys.argv[1], Path(sys.argv[2])):
+from faceanim.training.engine import exclusive_device
+with exclusive_device(sys.argv[1], Path(sys.argv[2])):
     print("on it", flush=True)
     sys.stdin.read()
 """

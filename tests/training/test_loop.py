@@ -13,6 +13,7 @@ from faceanim.training import loop, monitoring
 from faceanim.training.loader import count_workers, load_batches
 from faceanim.training.monitoring import ThroughputMeter
 from faceanim.training.super_resolution import SuperResolutionTrainer
+from faceanim.viz import MIN_KEYPOINT_SIDE
 from tests.helpers.crops import write_crops
 from tests.helpers.training_runs import ANIMATION_RUN, SUPER_RESOLUTION_RUN, engine, train, written
 
@@ -25,10 +26,10 @@ class Recorder(NullLogger):
     def __init__(self):
         self.rows, self.pictures, self.status = {}, {}, None
 
-    def metrics(self, step, values):
+    def log_metrics(self, step, values):
         self.rows[step] = values
 
-    def picture(self, step, name, picture):
+    def log_image(self, step, name, picture):
         self.pictures[step] = picture
 
     def close(self, status):
@@ -62,7 +63,7 @@ def test_a_logger_gets_curves_and_pictures_and_changes_nothing(data, tmp_path, c
     assert written(tmp_path / "told") == written(tmp_path / "plain")
     assert list(recorder.rows) == [2, 4, 6]
     assert {"lr", "samples_per_s", "waiting_for_data"} < set(recorder.rows[6])
-    side = 64 if columns == 6 else 96
+    side = MIN_KEYPOINT_SIDE if columns == 6 else 96
     assert {step: picture.shape for step, picture in recorder.pictures.items()} == dict.fromkeys(
         (3, 6), (2 * side, columns * side, 3)
     )
@@ -100,8 +101,8 @@ def test_out_of_memory_says_what_to_lower(data, tmp_path, monkeypatch, error):
     with pytest.raises(FaceanimError) as caught:
         train(SUPER_RESOLUTION_RUN, data, tmp_path)
     assert str(caught.value) == (
-        "step 4: out of memory; lower batch_size or the model's sizes, raise engine.accumulate or set "
-        "engine.precision to bf16; the checkpoint of step 2 is kept"
+        "step 4: out of memory; lower batch_size or the model's sizes, raise "
+        "engine.accumulate_grad_batches or set engine.precision to bf16; the checkpoint of step 2 is kept"
     )
 
 
@@ -119,7 +120,7 @@ def test_a_worker_that_is_killed_is_one_line(data, tmp_path, monkeypatch):
 
 def test_workers_change_nothing(data, tmp_path, monkeypatch):
     train(SUPER_RESOLUTION_RUN, data, tmp_path / "none")
-    monkeypatch.setattr(loop, "worker_count", lambda wanted, processes: wanted)
+    monkeypatch.setattr(loop, "count_workers", lambda wanted, processes: wanted)
     train(SUPER_RESOLUTION_RUN, data, tmp_path / "two", workers=2)
     assert written(tmp_path / "none") == written(tmp_path / "two")
 
@@ -167,6 +168,6 @@ def test_the_meter_tells_waiting_from_work(monkeypatch):
 
 
 def test_waiting_is_told_once(data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(ThroughputMeter, "starved", property(lambda meter: True))
+    monkeypatch.setattr(ThroughputMeter, "is_starved", property(lambda meter: True))
     train(SUPER_RESOLUTION_RUN, data, tmp_path)
     assert capsys.readouterr().err == ("over 20% of the time goes into waiting for data: raise run.workers\n")

@@ -15,7 +15,7 @@ from tests.helpers.training_runs import ANIMATION_RUN, SUPER_RESOLUTION_RUN, eng
 CONFIGS = {
     "animation": engine(
         ANIMATION_RUN.model_copy(update={"steps": 12, "batch_size": 4}),
-        accumulate=2,
+        accumulate_grad_batches=2,
         clip_norm=1.0,
         ema_decay=0.8,
     ),

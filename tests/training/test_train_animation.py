@@ -103,7 +103,7 @@ def test_perceptual_loss_trains_the_model_and_not_itself(tmp_path, monkeypatch):
     state = {f"features.{name}": tensor for name, tensor in make_layers(cfgs["E"]).state_dict().items()}
     torch.save(state, tmp_path / "vgg19.pth")
     # The published file can't be had here; one with random weights takes its place.
-    monkeypatch.setattr(animation, "weights_file", lambda name: tmp_path / f"{name}.pth")
+    monkeypatch.setattr(animation, "fetch_weights", lambda name: tmp_path / f"{name}.pth")
     losses = NO_LOSSES.model_copy(update={"perceptual": 1.0})
     trainer = AnimationTrainer(CONFIG.model_copy(update={"losses": losses}))
     assert set(trainer.step(random_batch())) == {"perceptual", "total"}
@@ -116,7 +116,7 @@ def test_every_term_is_logged_and_trained_on(data):
             ("pixel", "adversarial", "feature_matching", "equivariance", "jacobian", "landmarks"), 1.0
         )
     )
-    model = CONFIG.model.model_copy(update={"keypoints": 10, "jacobians": True})
+    model = CONFIG.model.model_copy(update={"num_keypoints": 10, "jacobians": True})
     trainer = AnimationTrainer(CONFIG.model_copy(update={"losses": losses, "model": model}))
     made = trainer.step(random_batch(guides=10))
     terms = {name: float(loss.detach()) for name, loss in made.items()}
@@ -130,7 +130,7 @@ def test_every_term_is_logged_and_trained_on(data):
 
 def test_landmarks_pull_the_keypoints_to_their_places():
     losses = NO_LOSSES.model_copy(update={"landmarks": 1.0})
-    model = CONFIG.model.model_copy(update={"keypoints": 10})
+    model = CONFIG.model.model_copy(update={"num_keypoints": 10})
     optimizer = CONFIG.optimizer.model_copy(update={"name": "adam"})
     update = {"losses": losses, "model": model, "optimizer": optimizer}
     trainer = AnimationTrainer(CONFIG.model_copy(update=update))

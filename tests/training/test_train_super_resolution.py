@@ -13,10 +13,10 @@ from tests.helpers.tiny import SUPER_RESOLUTION, save_models
 from tests.helpers.training_runs import SUPER_RESOLUTION_RUN, engine, train, written
 
 CONFIG = engine(
-    SUPER_RESOLUTION_RUN.model_copy(update={"generated_share": 0.5, "model": SUPER_RESOLUTION}), log_every=3
+    SUPER_RESOLUTION_RUN.model_copy(update={"generated_prob": 0.5, "model": SUPER_RESOLUTION}), log_every=3
 )
 NO_LOSS = CONFIG.degrade.model_copy(
-    update={"blur_sigma": 0.0, "kernels": ("area",), "noise": 0.0, "h264_share": 0.0}
+    update={"blur_sigma": 0.0, "kernels": ("area",), "noise": 0.0, "h264_prob": 0.0}
 )
 
 
@@ -75,7 +75,7 @@ def test_the_animation_model_is_read_only_where_its_frames_are_asked_for(data, t
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_each_kind_of_frame_trains_its_own_last_layer(data, animation, share):
-    config = CONFIG.model_copy(update={"generated_share": share})
+    config = CONFIG.model_copy(update={"generated_prob": share})
     trainer = SuperResolutionTrainer(config, load_animation(animation))
     trainer.step(RestorationDataset(CropFrames(data[0], "train"), config)[1])
     assert bool(trainer.model.of_generated.weight.any()) == (share == 1)
@@ -83,7 +83,7 @@ def test_each_kind_of_frame_trains_its_own_last_layer(data, animation, share):
 
 
 def test_noise_on_the_keypoints_moves_the_generators_frames(data, animation):
-    config = CONFIG.model_copy(update={"generated_share": 0.5, "batch_size": 4})
+    config = CONFIG.model_copy(update={"generated_prob": 0.5, "batch_size": 4})
     batch = RestorationDataset(CropFrames(data[0], "train"), config)[1]
     small, source = (F.interpolate(frames, 64) for frames in (batch.small, batch.source))
     batch = batch._replace(small=small, source=source)
