@@ -34,6 +34,8 @@ EXPERIMENT = "faceanim-training"
 """The runs of trainings; those of the registered versions are in the experiment of the model's name."""
 RETRY_AFTER_S = 600.0
 """Seconds for which an address that does not answer is left alone: to ask it may take most of a minute."""
+MODEL_ARTIFACT = "faceanim"
+"""The artifact's name inside the MLflow model, and so the folder's in the registry."""
 MAX_METRICS_PER_BATCH = 1000
 """In one request, as MLflow allows."""
 
@@ -234,3 +236,18 @@ def run_url(uri: str, experiment_id: str, run_id: str) -> str:
 def version_url(uri: str, model: str, number: int) -> str:
     """The page of a registered version."""
     return f"{mlflow_url(uri)}/#/models/{model}/versions/{number}"
+
+
+def download_model(model_uri: str, uri: str) -> Path:
+    """The folder of a registered model (`models:/...`), downloaded where it is not on this machine.
+
+    Raises:
+        FaceanimError: MLflow does not answer, or it has no such model.
+    """
+    connect(uri)
+    try:
+        model = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
+        artifacts = mlflow.models.Model.load(str(model)).flavors["python_function"]["artifacts"]
+    except (MlflowException, OSError) as error:
+        raise FaceanimError(f"no model at {model_uri}: {str(error).splitlines()[0]}") from None
+    return model / str(artifacts[MODEL_ARTIFACT]["path"])

@@ -19,7 +19,7 @@ def resolve_model(model: str, params: Path = PARAMS_FILE) -> Path:
     """
     if not model.startswith("models:"):
         return Path(model)
-    from faceanim.registry.store import download_model
+    from faceanim.tracking import download_model
 
     # Outside the project the address in the environment is enough.
     return download_model(

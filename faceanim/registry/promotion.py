@@ -22,11 +22,11 @@ from faceanim.registry.store import (
     VERDICT_TAG,
     ModelRegistry,
     Version,
-    download_model,
     is_scored_on,
 )
 from faceanim.registry.validation import validate_version
 from faceanim.tables import Row
+from faceanim.tracking import download_model
 
 
 def previous_champions(store: ModelRegistry) -> list[int]:

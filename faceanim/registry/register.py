@@ -34,7 +34,6 @@ from faceanim.registry.store import (
     CONTENT_TAG,
     EVALUATION_FOLDER,
     LICENSES_TAG,
-    MODEL_ARTIFACT,
     PSNR_TAG,
     TEST_SET_TAG,
     VERDICT_TAG,
@@ -43,6 +42,7 @@ from faceanim.registry.store import (
     wrap_mlflow_errors,
 )
 from faceanim.tables import Row, content_key, file_sha256, flatten_keys, write_json
+from faceanim.tracking import MODEL_ARTIFACT
 
 MAX_DESCRIPTION = 5000
 """Characters of a version's description, as MLflow's databases take it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from faceanim.errors import FaceanimError
 
 # First, for it sets the environment that mlflow reads when it is imported.
-from faceanim.tracking import connect
+from faceanim.tracking import connect, download_model
 
 # isort: split
 from collections.abc import Iterator, Mapping
@@ -32,58 +32,24 @@ from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
 from faceanim.tables import Row, read_rows
 
 CHAMPION = "champion"
-
-
 CHALLENGER = "challenger"
-
-
-MODEL_ARTIFACT = "faceanim"
-"""The artifact's name inside the MLflow model, and so the folder's in the registry."""
-
-
 EVALUATION_FOLDER = "evaluation"
 """The folder of a run's artifacts that holds what the pipeline's evaluation left."""
-
-
 RESCORED_FILES = (SCORES_FILE, FIGURES_FILE, CLIPS_FILE, PAIRS_FILE, PROTOCOL_FILE, MEASURED_WITH_FILE)
 """What is kept of an evaluation on a later test set."""
-
-
 # Tags of a version.
 TEST_SET_TAG = "test_set"
-
-
 PSNR_TAG = "psnr"
-
-
 CONTENT_TAG = "content"
-
-
 LICENSES_TAG = "licences"
-
-
 CHECK_TAG = "check"
-
-
 PASSED = "passed"
-
-
 VERDICT_TAG = "verdict"
-
-
 AGAINST_TAG = "against"
-
-
 COMPARED_ON_TAG = "compared_on"
-
-
 # Tag of the registered model: those that have been champion, the oldest first.
 CHAMPIONS_TAG = "champions"
-
-
 NOT_FOUND_CODE = "RESOURCE_DOES_NOT_EXIST"
-
-
 EXISTS_CODE = "RESOURCE_ALREADY_EXISTS"
 
 
@@ -282,21 +248,6 @@ def rescored_folder(test_set: str) -> str:
 def rescored_tag(test_set: str) -> str:
     """The tag of a version that was scored again."""
     return f"scored_again.{test_set[:16]}"
-
-
-def download_model(model_uri: str, uri: str) -> Path:
-    """The folder of a registered model (`models:/...`), downloaded where it is not on this machine.
-
-    Raises:
-        FaceanimError: MLflow does not answer, or it has no such model.
-    """
-    connect(uri)
-    try:
-        model = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
-        artifacts = mlflow.models.Model.load(str(model)).flavors["python_function"]["artifacts"]
-    except (MlflowException, OSError) as error:
-        raise FaceanimError(f"no model at {model_uri}: {str(error).splitlines()[0]}") from None
-    return model / str(artifacts[MODEL_ARTIFACT]["path"])
 
 
 def pull_version(store: ModelRegistry, which: str, folder: Path) -> Path:

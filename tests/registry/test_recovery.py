@@ -5,7 +5,7 @@ import json
 import pytest
 
 from faceanim.errors import FaceanimError
-from faceanim.registry.store import download_model
+from faceanim.tracking import download_model
 from tests.helpers.registry_process import start
 from tests.helpers.registry_store import add, evaluated, open_store
 

@@ -22,7 +22,8 @@ from faceanim.registry.promotion import (
     previous_champions,
     set_champion,
 )
-from faceanim.registry.store import Version, download_model
+from faceanim.registry.store import Version
+from faceanim.tracking import download_model
 from tests.helpers.evaluations import CHECKED
 from tests.helpers.registry_drills import BETTER, BROKEN, ELSEWHERE, FIRST, LIED, WORSE, drill
 from tests.helpers.registry_store import MANIFEST, add, evaluated, unasked
