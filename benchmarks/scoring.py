@@ -18,9 +18,8 @@ from faceanim.evaluation.methods import copy_source, warp_by_landmarks
 from faceanim.evaluation.test_set import count_driving_frames, read_clip_frames, read_clip_points
 from faceanim.faces.landmark_detectors import DlibDetector, Points
 from faceanim.faces.landmark_sets import EYE_CORNERS
-from faceanim.inference.animator import resize_frames
 from faceanim.media.frames import resize_square
-from faceanim.media.tensors import to_float, to_uint8
+from faceanim.media.tensors import resize_frames, to_float, to_uint8
 from faceanim.schemas import CROPS, Status
 from faceanim.tables import Row, read_rows
 

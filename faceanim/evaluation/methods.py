@@ -13,8 +13,8 @@ from faceanim.datasets.super_resolution import encode_h264
 from faceanim.errors import FaceanimError
 from faceanim.evaluation.protocol import MethodName, Task
 from faceanim.evaluation.test_set import TestItem, read_clip_frames, read_clip_points
-from faceanim.inference.animator import Animator, resize_frames
-from faceanim.media.tensors import to_float, to_uint8
+from faceanim.inference.animator import Animator
+from faceanim.media.tensors import resize_frames, to_float, to_uint8
 from faceanim.media.video import MediaError, probe
 from faceanim.media.video import read_frames as read_video
 from faceanim.models.super_resolution import upscale_bicubic

@@ -13,9 +13,9 @@ from faceanim.evaluation.methods import Method, Predictions
 from faceanim.evaluation.metric_pitfalls import compute_variants, write_variants
 from faceanim.evaluation.protocol import VIDEOS_FOLDER, MethodName, Task
 from faceanim.evaluation.test_set import TestItem, read_clip_frames
-from faceanim.inference.animator import Animator, resize_frames
+from faceanim.inference.animator import Animator
 from faceanim.media.frames import Frames, resize_square
-from faceanim.media.tensors import to_float, to_uint8
+from faceanim.media.tensors import resize_frames, to_float, to_uint8
 from faceanim.tables import Row, write_json
 from faceanim.viz import draw_error, draw_heatmap, draw_keypoints, write_image_grid
 

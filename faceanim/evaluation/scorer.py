@@ -26,8 +26,7 @@ from faceanim.evaluation.methods import Method, prepare_baselines
 from faceanim.evaluation.protocol import METRIC_NAMES, MethodName, Task
 from faceanim.evaluation.test_set import TestItem, read_clip_frames
 from faceanim.faces.landmark_detectors import MEDIAPIPE_WEIGHTS, MediaPipeDetector, find_dlib_weights
-from faceanim.inference.animator import resize_frames
-from faceanim.media.tensors import to_float, to_uint8
+from faceanim.media.tensors import resize_frames, to_float, to_uint8
 from faceanim.models.pretrained import fetch_weights
 from faceanim.tables import file_sha256
 

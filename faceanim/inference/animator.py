@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from faceanim.inference.keypoints import KeypointArray
-from faceanim.media.frames import Frames as Frames
+from faceanim.media.tensors import resize_frames
 from faceanim.models.animation import Animation, AnimationModel
 from faceanim.models.keypoints import Keypoints
 from faceanim.models.storage import CONFIG, load_animation, load_super_resolution
@@ -123,13 +122,6 @@ class Animator:
         which = torch.full((len(frames),), generated, device=self.device)
         enlarged: Tensor = self.super_resolution(frames.to(self.device), which)
         return enlarged.clamp(0, 1)
-
-
-def resize_frames(frames: Tensor, size: int) -> Tensor:
-    """Resize square frames (B, 3, H, W): the mean over areas when it shrinks, bilinear when it enlarges."""
-    if frames.shape[-1] > size:
-        return F.interpolate(frames, size=(size, size), mode="area")
-    return F.interpolate(frames, size=(size, size), mode="bilinear", align_corners=False)
 
 
 def to_arrays(keypoints: Keypoints) -> KeypointArray:

@@ -1,10 +1,11 @@
-"""uint8 frames to float tensors in [0, 1], and back.
+"""Frames as float tensors in [0, 1]: to uint8 and back, and to another size.
 
 NumPy counterparts that need no torch are in `faceanim.media.frames`.
 """
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from faceanim.media.frames import Frames
@@ -23,3 +24,10 @@ def to_uint8(frames: Tensor) -> Frames:
     levels = frames.mul(255).round().clamp(0, 255).to(torch.uint8)
     array: Frames = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return array
+
+
+def resize_frames(frames: Tensor, size: int) -> Tensor:
+    """Resize square frames (B, 3, H, W): the mean over areas when it shrinks, bilinear when it enlarges."""
+    if frames.shape[-1] > size:
+        return F.interpolate(frames, size=(size, size), mode="area")
+    return F.interpolate(frames, size=(size, size), mode="bilinear", align_corners=False)

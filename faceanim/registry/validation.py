@@ -36,8 +36,7 @@ from faceanim.evaluation.protocol import (
 from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
 from faceanim.evaluation.protocol import TEST_SET as TEST_SET_SCHEMA
 from faceanim.evaluation.statistics import select_scores
-from faceanim.inference.animator import resize_frames
-from faceanim.media.tensors import to_float
+from faceanim.media.tensors import resize_frames, to_float
 from faceanim.registry.store import EVALUATION_FOLDER, PSNR_TAG, TEST_SET_TAG, ModelRegistry, Version
 from faceanim.tables import read_rows, read_table
 

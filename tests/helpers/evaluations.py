@@ -31,9 +31,9 @@ from faceanim.evaluation.protocol import (
 from faceanim.evaluation.protocol import PAIRS as PAIRS_SCHEMA
 from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
 from faceanim.evaluation.statistics import summarize_scores, write_summaries_csv
-from faceanim.inference.animator import Animator, resize_frames
+from faceanim.inference.animator import Animator
 from faceanim.media.frames import Frames
-from faceanim.media.tensors import to_float, to_uint8
+from faceanim.media.tensors import resize_frames, to_float, to_uint8
 from faceanim.tables import Row, write_table
 
 SIDE = 128

@@ -6,8 +6,8 @@ import torch
 from skimage.data import astronaut
 
 from faceanim.errors import FaceanimError
-from faceanim.inference.animator import Animator, resize_frames
-from faceanim.media.tensors import to_float, to_uint8
+from faceanim.inference.animator import Animator
+from faceanim.media.tensors import resize_frames, to_float, to_uint8
 from tests.helpers.tiny import save_models
 
 
