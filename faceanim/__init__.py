@@ -1,4 +1,7 @@
-"""Animate any portrait: from a list of talking-head videos to a registered model."""
+"""Animate any portrait: from a list of talking-head videos to a registered model.
+
+The names defined here are the Python API. They live in `inference` and are imported on first use.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +24,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for then: a stage that trains needs no part of it."""
+    """Import a name of the API on first access, because the training stages need none of it."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""`python -m faceanim` is the command `faceanim`."""
+"""Entry point of `python -m faceanim`, which is the command `faceanim`."""
 
 from faceanim.cli.main import main
 

@@ -1,43 +1,43 @@
-"""The exception that means: the person who runs this can mend it, or time will."""
+"""Exceptions for problems that the user can solve or that pass with time."""
 
 import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM})
+"""Error codes of the operating system for a disk that is full or not writable."""
+
 
 class FaceanimError(Exception):
-    """A problem with what the user gave or set up; its text is one line that says what to do.
+    """A problem with the user's input or setup; the message is one line that states what to do.
 
-    Commands print the line and exit with a non-zero code; anything else that escapes is a defect of ours
-    and keeps its traceback.
+    Commands print the message and exit with a non-zero code. Any other exception that escapes is a bug and
+    keeps its traceback.
     """
 
 
 class TemporaryError(FaceanimError):
-    """A problem that passes by itself: a site that wants to be left alone, a server that is away.
+    """A transient problem, such as a site that limits requests or a server that is down.
 
-    Commands exit with `os.EX_TEMPFAIL`, by which whoever drives them knows that trying again is worth it.
+    Commands exit with `os.EX_TEMPFAIL`, which signals to the caller that a retry is worthwhile.
     """
-
-
-DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM})
-"""What the system says of a disk that is full or may not be written."""
 
 
 @contextmanager
 def wrap_disk_errors() -> Iterator[None]:
-    """Turn a disk that is full or may not be written into a line that says so.
+    """Turn errors about a disk that is full or not writable into a message of one line.
 
     Raises:
-        FaceanimError: it is; nothing of what was finished is lost.
+        FaceanimError: the disk is full or not writable; finished work is kept.
     """
     try:
         yield
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        place = f"{error.filename}: " if error.filename else ""
+        path_prefix = f"{error.filename}: " if error.filename else ""
         raise FaceanimError(
-            f"{place}{os.strerror(error.errno).lower()}; what is finished is kept: mend that and run it again"
+            f"{path_prefix}{os.strerror(error.errno).lower()}; finished work is kept: "
+            "fix this and run the command again"
         ) from error

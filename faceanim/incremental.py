@@ -1,8 +1,8 @@
-"""Work that is done once: a finished item is a Parquet fragment that carries the key of all it depends on.
+"""Incremental processing: each finished item is a Parquet fragment with the key of everything it depends on.
 
-A step over many items writes one fragment an item, last of all its files. The next run of the step keeps the
-fragments whose key still holds, does the rest, and prunes what belongs to no item any more; what is then
-there is what a run from nothing would have written. A killed run needs nothing else to be resumed.
+A step over many items writes one fragment per item, after the item's other files. The next run of the step
+keeps the fragments whose key is current, processes the other items, and prunes what belongs to no item; the
+result equals that of a run from scratch. An interrupted run needs nothing else to resume.
 """
 
 import shutil
@@ -20,23 +20,23 @@ from faceanim.workers import MapShards, ShardJob, chunk
 
 Item = TypeVar("Item")
 RETRY_KEY = ""
-"""The key of an outcome that the next run should try again: a crash, a time-out, a network that was down."""
+"""Key of an outcome that the next run should retry, such as a crash, a timeout or a network failure."""
 
 
 def drop_columns(schema: pa.Schema, *names: str) -> pa.Schema:
-    """The schema less some columns."""
+    """Return the schema without some of its columns."""
     return pa.schema([field for field in schema if field.name not in names])
 
 
 def write_fragment(
     rows: Sequence[Row], schema: pa.Schema, path: Path, key: str, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write an item's rows with the key of what they depend on."""
+    """Write the rows of an item, with the key of everything that they depend on."""
     write_table(rows, schema, path, {**(metadata or {}), "key": key})
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The text metadata of a fragment, `key` among it; empty where there is no readable fragment."""
+    """Read the text metadata of a fragment, including `key`; empty if the fragment is not readable."""
     try:
         metadata: dict[bytes, bytes] = pq.read_schema(path).metadata or {}
     except (FileNotFoundError, pa.ArrowInvalid):
@@ -45,7 +45,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def is_current(path: Path, key: str) -> bool:
-    """Whether a fragment has that key, and the files it names (`path`, `bytes`) lie beside it, whole."""
+    """Check whether a fragment has that key and the files that it lists (`path`, `bytes`) are complete."""
     if read_metadata(path).get("key") != key:
         return False
     if "path" not in pq.read_schema(path).names:
@@ -61,14 +61,14 @@ def _file_size(path: Path) -> int | None:
 
 
 def prune(folder: Path, keep: set[str]) -> int:
-    """Remove the entries of a folder that are not to be kept, and say how many went."""
-    gone = [path for path in sorted(folder.iterdir()) if path.name not in keep]
-    for path in gone:
+    """Remove all entries of a folder except those to keep, and return the number removed."""
+    unused = [path for path in sorted(folder.iterdir()) if path.name not in keep]
+    for path in unused:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
-    return len(gone)
+    return len(unused)
 
 
 def process_items(
@@ -79,13 +79,19 @@ def process_items(
     map_shards: MapShards,
     on_progress: ProgressCallback,
 ) -> None:
-    """Do the items that are not current, in shards; each writes its own fragment. `total` counts all.
+    """Process the items that are not current, in shards; each item writes its own fragment.
 
-    The work's result is whether the item gave something.
+    Args:
+        work: processes an item and returns whether it gave any output.
+        items: the items that are not current.
+        total: number of all items, including current ones.
+        run: size of the shards.
+        map_shards: mapper of the shards.
+        on_progress: receives the number of finished items.
     """
     done, empty = total - len(items), 0
     on_progress(done, total)
     for results in map_shards(work, chunk(items, run.shard_size)):
         done += len(results)
         empty += results.count(False)
-        on_progress(done, total, f"{empty} gave nothing" if empty else "")
+        on_progress(done, total, f"{empty} without output" if empty else "")

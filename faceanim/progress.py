@@ -1,4 +1,4 @@
-"""Showing how far long work has come: a live bar in a terminal, elsewhere a line now and then."""
+"""Progress of long work, as a live bar in a terminal and as occasional lines elsewhere; logging of runs."""
 
 import sys
 import time
@@ -15,61 +15,71 @@ if TYPE_CHECKING:
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
+LOG_INTERVAL_S = 15.0
+"""Time between two printed lines of progress, in seconds."""
+
 
 class RunLogger(Protocol):
-    """Takes what a run has to tell; never raises, for no training may end by it."""
+    """Destination of what a training logs while it runs; the CSV of its curves is written independently.
+
+    The methods never raise, because logging must not end a training.
+    """
 
     run_id: str | None
-    """What a resumed run is continued by."""
+    """Identifier by which a resumed training continues its run; None if the run is not recorded."""
 
     def log_params(self, values: dict[str, Any]) -> None:
-        """The run's parameters, nested as they may be."""
+        """Log the parameters of the run, which may be nested."""
 
     def log_metrics(self, step: int, values: dict[str, float]) -> None:
-        """Figures of a step."""
+        """Log the metrics of a step."""
 
     def log_image(self, step: int, name: str, picture: "NDArray[np.uint8]") -> None:
-        """A picture of a step, (H, W, 3), RGB."""
+        """Log an image of a step, (H, W, 3), RGB."""
 
     def close(self, status: RunStatus) -> None:
-        """The run is over, for now."""
+        """End the run, which a later process may resume."""
 
 
 OpenLogger = Callable[[str | None], RunLogger]
-"""Opens the logger of a new run, or of the run of that id."""
+"""Callable that opens the logger of the run with the given id, or of a new run if it is None."""
 
 
 class NullLogger:
-    """Keeps everything to itself."""
+    """A `RunLogger` that discards everything."""
 
     run_id: str | None = None
 
     def log_params(self, values: dict[str, Any]) -> None:
-        """Nothing."""
+        """Discard the parameters."""
 
     def log_metrics(self, step: int, values: dict[str, float]) -> None:
-        """Nothing."""
+        """Discard the metrics."""
 
     def log_image(self, step: int, name: str, picture: "NDArray[np.uint8]") -> None:
-        """Nothing."""
+        """Discard the image."""
 
     def close(self, status: RunStatus) -> None:
-        """Nothing."""
-
-
-LOG_INTERVAL_S = 15.0
+        """Do nothing."""
 
 
 class ProgressCallback(Protocol):
-    """Told how far a long piece of work has come."""
+    """Callable that receives the progress of long work."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        """`done` of `total` items are finished; `note` is shown beside them."""
+        """Report that `done` of `total` items are finished; `note` is shown beside them."""
+
+
+class Watcher(ProgressCallback, Protocol):
+    """Callable that receives the progress of a stage, and links to pages about it."""
+
+    def link(self, text: str, address: str) -> None:
+        """Show a link."""
 
 
 @contextmanager
 def show_progress(name: str) -> Iterator[ProgressCallback]:
-    """Show progress: a live bar in a terminal, elsewhere (a log, CI) a line now and then."""
+    """Show progress as a live bar in a terminal, and as occasional lines elsewhere (in a log or in CI)."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield print_progress(name)
@@ -87,7 +97,7 @@ def show_progress(name: str) -> Iterator[ProgressCallback]:
 
 
 def print_progress(name: str) -> ProgressCallback:
-    """Progress as printed lines: the first, the last and one every `LINE_EVERY_S` seconds."""
+    """Return a callback that prints the first report, the last, and one every `LOG_INTERVAL_S` seconds."""
     printed_at = float("-inf")
 
     def on_progress(done: int, total: int, note: str = "") -> None:
@@ -97,10 +107,3 @@ def print_progress(name: str) -> ProgressCallback:
             print(f"{name}: {done}/{total} {note}".rstrip(), file=sys.stderr, flush=True)
 
     return on_progress
-
-
-class Watcher(ProgressCallback, Protocol):
-    """Told how far a stage has come, and of pages about it."""
-
-    def link(self, text: str, address: str) -> None:
-        """Show a link."""

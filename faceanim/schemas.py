@@ -1,4 +1,4 @@
-"""The Parquet schemas of the tables between stages, and the closed lists of their outcomes."""
+"""Parquet schemas of the tables between stages, and the enumerations of their outcomes."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ import pyarrow as pa
 
 
 class Status(StrEnum):
-    """What became of an item."""
+    """Outcome of an item."""
 
     OK = "ok"
     FAILED = "failed"
@@ -14,7 +14,7 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why an item is not ok, or `none`."""
+    """Reason why an item is not ok, or `none`."""
 
     NONE = "none"
     # download
@@ -23,33 +23,33 @@ class Reason(StrEnum):
     PRIVATE = "private"
     GEO_BLOCKED = "geo_blocked"
     AGE_RESTRICTED = "age_restricted"
-    LOGIN_REQUIRED = "login_required"  # members, buyers
-    UNAVAILABLE = "unavailable"  # the site says no for another reason
+    LOGIN_REQUIRED = "login_required"  # members or buyers only
+    UNAVAILABLE = "unavailable"  # the site refuses for another reason
     BOT_CHECK = "bot_check"
     RATE_LIMITED = "rate_limited"
     HTTP = "http"
     NETWORK = "network"
-    EXTRACTOR = "extractor"  # yt-dlp cannot read the page; a newer one may
-    NOT_TRIED = "not_tried"  # the run stopped before
+    EXTRACTOR = "extractor"  # yt-dlp cannot read the page; a newer version may
+    NOT_TRIED = "not_tried"  # the run stopped first
     TRUNCATED = "truncated"
     NO_VIDEO_STREAM = "no_video_stream"
     INVALID_MEDIA = "invalid_media"
-    TOO_LARGE = "too_large"  # its frames have more pixels than any video worth decoding
-    # any item that runs in a worker
+    TOO_LARGE = "too_large"  # more pixels per frame than any video worth decoding
+    # any item processed by a worker
     CRASHED = "crashed"
     TIMED_OUT = "timed_out"
     OUT_OF_MEMORY = "out_of_memory"
     # crop
-    PAST_END = "past_end"  # the list names a stretch that the video does not have
+    PAST_END = "past_end"  # the list names a segment beyond the end of the video
     NO_FACE = "no_face"
-    FADE = "fade"  # from one shot to another
-    UNSURE = "unsure"  # what was followed is seldom seen as a face
+    FADE = "fade"  # transition from one shot to another
+    UNSURE = "unsure"  # the tracked region is rarely detected as a face
     TOO_SMALL = "too_small"
     TOO_SHORT = "too_short"
 
 
 class EndReason(StrEnum):
-    """What ended a cropped sequence."""
+    """Reason why a cropped sequence ended."""
 
     DRIFT = "drift"
     CUT = "cut"  # or a fade
@@ -59,18 +59,18 @@ class EndReason(StrEnum):
 
 
 BOX = pa.list_(pa.float32())
-"""x0, y0, x1, y1 in pixels, the far edges exclusive. Not a fixed-size list: pyarrow writes null ones to
-Parquet and cannot read them back."""
+"""Bounding box x0, y0, x1, y1 in pixels, with exclusive far edges. Not a fixed-size list, because pyarrow
+writes null values of those to Parquet but cannot read them back."""
 
 INDEX = pa.schema(
     [
         pa.field("clip_id", pa.string(), nullable=False),
         pa.field("person_id", pa.string(), nullable=False),
         pa.field("video_id", pa.string(), nullable=False),
-        # An address, or a path relative to the project: an absolute one would tie the table to a machine.
+        # A URL, or a path relative to the project; an absolute path would tie the table to a machine.
         pa.field("url", pa.string(), nullable=False),
         pa.field("start_s", pa.float64(), nullable=False),
-        pa.field("end_s", pa.float64()),  # null: to the end
+        pa.field("end_s", pa.float64()),  # null: the end of the video
         pa.field("box", BOX),
         pa.field("box_width", pa.int32()),  # the frame size that `box` refers to
         pa.field("box_height", pa.int32()),
@@ -103,7 +103,7 @@ CROPS = pa.schema(
         pa.field("split", pa.string(), nullable=False),
         pa.field("path", pa.string()),
         pa.field("bytes", pa.int64()),
-        # Frames of the source video, the last one included.
+        # Frame numbers in the source video; the last one is included.
         pa.field("first_frame", pa.int64(), nullable=False),
         pa.field("last_frame", pa.int64(), nullable=False),
         pa.field("fps", pa.float64(), nullable=False),
@@ -111,19 +111,19 @@ CROPS = pa.schema(
         pa.field("end_reason", pa.string()),
         pa.field("status", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
-        # Byte offset and length of each frame's JPEG in the file: a random frame needs no demuxer.
+        # Byte offset and length of each frame's JPEG in the file, for random access without a demuxer.
         pa.field("frame_offsets", pa.list_(pa.int64())),
         pa.field("frame_lengths", pa.list_(pa.int32())),
-        # The face that was followed, x0 y0 x1 y1 of each frame in turn, in crop pixels.
+        # Bounding box of the tracked face, x0 y0 x1 y1 frame by frame, in crop pixels.
         pa.field("faces", pa.list_(pa.float32())),
-        # Whether Viola-Jones saw it about there; where not, its last place is carried on.
+        # Whether Viola-Jones detected it near there; if not, its last position is kept.
         pa.field("seen", pa.list_(pa.bool_())),
     ]
 )
 
 
 def landmarks_schema(points: int) -> pa.Schema:
-    """The schema of a landmarks table whose scheme has that many points."""
+    """Return the schema of a landmarks table with that many points per face."""
     return pa.schema(
         [
             pa.field("crop_id", pa.string(), nullable=False),

@@ -1,4 +1,4 @@
-"""Reading and writing the Parquet tables and small files: whole or not at all."""
+"""Reading and writing of Parquet tables and small files; every write is atomic."""
 
 import hashlib
 import json
@@ -19,9 +19,10 @@ Row = dict[str, Any]
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, with its suffix, that takes its place when the block ends well.
+    """Yield a temporary path beside `path`, with its suffix, that replaces it when the block succeeds.
 
-    Readers see the old file or the new one; a block that raises, or a killed process, leaves the old one.
+    Readers see either the old file or the new one. If the block raises or the process is killed, the old file
+    remains.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".", suffix=f".tmp{path.suffix}", dir=path.parent)
@@ -52,16 +53,18 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     """Read a Parquet table and check that it has the schema's columns.
 
     Raises:
-        FaceanimError: the file is missing or was written for another schema.
+        FaceanimError: the file is missing, damaged or of another schema.
     """
     try:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise FaceanimError(f"{path} is missing; run the stage that writes it (`dvc repro`)") from None
     except pa.ArrowInvalid as error:
-        raise FaceanimError(f"{path} is not a Parquet table: {error}") from None
+        raise FaceanimError(f"cannot read {path}: not a Parquet table ({error})") from None
     if not table.schema.equals(schema, check_metadata=False):
-        raise FaceanimError(f"{path} has other columns than this version writes; run `dvc repro` again")
+        raise FaceanimError(
+            f"cannot read {path}: its columns differ from what this version writes; run `dvc repro` again"
+        )
     return table
 
 
@@ -72,7 +75,7 @@ def read_rows(path: Path, schema: pa.Schema) -> list[Row]:
 
 
 def write_json(content: Any, path: Path) -> None:
-    """Write JSON for people and for DVC's metrics: sorted keys, six digits; whole or not at all."""
+    """Write JSON atomically, for people and as DVC metrics: sorted keys, floats rounded to six digits."""
     with atomic_path(path) as temporary:
         text = json.dumps(_round_floats(content), indent=2, sort_keys=True)
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -87,19 +90,19 @@ def _round_floats(value: Any) -> Any:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
+    """Compute the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def content_key(*parts: object) -> str:
-    """SHA-256 of the parts' canonical JSON: input hashes, a config section, a code version."""
+    """Compute the SHA-256 of the canonical JSON of parts: input hashes, a config section, a code version."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def flatten_keys(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys."""
+    """Flatten nested mappings to one with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         flat |= (

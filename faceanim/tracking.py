@@ -1,4 +1,7 @@
-"""MLflow: its address, and the runs of trainings. Only this file, `registry/` and `pyfunc` import mlflow."""
+"""MLflow: its address, training runs and downloads of models.
+
+Only this module and `registry` import mlflow.
+"""
 
 import logging
 import os
@@ -31,20 +34,22 @@ from faceanim.progress import NullLogger, RunLogger, RunStatus
 from faceanim.tables import flatten_keys
 
 EXPERIMENT = "faceanim-training"
-"""The runs of trainings; those of the registered versions are in the experiment of the model's name."""
+"""Experiment of the training runs; those of registered versions are in the experiment of the model's name."""
 RETRY_AFTER_S = 600.0
-"""Seconds for which an address that does not answer is left alone: to ask it may take most of a minute."""
+"""Time without requests after a failed one, in seconds, because a request may block for most of a minute."""
 MODEL_ARTIFACT = "faceanim"
-"""The artifact's name inside the MLflow model, and so the folder's in the registry."""
+"""Name of the artifact in the MLflow model, and therefore of its folder in the registry."""
 MAX_METRICS_PER_BATCH = 1000
-"""In one request, as MLflow allows."""
+"""Largest number of metrics that MLflow accepts in one request."""
+LOCAL_MLFLOW_URL = "http://127.0.0.1:5000"
+"""Address at which `make ui` shows a registry that is a database."""
 
 
 def resolve_tracking_uri(config: RunConfig) -> str:
-    """MLflow's address: the environment's, or the one in params.yaml.
+    """Return the address of MLflow from the environment, or else from params.yaml.
 
-    A database's relative path begins in the project's folder. A queued experiment runs in a copy of that,
-    thrown away with all that lies in it; DVC_ROOT names its stages the project itself.
+    The relative path of a database refers to the project's folder. A queued DVC experiment runs in a copy of
+    the project that is deleted afterwards; there, DVC_ROOT names the folder of the project itself.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or config.tracking_uri
     database, root = parse_sqlite_path(uri), os.environ.get("DVC_ROOT")
@@ -54,15 +59,15 @@ def resolve_tracking_uri(config: RunConfig) -> str:
 
 
 def connect(uri: str) -> MlflowClient:
-    """Point MLflow at a tracking server or database and see that it answers.
+    """Connect MLflow to a tracking server or database, and check that it responds.
 
     Raises:
-        FaceanimError: it does not; a TemporaryError if that may pass.
+        FaceanimError: it does not respond; a `TemporaryError` if the problem may be transient.
     """
-    # MLflow's own defaults keep a user waiting for minutes on an address where nothing listens.
+    # With the defaults of MLflow, an address where nothing listens blocks for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    # Its own bars, links and table migrations are noise in a stage's output.
+    # MLflow's progress bars, links and table migrations are noise in the output of a stage.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -70,184 +75,182 @@ def connect(uri: str) -> MlflowClient:
     try:
         with lock_database(parse_sqlite_path(uri)):
             if urlparse(uri).scheme.partition("+")[0] in DATABASE_ENGINES:
-                # Nor does MLflow soon give up a server of databases that does not answer.
+                # MLflow also takes long to give up on a database server that does not respond.
                 create_engine(uri).connect().close()
             mlflow.set_tracking_uri(uri)
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ModuleNotFoundError) as error:
         first_line = str(error).strip().splitlines()[0][:200]
-        text = f"the MLflow tracking address {uri} does not answer: {first_line}"
-        lasts = parse_sqlite_path(uri) is not None or isinstance(error, ModuleNotFoundError)
-        kind = FaceanimError if lasts else TemporaryError
-        raise kind(re.sub(r"//[^/@\s]*@", "//***@", text)) from None  # names and passwords stay out
+        text = f"cannot connect to MLflow at {uri}: {first_line}"
+        is_permanent = parse_sqlite_path(uri) is not None or isinstance(error, ModuleNotFoundError)
+        kind = FaceanimError if is_permanent else TemporaryError
+        raise kind(re.sub(r"//[^/@\s]*@", "//***@", text)) from None  # without names and passwords
     return client
 
 
 @contextmanager
 def lock_database(database: Path | None) -> Iterator[None]:
-    """See that a database file can be opened, and be the only process that does so.
+    """Hold the lock of a database file, after a check that it can be opened.
 
-    MLflow makes the tables of a new one when it is opened, and of two processes that make them one fails.
+    MLflow creates the tables of a new database when it opens it; if two processes do so at once, one fails.
     """
     if database is None:
         yield
         return
     database.parent.mkdir(parents=True, exist_ok=True)
-    # MLflow tries a file that cannot be opened again for minutes.
+    # MLflow would retry a file that cannot be opened for minutes.
     sqlite3.connect(database).execute("pragma user_version").connection.close()
     with FileLock(f"{database}.lock"):
         yield
 
 
 def parse_sqlite_path(uri: str) -> Path | None:
-    """The database file of a `sqlite:///` address; None for any other address."""
+    """Return the database file of a `sqlite:///` address; None for any other address."""
     parsed = urlparse(uri)
     return Path(unquote(parsed.path[1:])) if parsed.scheme == "sqlite" else None
 
 
 def get_or_create_experiment(client: MlflowClient, name: str, uri: str) -> str:
-    """The experiment of that name, made where there is none.
+    """Return the id of the experiment with that name, which is created if it does not exist.
 
-    With a database file its artifacts lie beside it, by absolute path: MLflow's own default depends on the
-    folder a process was started in.
+    The artifacts of a database file are stored beside it, by absolute path: MLflow's own default depends on
+    the working directory of the process.
     """
     experiment = client.get_experiment_by_name(name)
     if experiment is not None:
-        found: str = experiment.experiment_id
-        return found
+        existing_id: str = experiment.experiment_id
+        return existing_id
     database = parse_sqlite_path(uri)
     location = (database.resolve().parent / "artifacts").as_uri() if database else None
-    made: str = client.create_experiment(name, artifact_location=location)
-    return made
+    new_id: str = client.create_experiment(name, artifact_location=location)
+    return new_id
 
 
 def open_run(run: RunConfig, name: str, tags: Mapping[str, str], run_id: str | None) -> RunLogger:
-    """A new run, or the one of an id, to log a training to; where MLflow does not answer, a line says so.
+    """Open a new run or resume an existing one, to log a training.
+
+    If MLflow does not respond, a line is printed and nothing is logged.
 
     Args:
-        run: names MLflow's address.
-        name: of a new run.
-        tags: of a new run.
-        run_id: of the run to go on with, if it is still there.
+        run: configuration with the address of MLflow.
+        name: name of a new run.
+        tags: tags of a new run.
+        run_id: id of the run to resume if it exists; None for a new run.
     """
     uri = resolve_tracking_uri(run)
     try:
         client = connect(uri)
-        if run_id is not None and (found := resume_run(client, run_id)):
-            return found
+        if run_id is not None and (resumed := resume_run(client, run_id)):
+            return resumed
         experiment = get_or_create_experiment(client, EXPERIMENT, uri)
-        made = client.create_run(experiment, run_name=name, tags=dict(tags))
+        created = client.create_run(experiment, run_name=name, tags=dict(tags))
     except (FaceanimError, MlflowException, OSError) as error:
-        print(f"{error}; the curves are in the CSV only", file=sys.stderr)
+        print(f"{error}; the curves are only written to the CSV", file=sys.stderr)
         return NullLogger()
-    return MlflowLogger(client, experiment, made.info.run_id, known=False)
+    return MlflowLogger(client, experiment, created.info.run_id, resumed=False)
 
 
 def resume_run(client: MlflowClient, run_id: str) -> "MlflowLogger | None":
-    """The logger of a run that goes on; None where this address has no such run."""
+    """Resume a run and return its logger; None if the run does not exist at this address."""
     try:
         client.update_run(run_id, status="RUNNING")
         experiment = client.get_run(run_id).info.experiment_id
     except MlflowException:
         return None
-    return MlflowLogger(client, experiment, run_id, known=True)
+    return MlflowLogger(client, experiment, run_id, resumed=True)
 
 
 class MlflowLogger:
-    """A training's run in MLflow. An address that goes away costs a warning, never the training.
+    """A `RunLogger` to a run in MLflow; a lost connection causes a warning but never ends the training.
 
-    Figures that could not be sent wait until it is back.
+    Metrics that could not be sent are kept until the connection is restored.
 
     Args:
-        client: connected.
-        experiment_id: of the run's experiment.
-        run_id: of the run.
-        known: whether it goes on; then its parameters stand there already.
+        client: connected client.
+        experiment_id: id of the run's experiment.
+        run_id: id of the run.
+        resumed: whether the run is resumed, so that its parameters are logged already.
     """
 
-    def __init__(self, client: MlflowClient, experiment_id: str, run_id: str, known: bool) -> None:
+    def __init__(self, client: MlflowClient, experiment_id: str, run_id: str, resumed: bool) -> None:
         self.experiment_id = experiment_id
         self.run_id: str | None = run_id
         self._client = client
-        self._known = known
-        self._waiting: list[Metric] = []
-        self._rests_until = 0.0
+        self._resumed = resumed
+        self._pending: list[Metric] = []
+        self._paused_until = 0.0
         self._warned = False
 
     def log_params(self, values: dict[str, Any]) -> None:
-        """Log the parameters of a new run."""
-        if self._known:
+        """Log the parameters of a new run; those of a resumed one are logged already."""
+        if self._resumed:
             return
         params = [Param(name, str(value)) for name, value in flatten_keys(values).items()]
         self._try(lambda: self._client.log_batch(self.run_id, params=params))
 
     def log_metrics(self, step: int, values: dict[str, float]) -> None:
-        """Log figures of a step, with those that wait."""
+        """Log the metrics of a step, together with pending ones."""
         now = int(time.time() * 1000)
-        self._waiting += [Metric(name, value, now, step) for name, value in values.items()]
+        self._pending += [Metric(name, value, now, step) for name, value in values.items()]
         self._try(self._send)
 
     def log_image(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
-        """Log a picture (H, W, 3) of a step."""
+        """Log an image of a step, (H, W, 3), RGB."""
         file = f"{name}/{step:09}.png"
         self._try(lambda: self._client.log_image(self.run_id, picture, file))
 
     def close(self, status: RunStatus) -> None:
-        """Send what waits and end the run."""
-        self._rests_until = 0.0
+        """Send pending metrics and end the run."""
+        self._paused_until = 0.0
         self._try(self._send)
         self._try(lambda: self._client.set_terminated(self.run_id, status))
 
     def _send(self) -> None:
-        while self._waiting:
-            self._client.log_batch(self.run_id, metrics=self._waiting[:MAX_METRICS_PER_BATCH])
-            del self._waiting[:MAX_METRICS_PER_BATCH]
+        while self._pending:
+            self._client.log_batch(self.run_id, metrics=self._pending[:MAX_METRICS_PER_BATCH])
+            del self._pending[:MAX_METRICS_PER_BATCH]
 
     def _try(self, send: Callable[[], None]) -> None:
-        if time.monotonic() < self._rests_until:
+        if time.monotonic() < self._paused_until:
             return
         try:
             send()
-        except Exception as error:  # a server, a database or a store of artifacts, each with its own errors
-            self._rests_until = time.monotonic() + RETRY_AFTER_S
+        except Exception as error:  # servers, databases and artifact stores have different errors
+            self._paused_until = time.monotonic() + RETRY_AFTER_S
             if not self._warned:
                 self._warned = True
-                line = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-                print(f"MLflow does not answer, the training goes on without it: {line}", file=sys.stderr)
-
-
-LOCAL_MLFLOW_URL = "http://127.0.0.1:5000"
-"""Where `make ui` shows a registry that is a database."""
+                reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+                print(f"MLflow does not respond, training continues without it: {reason}", file=sys.stderr)
 
 
 def mlflow_url(uri: str) -> str:
-    """The address of MLflow's page for a tracking address, without the name and password it may carry."""
+    """Return the address of MLflow's web page for a tracking address, without user name and password."""
     if not uri.startswith(("http://", "https://")):
         return LOCAL_MLFLOW_URL
     return re.sub(r"//[^/@\s]*@", "//", uri).rstrip("/")
 
 
 def run_url(uri: str, experiment_id: str, run_id: str) -> str:
-    """The page of a run."""
+    """Return the address of the web page of a run."""
     return f"{mlflow_url(uri)}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
 def version_url(uri: str, model: str, number: int) -> str:
-    """The page of a registered version."""
+    """Return the address of the web page of a registered version."""
     return f"{mlflow_url(uri)}/#/models/{model}/versions/{number}"
 
 
 def download_model(model_uri: str, uri: str) -> Path:
-    """The folder of a registered model (`models:/...`), downloaded where it is not on this machine.
+    """Return the folder of a registered model (`models:/...`), downloaded if it is not on this machine.
 
     Raises:
-        FaceanimError: MLflow does not answer, or it has no such model.
+        FaceanimError: MLflow does not respond or has no such model.
     """
     connect(uri)
     try:
         model = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
         artifacts = mlflow.models.Model.load(str(model)).flavors["python_function"]["artifacts"]
     except (MlflowException, OSError) as error:
-        raise FaceanimError(f"no model at {model_uri}: {str(error).splitlines()[0]}") from None
+        raise FaceanimError(f"cannot load the model {model_uri}: {str(error).splitlines()[0]}") from None
     return model / str(artifacts[MODEL_ARTIFACT]["path"])

@@ -1,4 +1,4 @@
-"""All drawing on frames: keypoints, errors, occlusion maps, numbered faces, grids of images.
+"""Drawing on frames: keypoints, errors, occlusion maps, numbered faces and grids of images.
 
 Images are NumPy arrays, (H, W, 3) uint8 RGB. The same input gives the same bytes.
 """
@@ -36,7 +36,7 @@ PAPER, INK = (255, 255, 255), (40, 40, 40)
 MIN_KEYPOINT_SIDE = 256
 """Smallest side of an image that keypoints are drawn on, in pixels."""
 MAX_ERROR = 0.5
-"""Mean absolute difference, of RGB in [0, 1], at which the error color reaches its brightest."""
+"""Mean absolute difference of RGB in [0, 1] from which an error is drawn in the brightest color."""
 
 MAX_FACES_SIDE = 900
 """Longest side of an image with numbered faces, in pixels."""
@@ -44,7 +44,7 @@ LABEL_INK, LABEL_PAPER = (0, 114, 79), (255, 255, 255)
 
 
 def write_image_grid(rows: Sequence[Sequence[Frames]], path: Path) -> None:
-    """Write rows of square RGB images, one for each of `GRID_COLUMNS`, under their titles, as a PNG.
+    """Write rows of square RGB images, one per title in `GRID_COLUMNS`, as a PNG.
 
     The same images give the same bytes: the file holds no date and no program name.
     """
@@ -64,8 +64,10 @@ def write_image_grid(rows: Sequence[Sequence[Frames]], path: Path) -> None:
 def stack_columns(columns: Sequence[Sequence[Frame]], side: int) -> Frame:
     """Stack the images of each column vertically and the columns side by side.
 
+    A training logs its samples in this form: what the networks produce for a few frames.
+
     Args:
-        columns: square images, each column as long as the others.
+        columns: square images; all columns have the same number.
         side: side to which each image is resized, in pixels.
     """
     return np.hstack([np.vstack([resize_square(image, side) for image in column]) for column in columns])
@@ -81,23 +83,23 @@ def draw_keypoints(image: Frames, keypoints: NDArray[np.float32]) -> Frames:
     side = max(MIN_KEYPOINT_SIDE, len(image))
     drawn = resize_square(image, side)
     # Pixel centers to pixel edges, where resizing is anchored, and back.
-    places = ((keypoints + 1) / 2 * (len(image) - 1) + 0.5) * side / len(image) - 0.5
+    points = ((keypoints + 1) / 2 * (len(image) - 1) + 0.5) * side / len(image) - 0.5
     radius = max(side // 50, 4)
-    for number, place in enumerate(places):
-        center = tuple(int(value) for value in np.rint(place * 16))
+    for number, point in enumerate(points):
+        center = tuple(int(value) for value in np.rint(point * 16))
         for size, color in ((radius + 2, (0, 0, 0)), (radius, keypoint_color(number))):
             cv2.circle(drawn, center, size * 16, color, cv2.FILLED, cv2.LINE_AA, shift=4)
     sheet = Image.fromarray(drawn)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(2.6 * radius)
-    for number, (x, y) in enumerate(places):
+    for number, (x, y) in enumerate(points):
         anchor = (float(x) + radius + 3, float(y))
         draw.text(anchor, str(number), (255, 255, 255), font, "lm", stroke_width=2, stroke_fill=(0, 0, 0))
     return np.array(sheet)
 
 
 def keypoint_color(number: int) -> tuple[int, int, int]:
-    """Choose the RGB color of a keypoint: the same in every image, far from those of adjacent numbers."""
+    """Return the RGB color of a keypoint: the same in every image, far from those of adjacent numbers."""
     hue = number * 0.61803398875 % 1  # steps of the golden ratio never return near an earlier hue
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, 1.0)
     return round(red * 255), round(green * 255), round(blue * 255)
@@ -127,7 +129,7 @@ def _apply_colormap(levels: NDArray[np.uint8], colormap: int) -> Frames:
 
 
 def draw_face_numbers(image: Frame, faces: list[Box]) -> Frame:
-    """Shrink an image to `MAX_FACES_SIDE` and draw a numbered box around each face, in the order given."""
+    """Shrink an image to `MAX_FACES_SIDE` and number its faces, in the given order, for selection."""
     factor = min(MAX_FACES_SIDE / max(image.shape[:2]), 1.0)
     size = (max(round(image.shape[1] * factor), 1), max(round(image.shape[0] * factor), 1))
     drawn = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))

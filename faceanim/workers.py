@@ -1,7 +1,7 @@
-"""Spreading work over many items: shards, in processes of their own, so that one bad file ends nothing.
+"""Parallel work on many items: shards in child processes, so that a bad file costs only its own item.
 
-A step that goes over many videos takes *how to map* as an argument (`MapShards`). `process_map` is the
-library's own; `flows.prefect_runs` has one that makes a Prefect task of each shard.
+A step that processes many videos takes a mapper of its shards as an argument (`MapShards`). The library's own
+is that of `make_pool_mapper`; `flows.prefect_runs` has one that makes each shard a Prefect task.
 """
 
 import multiprocessing
@@ -25,17 +25,18 @@ from faceanim.schemas import Reason
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+StageResult = TypeVar("StageResult")
 
 
 @dataclass(frozen=True)
 class ShardJob(Generic[Item, Result]):
-    """What is done to each item of a shard. Both functions must be picklable.
+    """Work on each item of a shard. Both functions must be picklable.
 
     Attributes:
-        name: what to call it on a screen.
-        process: does the work on one item, or returns at once where it is done: a shard that failed, or whose
-            machine went away, is run again as a whole.
-        on_failure: the result for an item whose worker crashed, hung or asked for too much memory.
+        name: label of the work in progress displays.
+        process: processes one item. It must return at once if the item is done, because a shard that failed
+            or whose machine was lost is run again as a whole.
+        on_failure: returns the result of an item whose worker crashed, timed out or ran out of memory.
     """
 
     name: str
@@ -44,21 +45,25 @@ class ShardJob(Generic[Item, Result]):
 
 
 class MapShards(Protocol):
-    """Does the work on each shard and yields the results in the order of the shards."""
+    """Callable that processes shards and yields their results in the order of the shards."""
 
     def __call__(
         self, work: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]
     ) -> Iterator[list[Result]]:
-        """Yield one list of results a shard."""
+        """Yield a list of results per shard."""
+
+
+StageWork = Callable[[MapShards, ProgressCallback], StageResult]
+"""Callable that does the work of a stage, given a mapper of its shards and a callback for its progress."""
 
 
 def chunk(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
-    """Cut items into runs of `size`, the last one shorter."""
+    """Split items into consecutive chunks of `size`; the last one may be shorter."""
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def make_pool_mapper(run: RunConfig) -> MapShards:
-    """The library's own `MapShards`: up to `run.workers` child processes at a time on this machine."""
+    """Return a mapper that uses up to `run.workers` child processes on this machine."""
 
     def map_shards(work: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
         with ShardPool(run) as pool:
@@ -69,16 +74,41 @@ def make_pool_mapper(run: RunConfig) -> MapShards:
     return map_shards
 
 
-class ShardPool:
-    """Child processes, `run.workers` of them, that do the work on shards; one that dies or hangs is replaced.
+def run_shard(
+    run: RunConfig, work: ShardJob[Item, Result], shard: Sequence[Item], folder: Path
+) -> list[Result]:
+    """Process a shard in a child process of this worker of a cluster.
 
-    One pool serves many shards: starting a process costs about as much as cropping a clip. Leaving the block
-    by an exception stops them. Threads may share it.
+    Args:
+        run: limits of the child process.
+        work: work on each item.
+        shard: the items.
+        folder: folder of the project, to which paths are relative.
+
+    Raises:
+        FaceanimError: the folder does not exist on this machine.
+    """
+    if not folder.is_dir():
+        raise FaceanimError(
+            f"cannot run on {socket.gethostname()}: it has no folder {folder};"
+            " all machines of a cluster must share it"
+        )
+    # Dask workers are daemons, which may not have children that could outlive them; the pool's cannot.
+    multiprocessing.current_process().daemon = False
+    with chdir(folder), ShardPool(run.model_copy(update={"workers": 1})) as pool:
+        return pool.schedule(work, shard)()
+
+
+class ShardPool:
+    """A pool of `run.workers` child processes for shards; one that dies or hangs is replaced.
+
+    One pool serves many shards, because starting a process takes about as long as cropping a clip. Leaving
+    the context by an exception stops the processes. The pool may be shared by threads.
     """
 
     def __init__(self, run: RunConfig) -> None:
         self._timeout_s = run.item_timeout_s
-        # Not fork: the parent may hold threads (Prefect, OpenMP) whose locks a fork would copy in any state.
+        # Not fork, which would copy locks of the parent's threads (Prefect, OpenMP) in an arbitrary state.
         context = multiprocessing.get_context("spawn")
         limits = {"initializer": _init_worker, "initargs": [run.worker_memory_mb]}
         self._pool = ProcessPool(max_workers=run.workers, context=context, **limits)
@@ -94,11 +124,11 @@ class ShardPool:
         self._pool.join()
 
     def schedule(self, work: ShardJob[Item, Result], shard: Sequence[Item]) -> Callable[[], list[Result]]:
-        """Queue a shard; what is returned waits for its results.
+        """Queue a shard and return a callable that waits for its results.
 
-        That raises what `work.process` raised, a defect or a broken set-up (a full disk), and then nothing of
-        the shard goes on. A crash of the interpreter, a time-out or an exhausted memory is the item's own
-        fault, and becomes `work.on_failure(item, reason)`; a crash when it has come twice.
+        The callable raises what `work.process` raised, which is a bug or a broken setup (such as a full
+        disk), and cancels the rest of the shard. A crash of the interpreter, a timeout or exhausted memory is
+        attributed to the item and becomes `work.on_failure(item, reason)`; a crash only if it recurs.
         """
         futures = [self._submit(work, item) for item in shard]
 
@@ -119,39 +149,15 @@ class ShardPool:
         try:
             return _item_result(work, item, future)
         except ProcessExpired:
-            pass  # perhaps by the system, which was short of memory: what is the item's own will come again
+            pass  # possibly killed by a system short of memory; a crash that the item causes will recur
         try:
             return _item_result(work, item, self._submit(work, item))
         except ProcessExpired:
             return work.on_failure(item, Reason.CRASHED)
 
 
-def run_shard(
-    run: RunConfig, work: ShardJob[Item, Result], shard: Sequence[Item], folder: Path
-) -> list[Result]:
-    """Do the work on a shard in a child of this process, itself a worker on some machine of a cluster.
-
-    Args:
-        run: the limits of the child.
-        work: what to do.
-        shard: with what.
-        folder: the project's, where relative paths begin.
-
-    Raises:
-        FaceanimError: this machine does not have the folder.
-    """
-    if not folder.is_dir():
-        raise FaceanimError(
-            f"{socket.gethostname()} has no folder {folder}: the machines of a cluster share it"
-        )
-    # Dask starts its workers as daemons, which may have no children lest these outlive them; ours do not.
-    multiprocessing.current_process().daemon = False
-    with chdir(folder), ShardPool(run.model_copy(update={"workers": 1})) as pool:
-        return pool.schedule(work, shard)()
-
-
 def _init_worker(memory_mb: int) -> None:
-    """Limit a worker's memory, and let it die with its parent: an orphan would write into the next run."""
+    """Limit a worker's memory and end it with its parent, as an orphan would write into the next run."""
     limit = memory_mb * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     threading.Thread(target=_exit_with_parent, daemon=True).start()
@@ -164,12 +170,12 @@ def _exit_with_parent() -> None:
         os._exit(1)
 
 
-def _process_item(do: Callable[[Item], Result], item: Item) -> Result:
-    """Do the work on an item; OpenCV has an error of its own for an exhausted memory."""
+def _process_item(process: Callable[[Item], Result], item: Item) -> Result:
+    """Process an item, and convert OpenCV's own error for exhausted memory to `MemoryError`."""
     import cv2
 
     try:
-        return do(item)
+        return process(item)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
             raise MemoryError(str(error)) from None
@@ -184,8 +190,3 @@ def _item_result(work: ShardJob[Item, Result], item: Item, future: Any) -> Resul
     except MemoryError:
         return work.on_failure(item, Reason.OUT_OF_MEMORY)
     return result
-
-
-StageResult = TypeVar("StageResult")
-StageWork = Callable[[MapShards, ProgressCallback], StageResult]
-"""A stage's work, given how to map its shards and whom to tell how far it has come."""

@@ -28,7 +28,7 @@ def test_rows_come_back_and_bytes_repeat(tmp_path):
 
 def test_a_table_of_another_schema_or_none_is_refused(tmp_path):
     write_table([{"x": 1}], pa.schema([("x", pa.int64())]), tmp_path / "other.parquet")
-    with pytest.raises(FaceanimError, match="other columns"):
+    with pytest.raises(FaceanimError, match="its columns differ"):
         read_rows(tmp_path / "other.parquet", INDEX)
     with pytest.raises(FaceanimError, match="is missing"):
         read_rows(tmp_path / "none.parquet", INDEX)

@@ -65,8 +65,8 @@ def test_an_address_that_does_not_answer_costs_a_line(run, nowhere, capsys):
     logger = open_run(run.model_copy(update={"tracking_uri": nowhere}), "train_sr", {}, None)
     assert isinstance(logger, NullLogger)
     told = capsys.readouterr().err
-    assert f"the MLflow tracking address {nowhere} does not answer: " in told
-    assert told.endswith("; the curves are in the CSV only\n")
+    assert f"cannot connect to MLflow at {nowhere}: " in told
+    assert told.endswith("; the curves are only written to the CSV\n")
     assert told.count("\n") == 1
 
 
@@ -75,9 +75,9 @@ def test_a_server_that_goes_away_costs_a_line_and_no_figure(run, nowhere, capsys
     there = logger._client
     logger._client = MlflowClient(nowhere)
     for step in (1, 2, 3):
-        logger.metrics(step, {"l1": float(step)})
+        logger.log_metrics(step, {"l1": float(step)})
     told = capsys.readouterr().err
-    assert told.startswith("MLflow does not answer, the training goes on without it: ")
+    assert told.startswith("MLflow does not respond, training continues without it: ")
     assert told.count("\n") == 1
     logger._client = there
     logger.close("FINISHED")
@@ -89,7 +89,7 @@ def test_a_stage_that_is_stopped_twice_is_one_run(run, tmp_path, monkeypatch):
     yaml = YAML()
     params = yaml.load(PROJECT / "profiles/sample.yaml")
     params["run"]["tracking_uri"] = run.tracking_uri
-    params["train_sr"].update(steps=1_000_000, batch_size=1, generated_share=0.0)
+    params["train_sr"].update(steps=1_000_000, batch_size=1, generated_prob=0.0)
     params["train_sr"]["model"].update(channels=4, generated_strength=None)
     params["train_sr"]["engine"].update(log_every=1, checkpoint_every=1_000_000)
     yaml.dump(params, tmp_path / "params.yaml")
@@ -119,10 +119,10 @@ def test_a_stage_that_is_stopped_twice_is_one_run(run, tmp_path, monkeypatch):
         words = told[-1].split()
         assert told[-1] == (
             f"error: stopped at step {words[4][:-1]}; the checkpoint is saved, "
-            "run the same command to go on\n"
+            "run the same command to resume\n"
         )
         if stopped:
-            assert f"going on from step {stopped[-1]}\n" in told
+            assert f"resuming from step {stopped[-1]}\n" in told
         stopped.append(int(words[4][:-1]))
     client = connect(run.tracking_uri)
     (experiment,) = client.search_experiments(filter_string=f"name = '{EXPERIMENT}'")
@@ -137,7 +137,7 @@ def test_no_answer_is_one_line(address):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    with pytest.raises(FaceanimError, match="does not answer") as caught:
+    with pytest.raises(FaceanimError, match="cannot connect to MLflow") as caught:
         connect(address.format(port=port))
     assert "\n" not in str(caught.value)
 

@@ -124,5 +124,5 @@ def test_a_shard_on_another_machine_runs_in_the_projects_folder(tmp_path):
     (tmp_path / "here").touch()
     work = ShardJob("test", Path.exists, give_up)
     assert run_shard(RUN, work, [Path("here"), Path("there")], tmp_path) == [True, False]
-    with pytest.raises(FaceanimError, match="the machines of a cluster share it"):
+    with pytest.raises(FaceanimError, match="all machines of a cluster must share it"):
         run_shard(RUN, work, [Path("here")], tmp_path / "elsewhere")

@@ -1,4 +1,4 @@
-"""Reading photographs as phones, scanners and drawing programs write them."""
+"""Reading of photographs as phones, scanners and drawing programs write them."""
 
 import warnings
 from collections.abc import Iterator
@@ -12,22 +12,22 @@ from faceanim.errors import FaceanimError
 from faceanim.media.frames import Frame
 
 MAX_PIXELS = 100_000_000
-"""Largest photograph read: twice what phones take, and 0.3 GB."""
+"""Largest image that is read, in pixels: twice the resolution of phones, and 0.3 GB of memory."""
 MIN_SIDE = 32
-"""A picture with a shorter side than this shows no face that could be found."""
+"""Smallest side of an image, in pixels; a smaller one cannot show a face that would be detected."""
 
-# Pillow knows more; of those, some run other programs, and none comes from a camera.
+# Pillow supports more formats. Some of these run external programs, and none is written by a camera.
 _FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM"]
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"})
 
 
 def read_image(path: Path) -> Frame:
-    """A picture as (H, W, 3), RGB in [0, 255]: upright by EXIF, 8 bits, on white where it is transparent.
+    """Read an image as (H, W, 3), RGB in [0, 255], 8 bits: upright by EXIF, transparency on white.
 
     Raises:
-        FaceanimError: the file is no picture that can be read, or of a size that can't be used.
+        FaceanimError: the file is not a readable image, or its size is out of range.
     """
-    Image.init()  # all of Pillow's formats can be named then
+    Image.init()  # makes all of Pillow's formats available by name
     formats = [*_FORMATS, *_heif_formats(path)]
     with _wrap_image_errors(path), Image.open(path, formats=formats) as image:
         check_image_size(path, *image.size)
@@ -36,41 +36,43 @@ def read_image(path: Path) -> Frame:
 
 
 def check_image_size(path: Path, width: int, height: int) -> None:
-    """Refuse a picture before it is decoded.
+    """Check the size of an image before it is decoded.
 
     Raises:
-        FaceanimError: it is too large to be held, or too small to show a face.
+        FaceanimError: the image is too large for memory or too small to show a face.
     """
     if width * height > MAX_PIXELS:
         raise FaceanimError(
-            f"{path} has {width * height / 1e6:.0f} megapixels; at most {MAX_PIXELS // 10**6} are taken:"
-            " make it smaller"
+            f"cannot read {path}: {width * height / 1e6:.0f} megapixels, the limit is"
+            f" {MAX_PIXELS // 10**6}; make it smaller"
         )
     if min(width, height) < MIN_SIDE:
-        raise FaceanimError(f"{path} is only {width}x{height} pixels; take a larger picture")
+        raise FaceanimError(f"cannot use {path}: only {width}x{height} pixels; use a larger image")
 
 
 @contextmanager
 def _wrap_image_errors(path: Path) -> Iterator[None]:
-    """Say in one line that a picture can't be read."""
+    """Turn errors of Pillow and of the file system into a `FaceanimError` of one line."""
     try:
         with warnings.catch_warnings():
-            # Of sizes Pillow finds odd; ours are checked above.
+            # Pillow warns of large images, whose size `check_image_size` limits.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             yield
     except Image.DecompressionBombError:
-        raise FaceanimError(f"{path} claims to be far too large for a picture") from None
+        raise FaceanimError(f"cannot read {path}: its header claims a size too large for an image") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
-            raise FaceanimError(f"{path} can't be opened: {error.strerror}") from None
-        raise FaceanimError(f"{path} is no picture that can be read; save it as JPEG or PNG") from None
+            raise FaceanimError(f"cannot read {path}: {error.strerror}") from None
+        raise FaceanimError(
+            f"cannot read {path}: not an image of a supported format, or damaged; save it as JPEG or PNG"
+        ) from None
 
 
 def _heif_formats(path: Path) -> list[str]:
-    """The name of the format iPhones save in, for a file of it, if there is something to read it with.
+    """Register a reader for HEIC, the format of iPhones, and return its name; empty if the file is not HEIC.
 
     Raises:
-        FaceanimError: there is nothing.
+        FaceanimError: the file is HEIC, and no reader for it is installed.
     """
     if not _is_heif(path):
         return []
@@ -78,7 +80,8 @@ def _heif_formats(path: Path) -> list[str]:
         import pillow_heif
     except ImportError:
         raise FaceanimError(
-            f"{path} is HEIC, which nothing here reads: save it as JPEG, or pip install 'faceanim[heic]'"
+            f"cannot read {path}: no reader for HEIC is installed;"
+            " save it as JPEG, or pip install 'faceanim[heic]'"
         ) from None
     pillow_heif.register_heif_opener()
     return ["HEIF"]
@@ -91,16 +94,16 @@ def _is_heif(path: Path) -> bool:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any of Pillow's modes as RGB."""
+    """Convert an image of any Pillow mode to RGB."""
     if image.mode.startswith("I") or image.mode == "F":
-        # Grey in 16 bits or more, which Pillow would cut off at 255.
+        # Gray with 16 bits or more, which Pillow would clip at 255.
         values = np.asarray(image, np.float64)
-        deep = 65535.0 if values.max(initial=0) <= 65535 else float(values.max())
-        scale = 255.0 if image.mode == "F" and values.max(initial=0) <= 1 else 255.0 / deep
+        full_scale = 65535.0 if values.max(initial=0) <= 65535 else float(values.max())
+        scale = 255.0 if image.mode == "F" and values.max(initial=0) <= 1 else 255.0 / full_scale
         return Image.fromarray(np.clip(values * scale, 0, 255).round().astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
-        # What a transparent pixel's colour is, nobody has seen.
-        coloured = image.convert("RGBA")
-        white = Image.new("RGBA", coloured.size, "white")
-        return Image.alpha_composite(white, coloured).convert("RGB")
+        # The color stored in a transparent pixel is arbitrary.
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
     return image.convert("RGB")

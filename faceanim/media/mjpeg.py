@@ -1,11 +1,11 @@
-"""Crop files: MJPEG in AVI, which any player opens, and of which one frame is one read.
+"""Crop files: MJPEG in AVI, which any player opens and in which each frame takes a single read.
 
-Every frame is a JPEG of its own. With its byte offset and length kept in a table, a random frame costs a seek
-and a JPEG decode, and no demuxer; that is what training reads. Any inter-frame codec loses by far here:
-opening a file and decoding up to the frame asked for costs more than the frame.
+Every frame is a separate JPEG. With its byte offset and length stored in a table, a random frame costs a seek
+and a JPEG decode, without a demuxer; training reads frames in this way. Any inter-frame codec is far slower
+here: opening a file and decoding up to the requested frame costs more than the frame itself.
 
-The JPEGs round every coefficient alike. libjpeg's own tables spare the fine detail, which the eye misses less
-than a network that is trained on it, or a PSNR: at one size they are 1 dB worse, 2.5 dB on the worst clip.
+The JPEGs quantize all coefficients alike. libjpeg's own tables save on fine detail, which the eye misses less
+than a network trained on it, or PSNR, does: at the same size they are 1 dB worse, 2.5 dB on the worst clip.
 """
 
 import io
@@ -23,7 +23,7 @@ from faceanim.errors import FaceanimError
 from faceanim.media.frames import Frame, Plane
 from faceanim.tables import atomic_path
 
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"  # of a JPEG
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"  # first and last two bytes of a JPEG
 
 
 def write_mjpeg(
@@ -32,10 +32,10 @@ def write_mjpeg(
     """Write (H, W, 3) RGB frames as JPEGs; the same frames give the same bytes.
 
     Args:
-        path: written whole or not at all.
-        frames: taken one at a time.
-        fps: frames a second, exact.
-        quality: 1 to 100, about as faithful (PSNR) as libjpeg at that quality.
+        path: destination, written atomically.
+        frames: consumed one at a time.
+        fps: exact frame rate in frames per second.
+        quality: 1 to 100; the PSNR is about that of libjpeg at the same quality.
 
     Returns:
         the byte offset and the length of each frame's JPEG.
@@ -52,8 +52,38 @@ def write_mjpeg(
             if stream is None:
                 raise ValueError("a clip needs at least one frame")
         with av.open(str(temporary)) as written:
-            places = [(packet.pos, packet.size) for packet in written.demux(video=0) if packet.size]
-    return [offset for offset, _ in places], [length for _, length in places]
+            positions = [(packet.pos, packet.size) for packet in written.demux(video=0) if packet.size]
+    return [offset for offset, _ in positions], [length for _, length in positions]
+
+
+def read_frame(path: Path, offset: int, length: int) -> Frame:
+    """Read the frame whose JPEG is at an offset: (H, W, 3), RGB uint8.
+
+    Raises:
+        FaceanimError: the file is missing or has no JPEG at the offset.
+    """
+    with _open_clip(path) as file:
+        return _decode_jpeg(file, offset, length)
+
+
+def stream_mjpeg(
+    path: Path, offsets: Sequence[int], lengths: Sequence[int], luma: bool
+) -> Iterator[Frame | Plane]:
+    """Yield the frames whose JPEGs are at the offsets, in RGB or only their luma; see `read_mjpeg`."""
+    with _open_clip(path) as file:
+        mode = cv2.IMREAD_GRAYSCALE if luma else cv2.IMREAD_COLOR_RGB
+        for position in zip(offsets, lengths, strict=True):
+            yield _decode_jpeg(file, *position, mode)
+
+
+def read_mjpeg(path: Path, offsets: Sequence[int], lengths: Sequence[int]) -> Frame:
+    """Read the frames whose JPEGs are at the offsets: (N, H, W, 3), RGB uint8.
+
+    Raises:
+        FaceanimError: the file is missing or has no JPEG at one of the offsets.
+    """
+    with _open_clip(path) as file:
+        return np.stack([_decode_jpeg(file, *position) for position in zip(offsets, lengths, strict=True)])
 
 
 def _make_packet(frame: Frame, number: int, stream: Any, fps: Fraction, quality: int) -> Any:
@@ -67,39 +97,9 @@ def _make_packet(frame: Frame, number: int, stream: Any, fps: Fraction, quality:
 def _encode_jpeg(frame: Frame, quality: int) -> bytes:
     step = (104 - quality) // 2
     jpeg = io.BytesIO()
-    # Not by OpenCV, which takes no tables.
+    # Pillow, because OpenCV accepts no quantization tables.
     Image.fromarray(frame).save(jpeg, "JPEG", qtables=[[step] * 64] * 2, subsampling="4:2:0")
     return jpeg.getvalue()
-
-
-def read_frame(path: Path, offset: int, length: int) -> Frame:
-    """The one frame whose JPEG lies there: (H, W, 3) RGB uint8.
-
-    Raises:
-        FaceanimError: the file is gone, or has no JPEG there.
-    """
-    with _open_clip(path) as file:
-        return _decode_jpeg(file, offset, length)
-
-
-def stream_mjpeg(
-    path: Path, offsets: Sequence[int], lengths: Sequence[int], luma: bool
-) -> Iterator[Frame | Plane]:
-    """The frames whose JPEGs lie there, one at a time: RGB, or only their brightness; see `read_clip`."""
-    with _open_clip(path) as file:
-        mode = cv2.IMREAD_GRAYSCALE if luma else cv2.IMREAD_COLOR_RGB
-        for place in zip(offsets, lengths, strict=True):
-            yield _decode_jpeg(file, *place, mode)
-
-
-def read_mjpeg(path: Path, offsets: Sequence[int], lengths: Sequence[int]) -> Frame:
-    """All the frames whose JPEGs lie there: (N, H, W, 3) RGB uint8.
-
-    Raises:
-        FaceanimError: the file is gone, or has no JPEG at one of the places.
-    """
-    with _open_clip(path) as file:
-        return np.stack([_decode_jpeg(file, *place) for place in zip(offsets, lengths, strict=True)])
 
 
 def _open_clip(path: Path) -> BinaryIO:
@@ -113,9 +113,9 @@ def _decode_jpeg(file: BinaryIO, offset: int, length: int, mode: int = cv2.IMREA
     file.seek(offset)
     jpeg = file.read(length)
     image = None
-    # OpenCV fills up what is missing, and does not say so.
+    # OpenCV silently fills in what is missing from a JPEG.
     if jpeg.startswith(_JPEG_START) and jpeg.endswith(_JPEG_END):
         image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), mode)
     if image is None:
-        raise FaceanimError(f"{file.name} is not as its table says; run `dvc repro crop`")
+        raise FaceanimError(f"{file.name} does not match its table; run `dvc repro crop`")
     return np.asarray(image, dtype=np.uint8)

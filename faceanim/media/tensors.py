@@ -1,4 +1,4 @@
-"""Frames as float tensors in [0, 1]: to uint8 and back, and to another size.
+"""Conversion of frames to float tensors in [0, 1] and back, and resizing of such tensors.
 
 NumPy counterparts that need no torch are in `faceanim.media.frames`.
 """
@@ -14,7 +14,7 @@ from faceanim.media.frames import Frames
 def to_float(frames: Frames) -> Tensor:
     """Convert frames (N, H, W, 3) in [0, 255] to (N, 3, H, W) float32 in [0, 1].
 
-    The memory layout stays that of the frames, channels last.
+    The memory layout of the frames, channels last, is preserved.
     """
     return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float().div(255)
 
@@ -27,7 +27,7 @@ def to_uint8(frames: Tensor) -> Frames:
 
 
 def resize_frames(frames: Tensor, size: int) -> Tensor:
-    """Resize square frames (B, 3, H, W): the mean over areas when it shrinks, bilinear when it enlarges."""
+    """Resize square frames (B, 3, H, W): area averaging when they shrink, bilinear when they grow."""
     if frames.shape[-1] > size:
         return F.interpolate(frames, size=(size, size), mode="area")
     return F.interpolate(frames, size=(size, size), mode="bilinear", align_corners=False)

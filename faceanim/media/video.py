@@ -1,4 +1,4 @@
-"""Reading video files, frame by frame: memory stays flat however long a video is."""
+"""Reading of video files, frame by frame, so that memory use does not grow with the length of a video."""
 
 import math
 from collections.abc import Iterator
@@ -20,21 +20,24 @@ from faceanim.schemas import Reason
 Decoder = Literal["pyav", "decord"]
 
 MAX_PIXELS = 8192 * 4320
-"""Largest frame decoded; a damaged header asks for any size."""
+"""Largest frame that is decoded, in pixels; a damaged header may claim any size."""
 DECORD_CHUNK = 256
-"""Frames after which decord's reader is opened anew: it keeps what it has read."""
+"""Frames after which decord's reader is reopened, because it keeps in memory what it has read."""
 MAX_REORDERED_FRAMES = 17
-"""Frames by which a key frame may be decoded before it is shown, and a bit: one is sought by the former."""
+"""Upper bound, with a margin, of the frames by which a key frame is decoded before it is shown.
 
-# FFmpeg knows many more. Some only follow a script to other files, or draw what is a text or a picture.
+Containers seek by decoding time.
+"""
+
+# FFmpeg supports many more. Some of these follow scripts to other files, or render text or still images.
 _CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo"
 
-# In other containers, MPEG program streams say, seeking is a guess, and decord drops and repeats frames.
+# In other containers, such as MPEG program streams, seeking is a guess, and decord drops and repeats frames.
 _INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
 
 
 class MediaError(Exception):
-    """A file that is no usable video; `reason` goes into its record."""
+    """A file that is not a usable video; `reason` is stored in its record."""
 
     def __init__(self, reason: Reason, text: str) -> None:
         super().__init__(text)
@@ -43,16 +46,16 @@ class MediaError(Exception):
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file holds.
+    """Properties of a video file.
 
     Attributes:
-        width: of a frame as it is shown, rotation applied.
-        height: likewise.
-        fps: mean frame rate, exact.
-        frames: how many, counted where the file does not say.
+        width: of a displayed frame, after rotation, in pixels.
+        height: of a displayed frame, after rotation, in pixels.
+        fps: exact mean frame rate, in frames per second.
+        frames: number of frames, counted if the file does not state it.
         seconds: frames / fps.
-        has_audio: whether there is a sound track.
-        rotation: quarter turns, counter-clockwise, that bring a decoded frame upright.
+        has_audio: whether the file has an audio track.
+        rotation: counter-clockwise quarter turns that bring a decoded frame upright.
         container: FFmpeg's name of the format.
     """
 
@@ -66,45 +69,21 @@ class VideoInfo:
     container: str
 
 
-@contextmanager
-def wrap_media_errors(path: Path) -> Iterator[None]:
-    """Turn what FFmpeg says of a bad file into `MediaError`."""
-    try:
-        yield
-    except (FileNotFoundError, MemoryError):
-        raise
-    except (av.FFmpegError, EOFError) as error:
-        raise MediaError(Reason.INVALID_MEDIA, f"{path}: {error}") from None
-
-
-@contextmanager
-def _open_video(path: Path) -> Iterator[tuple[Any, Any]]:
-    """A file's container, and the video stream that counts."""
-    only = {"format_whitelist": _CONTAINERS}
-    with (
-        wrap_media_errors(path),
-        av.open(str(path), container_options=only, metadata_errors="replace") as container,
-    ):
-        stream = _video_stream(container, path)
-        stream.codec_context.thread_count = 1  # the other cores have other videos
-        yield container, stream
-
-
 def probe(path: Path) -> VideoInfo:
-    """Open a video, decode its first frame and say what it holds.
+    """Open a video, decode its first frame and return the properties of the file.
 
     Raises:
-        MediaError: `no_video_stream`, `too_large`, or `invalid_media` where no frame decodes.
-        FileNotFoundError: there is no such file.
+        MediaError: with the reason `no_video_stream`, `too_large`, or `invalid_media` if no frame decodes.
+        FileNotFoundError: the file does not exist.
     """
     with _open_video(path) as (container, stream):
         frame = next(container.decode(stream), None)
         rate = stream.average_rate or stream.guessed_rate
         if frame is None or not rate:
-            raise MediaError(Reason.INVALID_MEDIA, f"{path} has no frame that decodes")
-        # A matrix of zeros, which some cameras write, has no angle that makes sense.
-        turns = round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 180 else 0
-        width, height = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
+            raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: no frame can be decoded")
+        # The angle of an all-zero display matrix, which some cameras write, is meaningless.
+        quarter_turns = round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 180 else 0
+        width, height = (frame.height, frame.width) if quarter_turns % 2 else (frame.width, frame.height)
         frames = stream.frames or _count_packets(path)
         return VideoInfo(
             width=width,
@@ -113,41 +92,23 @@ def probe(path: Path) -> VideoInfo:
             frames=frames,
             seconds=float(frames / Fraction(rate)),
             has_audio=bool(container.streams.audio),
-            rotation=turns,
+            rotation=quarter_turns,
             container=container.format.name,
         )
 
 
-def _video_stream(container: Any, path: Path) -> Any:
-    # A cover picture in a sound file is a video stream to FFmpeg, but none to us.
-    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
-    if not streams:
-        raise MediaError(Reason.NO_VIDEO_STREAM, f"{path} has no video stream")
-    if streams[0].codec_context is None:
-        raise MediaError(Reason.INVALID_MEDIA, f"{path} has a video stream that nothing here decodes")
-    width, height = streams[0].codec_context.width, streams[0].codec_context.height
-    if width * height > MAX_PIXELS:
-        raise MediaError(Reason.TOO_LARGE, f"{path} claims frames of {width}x{height}")
-    return streams[0]
-
-
-def _count_packets(path: Path) -> int:
-    with _open_video(path) as (container, stream):
-        return sum(packet.size > 0 for packet in container.demux(stream))
-
-
 def to_frame_range(info: VideoInfo, start_s: float, end_s: float | None) -> tuple[int, int | None]:
-    """First frame and end (exclusive) of a stretch of time; None is the video's end."""
+    """Convert a time range to the first frame and the exclusive end; None is the end of the video."""
     return round(start_s * info.fps), None if end_s is None else round(end_s * info.fps)
 
 
 def read_frames(
     path: Path, decoder: Decoder, start_s: float = 0.0, end_s: float | None = None
 ) -> Iterator[Frame]:
-    """The pictures of `read_pictures` in colour: (H, W, 3) RGB, one at a time."""
+    """Decode the frames of a time range in RGB, (H, W, 3), one at a time; see `decode_frames`."""
     info = probe(path)
     first, end = to_frame_range(info, start_s, end_s)
-    return (picture.to_rgb() for picture in decode_frames(path, info, decoder, first, end))
+    return (frame.to_rgb() for frame in decode_frames(path, info, decoder, first, end))
 
 
 def decode_frames(
@@ -160,27 +121,71 @@ def decode_frames(
 ) -> Iterator[DecodedFrame]:
     """Decode the frames from number `first` to before `end` (None: to the last), upright, one at a time.
 
-    Both decoders give the same frames, PyAV in exact colours, decord a little dark, as FFmpeg's fast
-    conversion is. decord is used for the videos that it reads faithfully, PyAV for all others. The first
-    frame is the one due then at the mean rate, or, as the rate may change, the one with the `Picture.time`
-    that an earlier reading told.
+    Both decoders return the same frames: PyAV in exact colors, decord slightly dark, like FFmpeg's fast
+    conversion. decord is used for the videos that it reads faithfully, PyAV for all others. The first frame
+    is the one due at the mean frame rate. Because the rate may vary, `time` can select it instead: the
+    `DecodedFrame.time` that an earlier pass reported.
 
     Raises:
-        MediaError: the file breaks off in a way that the decoder notices, or changes its frame size.
+        MediaError: the file is truncated in a way that the decoder notices, or its frame size changes.
     """
     limit = None if end is None else max(end - first, 0)
     if decoder == "decord" and (count := _count_decord_frames(path, info)):
-        pictures: Iterator[DecodedFrame] = _decode_with_decord(path, count, first, limit)
+        frames: Iterator[DecodedFrame] = _decode_with_decord(path, count, first, limit)
     else:
-        pictures = _decode_with_pyav(path, info, first, limit, time)
-    for picture in pictures:
-        if picture.size != (info.width, info.height):
-            raise MediaError(Reason.INVALID_MEDIA, f"{path} changes its frame size")
-        yield picture
+        frames = _decode_with_pyav(path, info, first, limit, time)
+    for frame in frames:
+        if frame.size != (info.width, info.height):
+            raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: its frame size changes")
+        yield frame
+
+
+@contextmanager
+def wrap_media_errors(path: Path) -> Iterator[None]:
+    """Turn FFmpeg's errors about a bad file into `MediaError`."""
+    try:
+        yield
+    except (FileNotFoundError, MemoryError):
+        raise
+    except (av.FFmpegError, EOFError) as error:
+        raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: {error}") from None
+
+
+@contextmanager
+def _open_video(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Open a file and yield its container and its main video stream."""
+    options = {"format_whitelist": _CONTAINERS}
+    with (
+        wrap_media_errors(path),
+        av.open(str(path), container_options=options, metadata_errors="replace") as container,
+    ):
+        stream = _video_stream(container, path)
+        stream.codec_context.thread_count = 1  # the other cores process other videos
+        yield container, stream
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    # The cover image of an audio file is a video stream to FFmpeg.
+    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    if not streams:
+        raise MediaError(Reason.NO_VIDEO_STREAM, f"cannot read {path}: it has no video stream")
+    if streams[0].codec_context is None:
+        raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: no decoder for its video stream")
+    width, height = streams[0].codec_context.width, streams[0].codec_context.height
+    if width * height > MAX_PIXELS:
+        raise MediaError(
+            Reason.TOO_LARGE, f"cannot read {path}: its header claims frames of {width}x{height}"
+        )
+    return streams[0]
+
+
+def _count_packets(path: Path) -> int:
+    with _open_video(path) as (container, stream):
+        return sum(packet.size > 0 for packet in container.demux(stream))
 
 
 def _count_decord_frames(path: Path, info: VideoInfo) -> int:
-    """How many frames decord reads; none where it does not know the codec, the clock or what is up."""
+    """Count the frames that decord reads; 0 if it cannot handle the codec, the clock or the rotation."""
     import decord
 
     if info.container not in _INDEXED or info.rotation:
@@ -203,10 +208,10 @@ def _decode_with_decord(path: Path, count: int, first: int, limit: int | None) -
             for _ in range(min(DECORD_CHUNK, last - start)):
                 frame = reader.next().asnumpy()
                 if frame.shape[2] != 3:
-                    raise MediaError(Reason.INVALID_MEDIA, f"{path} is too narrow for decord")
+                    raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: too narrow for decord")
                 yield RgbFrame(frame)
     except (decord.DECORDError, StopIteration) as error:
-        raise MediaError(Reason.INVALID_MEDIA, f"{path}: {str(error).splitlines()[:1]}") from None
+        raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: {str(error).splitlines()[:1]}") from None
 
 
 def _decode_with_pyav(
@@ -216,11 +221,11 @@ def _decode_with_pyav(
         decoded = container.decode(stream)
         if first and info.container in _INDEXED and stream.start_time is not None:
             if time is None:
-                # Half a frame early: stored times are rounded.
-                begin = stream.start_time * stream.time_base
-                time = begin + (first - Fraction(1, 2)) / info.fps
-            earlier = time - MAX_REORDERED_FRAMES / info.fps
-            container.seek(max(math.floor(earlier / stream.time_base), 0), stream=stream)
+                # Half a frame early, because stored times are rounded.
+                start = stream.start_time * stream.time_base
+                time = start + (first - Fraction(1, 2)) / info.fps
+            seek_time = time - MAX_REORDERED_FRAMES / info.fps
+            container.seek(max(math.floor(seek_time / stream.time_base), 0), stream=stream)
             decoded = dropwhile(partial(_is_before, time), decoded)
         else:
             decoded = islice(decoded, first, None)

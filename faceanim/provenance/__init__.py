@@ -1,1 +1,4 @@
-"""What says of a result that it is synthetic: its metadata, a C2PA manifest, and a watermark."""
+"""Marks that identify a result as synthetic: metadata, a C2PA manifest and an invisible watermark.
+
+Imports only `media`, `schemas`, `tables`, `errors` and the version.
+"""

@@ -1,4 +1,4 @@
-"""The plain text by which a file says that it is synthetic: always there, and anybody can remove it."""
+"""Plain-text mark in a file's metadata: present in every result, and easy for anyone to remove."""
 
 import struct
 import warnings
@@ -12,13 +12,13 @@ from PIL import Image
 from faceanim.errors import FaceanimError
 
 COMMENT = "synthetic: animated by faceanim"
-"""What every result says: an MP4's container, a GIF's comment block, a PNG's text."""
+"""Text in every result: in the container of an MP4, the comment block of a GIF, a text chunk of a PNG."""
 COMMENT_KEY = "Comment"
-"""Under which a PNG holds it."""
+"""Keyword of that text chunk in a PNG."""
 
 GIF, MP4, PNG = "image/gif", "video/mp4", "image/png"
 
-# What `faceanim.media.video` reads. FFmpeg knows more, of which some only follow a script to other files.
+# The containers of `faceanim.media.video`. FFmpeg supports more, some of which follow scripts to other files.
 _CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo"
 _SIGNATURES = {
     b"GIF8": GIF,
@@ -26,17 +26,17 @@ _SIGNATURES = {
     b"\xff\xd8\xff": "image/jpeg",
 }
 _PILLOW_FORMATS = {GIF: "GIF", PNG: "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
-"""Pillow's names of the pictures that are read."""
+"""Pillow's names of the supported image formats."""
 
 
 def detect_media_type(path: Path) -> str | None:
-    """The media type that a file's first bytes tell, whatever its name says; None for other than those here.
+    """Detect the media type of a file from its first bytes, regardless of its name.
 
     Returns:
-        That of GIF, PNG, JPEG or WebP, or `video/mp4` for MP4 and whatever is built like it.
+        that of GIF, PNG, JPEG or WebP; `video/mp4` for MP4 and formats of its structure; None for others.
 
     Raises:
-        FaceanimError: there is no such file, or it may not be read.
+        FaceanimError: the file does not exist or is not readable.
     """
     with wrap_read_errors(path), path.open("rb") as file:
         head = file.read(12)
@@ -44,62 +44,64 @@ def detect_media_type(path: Path) -> str | None:
         return "image/webp"
     if head[4:8] == b"ftyp":
         return MP4
-    return next((kind for begin, kind in _SIGNATURES.items() if head.startswith(begin)), None)
+    return next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), None)
 
 
 def is_image_type(kind: str | None) -> bool:
-    """Whether a media type is that of a picture that is read here."""
+    """Check whether a media type is that of a supported image format."""
     return kind in _PILLOW_FORMATS
 
 
 def read_comment(path: Path) -> str | None:
-    """The comment in a video's container (MP4, MOV, Matroska, AVI), a GIF, a PNG or a JPEG; None without one.
+    """Read the comment of a video (MP4, MOV, Matroska, AVI), a GIF, a PNG or a JPEG; None without one.
 
-    Anybody may have written it, and anything: look for `COMMENT` in it, and print no other.
+    The text is untrusted: search it for `COMMENT`, and print nothing else of it.
 
     Raises:
-        FaceanimError: the file is neither a video nor a picture that can be read.
+        FaceanimError: the file is neither a readable video nor a readable image.
     """
     kind = detect_media_type(path)
     with wrap_read_errors(path):
         text = (
             _container_comment(path)
             if kind not in _PILLOW_FORMATS
-            else _picture_comment(path, _PILLOW_FORMATS[kind])
+            else _image_comment(path, _PILLOW_FORMATS[kind])
         )
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
 
 @contextmanager
 def wrap_read_errors(path: Path) -> Iterator[None]:
-    """Turn what Python, FFmpeg and Pillow say of a bad file into one line.
+    """Turn errors of Python, FFmpeg and Pillow about a bad file into one line.
 
     Raises:
-        FaceanimError: they do.
+        FaceanimError: the file is missing, not readable or damaged.
     """
     try:
         yield
     except FileNotFoundError:
-        raise FaceanimError(f"there is no file {path}") from None
+        raise FaceanimError(f"cannot read {path}: no such file") from None
     except PermissionError:
-        raise FaceanimError(f"{path} may not be read") from None
+        raise FaceanimError(f"cannot read {path}: permission denied") from None
     except Image.DecompressionBombError:
-        raise FaceanimError(f"{path} claims to be far too large for a picture") from None
+        raise FaceanimError(f"cannot read {path}: its header claims a size too large for an image") from None
     except (av.FFmpegError, OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error):
-        raise FaceanimError(f"{path} is no video and no picture that can be read") from None
+        raise FaceanimError(
+            f"cannot read {path}: not a video or image of a supported format, or damaged"
+        ) from None
 
 
 def _container_comment(path: Path) -> str | None:
-    only = {"format_whitelist": _CONTAINERS}
-    # An absolute path, as FFmpeg takes what is before a colon for a protocol.
-    with av.open(str(path.absolute()), container_options=only, metadata_errors="replace") as container:
+    options = {"format_whitelist": _CONTAINERS}
+    # An absolute path, because FFmpeg treats what precedes a colon as a protocol.
+    with av.open(str(path.absolute()), container_options=options, metadata_errors="replace") as container:
         texts = {key.lower(): text for key, text in container.metadata.items()}
     comment: str | None = texts.get("comment")
     return comment
 
 
-def _picture_comment(path: Path, name: str) -> str | bytes | None:
-    # Only what comes before the pixels, which is where ours is: nothing has to be decoded.
-    with warnings.catch_warnings(action="ignore"), Image.open(path, formats=[name]) as image:
+def _image_comment(path: Path, format_name: str) -> str | bytes | None:
+    # Reads only what precedes the pixels, where the mark is written; nothing has to be decoded.
+    with warnings.catch_warnings(action="ignore"), Image.open(path, formats=[format_name]) as image:
         comment: str | bytes | None = image.info.get(COMMENT_KEY, image.info.get("comment"))
         return comment

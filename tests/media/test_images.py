@@ -82,7 +82,7 @@ def test_heic_is_read_or_refused_with_what_to_do(tmp_path, monkeypatch):
     pillow_heif.from_pillow(Image.fromarray(PLAIN)).save(tmp_path / "phone.heic", quality=90)
     assert np.abs(read_image(tmp_path / "phone.heic").astype(int) - PLAIN).mean() < 6
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(FaceanimError, match=r"phone\.heic is HEIC.*faceanim\[heic\]"):
+    with pytest.raises(FaceanimError, match=r"phone\.heic: no reader for HEIC.*faceanim\[heic\]"):
         read_image(tmp_path / "phone.heic")
 
 
@@ -102,11 +102,14 @@ def png_claiming(width: int, height: int) -> bytes:
 def test_what_is_no_picture_is_one_line(tmp_path):
     jpeg = cv2.imencode(".jpg", PLAIN)[1].tobytes()
     files = {
-        "text.png": (b"no picture", "no picture that can be read"),
-        "empty.jpg": (b"", "no picture that can be read"),
-        "cut.jpg": (jpeg[: len(jpeg) // 2], "no picture that can be read"),
-        "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture that can be read"),
-        "drawing.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no picture that can be read"),
+        "text.png": (b"no picture", "not an image of a supported format"),
+        "empty.jpg": (b"", "not an image of a supported format"),
+        "cut.jpg": (jpeg[: len(jpeg) // 2], "not an image of a supported format"),
+        "script.eps": (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+            "not an image of a supported format",
+        ),
+        "drawing.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image of a supported format"),
         "bomb.png": (png_claiming(60_000, 60_000), "too large"),
         "large.png": (png_claiming(MAX_PIXELS // 10_000 + 1, 10_000), "megapixels"),
         "tiny.png": (cv2.imencode(".png", PLAIN[:1, :1])[1].tobytes(), "only 1x1 pixels"),
@@ -118,9 +121,9 @@ def test_what_is_no_picture_is_one_line(tmp_path):
             read_image(tmp_path / name)
         assert name in str(error.value)
         assert "\n" not in str(error.value)
-    with pytest.raises(FaceanimError, match="can't be opened"):
+    with pytest.raises(FaceanimError, match="No such file"):
         read_image(tmp_path / "missing.png")
-    with pytest.raises(FaceanimError, match=r"can't be opened|no picture"):
+    with pytest.raises(FaceanimError, match=r"Permission denied|not an image"):
         read_image(tmp_path)
 
 

@@ -60,14 +60,14 @@ def test_a_place_without_a_frame_is_told(tmp_path, frames):
     path = tmp_path / "c.avi"
     offsets, lengths = write_mjpeg(path, frames, NTSC, 95)
     for offset, length in ((0, 100), (offsets[0], 0), (offsets[0] + 2, lengths[0]), (offsets[0], lengths[1])):
-        with pytest.raises(FaceanimError, match=r"c\.avi is not as its table says"):
+        with pytest.raises(FaceanimError, match=r"c\.avi does not match its table"):
             read_frame(path, offset, length)
     os.truncate(path, offsets[3] + lengths[3] // 2)
     assert read_frame(path, offsets[2], lengths[2]).shape == (128, 128, 3)
     for number in (3, 4):
-        with pytest.raises(FaceanimError, match=r"c\.avi is not as its table says"):
+        with pytest.raises(FaceanimError, match=r"c\.avi does not match its table"):
             read_frame(path, offsets[number], lengths[number])
-    with pytest.raises(FaceanimError, match=r"c\.avi is not as its table says"):
+    with pytest.raises(FaceanimError, match=r"c\.avi does not match its table"):
         read_mjpeg(path, offsets, lengths)
     path.unlink()
     for read in (

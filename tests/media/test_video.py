@@ -111,7 +111,7 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path):
         write(tmp_path / "v.mp4", broken())
     with pytest.raises(ValueError, match="at least one frame"):
         write(tmp_path / "v.mp4", iter(()))
-    with pytest.raises(ValueError, match="even sizes"):
+    with pytest.raises(ValueError, match="even width and height"):
         write(tmp_path / "v.mp4", iter([np.zeros((31, 32, 3), np.uint8)]))
     assert list(tmp_path.iterdir()) == []
 

@@ -30,7 +30,7 @@ from faceanim.provenance.c2pa import (
 from faceanim.provenance.metadata import COMMENT, read_comment
 from tests.helpers.videos import noise
 
-UNTRUSTED = "the signer is on no trust list"
+UNTRUSTED = "the signer is not on any trust list"
 GENERATE: dict[str, Callable] = {
     "Es256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "Es384": lambda: ec.generate_private_key(ec.SECP384R1()),
@@ -218,28 +218,28 @@ def give_odd_curve(made: Credentials) -> None:
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [
-        (lambda made: made.cert_file.unlink(), f"{CERT_VARIABLE} names .* can't be read: No such file"),
+        (lambda made: made.cert_file.unlink(), f"cannot read the file of {CERT_VARIABLE}, .*: No such file"),
         (
             lambda made: made.cert_file.write_text("x"),
-            f"{CERT_VARIABLE} names a file without a certificate in PEM",
+            f"the file of {CERT_VARIABLE} contains no certificate in PEM format",
         ),
         (
             lambda made: made.key_file.write_bytes(key_pem(made.key).replace(b"M", b"!")),
-            f"{KEY_VARIABLE} names a file without a private key in PEM",
+            f"the file of {KEY_VARIABLE} contains no private key in PEM format",
         ),
         (
             lambda made: made.key_file.write_bytes(key_pem(made.key, b"secret")),
-            f"the key of {KEY_VARIABLE} has a password",
+            f"the key of {KEY_VARIABLE} is encrypted",
         ),
         (
             lambda made: made.key_file.write_bytes(key_pem(GENERATE["Es256"]())),
-            f"the key of {KEY_VARIABLE} is not that of the first certificate",
+            f"the key of {KEY_VARIABLE} does not belong to the first certificate",
         ),
         (
             lambda made: made.cert_file.write_bytes(made.authority + made.signer),
-            f"the key of {KEY_VARIABLE} is not that of the first certificate",
+            f"the key of {KEY_VARIABLE} does not belong to the first certificate",
         ),
-        (give_odd_curve, f"{KEY_VARIABLE} names a key of a kind that C2PA does not know"),
+        (give_odd_curve, f"the key of {KEY_VARIABLE} is of a type that C2PA does not support"),
     ],
 )
 def test_a_file_that_will_not_do_is_one_line_without_secrets(spoil, line, credentials, capfd):
@@ -253,10 +253,10 @@ def test_a_file_that_will_not_do_is_one_line_without_secrets(spoil, line, creden
 @pytest.mark.parametrize(
     ("wanted", "line"),
     [
-        ({"days": -1}, f"C2PA refuses the certificate of {CERT_VARIABLE}.*not valid at time"),
+        ({"days": -1}, f"C2PA rejects the certificate of {CERT_VARIABLE}.*not valid at time"),
         (
             {"purpose": ExtendedKeyUsageOID.SERVER_AUTH},
-            f"C2PA refuses the certificate of {CERT_VARIABLE}.*invalid",
+            f"C2PA rejects the certificate of {CERT_VARIABLE}.*invalid",
         ),
     ],
 )
@@ -268,15 +268,15 @@ def test_a_certificate_that_c2pa_refuses_is_one_line(wanted, line, tmp_path, mon
 @pytest.mark.parametrize(
     ("variable", "value", "line"),
     [
-        (KEY_VARIABLE, "", f"{CERT_VARIABLE} is set and {KEY_VARIABLE} is not"),
-        (CERT_VARIABLE, "", f"{KEY_VARIABLE} is set and {CERT_VARIABLE} is not"),
-        (KEY_VARIABLE, "/", f"{KEY_VARIABLE} names /, which can't be read: Is a directory"),
+        (KEY_VARIABLE, "", f"{CERT_VARIABLE} is set, but {KEY_VARIABLE} is not"),
+        (CERT_VARIABLE, "", f"{KEY_VARIABLE} is set, but {CERT_VARIABLE} is not"),
+        (KEY_VARIABLE, "/", f"cannot read the file of {KEY_VARIABLE}, /: Is a directory"),
         (
             TSA_VARIABLE,
             "http://name:secret@127.0.0.1:9/tsa",
-            f"authority of {TSA_VARIABLE} gives no timestamp",
+            f"no timestamp from the timestamp authority of {TSA_VARIABLE}",
         ),
-        (TSA_VARIABLE, "tsa of secret", f"authority of {TSA_VARIABLE} gives no timestamp"),
+        (TSA_VARIABLE, "tsa of secret", f"no timestamp from the timestamp authority of {TSA_VARIABLE}"),
     ],
 )
 def test_a_variable_that_will_not_do_is_one_line(variable, value, line, credentials, monkeypatch, capfd):
@@ -301,7 +301,7 @@ def refused(line: str, secrets: list[str], capfd) -> None:
 def test_what_cannot_be_signed_stays_as_it_was(tmp_path, credentials):
     path = tmp_path / "out.mp4"
     path.write_text("no video")
-    with pytest.raises(FaceanimError, match=r"out.mp4 is written, but can't be signed") as raised:
+    with pytest.raises(FaceanimError, match=r"out.mp4 was written, but cannot be signed") as raised:
         Signer.from_environment().sign(path)
     assert "\n" not in str(raised.value)
     assert path.read_text() == "no video"
