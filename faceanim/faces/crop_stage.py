@@ -1,4 +1,4 @@
-"""Stage 3: the paper's section 4: follow the face, cut it out with one box a sequence, and resize."""
+"""Stage 3: track the face, crop it with one box per sequence, and resize it (section 4 of the paper)."""
 
 import shutil
 from collections import Counter
@@ -24,16 +24,17 @@ from faceanim.tables import Row, content_key, write_arrow
 from faceanim.workers import MapShards, ShardJob
 
 VERSION = "4"
-"""Raise it when the same input would give other crops than before."""
+"""Version of the crops; increment it when the same input would give different crops."""
 
 FRAGMENT_NAME = "rows.parquet"
-# Not the split: a person may change sides without a new crop.
+"""Name of the file with the rows of a video, in its folder of crops."""
+# Without the split: a person may change sides without a new crop.
 _SCHEMA = drop_columns(CROPS, "video_id", "person_id", "split")
 
 
 @dataclass(frozen=True)
 class CropJob:
-    """A fetched video, what to crop from it, and the key of everything that its crops depend on."""
+    """Fetched video with the clips to crop from it and a key derived from all inputs of its crops."""
 
     video: VideoRecord
     targets: tuple[ClipTarget, ...]
@@ -55,17 +56,21 @@ def crop_videos(
     map_shards: MapShards,
     on_progress: ProgressCallback,
 ) -> dict[str, Any]:
-    """Crop the videos that changed, drop those that are gone, write crops.parquet and return its counts.
+    """Crop new and changed videos, remove the crops of missing ones, and write crops.parquet.
 
     Args:
         config: sizes, lengths and thresholds.
-        run: how the work is spread.
+        run: how the work is distributed.
         index: index.parquet.
         download: download.parquet.
-        crops: folder of the crop files, one folder a video.
+        crops: folder of the crop files, with one subfolder per video.
         out: crops.parquet.
-        map_shards: runs the work.
-        on_progress: told of the videos done, and of all.
+        map_shards: runs the shards.
+        on_progress: called with the number of videos done and in total.
+
+    Returns:
+        Counts of crops.parquet: `videos`, `clips`, `sequences` and `frames` by outcome, and
+        `viola_jones_found`, the fraction of the frames of accepted crops in which Viola-Jones found the face.
     """
     fetched = read_fetched(index, download)
     jobs = [_make_job(video, clips, config) for video, clips in fetched]
@@ -98,10 +103,10 @@ def _fragment_path(crops: Path, video_id: str) -> Path:
 
 
 def _crop_one(job: CropJob, config: CropConfig, folder: Path) -> bool:
-    """Crop one video into its own folder, unless that is done; the rows are written last.
+    """Crop one video into its own folder unless it is up to date; the rows are written last.
 
     Returns:
-        Whether any crop was accepted.
+        True if at least one crop was accepted.
     """
     cv2.setNumThreads(1)  # one of several worker processes, one core each
     fragment = _fragment_path(folder, job.video_id)
@@ -117,7 +122,7 @@ def _crop_one(job: CropJob, config: CropConfig, folder: Path) -> bool:
 
 
 def _record_crash(job: CropJob, reason: Reason, folder: Path) -> bool:
-    """Record a video whose worker crashed or hung; the next run tries it again."""
+    """Record the failure of a video whose worker crashed or hung; the next run retries it."""
     target = folder / job.video_id
     shutil.rmtree(target, ignore_errors=True)
     rows = [failed_row(clip, reason) for clip in job.targets]
@@ -126,7 +131,7 @@ def _record_crash(job: CropJob, reason: Reason, folder: Path) -> bool:
 
 
 def _build_table(video_ids: Sequence[str], rows: Mapping[str, Row], crops: Path) -> pa.Table:
-    """The rows of all videos, with what the index and the folders add, by crop."""
+    """Combine the rows of all videos by crop id, and add the columns from the index and the folders."""
     parts = []
     for video_id in video_ids:
         part = pq.read_table(_fragment_path(crops, video_id), schema=_SCHEMA)
@@ -142,7 +147,7 @@ def _build_table(video_ids: Sequence[str], rows: Mapping[str, Row], crops: Path)
 
 
 def _count_outcomes(table: pa.Table, videos: int, clips: int) -> dict[str, Any]:
-    """Counts of rows and frames by outcome, and the share of the crops' frames in which a face was seen."""
+    """Count rows and frames by outcome, and compute the fraction of cropped frames with a detected face."""
     rows: Counter[str] = Counter()
     frames: Counter[str] = Counter()
     for row in table.select(["status", "reason", "first_frame", "last_frame"]).to_pylist():

@@ -1,4 +1,7 @@
-"""One video's crops: a single pass that decodes, follows the face and writes each sequence when it ends."""
+"""Crops of one video in a single pass that decodes, tracks the face and writes each sequence when it ends.
+
+The pixels around the tracked face are buffered until the crop box of the sequence is known.
+"""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -20,103 +23,24 @@ from faceanim.media.video import MediaError, VideoInfo, decode_frames, probe, to
 from faceanim.schemas import Reason, Status
 from faceanim.tables import Row
 
-MAX_BUFFER_BYTES = 512 * 2**20
-"""More is not kept, however large the frames and long the sequence: its first frames are then read again."""
-BUFFER_MARGIN = 0.2
-"""What is kept beyond the crop that the faces so far would give, as a share of its side."""
-
-
-class _BufferedFrame(NamedTuple):
-    number: int
-    window: Box
-    picture: DecodedFrame
-
-
-class FrameBuffer:
-    """The windows of a sequence's frames in which its crop will lie, most likely.
-
-    A sequence's one box is known when it ends. To keep whole frames until then takes gigabytes, to decode
-    the video twice the most part of the time.
-    """
-
-    def __init__(self, margin: float, frame_size: tuple[int, int]) -> None:
-        """Keep for crops of that margin, in frames of that width and height."""
-        self._margin = margin
-        self._frame_size = frame_size
-        self._faces: Box | None = None
-        self._window = Box(0, 0, 0, 0)
-        self._memory = FramePool()
-        self._kept: deque[_BufferedFrame] = deque()
-        self._bytes = 0
-        self._times: dict[int, Fraction | None] = {}
-
-    def add(self, number: int, picture: DecodedFrame, faces: Box | None) -> None:
-        """Keep what may be needed of a frame; `faces` holds its sequence's so far (None: no sequence)."""
-        if faces is None:
-            self.drop(number)
-            self._faces, self._window = None, Box(0, 0, 0, 0)
-            return
-        if faces != self._faces:
-            self._faces = faces
-            crop = self._in_frame(compute_crop_box([faces], self._margin, self._frame_size))
-            if not self._window.contains(crop):
-                self._window = self._in_frame(
-                    _round_to_even(crop.expand(BUFFER_MARGIN, BUFFER_MARGIN, BUFFER_MARGIN, BUFFER_MARGIN))
-                )
-        self._times[number] = picture.time
-        part = picture.crop(self._window).copy(self._memory)
-        self._kept.append(_BufferedFrame(number, self._window, part))
-        self._bytes += part.nbytes
-        while self._bytes > MAX_BUFFER_BYTES:
-            self._drop_first()
-
-    def drop(self, last: int) -> None:
-        """Let go of the frames up to number `last`."""
-        self._times = {number: time for number, time in self._times.items() if number > last}
-        while self._kept and self._kept[0].number <= last:
-            self._drop_first()
-
-    def _drop_first(self) -> None:
-        self._bytes -= self._kept.popleft().picture.nbytes
-
-    def time(self, number: int) -> Fraction | None:
-        """When a frame of the sequence is shown, kept or not; see `Picture`."""
-        return self._times[number]
-
-    def find(self, first: int, last: int, crop: Box) -> list[tuple[DecodedFrame, Box]]:
-        """Pictures of the frames from `first` to `last`, each with the crop's place in it.
-
-        Those before the last one that was not kept, or not enough of it, are left out.
-        """
-        needed = self._in_frame(crop)
-        frames = [kept for kept in self._kept if first <= kept.number <= last]
-        found = list(takewhile(lambda kept: kept.window.contains(needed), reversed(frames)))
-        return [(kept.picture, crop.shift(-kept.window.x0, -kept.window.y0)) for kept in reversed(found)]
-
-    def _in_frame(self, box: Box) -> Box:
-        width, height = self._frame_size
-        return Box(max(box.x0, 0), max(box.y0, 0), min(box.x1, width), min(box.y1, height))
-
-
-def _round_to_even(box: Box) -> Box:
-    """The box in even whole pixels, as the planes of colour want it."""
-    return Box(*(2.0 * (edge // 2) for edge in box))
-
-
 MIN_SEEN_FRACTION = 0.8
-"""Share of a sequence's frames in which a face is seen; what is no face is seen as one now and then."""
+"""Minimum fraction of a sequence's frames with a detected face; false positives recur only now and then."""
+MAX_BUFFER_BYTES = 512 * 2**20
+"""Limit of a `FrameBuffer`; beyond it, the first frames of a sequence are dropped and decoded again later."""
+BUFFER_MARGIN = 0.2
+"""Margin buffered around the crop given by the faces so far, as a fraction of its side."""
 
 
 @dataclass(frozen=True)
 class ClipTarget:
-    """A stretch of a video, and the face meant in it.
+    """Time range of a video, and the face to crop in it.
 
     Attributes:
-        clip_id: its name.
-        start_s: where it begins, in seconds.
-        end_s: where it ends; None: with the video.
-        box: the face meant, in a frame of `box_size`.
-        box_size: width and height; without a width, the box scales by the height alone.
+        clip_id: id of the clip.
+        start_s: start of the range, in seconds.
+        end_s: end of the range, in seconds; None for the end of the video.
+        box: face to track, in a frame of `box_size`; None for the largest face.
+        box_size: width and height of the frame; without a width, the box is scaled by the height alone.
     """
 
     clip_id: str
@@ -127,10 +51,10 @@ class ClipTarget:
 
 
 def crop_video(video: Path, clips: Sequence[ClipTarget], config: CropConfig, folder: Path) -> list[Row]:
-    """Write the sequences of a video's clips below `folder`, and give a row for each stretch of each clip.
+    """Write the sequences of a video's clips to `folder`, and return a row for each segment of each clip.
 
-    Every frame of a clip is in exactly one row: a crop, or what was rejected and why. A clip that cannot be
-    read has one row that says so.
+    Each frame of a clip is in exactly one row, which describes a crop or a rejected segment with its reason.
+    A clip that cannot be read has a single row with the reason of the failure.
     """
     try:
         info = probe(video)
@@ -139,17 +63,8 @@ def crop_video(video: Path, clips: Sequence[ClipTarget], config: CropConfig, fol
     return [row for clip in clips for row in _crop_clip(video, info, clip, config, folder)]
 
 
-def _crop_clip(video: Path, info: VideoInfo, clip: ClipTarget, config: CropConfig, folder: Path) -> list[Row]:
-    try:
-        return list(_ClipCropper(video, info, clip, config, folder).rows())
-    except MediaError as error:
-        for path in folder.glob(join_ids(clip.clip_id, "*")):  # what came before the damage
-            path.unlink()
-        return [failed_row(clip, error.reason)]
-
-
 def failed_row(clip: ClipTarget, reason: Reason) -> Row:
-    """The row of a clip that gave nothing: its range of frames is empty (0 to -1)."""
+    """Return the row of a clip that failed; its range of frames is empty (0 to -1)."""
     return {
         "crop_id": join_ids(clip.clip_id, "failed"),
         "clip_id": clip.clip_id,
@@ -161,8 +76,17 @@ def failed_row(clip: ClipTarget, reason: Reason) -> Row:
     }
 
 
+def _crop_clip(video: Path, info: VideoInfo, clip: ClipTarget, config: CropConfig, folder: Path) -> list[Row]:
+    try:
+        return list(_ClipCropper(video, info, clip, config, folder).rows())
+    except MediaError as error:
+        for path in folder.glob(join_ids(clip.clip_id, "*")):  # written before the damaged frame
+            path.unlink()
+        return [failed_row(clip, error.reason)]
+
+
 class _ClipCropper:
-    """Crops one clip."""
+    """Cropper of one clip."""
 
     def __init__(
         self, video: Path, info: VideoInfo, clip: ClipTarget, config: CropConfig, folder: Path
@@ -170,80 +94,80 @@ class _ClipCropper:
         self._video, self._info, self._clip, self._config, self._folder = video, info, clip, config, folder
         self._size = (info.width, info.height)
         self._first, self._end = to_frame_range(info, clip.start_s, clip.end_s)
-        self._kept = FrameBuffer(config.margin, self._size)
+        self._buffer = FrameBuffer(config.margin, self._size)
 
     def rows(self) -> Iterator[Row]:
-        """Write the accepted sequences, and give a row for each stretch, in order."""
-        tracker = Segmenter(self._config, _scale_hint(self._clip, self._info))
+        """Write the accepted sequences, and yield a row for each segment, in order."""
+        segmenter = Segmenter(self._config, _scale_hint(self._clip, self._info))
         number = -1
         pictures = decode_frames(self._video, self._info, self._config.decoder, self._first, self._end)
         changes = detect_shot_changes(pictures, self._config.cut_threshold)
         for number, (picture, change) in enumerate(changes):
-            for stretch in tracker.push(picture.luma, change):
-                yield self._row(stretch)
-            self._kept.add(number, picture, tracker.faces)
+            for segment in segmenter.push(picture.luma, change):
+                yield self._row(segment)
+            self._buffer.add(number, picture, segmenter.faces)
         if number < 0:
             raise MediaError(Reason.PAST_END, f"{self._video} ends before {self._clip.start_s} s")
-        for stretch in tracker.finish():
-            yield self._row(stretch)
+        for segment in segmenter.finish():
+            yield self._row(segment)
 
-    def _row(self, stretch: Segment) -> Row:
-        first = self._first + stretch.first
+    def _row(self, segment: Segment) -> Row:
+        first = self._first + segment.first
         row: Row = {
             "crop_id": join_ids(self._clip.clip_id, f"{first:07d}"),
             "clip_id": self._clip.clip_id,
             "first_frame": first,
-            "last_frame": self._first + stretch.last,
+            "last_frame": self._first + segment.last,
             "fps": float(self._info.fps),
             "status": Status.REJECTED,
-            "reason": Reason.FADE if stretch.is_fade else Reason.NO_FACE,
+            "reason": Reason.FADE if segment.is_fade else Reason.NO_FACE,
         }
-        if stretch.boxes:
-            box = compute_crop_box(stretch.boxes, self._config.margin, self._size)
-            row |= {"box": list(box), "end_reason": stretch.end_reason}
-            row["reason"] = _rejection_reason(box, stretch, self._config)
+        if segment.boxes:
+            box = compute_crop_box(segment.boxes, self._config.margin, self._size)
+            row |= {"box": list(box), "end_reason": segment.end_reason}
+            row["reason"] = _rejection_reason(box, segment, self._config)
             if row["reason"] is Reason.NONE:
-                row |= {"status": Status.OK} | self._write(stretch, box, row["crop_id"])
-        self._kept.drop(stretch.last)
+                row |= {"status": Status.OK} | self._write(segment, box, row["crop_id"])
+        self._buffer.drop(segment.last)
         return row
 
-    def _write(self, stretch: Segment, box: Box, crop_id: str) -> Row:
-        """Write a sequence's file; what the table says of it."""
+    def _write(self, segment: Segment, box: Box, crop_id: str) -> Row:
+        """Write the file of a sequence, and return its columns of the table."""
         name = f"{crop_id}.avi"
-        frames = self._frames(stretch, box)
+        frames = self._frames(segment, box)
         quality = self._config.jpeg_quality
         offsets, lengths = write_mjpeg(self._folder / name, frames, self._info.fps, quality)
         scale = self._config.size / box.width
-        faces = [face.shift(-box.x0, -box.y0).scale(scale) for face in stretch.boxes]
+        faces = [face.shift(-box.x0, -box.y0).scale(scale) for face in segment.boxes]
         return {
             "path": name,
             "bytes": (self._folder / name).stat().st_size,
             "frame_offsets": offsets,
             "frame_lengths": lengths,
             "faces": [edge for face in faces for edge in face],
-            "seen": stretch.seen,
+            "seen": segment.seen,
         }
 
-    def _frames(self, stretch: Segment, box: Box) -> Iterator[Frame]:
-        """The sequence's frames, cut out: from what was kept; those before that are decoded once more."""
-        kept = self._kept.find(stretch.first, stretch.last, box)
-        pictures = chain(self._read_again(stretch.first, len(stretch.boxes) - len(kept), box), kept)
-        return (crop_frame(picture, place, self._config.size) for picture, place in pictures)
+    def _frames(self, segment: Segment, box: Box) -> Iterator[Frame]:
+        """Iterate over the cropped frames of a sequence; those no longer in the buffer are decoded again."""
+        buffered = self._buffer.find(segment.first, segment.last, box)
+        pictures = chain(self._redecode(segment.first, len(segment.boxes) - len(buffered), box), buffered)
+        return (crop_frame(picture, crop, self._config.size) for picture, crop in pictures)
 
-    def _read_again(self, first: int, missing: int, box: Box) -> Iterator[tuple[DecodedFrame, Box]]:
+    def _redecode(self, first: int, missing: int, box: Box) -> Iterator[tuple[DecodedFrame, Box]]:
         if not missing:
             return
-        time, begin = self._kept.time(first), self._first + first
+        time, start = self._buffer.time(first), self._first + first
         decoder = self._config.decoder
-        for picture in decode_frames(self._video, self._info, decoder, begin, begin + missing, time):
+        for picture in decode_frames(self._video, self._info, decoder, start, start + missing, time):
             missing -= 1
             yield picture, box
         if missing:
-            raise MediaError(Reason.INVALID_MEDIA, f"{self._video} has fewer frames when it is read again")
+            raise MediaError(Reason.INVALID_MEDIA, f"{self._video} has fewer frames when decoded again")
 
 
 def _scale_hint(clip: ClipTarget, info: VideoInfo) -> Box | None:
-    """The face meant, in pixels of the fetched video: the list's box may refer to another size."""
+    """Scale the box of the face to pixels of the fetched video, since the list may refer to another size."""
     if clip.box is None or clip.box_size is None:
         return None
     width, height = clip.box_size
@@ -252,11 +176,101 @@ def _scale_hint(clip: ClipTarget, info: VideoInfo) -> Box | None:
     return Box(clip.box.x0 * sx, clip.box.y0 * sy, clip.box.x1 * sx, clip.box.y1 * sy)
 
 
-def _rejection_reason(box: Box, stretch: Segment, config: CropConfig) -> Reason:
-    if len(stretch.boxes) < config.min_frames:
+def _rejection_reason(box: Box, segment: Segment, config: CropConfig) -> Reason:
+    if len(segment.boxes) < config.min_frames:
         return Reason.TOO_SHORT
     if box.width < config.min_size:
         return Reason.TOO_SMALL
-    if sum(stretch.seen) < MIN_SEEN_FRACTION * len(stretch.seen):
+    if sum(segment.seen) < MIN_SEEN_FRACTION * len(segment.seen):
         return Reason.UNSURE
     return Reason.NONE
+
+
+class _BufferedFrame(NamedTuple):
+    number: int
+    window: Box
+    picture: DecodedFrame
+
+
+class FrameBuffer:
+    """Buffer of the windows of a sequence's frames that will most likely contain its crop.
+
+    The single box of a sequence is known only when the sequence ends. Buffering whole frames until then would
+    take gigabytes, and decoding the video twice would dominate the run time.
+    """
+
+    def __init__(self, margin: float, frame_size: tuple[int, int]) -> None:
+        """Create an empty buffer.
+
+        Args:
+            margin: margin of the crops, see `compute_crop_box`.
+            frame_size: width and height of the frames, in pixels.
+        """
+        self._margin = margin
+        self._frame_size = frame_size
+        self._faces: Box | None = None
+        self._window = Box(0, 0, 0, 0)
+        self._pool = FramePool()
+        self._buffered: deque[_BufferedFrame] = deque()
+        self._bytes = 0
+        self._times: dict[int, Fraction | None] = {}
+
+    def add(self, number: int, picture: DecodedFrame, faces: Box | None) -> None:
+        """Buffer the part of a frame that may be needed.
+
+        Args:
+            number: number of the frame in the clip, from 0.
+            picture: decoded frame.
+            faces: smallest box around the faces of the sequence so far; None outside of a sequence, which
+                clears the buffer.
+        """
+        if faces is None:
+            self.drop(number)
+            self._faces, self._window = None, Box(0, 0, 0, 0)
+            return
+        if faces != self._faces:
+            self._faces = faces
+            crop = self._clip_to_frame(compute_crop_box([faces], self._margin, self._frame_size))
+            if not self._window.contains(crop):
+                self._window = self._clip_to_frame(
+                    _round_to_even(crop.expand(BUFFER_MARGIN, BUFFER_MARGIN, BUFFER_MARGIN, BUFFER_MARGIN))
+                )
+        self._times[number] = picture.time
+        part = picture.crop(self._window).copy(self._pool)
+        self._buffered.append(_BufferedFrame(number, self._window, part))
+        self._bytes += part.nbytes
+        while self._bytes > MAX_BUFFER_BYTES:
+            self._drop_first()
+
+    def drop(self, last: int) -> None:
+        """Drop the frames up to and including number `last`."""
+        self._times = {number: time for number, time in self._times.items() if number > last}
+        while self._buffered and self._buffered[0].number <= last:
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        self._bytes -= self._buffered.popleft().picture.nbytes
+
+    def time(self, number: int) -> Fraction | None:
+        """Return the time of a frame of the sequence, buffered or not; see `DecodedFrame`."""
+        return self._times[number]
+
+    def find(self, first: int, last: int, crop: Box) -> list[tuple[DecodedFrame, Box]]:
+        """Return the buffered windows of the frames from `first` to `last` that contain a crop.
+
+        Only the frames after the last one whose window is missing or too small are returned, each with the
+        box of the crop in its window.
+        """
+        required = self._clip_to_frame(crop)
+        frames = [frame for frame in self._buffered if first <= frame.number <= last]
+        usable = list(takewhile(lambda frame: frame.window.contains(required), reversed(frames)))
+        return [(frame.picture, crop.shift(-frame.window.x0, -frame.window.y0)) for frame in reversed(usable)]
+
+    def _clip_to_frame(self, box: Box) -> Box:
+        width, height = self._frame_size
+        return Box(max(box.x0, 0), max(box.y0, 0), min(box.x1, width), min(box.y1, height))
+
+
+def _round_to_even(box: Box) -> Box:
+    """Round the edges of a box down to even whole pixels, as the chroma planes require."""
+    return Box(*(2.0 * (edge // 2) for edge in box))

@@ -1,4 +1,4 @@
-"""Viola-Jones face detection: the whole frame once, then only around where the face last was."""
+"""Viola-Jones face detection in whole frames, or faster in the neighborhood of a known face."""
 
 from pathlib import Path
 
@@ -10,27 +10,29 @@ from faceanim.media.boxes import Box
 from faceanim.media.frames import Plane
 
 SEARCH_SIDE = 240
-"""Shorter side of the size at which whole frames are searched."""
+"""Shorter side in pixels to which frames are shrunk for a whole-frame search."""
 COARSE_SIDE = 120
-"""At this size a large face is found in a third of the time, 49 times of 50."""
+"""Shorter side in pixels for a coarse search, which finds 49 of 50 large faces in a third of the time."""
 MIN_FACE_FRACTION = 0.12
-"""Smallest face searched, as a share of the frame's shorter side, so that upright videos lose nothing."""
+"""Smallest face searched for, as a fraction of the shorter side, so that vertical videos lose no face."""
 MIN_NEIGHBORS = 5
-"""Raw hits that a face needs in a whole-frame search; fewer give false faces, more lose real ones."""
+"""Raw hits required for a face in a whole-frame search: fewer give false positives, more lose true faces."""
 
 NEAR_SIDE = 60
-"""A known face is searched at a size at which it measures at most this."""
+"""Width in pixels to which a known face is shrunk, if it is larger, for a search near it."""
 NEAR_MIN_NEIGHBORS = 3
-"""Raw hits that a face needs near a known one, where a hit is likely a face."""
+"""Raw hits required for a face near a known one, where a hit is likely a face."""
 NEAR_MARGIN = 0.25
-"""How far around a known face is searched, as a share of its side."""
+"""Margin of the search area around a known face, as a fraction of its side."""
 NEAR_SCALES = 1.1, 1.2
-"""How many times larger or smaller than the known one a face is searched, at first and where that finds
-nothing: the second takes twice as long."""
+"""Largest size ratios to the known face, in either direction, of the first and the second search.
+
+The second search runs if the first finds nothing; it takes twice as long.
+"""
 
 
 class ViolaJones:
-    """OpenCV's frontal-face cascade (Viola & Jones, 2001), which comes with OpenCV and needs no download."""
+    """OpenCV's frontal-face cascade (Viola & Jones, 2001), bundled with OpenCV and available offline."""
 
     def __init__(self) -> None:
         path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"
@@ -39,12 +41,15 @@ class ViolaJones:
     def detect(
         self, luma: Plane, side: int = SEARCH_SIDE, smallest_share: float = MIN_FACE_FRACTION
     ) -> list[Box]:
-        """All faces in an image, (H, W) uint8, the largest first (ties: leftmost, then topmost).
+        """Detect all faces in an image.
 
         Args:
-            luma: the image's brightness.
-            side: it is searched at a size whose shorter side is at most this.
-            smallest_share: of the shorter side; smaller faces are not searched.
+            luma: (H, W), uint8, brightness of the image.
+            side: shorter side in pixels to which a larger image is shrunk for the search.
+            smallest_share: smallest face searched for, as a fraction of the shorter side.
+
+        Returns:
+            Boxes in pixels of the image, sorted from largest to smallest (ties: leftmost, then topmost).
         """
         factor = min(side / min(luma.shape), 1.0)
         small = _shrink_luma(luma, factor)
@@ -52,33 +57,33 @@ class ViolaJones:
         return self._search(small, factor, smallest, min(small.shape), MIN_NEIGHBORS)
 
     def detect_near(self, luma: Plane, known: Box) -> list[Box]:
-        """The faces about where, and about as large as, a known one; the order is that of `detect`."""
+        """Detect faces of about the position and size of a known one, in the order of `detect`."""
         height, width = luma.shape
-        around = known.expand(NEAR_MARGIN, NEAR_MARGIN, NEAR_MARGIN, NEAR_MARGIN)
-        x0, y0 = max(int(around.x0), 0), max(int(around.y0), 0)
-        x1, y1 = min(int(around.x1) + 1, width), min(int(around.y1) + 1, height)
+        area = known.expand(NEAR_MARGIN, NEAR_MARGIN, NEAR_MARGIN, NEAR_MARGIN)
+        x0, y0 = max(int(area.x0), 0), max(int(area.y0), 0)
+        x1, y1 = min(int(area.x1) + 1, width), min(int(area.y1) + 1, height)
         factor = min(NEAR_SIDE / max(known.width, 1.0), 1.0)
-        if min(x1 - x0, y1 - y0) * factor < 20:  # the cascade's own window
+        if min(x1 - x0, y1 - y0) * factor < 20:  # side of the cascade's window
             return []
         part = _shrink_luma(luma[y0:y1, x0:x1], factor)
         side = known.width * factor
-        for sizes in NEAR_SCALES:
-            smallest, largest = max(round(side / sizes), 20), round(side * sizes)
-            found = self._search(part, factor, smallest, largest, NEAR_MIN_NEIGHBORS)
-            if found:
+        for ratio in NEAR_SCALES:
+            smallest, largest = max(round(side / ratio), 20), round(side * ratio)
+            boxes = self._search(part, factor, smallest, largest, NEAR_MIN_NEIGHBORS)
+            if boxes:
                 break
-        return [box.shift(x0, y0) for box in found]
+        return [box.shift(x0, y0) for box in boxes]
 
     def _search(self, gray: Plane, factor: float, smallest: int, largest: int, neighbours: int) -> list[Box]:
-        found = self._cascade.detectMultiScale(
+        detections = self._cascade.detectMultiScale(
             gray,
             scaleFactor=1.1,
             minNeighbors=neighbours,
             minSize=(smallest, smallest),
             maxSize=(largest, largest),
         )
-        places = np.reshape(found, (-1, 4)).tolist()
-        boxes = [Box(x, y, x + w, y + h).scale(1 / factor) for x, y, w, h in places]
+        rectangles = np.reshape(detections, (-1, 4)).tolist()
+        boxes = [Box(x, y, x + w, y + h).scale(1 / factor) for x, y, w, h in rectangles]
         return sorted(boxes, key=lambda box: (-box.area, box.x0, box.y0))
 
 
@@ -86,6 +91,6 @@ def _shrink_luma(luma: Plane, factor: float) -> Plane:
     if factor >= 1:
         return np.ascontiguousarray(luma)
     size = (max(round(luma.shape[1] * factor), 1), max(round(luma.shape[0] * factor), 1))
-    # Of many lines that make one, two or three tell enough.
+    # Of the many lines that are averaged into one, two or three are enough.
     lines = luma[:: max(int(0.5 / factor), 1)]
     return np.asarray(cv2.resize(lines, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

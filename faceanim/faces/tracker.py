@@ -1,8 +1,9 @@
-"""Following a face through a video, and where one sequence ends and the next begins (paper, section 4).
+"""Face tracking through a video, and its segmentation into sequences (section 4 of the paper).
 
-A box is found in a sequence's first frame and the face followed until it has moved too far from there; then
-the same again from that frame on, to the video's end. One pass, one frame in memory. Viola-Jones, which is
-slow, looks at every fourth frame, near the last box, and the boxes between are interpolated.
+A face is detected in the first frame of a sequence and tracked until it has moved too far from there. The
+next sequence starts at that frame, and so on to the end of the video, in one pass with one frame in memory.
+Since Viola-Jones is slow, it searches every fourth frame, near the last box, and the boxes in between are
+interpolated.
 """
 
 from collections.abc import Iterator
@@ -16,26 +17,27 @@ from faceanim.media.frames import Plane
 from faceanim.schemas import EndReason
 
 TRACK_EVERY = 4
-"""A followed face is searched in each frame of this many."""
+"""Interval in frames between two searches for a tracked face."""
 SEARCH_EVERY = 5
-"""While no face is known, each frame of this many is searched whole."""
+"""Interval in frames between two whole-frame searches while no face is known."""
 MAX_MISSED = 12
-"""Frames without a detection that are bridged; more, and the face is lost."""
+"""Longest gap without a detection that is bridged, in frames; after a longer one, the face is lost."""
 SAME_FACE_IOU = 0.3
-"""A face that overlaps the one before by less has not moved there: it is another one."""
+"""Smallest overlap (intersection over union) with the previous box; below it, the face is another one."""
 
 
 @dataclass
 class Segment:
-    """Consecutive frames of a video: a sequence that follows one face, or a gap (no face, or a fade).
+    """Consecutive frames of a video: a sequence that tracks one face, or a gap (no face, or a fade).
 
     Attributes:
-        first: its first frame, counted from where reading began.
-        last: its last frame.
-        boxes: the face in each frame, in the frame's pixels; empty where there is no face.
-        seen: whether the detector saw it there or in the searched frames around; else it was bridged.
-        end_reason: what ended the sequence; None where there is no face.
-        is_fade: whether the frames lie between two shots.
+        first: first frame, counted from the first one read.
+        last: last frame, inclusive.
+        boxes: box of the face in each frame, in pixels of the frame; empty for a gap.
+        seen: whether the face was detected in each frame or in the searched frames around it; False where a
+            missed detection was bridged.
+        end_reason: reason for the end of the sequence; None for a gap.
+        is_fade: whether the frames are between two shots.
     """
 
     first: int
@@ -47,45 +49,49 @@ class Segment:
 
 
 class FaceTracker:
-    """Finds a face and follows it from picture to picture."""
+    """Tracker of one face from frame to frame."""
 
     def __init__(self, hint: Box | None = None) -> None:
-        """Follow the largest face; with a hint (in the frames' pixels), the one in it that fills it best."""
+        """Track the largest face, or of the faces centered in `hint` the one that best overlaps it.
+
+        Args:
+            hint: approximate box of the face, in pixels of the frames.
+        """
         self._detector = ViolaJones()
         self._hint = hint
         self._box: Box | None = None
         self._missed = 0
 
     def start(self, luma: Plane) -> Box | None:
-        """Search the whole frame for the face to follow, and forget the one that was followed."""
-        found = self._search(luma)
-        self._box, self._missed = (found[0] if found else None), 0
+        """Search the whole frame for the face to track, and drop the previous one."""
+        candidates = self._search(luma)
+        self._box, self._missed = (candidates[0] if candidates else None), 0
         return self._box
 
     def step(self, luma: Plane) -> Box | None:
-        """The followed face in a later frame: near where it was, and once in a while anywhere."""
+        """Find the tracked face in a later frame, near its last box and now and then in the whole frame."""
         last = self._box
         if last is None:
-            raise ValueError("no face is being followed; call start first")
-        found = self._detector.detect_near(luma, last)
-        if not found and self._missed % SEARCH_EVERY == 0:
-            found = self._search(luma)
-        if not found:
+            raise ValueError("no face is being tracked; call start first")
+        candidates = self._detector.detect_near(luma, last)
+        if not candidates and self._missed % SEARCH_EVERY == 0:
+            candidates = self._search(luma)
+        if not candidates:
             self._missed += 1
             return None
         self._missed = 0
-        self._box = max(found, key=last.iou)
+        self._box = max(candidates, key=last.iou)
         return self._box
 
     def _search(self, luma: Plane) -> list[Box]:
-        """The faces in the whole frame that may be the one to follow, the likeliest first."""
+        """Detect the candidates for tracking in the whole frame, most likely first."""
         for side in (COARSE_SIDE, SEARCH_SIDE):
-            found = self._meant(self._detector.detect(luma, side))
-            if found:
-                return found
+            candidates = self._match_hint(self._detector.detect(luma, side))
+            if candidates:
+                return candidates
         return []
 
-    def _meant(self, faces: list[Box]) -> list[Box]:
+    def _match_hint(self, faces: list[Box]) -> list[Box]:
         hint = self._hint
         if hint is None:
             return faces
@@ -93,30 +99,30 @@ class FaceTracker:
 
 
 class Segmenter:
-    """Cuts a run of frames into stretches, as they come, such that every frame is in exactly one.
+    """Incremental segmentation of consecutive frames; each frame is in exactly one segment.
 
-    A sequence ends where its face overlaps the first box by less than `config.min_iou` (drift), with its
-    shot, when the face is lost, after `config.max_frames`, or with the video. Its length and size are not
-    judged here.
+    A sequence ends when its face overlaps the first box by less than `config.min_iou` (drift), when its shot
+    ends, when the face is lost, after `config.max_frames`, or when the video ends. Its length and size are
+    not checked here.
     """
 
     def __init__(self, config: CropConfig, hint: Box | None = None) -> None:
-        """Follow the largest face, or the one in the box `hint`, in the frames' pixels."""
+        """Track the largest face, or the one in the box `hint` (in pixels of the frames)."""
         self._config = config
-        self._follower = FaceTracker(hint)
+        self._tracker = FaceTracker(hint)
         self._number = -1
-        self._sequence: Segment | None = None  # up to the last frame in which the face was searched and seen
+        self._sequence: Segment | None = None  # up to the last frame in which the face was detected
         self._faces: Box | None = None
-        self._missed = False  # whether it has been searched in vain since
+        self._missed = False  # whether a search has failed since then
         self._gap: Segment | None = None
 
     @property
     def faces(self) -> Box | None:
-        """The smallest box around the faces of the sequence so far, where there is one."""
+        """Smallest box around the faces of the current sequence so far; None outside of a sequence."""
         return self._faces
 
     def push(self, luma: Plane, change: ShotChange = ShotChange.NONE) -> Iterator[Segment]:
-        """Take the brightness of the next frame, and give the stretches that it ends."""
+        """Add the next frame, given as its brightness (H, W), and yield the segments that it ends."""
         self._number += 1
         if change is not ShotChange.NONE:
             yield from self._end_sequence(self._number - 1, EndReason.CUT)
@@ -126,75 +132,75 @@ class Segmenter:
         if is_fade:
             self._gap = self._gap or Segment(self._number, self._number, is_fade=True)
         elif self._sequence is None:
-            yield from self._look(luma, at_once=change is ShotChange.CUT)
+            yield from self._search_face(luma, at_once=change is ShotChange.CUT)
         else:
             yield from self._follow(self._sequence, luma)
 
     def finish(self) -> Iterator[Segment]:
-        """Give what the video's end ends."""
+        """End the video, and yield the segments that it ends."""
         yield from self._end_sequence(self._number, EndReason.END)
         yield from self._end_gap(self._number)
 
-    def _look(self, luma: Plane, at_once: bool) -> Iterator[Segment]:
-        """Search for a face to begin a sequence with."""
+    def _search_face(self, luma: Plane, at_once: bool) -> Iterator[Segment]:
+        """Search for a face, every `SEARCH_EVERY` frames unless `at_once`, and start a sequence with it."""
         if self._gap is None:
             self._gap = Segment(self._number, self._number)
         if at_once or (self._number - self._gap.first) % SEARCH_EVERY == 0:
-            box = self._follower.start(luma)
+            box = self._tracker.start(luma)
             if box is not None:
-                yield from self._begin(box)
+                yield from self._start_sequence(box)
 
-    def _begin(self, box: Box) -> Iterator[Segment]:
+    def _start_sequence(self, box: Box) -> Iterator[Segment]:
         yield from self._end_gap(self._number - 1)
         self._sequence = Segment(self._number, self._number, [box], [True])
         self._faces, self._missed = box, False
 
     def _follow(self, sequence: Segment, luma: Plane) -> Iterator[Segment]:
-        """Take the frame into the sequence, or end that and begin another."""
-        waiting = self._number - sequence.last
+        """Add the frame to the sequence, or end the sequence and start another."""
+        since_seen = self._number - sequence.last
         is_full = self._number - sequence.first == self._config.max_frames
-        if not is_full and not self._missed and waiting < TRACK_EVERY:
+        if not is_full and not self._missed and since_seen < TRACK_EVERY:
             return
-        box = self._follower.step(luma)
+        box = self._tracker.step(luma)
         if is_full:
             yield from self._end_sequence(self._number - 1, EndReason.MAX_FRAMES)
-            yield from self._look(luma, at_once=True) if box is None else self._begin(box)
+            yield from self._search_face(luma, at_once=True) if box is None else self._start_sequence(box)
         elif box is None:
             self._missed = True
-            if waiting > MAX_MISSED:
+            if since_seen > MAX_MISSED:
                 yield from self._end_sequence(self._number, EndReason.LOST)
         elif box.iou(sequence.boxes[-1]) < SAME_FACE_IOU:
             yield from self._end_sequence(self._number - 1, EndReason.LOST)
-            yield from self._begin(box)
+            yield from self._start_sequence(box)
         else:
-            yield from self._take(sequence, box)
+            yield from self._extend_sequence(sequence, box)
 
-    def _take(self, sequence: Segment, box: Box) -> Iterator[Segment]:
-        """Carry the sequence on to this frame, with the face at `box`, and end it where it has drifted."""
+    def _extend_sequence(self, sequence: Segment, box: Box) -> Iterator[Segment]:
+        """Extend the sequence to this frame, with the face at `box`, and end it where it has drifted."""
         steps = self._number - sequence.last
         boxes = [interpolate_box(sequence.boxes[-1], box, step / steps) for step in range(1, steps + 1)]
         seen = [not self._missed] * (steps - 1) + [True]
         start, self._missed = sequence.boxes[0], False
-        kept = next((n for n, box in enumerate(boxes) if box.iou(start) < self._config.min_iou), steps)
-        sequence.boxes += boxes[:kept]
-        sequence.seen += seen[:kept]
-        sequence.last += kept
+        num_kept = next((n for n, box in enumerate(boxes) if box.iou(start) < self._config.min_iou), steps)
+        sequence.boxes += boxes[:num_kept]
+        sequence.seen += seen[:num_kept]
+        sequence.last += num_kept
         self._faces = enclosing_box([self._faces or box, *boxes])
-        if kept < steps:
+        if num_kept < steps:
             sequence.end_reason = EndReason.DRIFT
-            self._sequence = Segment(sequence.last + 1, self._number, boxes[kept:], seen[kept:])
-            self._faces = enclosing_box(boxes[kept:])
+            self._sequence = Segment(sequence.last + 1, self._number, boxes[num_kept:], seen[num_kept:])
+            self._faces = enclosing_box(boxes[num_kept:])
             yield sequence
 
     def _end_sequence(self, last: int, reason: EndReason) -> Iterator[Segment]:
-        """End the sequence, if there is one, at frame `last`, or where the face was seen last."""
+        """End the current sequence, if any, at frame `last` or where the face was last detected."""
         sequence = self._sequence
         if sequence is None:
             return
-        carried = 0 if self._missed or reason is EndReason.LOST else last - sequence.last
-        sequence.boxes += [sequence.boxes[-1]] * carried
-        sequence.seen += [True] * carried
-        sequence.last += carried
+        num_carried = 0 if self._missed or reason is EndReason.LOST else last - sequence.last
+        sequence.boxes += [sequence.boxes[-1]] * num_carried
+        sequence.seen += [True] * num_carried
+        sequence.last += num_carried
         sequence.end_reason = reason
         self._sequence, self._faces, self._missed = None, None, False
         self._gap = Segment(sequence.last + 1, last) if sequence.last < last else None

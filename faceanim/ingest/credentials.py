@@ -1,6 +1,6 @@
-"""What a fetch needs of the machine: cookies and a proxy from the environment, a JavaScript runtime, ffmpeg.
+"""Access options of yt-dlp: cookies and proxy from the environment, JavaScript runtime and ffmpeg.
 
-Workers read the environment themselves, so that no secret travels with the work or is recorded with it.
+Each worker reads the environment itself, so that secrets are neither sent nor recorded with its jobs.
 """
 
 import io
@@ -18,9 +18,12 @@ from urllib.parse import urlsplit
 from faceanim.errors import FaceanimError
 
 COOKIES_VARIABLE = "FACEANIM_COOKIES"
-"""Environment variable: a cookies file in Netscape's format, of an account or of a passed bot check."""
+"""Environment variable with the path of a cookies file in Netscape format.
+
+The cookies are those of an account or of a passed bot check.
+"""
 PROXY_VARIABLE = "FACEANIM_PROXY"
-"""Environment variable: a proxy's address; without it yt-dlp heeds HTTP_PROXY and HTTPS_PROXY."""
+"""Environment variable with the address of a proxy; if unset, yt-dlp uses HTTP_PROXY and HTTPS_PROXY."""
 
 _PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 _COOKIE_LINE = re.compile(r"(#HttpOnly_)?([^\t]*\t){4}\d*(\.\d+)?\t[^\t]*\t[^\t]*")
@@ -29,11 +32,11 @@ log = logging.getLogger(__name__)
 
 
 def check_prerequisites(urls: Iterable[str]) -> None:
-    """Say at once, and once, what the addresses will need and this machine lacks.
+    """Check up front that this machine has what the addresses require; a missing ffmpeg is only logged.
 
     Raises:
-        FaceanimError: a cookies file that is missing or malformed, a proxy that is no address, or no
-            JavaScript runtime for YouTube. The text never has a secret in it.
+        FaceanimError: the cookies file is missing or malformed, the proxy is not a valid address, or no
+            JavaScript runtime is available for YouTube. The message never contains a secret.
     """
     remote = [url for url in urls if "://" in url]
     if not remote:
@@ -44,19 +47,18 @@ def check_prerequisites(urls: Iterable[str]) -> None:
         _check_js_runtime()
         if find_ffmpeg() is None:
             log.warning(
-                "download: there is no ffmpeg, without which some formats can't be fetched; "
-                "install it or imageio-ffmpeg"
+                "download: ffmpeg not found, so some formats cannot be fetched; install it or imageio-ffmpeg"
             )
 
 
 def build_access_options() -> dict[str, Any]:
-    """yt-dlp's options for this machine."""
+    """Build the yt-dlp options that depend on this machine and its environment."""
     options: dict[str, Any] = {
         "js_runtimes": {name: {"path": path} for name, path in _find_js_runtimes().items()},
         "ffmpeg_location": find_ffmpeg(),
     }
     if cookies := os.environ.get(COOKIES_VARIABLE):
-        # As a stream: yt-dlp writes cookies back to where they came from.
+        # Passed as a stream, because yt-dlp would write cookies back to a file.
         options["cookiefile"] = io.StringIO(Path(cookies).read_text(encoding="utf-8"))
     if proxy := os.environ.get(PROXY_VARIABLE):
         options["proxy"] = proxy
@@ -64,16 +66,16 @@ def build_access_options() -> dict[str, Any]:
 
 
 def find_ffmpeg() -> str | None:
-    """The machine's ffmpeg, or the one that imageio-ffmpeg brings."""
-    if found := shutil.which("ffmpeg"):
-        return found
+    """Return the path of the ffmpeg in PATH or else of the one bundled with imageio-ffmpeg, if any."""
+    if path := shutil.which("ffmpeg"):
+        return path
     import imageio_ffmpeg
 
     try:
-        found = imageio_ffmpeg.get_ffmpeg_exe()
+        path = imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError:
         return None
-    return found if Path(found).is_file() else None
+    return path if Path(path).is_file() else None
 
 
 def _is_youtube(url: str) -> bool:
@@ -82,14 +84,17 @@ def _is_youtube(url: str) -> bool:
 
 
 def _find_js_runtimes() -> dict[str, str]:
-    """yt-dlp's names of the runtimes here, and their paths; the environment's folder may not be in PATH."""
+    """Map the names that yt-dlp gives to JavaScript runtimes to the paths of those found.
+
+    The folder of the running Python is searched first, because it may not be in PATH.
+    """
     folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     paths = {name: shutil.which(name, path=folders) for name in ("deno", "node")}
     return {name: path for name, path in paths.items() if path is not None}
 
 
 def _check_js_runtime() -> None:
-    import yt_dlp  # noqa: F401  (fills the table of runtimes)
+    import yt_dlp  # noqa: F401  (registers the supported runtimes)
     from yt_dlp.globals import supported_js_runtimes
 
     for name, path in _find_js_runtimes().items():
@@ -97,8 +102,8 @@ def _check_js_runtime() -> None:
         if info is not None and info.supported:
             return
     raise FaceanimError(
-        "download: YouTube's addresses are hidden behind JavaScript, and there is no runtime for it; "
-        "`pip install deno` brings one (node 22 or later will do as well)"
+        "download: cannot fetch from YouTube: its addresses require a JavaScript runtime and none was found; "
+        "run `pip install deno`, or install node 22 or later"
     )
 
 
@@ -109,20 +114,20 @@ def _check_cookies() -> None:
     try:
         lines = Path(name).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        raise FaceanimError(f"{COOKIES_VARIABLE}: there is no readable text file {name}") from None
+        raise FaceanimError(f"{COOKIES_VARIABLE}: cannot read {name}: missing or not a text file") from None
     for number, line in enumerate(lines, start=1):
         is_comment = not line.strip() or (line.startswith("#") and not line.startswith("#HttpOnly_"))
-        # yt-dlp would print a line that it cannot read, secret and all.
+        # yt-dlp would print a malformed line, including any secret in it.
         if not is_comment and not _COOKIE_LINE.fullmatch(line):
             raise FaceanimError(
-                f"{COOKIES_VARIABLE}: line {number} of {name} is no cookie in Netscape's format"
+                f"{COOKIES_VARIABLE}: line {number} of {name} is not a cookie in Netscape format"
             )
     from yt_dlp.cookies import YoutubeDLCookieJar
 
     try:
         YoutubeDLCookieJar(name).load()
     except LoadError:
-        raise FaceanimError(f"{COOKIES_VARIABLE}: {name} is no cookies file in Netscape's format") from None
+        raise FaceanimError(f"{COOKIES_VARIABLE}: {name} is not a cookies file in Netscape format") from None
 
 
 def _check_proxy() -> None:
@@ -136,4 +141,6 @@ def _check_proxy() -> None:
         is_address = False
     if not is_address:
         schemes = ", ".join(sorted(_PROXY_SCHEMES))
-        raise FaceanimError(f"{PROXY_VARIABLE} is no address such as http://host:port (one of {schemes})")
+        raise FaceanimError(
+            f"{PROXY_VARIABLE} is not an address such as http://host:port (schemes: {schemes})"
+        )

@@ -1,4 +1,7 @@
-"""Stage 2: fetch every video of the index once, and record the outcome of every clip in download.parquet."""
+"""Stage 2: fetch every video of the index once and record the outcome of each clip in download.parquet.
+
+Permanent failures are recorded and not retried until `forget_failures` removes their records.
+"""
 
 import hashlib
 import logging
@@ -25,10 +28,10 @@ log = logging.getLogger(__name__)
 
 
 class Partition(NamedTuple):
-    """The share of the videos that one machine fetches.
+    """Partition of the videos that one of several machines fetches.
 
     Attributes:
-        number: of this machine, from 1.
+        number: number of this machine, from 1.
         total: number of machines.
     """
 
@@ -37,10 +40,10 @@ class Partition(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Partition":
-        """Parse a text such as `2/4`.
+        """Parse a string such as `2/4`.
 
         Raises:
-            FaceanimError: the text has another form.
+            FaceanimError: the string does not have this form.
         """
         number, slash, total = text.partition("/")
         if not (slash and number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
@@ -48,7 +51,7 @@ class Partition(NamedTuple):
         return cls(int(number), int(total))
 
     def contains(self, video_id: str) -> bool:
-        """Whether a video belongs to this machine, independently of the other videos."""
+        """Check whether a video belongs to this machine, independently of the other videos."""
         digest = hashlib.sha256(video_id.encode()).hexdigest()
         return int(digest, 16) % self.total == self.number - 1
 
@@ -57,7 +60,7 @@ WHOLE_PARTITION = Partition(1, 1)
 
 
 def limit_workers(run: RunConfig, config: DownloadConfig) -> RunConfig:
-    """Limit the workers to the allowed concurrent fetches, and give each video time for its waits."""
+    """Limit the workers to `max_concurrent`, and extend the timeout by the longest waits of a video."""
     waits_s = (config.retries + 1) * 1.5 * config.sleep_s + config.retries * MAX_BACKOFF_S
     return run.model_copy(
         update={
@@ -77,7 +80,7 @@ def download_videos(
     on_progress: ProgressCallback,
     part: Partition = WHOLE_PARTITION,
 ) -> dict[str, Any]:
-    """Fetch the videos that changed, remove those that are gone, and write download.parquet.
+    """Fetch new and changed videos, remove those no longer in the index, and write download.parquet.
 
     Args:
         config: formats, retries and rate limits.
@@ -85,23 +88,23 @@ def download_videos(
         index: index.parquet.
         videos: folder of the videos, `<video_id>.<ext>`, each with a fragment `<video_id>.parquet`.
         out: download.parquet.
-        map_shards: runs the work.
+        map_shards: runs the shards.
         on_progress: called with the number of videos done and in total.
-        part: the share to fetch and to write rows for; videos of other shares are not removed.
+        part: partition to fetch and to write rows for; videos of other partitions are not removed.
 
     Returns:
-        `videos` by outcome; `passing`, the transient failures by reason; `clips`, `clips_ok`, `bytes` and
-        `seconds`.
+        Numbers of `videos` by outcome, of transient failures by reason (`passing`), of `clips` and of
+        `clips_ok`, those whose video is on disk; `bytes` and `seconds` of the videos.
 
     Raises:
         FaceanimError: a prerequisite of the addresses is missing, or the disk is full.
-        TemporaryError: the site asks to be left alone; the table is written all the same.
+        TemporaryError: the site refuses further requests; the table is written nevertheless.
     """
     rows = [row for row in read_rows(index, INDEX) if part.contains(row["video_id"])]
-    wanted = list_videos(rows, config.max_height)
-    check_prerequisites(video.url for video in wanted)
+    listed = list_videos(rows, config.max_height)
+    check_prerequisites(video.url for video in listed)
     videos.mkdir(parents=True, exist_ok=True)
-    records = {video.video_id: read_fragment(video, videos) or video for video in wanted}
+    records = {video.video_id: read_fragment(video, videos) or video for video in listed}
     stale = [record for record in records.values() if record.is_pending]
     _report_progress(records, on_progress)
     for fetched in _fetch_stale(stale, config, run, videos, part, map_shards):
@@ -144,10 +147,10 @@ def _fetch_with_cooldowns(
     config: DownloadConfig,
     limiter: RateLimiter,
 ) -> Iterator[list[VideoRecord]]:
-    """Yield the records of videos; a bot check or a rate limit stops the round, and all workers cool down.
+    """Yield the records of videos, with a cooldown of all workers after each bot check or rate limit.
 
-    After a cooldown one video is tried first. If it meets the same refusal after `config.max_cooldowns`
-    cooldowns in a row, the remaining videos stay untried.
+    A refusal ends the batch. After the cooldown, a single video is tried first. If it is refused again after
+    `config.max_cooldowns` consecutive cooldowns, the remaining videos are not tried.
     """
     pending, cooldowns = list(stale), 0
     while pending:
@@ -164,15 +167,15 @@ def _fetch_with_cooldowns(
             return
         cooldowns += 1
         log.warning(
-            "download: the site asks us to stop; pausing for %.0f s before one video tries again "
-            "(pause %d of %d)",
+            "download: the site refuses further requests; pausing for %.0f s before one video is tried again "
+            "(cooldown %d of %d)",
             cooldown_s, cooldowns, config.max_cooldowns,
         )  # fmt: skip
         time.sleep(cooldown_s)
 
 
 def _remove_leftovers(videos: Path, records: Sequence[VideoRecord], part: Partition) -> None:
-    """Leave only videos, fragments, and partial files that the next run can resume."""
+    """Remove everything but videos, fragments, and partial files that the next run can resume."""
     resumable = tuple(
         f"{record.partial_name}." for record in records if record.is_transient and not record.is_local
     )
@@ -195,19 +198,19 @@ def _make_row(clip: Row, records: Mapping[str, VideoRecord], videos: Path) -> Ro
 
 
 def _check_complete(records: Sequence[VideoRecord]) -> None:
-    """Raise where the site stopped the run."""
+    """Raise `TemporaryError` if the site stopped the run before all videos were tried."""
     pending = sum(record.is_pending for record in records)
     if pending:
         raise TemporaryError(
-            "download: the site asks to be left alone (a bot check or a rate limit). "
+            "download: the site refuses further requests (bot check or rate limit): "
             f"{sum(record.is_ok for record in records)} of {len(records)} videos are downloaded, {pending} "
-            "remain; nothing is lost. Wait some hours, then `dvc repro` resumes from here; cookies of an "
-            f"account may help ({COOKIES_VARIABLE}, see docs/voxceleb.md)"
+            "remain, nothing is lost; wait a few hours and resume with `dvc repro`; cookies of an account "
+            f"may help ({COOKIES_VARIABLE}, see docs/voxceleb.md)"
         )
 
 
 def _count_outcomes(records: Sequence[VideoRecord], table: Sequence[Row]) -> dict[str, Any]:
-    """Count videos by outcome, and the clips whose video is on disk."""
+    """Count videos by outcome and clips by whether their video is on disk, and total bytes and seconds."""
     by_outcome = Counter(str(record.status if record.is_ok else record.reason) for record in records)
     transient = Counter(str(record.reason) for record in records if record.is_transient)
     return {

@@ -1,4 +1,4 @@
-"""Fetch one video: copy or download it, verify it, and record it before it takes its final name."""
+"""Copy or download one video, verify it, and record the outcome before the file takes its final name."""
 
 import shutil
 import time
@@ -15,17 +15,18 @@ from faceanim.schemas import Reason, Status
 from faceanim.tables import file_sha256
 
 PARTIAL_FOLDER = ".partial"
-"""Folder inside the videos folder for files that are not verified yet."""
+"""Name of the folder inside the videos folder that holds files not verified yet."""
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v"})
+"""File name suffixes of videos, lower case."""
 
 
 def fetch_video(
     video: VideoRecord, config: DownloadConfig, videos: Path, limiter: RateLimiter
 ) -> VideoRecord:
-    """Get a video into `videos`, with its fragment, unless it is there; a failure is a record too.
+    """Fetch a video into `videos` unless it is already there, and record the outcome, success or failure.
 
-    A video that must wait until the site has rested gets no fragment.
+    No fragment is written for a video that must wait for the end of a cooldown.
 
     Raises:
         FaceanimError: the disk is full or cannot be written.
@@ -43,13 +44,13 @@ def fetch_video(
             if error.is_worth_retrying and attempt < max_attempts:
                 time.sleep(backoff_delay(attempt, config.backoff_s, error.retry_after_s))
                 continue
-            return _give_up(video, error, attempt, videos)
+            return _record_failure(video, error, attempt, videos)
         break
-    return _keep(video, file.path, info, video.attempts + attempt, videos)
+    return _finalize(video, file.path, info, video.attempts + attempt, videos)
 
 
 def record_crash(video: VideoRecord, reason: Reason, videos: Path) -> VideoRecord:
-    """Record a video whose worker crashed or hung."""
+    """Record the failure of a video whose worker crashed or hung; the next run retries it."""
     return _record(video.failed(reason, True, video.attempts + 1), videos)
 
 
@@ -64,7 +65,7 @@ def _copy(video: VideoRecord, folder: Path) -> FetchedFile:
 
 
 def _download(video: VideoRecord, config: DownloadConfig, folder: Path, limiter: RateLimiter) -> FetchedFile:
-    """Download once, within the limits of the run; a site that asks for a rest gets one from all workers."""
+    """Download once within the rate limits, and request a cooldown of all workers if the site refuses."""
     with limiter.slot() as may_fetch:
         if not may_fetch:
             raise FetchError(Reason.NOT_TRIED, is_transient=True)
@@ -72,13 +73,13 @@ def _download(video: VideoRecord, config: DownloadConfig, folder: Path, limiter:
             return download_url(video.url, video.partial_name, folder, config.max_height, config.stall_s)
         except FetchError as error:
             if error.stops_the_run:
-                asked_s = config.cooldown_s if error.retry_after_s is None else error.retry_after_s
-                limiter.request_cooldown(min(asked_s, config.cooldown_s))
+                requested_s = config.cooldown_s if error.retry_after_s is None else error.retry_after_s
+                limiter.request_cooldown(min(requested_s, config.cooldown_s))
             raise
 
 
 def _verify(file: FetchedFile) -> VideoInfo:
-    """Check that a file is a complete video; one that is not is removed, lest the next try continue it."""
+    """Check that a file is a complete video; otherwise remove it, so that no later attempt resumes it."""
     try:
         return verify_video(file.path, file.seconds)
     except MediaError as error:
@@ -86,16 +87,16 @@ def _verify(file: FetchedFile) -> VideoInfo:
         raise FetchError(error.reason) from None
 
 
-def _give_up(video: VideoRecord, error: FetchError, attempt: int, videos: Path) -> VideoRecord:
-    made = attempt - 1 if error.reason is Reason.NOT_TRIED else attempt
-    failed = video.failed(error.reason, error.is_transient, video.attempts + made)
+def _record_failure(video: VideoRecord, error: FetchError, attempt: int, videos: Path) -> VideoRecord:
+    attempts = attempt - 1 if error.reason is Reason.NOT_TRIED else attempt
+    failed = video.failed(error.reason, error.is_transient, video.attempts + attempts)
     return failed if failed.is_pending else _record(failed, videos)
 
 
-def _keep(video: VideoRecord, file: Path, info: VideoInfo, attempts: int, videos: Path) -> VideoRecord:
-    """Record a verified file, then move it to its final name: a fragment counts only if its file is there."""
+def _finalize(video: VideoRecord, file: Path, info: VideoInfo, attempts: int, videos: Path) -> VideoRecord:
+    """Record a verified file, then move it to its final name; a fragment without its file is ignored."""
     name = f"{video.video_id}{file.suffix}"
-    kept = replace(
+    verified = replace(
         video,
         status=Status.OK,
         reason=Reason.NONE,
@@ -109,13 +110,13 @@ def _keep(video: VideoRecord, file: Path, info: VideoInfo, attempts: int, videos
         attempts=attempts,
         is_transient=False,
     )
-    _record(kept, videos)
+    _record(verified, videos)
     file.replace(videos / name)
-    return kept
+    return verified
 
 
 def _record(video: VideoRecord, videos: Path) -> VideoRecord:
-    """Write the fragment of a video, once nothing of an earlier version is left."""
+    """Remove the files of any earlier version of a video and write its fragment."""
     if video.fragment(videos).exists():
         for path in videos.glob(f"{video.video_id}.*"):
             path.unlink()

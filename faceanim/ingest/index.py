@@ -1,4 +1,4 @@
-"""Stage 1: the list of clips to fetch, and the split by person, decided here and nowhere else."""
+"""Stage 1: list the clips to fetch and split them by person; no other stage decides the split."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,13 +24,14 @@ def build_index(config: IndexConfig, out: Path) -> dict[str, Any]:
     """Write index.parquet and return its counts.
 
     Returns:
-        what the source's reader counts (`index_rows`, `read_tree`); `moved_to_test`, the clips of people and
-        videos that had a test clip; `overlapping_pairs`, clips that share time and are both kept; and
-        the clips, videos and people, in all and in each of `train` and `test`.
+        The counts of the source's reader (`build_index_rows`, `read_annotation_tree`); `moved_to_test`, clips
+        moved because their person or video has a test clip; `overlapping_pairs`, pairs of clips that overlap
+        in time and are both kept; and `clips`, `videos` and `people`, in total and for each of `train` and
+        `test`.
 
     Raises:
-        FaceanimError: the source is missing, empty or malformed, a person to hold out is not in it, or
-            nobody of a VoxCeleb list is on one of the sides.
+        FaceanimError: the source is missing, empty or malformed, a person to hold out is not in it, or a
+            VoxCeleb list leaves one side of the split empty.
     """
     source = Path(config.path)
     if config.source == "folder":
@@ -45,7 +46,7 @@ def build_index(config: IndexConfig, out: Path) -> dict[str, Any]:
 
 
 def _read_voxceleb(source: Path, config: IndexConfig) -> tuple[list[Row], dict[str, Any]]:
-    """The rows of the annotation tree or the CSV, with the list's split unless people are named."""
+    """Read the rows of an annotation tree or a CSV, with the list's own split unless people are named."""
     clips, files = read_annotation_tree(source) if source.is_dir() else (read_clips_csv(source), {})
     rows, counts = build_index_rows(clips)
     if config.test_people:
@@ -53,18 +54,18 @@ def _read_voxceleb(source: Path, config: IndexConfig) -> tuple[list[Row], dict[s
     moved = close_split(rows)
     for side in ("train", "test"):
         if all(row["split"] != side for row in rows):
-            raise FaceanimError(f"{source} has nobody to {side} on; choose people in index.test_people")
+            raise FaceanimError(f"{source} has no people in {side}; choose people in index.test_people")
     return rows, files | counts | {"moved_to_test": moved}
 
 
 def _read_folder(folder: Path) -> tuple[list[Row], dict[str, Any]]:
-    """A row for each `<person>/<name>.<ext>`; the split is still open."""
+    """Make a row of each `<person>/<name>.<ext>`, without a split."""
     if not folder.is_dir():
-        raise FaceanimError(f"index.path: there is no folder {folder}")
+        raise FaceanimError(f"index.path: folder {folder} does not exist")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     videos = [path for path in files if path.parent.parent == folder and _is_video(path)]
     if not videos:
-        raise FaceanimError(f"{folder} holds no videos; put them there as <person>/<name>.mp4")
+        raise FaceanimError(f"{folder} contains no videos; add them as <person>/<name>.mp4")
     seen: dict[str, Path] = {}
     rows = []
     for path in videos:
@@ -88,19 +89,19 @@ def _is_unicode(path: Path) -> bool:
 
 
 def _make_row(video_id: str, person_id: str, path: Path) -> Row:
-    nothing = {"end_s": None, "box": None, "box_width": None, "box_height": None}
+    no_values = {"end_s": None, "box": None, "box_width": None, "box_height": None}
     return {
         "clip_id": video_id,
         "person_id": person_id,
         "video_id": video_id,
         "url": path.as_posix(),
         "start_s": 0.0,
-        **nothing,
+        **no_values,
     }
 
 
 def count_by_split(rows: Sequence[Row]) -> dict[str, Any]:
-    """Clips, videos and people, in all and on each side."""
+    """Count clips, videos and people, in total and on each side of the split."""
 
     def count(chosen: Sequence[Row]) -> dict[str, Any]:
         people, videos = ({row[name] for row in chosen} for name in ("person_id", "video_id"))

@@ -1,4 +1,4 @@
-"""How hard a run leans on a site: places for fetches and a rest for all, by files that every worker sees."""
+"""Rate limits of one run: slots for fetches and a common cooldown, as files that all workers share."""
 
 import random
 import shutil
@@ -13,17 +13,19 @@ from filelock import FileLock, Timeout
 from faceanim.tables import atomic_path
 
 MAX_BACKOFF_S = 60.0
+"""Longest wait before a retry, in seconds."""
 POLL_INTERVAL_S = 0.05
+"""Seconds between two attempts to acquire a slot."""
 
 
 @dataclass(frozen=True)
 class RateLimiter:
-    """The limits of one run, whatever runs its shards: threads, processes or other machines.
+    """Rate limits of one run; they hold whether threads, processes or other machines run its shards.
 
     Attributes:
-        folder: a folder of the run's own, that all its workers share.
-        max_concurrent: fetches at a time.
-        sleep_s: mean seconds of rest before each.
+        folder: folder used by this run only and shared by all its workers.
+        max_concurrent: largest number of concurrent fetches.
+        sleep_s: mean pause before each fetch, in seconds.
     """
 
     folder: Path
@@ -32,7 +34,7 @@ class RateLimiter:
 
     @contextmanager
     def open(self) -> Iterator["RateLimiter"]:
-        """The run that these limits are for; what a killed one left is forgotten."""
+        """Hold the shared folder for the duration of a run; leftovers of a killed run are removed first."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         try:
@@ -42,9 +44,10 @@ class RateLimiter:
 
     @contextmanager
     def slot(self) -> Iterator[bool]:
-        """Wait for one of the places, then for a polite while; yield False if nothing may be fetched at all.
+        """Hold one of the slots for a fetch; yields False if a cooldown forbids it.
 
-        The place is free again when the block ends, or the worker dies.
+        The wait for a slot is followed by a random pause of `sleep_s` on average. The slot is released when
+        the block ends or the worker dies.
         """
         if self.is_cooling_down:
             yield False
@@ -69,16 +72,16 @@ class RateLimiter:
 
     @property
     def is_cooling_down(self) -> bool:
-        """Whether somebody has asked all for a rest."""
+        """Return whether a cooldown was requested and not ended yet."""
         return self._cooldown_file.exists()
 
     def request_cooldown(self, seconds: float) -> None:
-        """Let nobody begin a fetch until the run has rested that long."""
+        """Block new fetches of all workers until the run has paused for this long."""
         with atomic_path(self._cooldown_file) as temporary:
             temporary.write_text(repr(seconds), encoding="ascii")
 
     def end_cooldown(self) -> float | None:
-        """Take the request back and say how long a rest it asked for; None where nobody asked."""
+        """Clear the cooldown request and return its length in seconds, or None if there was no request."""
         if not self.is_cooling_down:
             return None
         seconds = float(self._cooldown_file.read_text(encoding="ascii"))
@@ -91,7 +94,16 @@ class RateLimiter:
 
 
 def backoff_delay(attempt: int, first_s: float, retry_after_s: float | None) -> float:
-    """Seconds to wait after try number `attempt` (from 1): exponential with full jitter, or as asked."""
+    """Compute the seconds to wait before the next attempt.
+
+    Args:
+        attempt: number of the attempt that failed, from 1.
+        first_s: upper bound of the first delay; it doubles with each attempt, with full jitter.
+        retry_after_s: delay requested by the site, used instead of the exponential one.
+
+    Returns:
+        Delay in seconds, up to `MAX_BACKOFF_S`.
+    """
     if retry_after_s is not None:
         return min(retry_after_s, MAX_BACKOFF_S)
     return random.uniform(0, min(first_s * 2 ** (attempt - 1), MAX_BACKOFF_S))

@@ -1,7 +1,8 @@
-"""One record of a video, from the index to its crops, and the fragment that keeps its outcome.
+"""Record of a video from the index to its crops, and the fragment that stores its outcome.
 
-A fragment is a one-row Parquet file beside the video. It carries the key of everything that the video file
-depends on, so the next run can tell whether the outcome still holds.
+A fragment is a one-row Parquet file beside the video. It carries a key derived from everything that the video
+file depends on, so the next run can check whether the outcome is still valid. A failure whose fragment is
+deleted is fetched again.
 """
 
 from collections import defaultdict
@@ -20,34 +21,34 @@ from faceanim.schemas import DOWNLOAD, INDEX, Reason, Status
 from faceanim.tables import Row, content_key, file_sha256, read_rows
 
 VERSION = "2"
-"""Raise when the same address would give a different file than before."""
+"""Version of the fetched files; increment it when the same address would give a different file."""
 
 FRAGMENT_SCHEMA = drop_columns(DOWNLOAD, "clip_id")
-"""A fragment describes a video, which many clips may share."""
+"""Schema of a fragment, which describes a video that many clips may share."""
 
 _PENDING_REASONS = frozenset({Reason.BOT_CHECK, Reason.RATE_LIMITED, Reason.NOT_TRIED})
 
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """A video, and what has become of it so far.
+    """Video with the outcome of fetching it so far.
 
     Attributes:
-        video_id: safe as a file name.
-        url: address of the video; without a scheme it is a path on this machine.
-        key: SHA-256 of everything that the file depends on, see `video_key`; empty where the record was
-            read from the tables, which do not have it.
+        video_id: id of the video, safe as a file name.
+        url: address of the video; without a scheme, a path on this machine.
+        key: SHA-256 of everything that the file depends on (`video_key`); empty if the record was read from
+            the tables, which do not store it.
         status: `ok` or `failed`.
-        reason: why it failed; `not_tried` until a fetch has been attempted.
+        reason: reason of the failure; `not_tried` until a fetch has been attempted.
         path: name of the file in the videos folder.
         bytes: size of the file.
-        sha256: of the file.
-        width: of a frame as shown, in pixels.
-        height: likewise.
-        fps: mean frame rate.
+        sha256: SHA-256 of the file.
+        width: width of a displayed frame, in pixels.
+        height: height of a displayed frame, in pixels.
+        fps: mean frame rate, in frames per second.
         seconds: duration.
-        attempts: fetches attempted so far.
-        is_transient: whether the failure may pass, so that the next run tries again.
+        attempts: number of fetches attempted so far.
+        is_transient: whether the failure may be temporary, so that the next run retries.
     """
 
     video_id: str
@@ -67,30 +68,30 @@ class VideoRecord:
 
     @property
     def is_local(self) -> bool:
-        """Whether the address is a path."""
+        """Return whether the address is a path."""
         return "://" not in self.url
 
     @property
     def is_ok(self) -> bool:
-        """Whether the video is on disk and verified."""
+        """Return whether the video is on disk and verified."""
         return self.status == Status.OK
 
     @property
     def is_pending(self) -> bool:
-        """Whether this run still has to deal with the video."""
+        """Return whether this run still has to fetch the video."""
         return self.reason in _PENDING_REASONS
 
     @property
     def partial_name(self) -> str:
-        """Prefix of its unfinished files; another version of the video must not continue them."""
+        """Prefix of its partial files; it includes the key, so that another version does not resume them."""
         return f"{self.video_id}.{self.key[:12]}"
 
     def fragment(self, videos: Path) -> Path:
-        """Path of the fragment in the videos folder."""
+        """Return the path of the fragment in the videos folder."""
         return videos / f"{self.video_id}.parquet"
 
     def failed(self, reason: Reason, is_transient: bool, attempts: int) -> "VideoRecord":
-        """Record a failure after that many attempts."""
+        """Return the record of a failure after `attempts` fetches."""
         return VideoRecord(
             self.video_id,
             self.url,
@@ -107,7 +108,7 @@ class VideoRecord:
 
 
 def video_key(url: str, max_height: int) -> str:
-    """Hash what a video file depends on: the content of a local one, else the address and the format."""
+    """Hash the inputs of a video file: the content of a local file, else the address and `max_height`."""
     if "://" in url:
         return content_key(VERSION, url, max_height)
     path = Path(url)
@@ -115,13 +116,13 @@ def video_key(url: str, max_height: int) -> str:
 
 
 def list_videos(rows: Iterable[Row], max_height: int) -> list[VideoRecord]:
-    """List the distinct videos of index rows by id, none of them tried yet."""
+    """List the distinct videos of index rows, sorted by id, as records not tried yet."""
     urls = {row["video_id"]: row["url"] for row in rows}
     return [VideoRecord(name, urls[name], video_key(urls[name], max_height)) for name in sorted(urls)]
 
 
 def read_fragment(video: VideoRecord, videos: Path) -> VideoRecord | None:
-    """Read the outcome of an earlier run; None unless it is of this version and its file is there, whole."""
+    """Read the outcome of an earlier run; None if its key differs or its file is missing or incomplete."""
     try:
         table = pq.ParquetFile(video.fragment(videos)).read()
     except (FileNotFoundError, pa.ArrowInvalid):
@@ -140,27 +141,28 @@ def read_fragment(video: VideoRecord, videos: Path) -> VideoRecord | None:
 
 
 def save_fragment(video: VideoRecord, videos: Path) -> None:
-    """Write the outcome of a video; one that may pass is written so that the next run tries again."""
+    """Write the outcome of a video; a transient failure gets `RETRY_KEY`, so that the next run retries."""
     key = RETRY_KEY if video.is_transient else video.key
     write_fragment([video.to_row()], FRAGMENT_SCHEMA, video.fragment(videos), key)
 
 
 def _from_row(video: VideoRecord, row: dict[str, Any]) -> VideoRecord:
-    """Take over what a row of DOWNLOAD or of a fragment says of a video."""
+    """Return a copy of the record with the values of a row of DOWNLOAD or of a fragment."""
     values = row | {"status": Status(row["status"]), "reason": Reason(row["reason"]), "is_transient": False}
     names = {field.name for field in fields(VideoRecord)}
     return replace(video, **{name: value for name, value in values.items() if name in names})
 
 
 def read_fetched(index: Path, download: Path) -> list[tuple[VideoRecord, list[Row]]]:
-    """Read the videos that were fetched, each with its clips.
+    """Read the fetched videos, each with its clips.
 
     Args:
         index: index.parquet.
         download: download.parquet.
 
     Returns:
-        Records by video id, `path` relative to the project, and the rows of INDEX by clip id.
+        Pairs sorted by video id: the record, with `path` relative to the project, and the INDEX rows of its
+        clips, sorted by clip id.
     """
     fetched = {row["clip_id"]: row for row in read_rows(download, DOWNLOAD) if row["status"] == Status.OK}
     clips: dict[str, list[Row]] = defaultdict(list)
@@ -174,12 +176,12 @@ def read_fetched(index: Path, download: Path) -> list[tuple[VideoRecord, list[Ro
 
 
 class Failures(NamedTuple):
-    """Videos that failed for one reason.
+    """Videos that failed for the same reason.
 
     Attributes:
-        reason: from the closed list.
-        is_transient: whether the next run tries them again by itself.
-        fragments: one for each video.
+        reason: value of `Reason`.
+        is_transient: whether the next run retries them automatically.
+        fragments: path of the fragment of each video.
     """
 
     reason: str
@@ -191,35 +193,33 @@ def list_failures(videos: Path) -> list[Failures]:
     """List the failed videos of a folder by reason.
 
     Raises:
-        FaceanimError: there is no such folder, or its fragments are of another version.
+        FaceanimError: the folder does not exist, or its fragments have another schema.
     """
     if not videos.is_dir():
-        raise FaceanimError(f"there is no folder {videos}; `dvc repro download` creates it")
-    found: dict[tuple[str, bool], list[Path]] = defaultdict(list)
+        raise FaceanimError(f"folder {videos} does not exist; `dvc repro download` creates it")
+    groups: dict[tuple[str, bool], list[Path]] = defaultdict(list)
     for fragment in sorted(videos.glob("*.parquet")):
         (row,) = read_rows(fragment, FRAGMENT_SCHEMA)
         if row["status"] == Status.FAILED:
             is_transient = read_metadata(fragment).get("key") == RETRY_KEY
-            found[row["reason"], is_transient].append(fragment)
-    return [Failures(*kind, fragments) for kind, fragments in sorted(found.items())]
+            groups[row["reason"], is_transient].append(fragment)
+    return [Failures(*kind, fragments) for kind, fragments in sorted(groups.items())]
 
 
 def forget_failures(videos: Path, reasons: Iterable[str]) -> int:
-    """Delete the fragments of failures with these reasons, so that the next run tries the videos again.
+    """Delete the fragments of failures with these reasons, so that the next run fetches the videos again.
 
     Returns:
-        How many there were.
+        Number of deleted fragments.
 
     Raises:
-        FaceanimError: an unknown reason, or as for `list_failures`.
+        FaceanimError: a reason is unknown, or `list_failures` fails.
     """
     chosen = set(reasons)
     if unknown := sorted(chosen - {str(reason) for reason in Reason}):
-        raise FaceanimError(
-            f"unknown reason {unknown[0]!r}; `faceanim retry` lists the reasons that occurred"
-        )
+        raise FaceanimError(f"unknown reason {unknown[0]!r}; `faceanim retry` lists the recorded reasons")
     fragments = [
-        path for found in list_failures(videos) if found.reason in chosen for path in found.fragments
+        path for group in list_failures(videos) if group.reason in chosen for path in group.fragments
     ]
     for fragment in fragments:
         fragment.unlink()

@@ -1,4 +1,7 @@
-"""Who is on which side of the split: chosen by person, closed over videos, and proven."""
+"""Split into train and test by person, closed over shared videos and checked for leaks; safe ids.
+
+Ids are safe as file names everywhere, whatever a list or a folder calls its items.
+"""
 
 import hashlib
 import re
@@ -13,14 +16,15 @@ from faceanim.errors import FaceanimError
 from faceanim.tables import Row
 
 MAX_ID_LENGTH = 64
+"""Longest safe id, in characters."""
 _SAFE_ID = re.compile(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*")
 
 
 def make_safe_id(text: str) -> str:
-    """The text itself where it is safe, else a slug of it and the beginning of its SHA-256.
+    """Return a text unchanged if it is a safe id, else a slug of it with the start of its SHA-256.
 
-    Safe is at most 64 of the characters A-Z, a-z, 0-9, `_` and single `-` between them. So an id never
-    begins with `-`, never leaves its folder, and never holds the `--` that `join_ids` puts between ids.
+    A safe id has up to 64 of the characters A-Z, a-z, 0-9, `_` and single `-` between them. It thus never
+    starts with `-`, never leaves its folder, and never contains the `--` with which `join_ids` joins ids.
     """
     if len(text) <= MAX_ID_LENGTH and _SAFE_ID.fullmatch(text):
         return text
@@ -29,25 +33,25 @@ def make_safe_id(text: str) -> str:
 
 
 def join_ids(*parts: str) -> str:
-    """One id out of safe ones, from which they can be told apart again."""
+    """Join safe ids into one from which they can be recovered."""
     return "--".join(parts)
 
 
 def assign_split(rows: Sequence[Row], config: IndexConfig) -> None:
-    """Set every row's split: test for the people that `choose_test_people` holds out, else train."""
+    """Set the split of each row: test for the people held out by `choose_test_people`, else train."""
     held_out = choose_test_people((row["person_id"] for row in rows), config)
     for row in rows:
         row["split"] = "test" if row["person_id"] in held_out else "train"
 
 
 def choose_test_people(people: Iterable[str], config: IndexConfig) -> set[str]:
-    """The ids of the people held out: those named, else those whose hash falls under `test_fraction`.
+    """Return the ids of the held-out people: those named, else those with a hash below `test_fraction`.
 
-    Whom a hash picks does not depend on the others, so a new person moves nobody. Only where it would leave a
-    side empty the person nearest to the border changes sides.
+    The hash of a person does not depend on the others, so adding a person moves no one else. Only if a side
+    would be empty, the person closest to the threshold changes sides.
 
     Raises:
-        FaceanimError: a person to hold out is not among them.
+        FaceanimError: a named person is not among `people`.
     """
     everyone = set(people)
     named = {make_safe_id(name): name for name in config.test_people}
@@ -56,20 +60,20 @@ def choose_test_people(people: Iterable[str], config: IndexConfig) -> set[str]:
     if named:
         return set(named)
     ranked = sorted(everyone, key=_hash_fraction)
-    under = sum(_hash_fraction(person) < config.test_fraction for person in ranked)
-    return set(ranked[: max(1, min(under, len(ranked) - 1))])
+    num_below = sum(_hash_fraction(person) < config.test_fraction for person in ranked)
+    return set(ranked[: max(1, min(num_below, len(ranked) - 1))])
 
 
 def _hash_fraction(person: str) -> float:
-    """The person's hash as a number in [0, 1)."""
+    """Map a person to a number in [0, 1) by hash."""
     return int(hashlib.sha256(person.encode()).hexdigest(), 16) / 2**256
 
 
 def close_split(rows: Sequence[Row]) -> int:
-    """Move to test, as a whole, each person and video that has a test clip, until no side leaks.
+    """Move all clips of each person and video with a test clip to test, until neither leaks.
 
     Returns:
-        how many clips were moved.
+        Number of clips moved.
     """
     moved = 0
     while True:
@@ -88,20 +92,21 @@ def close_split(rows: Sequence[Row]) -> int:
 
 
 def check_split(rows: Sequence[Row]) -> None:
-    """Prove that no clip stands twice and that no stretch of time, person or video is on both sides.
+    """Check that no clip is listed twice and that no person, video or time range is on both sides.
 
-    The stretches are compared themselves, by address, whatever the clips are called.
+    Time ranges are compared directly, by address, regardless of the ids of the clips.
 
     Raises:
-        FaceanimError: what was found twice.
+        FaceanimError: a clip is listed twice, or a person, video or time range is on both sides; the message
+            names it.
     """
     repeated = [clip for clip, count in Counter(row["clip_id"] for row in rows).items() if count > 1]
     if repeated:
-        raise FaceanimError(f"index: clip {repeated[0]} stands in the list more than once")
-    for one, other in find_overlaps(rows):
-        if one["split"] != other["split"]:
+        raise FaceanimError(f"index: clip {repeated[0]} is listed more than once")
+    for earlier, later in find_overlaps(rows):
+        if earlier["split"] != later["split"]:
             raise FaceanimError(
-                f"index: {one['clip_id']} and {other['clip_id']} share time but are on different sides"
+                f"index: {earlier['clip_id']} and {later['clip_id']} overlap in time across the split"
             )
     for column in ("person_id", "video_id", "url"):
         sides: dict[str, set[str]] = {"train": set(), "test": set()}
@@ -112,14 +117,14 @@ def check_split(rows: Sequence[Row]) -> None:
 
 
 def find_overlaps(rows: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
-    """All pairs of clips of one address that share time, the earlier one first. Ends are exclusive."""
+    """Yield all pairs of clips of one address that overlap, earlier clip first. Ends are exclusive."""
     ordered = sorted(rows, key=itemgetter("url", "start_s", "clip_id"))
     for _, clips in groupby(ordered, key=itemgetter("url")):
-        running: list[Row] = []
+        active: list[Row] = []
         for clip in clips:
-            running = [earlier for earlier in running if _end_s(earlier) > clip["start_s"]]
-            yield from ((earlier, clip) for earlier in running)
-            running.append(clip)
+            active = [earlier for earlier in active if _end_s(earlier) > clip["start_s"]]
+            yield from ((earlier, clip) for earlier in active)
+            active.append(clip)
 
 
 def _end_s(clip: Row) -> float:

@@ -1,6 +1,7 @@
-"""yt-dlp behind one function: an address in, a file or a `FetchError` out.
+"""Download of one video with yt-dlp, giving a file or a `FetchError` with a reason.
 
-yt-dlp takes a second to import, so it is imported on use.
+Errors of yt-dlp are classified by their type if it is specific, else by their text. Importing yt-dlp takes a
+second, so it is deferred to the first use.
 """
 
 import errno
@@ -20,19 +21,19 @@ _STOP_REASONS = frozenset({Reason.BOT_CHECK, Reason.RATE_LIMITED})
 
 
 class FetchedFile(NamedTuple):
-    """A file that is not verified yet, and its duration as stated by the site, in seconds."""
+    """File that is not verified yet, and its duration in seconds as stated by the site."""
 
     path: Path
     seconds: float | None
 
 
 class FetchError(Exception):
-    """A video could not be fetched.
+    """Failure to fetch a video.
 
     Attributes:
-        reason: from the closed list of reasons.
-        is_transient: whether a later run may succeed; otherwise the failure is remembered.
-        retry_after_s: seconds for which the site asks to be left alone, where it says so.
+        reason: reason of the failure.
+        is_transient: whether a later run may succeed; otherwise the failure is recorded and not retried.
+        retry_after_s: seconds that the site asks to wait before the next request, if it states them.
     """
 
     def __init__(
@@ -45,22 +46,22 @@ class FetchError(Exception):
 
     @property
     def is_worth_retrying(self) -> bool:
-        """Whether another try within a minute may succeed; a truncated file may be complete the next time."""
+        """Return whether a retry within a minute may succeed; a truncated file may be complete next time."""
         return self.reason in _RETRY_REASONS and (self.is_transient or self.reason is Reason.TRUNCATED)
 
     @property
     def stops_the_run(self) -> bool:
-        """Whether the site wants all requests to stop, not only those for this video."""
+        """Return whether the site refuses all requests, not only those for this video."""
         return self.reason in _STOP_REASONS
 
 
 class Phrase(NamedTuple):
-    """A lower-case text that identifies the reason of a failure.
+    """Lower-case phrase that identifies the reason of a failure.
 
     Attributes:
-        text: searched for in the error message.
-        reason: what it means.
-        source: who writes it: yt-dlp, in whose source a test looks it up, or YouTube.
+        text: phrase to search for in the error message.
+        reason: reason that it identifies.
+        source: origin of the phrase: yt-dlp, in whose source code a test looks it up, or YouTube.
         is_transient: see `FetchError`.
     """
 
@@ -91,13 +92,13 @@ PHRASES = (
     Phrase("requires payment", Reason.LOGIN_REQUIRED, "youtube"),
     Phrase("login details are needed", Reason.LOGIN_REQUIRED, "yt-dlp"),
     Phrase("only available for registered users", Reason.LOGIN_REQUIRED, "yt-dlp"),
-    # The hint after any other "sign in": for one video, or for all from an address that YouTube distrusts.
+    # The hint after any other "sign in": for one video, or for all if YouTube distrusts the IP address.
     Phrase("for the authentication", Reason.LOGIN_REQUIRED, "yt-dlp", is_transient=True),
     Phrase("video unavailable", Reason.UNAVAILABLE, "yt-dlp"),
     Phrase("video is not available", Reason.UNAVAILABLE, "yt-dlp"),
 )
 
-# Messages of yt-dlp's downloader, which drops the exception behind them.
+# Messages of yt-dlp's downloader, which drops the original exception.
 TRUNCATED_PHRASES = (
     "more expected",
     "content too short",
@@ -110,18 +111,18 @@ DISK_PHRASES = ("unable to write data", "unable to open for writing", "unable to
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 # The page offers no format with a video stream, or yt-dlp failed to solve the challenge that guards them.
 NO_FORMAT = "requested format is not available"
-# All of YouTube's players refused; the warnings before it say why.
+# All of YouTube's players refused; the warnings logged before state the reason.
 NO_PLAYER = "failed to extract any player response"
 
 _BASE_OPTIONS: dict[str, Any] = {
     "noplaylist": True,
-    "playlist_items": "0",  # an address that leads to several videos is rejected
+    "playlist_items": "0",  # an address of several videos is rejected
     "continuedl": True,
-    "skip_unavailable_fragments": False,  # skipping would leave holes
+    "skip_unavailable_fragments": False,  # skipping would leave gaps
     "fixup": "never",
     "updatetime": False,
     "cachedir": False,
-    "retries": 0,  # the caller retries, and counts
+    "retries": 0,  # the caller retries and counts
     "extractor_retries": 0,
     "fragment_retries": 0,
     "sleep_interval_requests": 0.75,  # between the pages of one video, as in yt-dlp's own preset
@@ -131,7 +132,7 @@ _BASE_OPTIONS: dict[str, Any] = {
 
 
 class _WarningCollector:
-    """Logger for yt-dlp: errors arrive as exceptions, warnings are kept, everything else is dropped."""
+    """Logger for yt-dlp that keeps warnings and drops the rest; errors also arrive as exceptions."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -147,15 +148,17 @@ class _WarningCollector:
 
 
 def download_url(url: str, name: str, folder: Path, max_height: int, stall_s: float) -> FetchedFile:
-    """Download one video to `<folder>/<name>.<format>.<ext>`, resuming an earlier try under that name.
+    """Download one video to `<folder>/<name>.<format>.<ext>`, resuming an earlier attempt under that name.
+
+    A single format with a video stream is downloaded, so nothing is merged. Among formats of one size, H.264
+    is preferred.
 
     Args:
         url: address of the video.
-        name: safe as a file name, unique to the address.
-        folder: where the file is written.
-        max_height: lines of the largest format wanted; the smallest above it where there is none. H.264 is
-            preferred among formats of one size. A single format with a video stream, so nothing is merged.
-        stall_s: seconds without a byte after which the connection is dropped.
+        name: prefix of the file name, safe and unique to the address.
+        folder: folder to write the file to.
+        max_height: largest format requested, in lines; if all formats are larger, the smallest is used.
+        stall_s: seconds without data after which the connection is closed.
 
     Raises:
         FetchError: the video could not be fetched.
@@ -163,7 +166,7 @@ def download_url(url: str, name: str, folder: Path, max_height: int, stall_s: fl
     """
     import yt_dlp
 
-    listener = _WarningCollector()
+    collector = _WarningCollector()
     options = _BASE_OPTIONS | {
         "match_filter": yt_dlp.match_filter_func("!is_live"),  # a live stream never ends
         "outtmpl": f"{name}.%(format_id)s.%(ext)s",
@@ -171,15 +174,15 @@ def download_url(url: str, name: str, folder: Path, max_height: int, stall_s: fl
         "format": "bv*",
         "format_sort": [f"res:{max_height}", "vcodec:h264"],
         "socket_timeout": stall_s,
-        "logger": listener,
+        "logger": collector,
     }
     try:
         with yt_dlp.YoutubeDL(options | build_access_options()) as downloader:
             info = downloader.extract_info(url)
     except MemoryError:
         raise
-    except Exception as error:  # a page can break its extractor in any way
-        raise classify_error(error, listener.warnings) from None
+    except Exception as error:  # a page can make its extractor fail in any way
+        raise classify_error(error, collector.warnings) from None
     files: list[dict[str, Any]] = (info or {}).get("requested_downloads") or []
     if len(files) != 1:
         raise FetchError(Reason.UNAVAILABLE)
@@ -187,11 +190,11 @@ def download_url(url: str, name: str, folder: Path, max_height: int, stall_s: fl
 
 
 def classify_error(error: Exception, warnings: Sequence[str]) -> FetchError:
-    """Translate an exception of yt-dlp: by its type where it has a telling one, else by its text.
+    """Translate an exception of yt-dlp to a `FetchError`, by its type if that is specific, else by its text.
 
     Args:
-        error: raised by `YoutubeDL.extract_info`.
-        warnings: logged before it.
+        error: exception raised by `YoutubeDL.extract_info`.
+        warnings: warnings logged before the exception.
 
     Raises:
         FaceanimError: the disk is full or cannot be written.
@@ -225,7 +228,7 @@ def _classify_status(status: int, text: str, retry_after_s: float | None = None)
     if status == 429:
         return FetchError(Reason.RATE_LIMITED, True, retry_after_s)
     if any(phrase in text for phrase in TRANSFER_PHRASES):
-        # The site has just handed out this address: it has expired, or the site distrusts the client.
+        # The site has just issued this address, so it has expired or the site distrusts the client.
         return FetchError(Reason.HTTP, True, retry_after_s)
     if status in (404, 410):
         return FetchError(Reason.NOT_FOUND)
@@ -233,7 +236,12 @@ def _classify_status(status: int, text: str, retry_after_s: float | None = None)
 
 
 def _classify_text(text: str, is_answer: bool) -> FetchError:
-    """Classify a lower-case message; `is_answer`: yt-dlp knows it as the site's own, not as a bug of its."""
+    """Classify a lower-case message.
+
+    Args:
+        text: message in lower case.
+        is_answer: whether yt-dlp attributes it to the site rather than to a bug in yt-dlp.
+    """
     if status := re.search(r"http error (\d{3})", text):
         return _classify_status(int(status[1]), text)
     if any(phrase in text for phrase in TRUNCATED_PHRASES):
@@ -245,12 +253,12 @@ def _classify_text(text: str, is_answer: bool) -> FetchError:
     for phrase in PHRASES:
         if phrase.text in text:
             return FetchError(phrase.reason, phrase.is_transient)
-    # Unknown messages count as transient: they may be about our client rather than the video.
+    # Unknown messages count as transient: they may concern the client rather than the video.
     return FetchError(Reason.UNAVAILABLE if is_answer else Reason.EXTRACTOR, is_transient=True)
 
 
 def _parse_retry_after(header: str | None) -> float | None:
-    """Seconds requested by a Retry-After header, a number or a date; None where it is neither."""
+    """Parse the seconds requested by a Retry-After header, a number or a date; None if it is neither."""
     if header is None:
         return None
     if header.strip().isdigit():

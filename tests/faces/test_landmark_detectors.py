@@ -105,5 +105,5 @@ def test_both_find_the_same_corners_in_a_real_crop_with_the_tracker_s_boxes(
 def test_another_model_file_is_refused(tmp_path, monkeypatch):
     (tmp_path / "face_landmarker.task").write_bytes(b"another")
     monkeypatch.setenv("FACEANIM_WEIGHTS", str(tmp_path))
-    with pytest.raises(FaceanimError, match="is not the published weights"):
+    with pytest.raises(FaceanimError, match="differs from the published"):
         MediaPipeDetector()

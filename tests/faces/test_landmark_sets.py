@@ -39,5 +39,5 @@ def test_mirroring_twice_changes_nothing():
 
 
 def test_unknown_landmarks_are_refused():
-    with pytest.raises(FaceanimError, match="2 points guide no keypoints"):
+    with pytest.raises(FaceanimError, match="cannot guide keypoints with 2 landmarks"):
         compute_guides(np.zeros((2, 2), np.float32))

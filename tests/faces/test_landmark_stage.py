@@ -216,7 +216,7 @@ def test_wrong_weights_are_refused_and_leave_the_tables_alone(tmp_path, monkeypa
         published = pretrained.WEIGHTS[MEDIAPIPE_WEIGHTS]
         here = pretrained.Weights(f"{address}/{published.file_name}", published.sha256)
         monkeypatch.setitem(pretrained.WEIGHTS, MEDIAPIPE_WEIGHTS, here)
-        complaint = "is not the published weights" if wrong == "kept" else "another SHA-256"
+        complaint = "differs from the published" if wrong == "kept" else "another SHA-256"
         with pytest.raises(FaceanimError, match=complaint):
             run(tmp_path, "mediapipe")
     assert changed(tmp_path, before) == set()

@@ -51,18 +51,18 @@ def test_a_proxy_is_used_and_its_password_is_in_no_text(site, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
-        (credentials.COOKIES_VARIABLE, "none.txt", "no readable text file none.txt"),
-        (credentials.COOKIES_VARIABLE, "bad.txt", "line 2 of bad.txt is no cookie"),
-        (credentials.COOKIES_VARIABLE, "binary.txt", "no readable text file"),
+        (credentials.COOKIES_VARIABLE, "none.txt", "cannot read none.txt: missing or not a text file"),
+        (credentials.COOKIES_VARIABLE, "bad.txt", "line 2 of bad.txt is not a cookie"),
+        (credentials.COOKIES_VARIABLE, "binary.txt", "cannot read binary.txt"),
         (
             credentials.COOKIES_VARIABLE,
             "headless.txt",
-            "headless.txt is no cookies file in Netscape's format",
+            "headless.txt is not a cookies file in Netscape format",
         ),
-        (credentials.PROXY_VARIABLE, "user:secret@host:80", "no address such as http://host:port"),
-        (credentials.PROXY_VARIABLE, "foo://user:secret@host:80", "no address"),
-        (credentials.PROXY_VARIABLE, "http://user:secret@host:port", "no address"),
-        (credentials.PROXY_VARIABLE, "http://user:secret@:80", "no address"),
+        (credentials.PROXY_VARIABLE, "user:secret@host:80", "not an address such as http://host:port"),
+        (credentials.PROXY_VARIABLE, "foo://user:secret@host:80", "not an address"),
+        (credentials.PROXY_VARIABLE, "http://user:secret@host:port", "not an address"),
+        (credentials.PROXY_VARIABLE, "http://user:secret@:80", "not an address"),
     ],
 )
 def test_bad_access_is_said_at_the_start_without_its_secrets(tmp_path, monkeypatch, variable, value, says):
@@ -105,6 +105,5 @@ def test_a_missing_ffmpeg_is_a_warning(monkeypatch, caplog):
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/none/ffmpeg")
     check_prerequisites([f"{YOUTUBE}x", f"{YOUTUBE}y"])
     assert [record.message for record in caplog.records] == [
-        "download: there is no ffmpeg, without which some formats can't be fetched; "
-        "install it or imageio-ffmpeg"
+        "download: ffmpeg not found, so some formats cannot be fetched; install it or imageio-ffmpeg"
     ]

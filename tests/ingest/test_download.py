@@ -204,6 +204,6 @@ def test_the_stage_stops_with_one_line(site, params):
     site.patience = 2
     code, lines = stage("--part", "1/1")
     assert code == os.EX_TEMPFAIL
-    assert lines[-1].startswith("error: download: the site asks to be left alone")
+    assert lines[-1].startswith("error: download: the site refuses further requests")
     assert "1 of 2 videos are downloaded, 1 remain" in lines[-1]
     assert reasons(table()) == {"v": "none", "w": "rate_limited"}

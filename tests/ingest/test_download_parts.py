@@ -70,7 +70,7 @@ def test_failures_are_listed_and_forgotten_by_reason(site):
     run()
     again = {path for path in site.asked if site.asked[path] > asked[path]}
     assert again == {"/403/1000000/w.mp4"}
-    with pytest.raises(FaceanimError, match="there is no folder none"):
+    with pytest.raises(FaceanimError, match="folder none does not exist"):
         list_failures(Path("none"))
 
 
@@ -78,8 +78,8 @@ def test_the_command_retry_lists_and_forgets(site):
     index_addresses(down="http://127.0.0.1:9/v.mp4", v=site.url("404", "v.mp4"), w=site.url("404", "w.mp4"))
     run()
     listed = CliRunner().invoke(app, ["retry", "--videos", "data/videos"]).stdout
-    assert re.search(r"network\W+1\W+whenever the stage runs", listed)
+    assert re.search(r"network\W+1\W+on every run of the stage", listed)
     assert re.search(r"not_found\W+2\W+after `faceanim retry not_found`", listed)
     told = CliRunner().invoke(app, ["retry", "not_found", "network", "--videos", "data/videos"]).stdout
-    assert told == "3 failures forgotten; the next `dvc repro` tries those videos again\n"
+    assert told == "3 failures forgotten; the next `dvc repro` retries those videos\n"
     assert list_failures(Path("data/videos")) == []

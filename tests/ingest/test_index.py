@@ -54,7 +54,7 @@ def test_the_same_folder_gives_the_same_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("names", "people", "text"),
     [
-        ((), (), "holds no videos"),
+        ((), (), "contains no videos"),
         (("a/x.mp4", "a/x.mkv"), (), "have the same name"),
         (("a/x.mp4", "b/x.mp4"), ("Zoe",), "'Zoe' has no videos"),
         ((os.fsdecode(b"a/\xff.mp4"),), (), "rename it"),
@@ -68,7 +68,7 @@ def test_a_folder_that_does_not_do_is_refused(tmp_path, names, people, text):
 
 
 def test_a_missing_folder_is_refused(tmp_path):
-    with pytest.raises(FaceanimError, match="there is no folder"):
+    with pytest.raises(FaceanimError, match="does not exist"):
         build_index(config(tmp_path / "none"), tmp_path / "out")
 
 
@@ -110,7 +110,7 @@ def test_people_who_are_named_win_over_the_list(tmp_path):
 def test_a_list_with_nobody_on_a_side_is_refused(tmp_path, side):
     other = {"train": "test", "test": "train"}[side]
     path = write_csv(tmp_path / "list.csv", line("v", "p", other))
-    with pytest.raises(FaceanimError, match=f"nobody to {side} on; choose people in index.test_people"):
+    with pytest.raises(FaceanimError, match=f"no people in {side}; choose people in index.test_people"):
         build_index(config(path, "voxceleb"), tmp_path / "out")
 
 

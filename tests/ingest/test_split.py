@@ -53,12 +53,12 @@ FIRST = row("c1", "p1", "v1", "train", 2.0, 4.0, "watch?v=1")
 @pytest.mark.parametrize(
     ("other", "text"),
     [
-        (row("c1", "p1", "v1", "train", 9.0, 10.0), "clip c1 stands in the list more than once"),
+        (row("c1", "p1", "v1", "train", 9.0, 10.0), "clip c1 is listed more than once"),
         (row("c2", "p1", "v2", "test"), "person_id p1 is in both"),
         (row("c2", "p2", "v1", "test"), "video_id v1 is in both"),
         (row("c2", "p2", "v2", "test", 4.0, 5.0, "watch?v=1"), "url watch.v=1 is in both"),
-        (row("c2", "p2", "v2", "test", 3.9, 5.0, "watch?v=1"), "c1 and c2 share time"),
-        (row("c2", "p2", "v2", "test", 0.0, None, "watch?v=1"), "c2 and c1 share time"),
+        (row("c2", "p2", "v2", "test", 3.9, 5.0, "watch?v=1"), "c1 and c2 overlap in time"),
+        (row("c2", "p2", "v2", "test", 0.0, None, "watch?v=1"), "c2 and c1 overlap in time"),
     ],
 )
 def test_a_leak_is_found(other, text):

@@ -72,12 +72,12 @@ def test_repeated_clips_are_told_apart_by_partition_in_any_order(tmp_path):
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        (changed(start=9), "line 3: an empty or absurd time range"),
-        (changed(start=-1), "line 3: an empty or absurd time range"),
-        (changed(end=10**300), "line 3: an empty or absurd time range"),
-        (changed(fps="inf"), "line 3: an empty or absurd time range"),
+        (changed(start=9), "line 3: invalid time range"),
+        (changed(start=-1), "line 3: invalid time range"),
+        (changed(end=10**300), "line 3: invalid time range"),
+        (changed(fps="inf"), "line 3: invalid time range"),
         (changed(start="x"), "line 3: invalid literal"),
-        (changed(bbox="70-0-90-9"), "line 3: an empty box"),
+        (changed(bbox="70-0-90-9"), "line 3: empty box"),
         (changed(bbox="0-0-9"), "line 3: not enough values"),
         (changed(partition="dev"), "line 3: partition 'dev' is neither train nor test"),
         (LINE[:4], "line 3"),
@@ -91,12 +91,12 @@ def test_a_csv_row_that_makes_no_sense_is_named(tmp_path, line, text):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (None, "there is no file or folder"),
+        (None, "does not exist"),
         (b"", "no column 'video_id'"),
         (b"video_id,start\n", "no column 'end'"),
         (",".join(COLUMNS).encode(), "lists no clips"),
-        (b"\xff\xfe\x00", "not a CSV in UTF-8"),
-        (",".join(COLUMNS).encode() + b"\n" + b"x" * 200_000, "not a CSV in UTF-8: field larger"),
+        (b"\xff\xfe\x00", "as UTF-8 CSV"),
+        (",".join(COLUMNS).encode() + b"\n" + b"x" * 200_000, "as UTF-8 CSV: field larger"),
     ],
 )
 def test_a_file_that_is_no_such_csv_is_refused(tmp_path, content, text):
@@ -157,15 +157,15 @@ def test_files_without_a_clip_are_counted(tmp_path):
     [
         (
             HEAD + FRAME + "000001 \t5 \t5 \t9 \t9 \n000002 \t5 \t5 \n",
-            "00001.txt, line 9: '000002 .* is not FRAME X Y W H",
+            "00001.txt, line 9: expected FRAME X Y W H, got '000002 ",
         ),
         (HEAD + FRAME + "\n000001 \t5 \t5 \t9 \tnine", "00001.txt, line 9"),
         (HEAD + FRAME + "000001 \t5 \tinf \t9 \t9", "00001.txt, line 8"),
         (HEAD + FRAME + "1.5 \t5 \t5 \t9 \t9", "00001.txt, line 8"),
-        (HEAD + FRAME + "-00002 \t5 \t5 \t9 \t9\n000002 \t5 \t5 \t9 \t9", "00001.txt: an empty or absurd"),
-        (HEAD + FRAME + "000001 \t5 \t5 \t0 \t9\n000002 \t5 \t5 \t0 \t9", "00001.txt: an empty box"),
-        (HEAD, "00001.txt is no annotation file"),
-        (b"\xff\xfe\x00", "00001.txt cannot be read"),
+        (HEAD + FRAME + "-00002 \t5 \t5 \t9 \t9\n000002 \t5 \t5 \t9 \t9", "00001.txt: invalid time range"),
+        (HEAD + FRAME + "000001 \t5 \t5 \t0 \t9\n000002 \t5 \t5 \t0 \t9", "00001.txt: empty box"),
+        (HEAD, "00001.txt is not an annotation file"),
+        (b"\xff\xfe\x00", r"cannot read .*00001\.txt"),
     ],
 )
 def test_a_malformed_annotation_file_is_named(tmp_path, text, message):
@@ -177,7 +177,7 @@ def test_a_malformed_annotation_file_is_named(tmp_path, text, message):
 
 
 def test_a_folder_without_annotations_is_refused(tmp_path):
-    with pytest.raises(FaceanimError, match="holds no annotations"):
+    with pytest.raises(FaceanimError, match="contains no annotations"):
         read_annotation_tree(tmp_path)
 
 
