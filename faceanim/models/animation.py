@@ -1,4 +1,4 @@
-"""The animation model: keypoint detector, dense motion and generator behind one facade (figure 2)."""
+"""The animation model (figure 2): keypoint detector, dense motion and generator behind one facade."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from faceanim.models.keypoints import KeypointDetector, Keypoints
 
 @dataclass(frozen=True)
 class Animation:
-    """An animated batch and what led to it.
+    """An animated batch and the intermediate results behind it.
 
     Attributes:
         prediction: I_t^n, (B, 3, H, W), RGB in [0, 1].
         warped: E_n, (B, 3, H, W).
         generated: R_n, (B, 3, H, W).
-        occlusion_map: M_n, (B, 1, H, W) in [0, 1]; 1 where the warp shows.
+        occlusion_map: M_n, (B, 1, H, W) in [0, 1]; 1 where the warped source is shown.
         deformation: F_n, (B, h, w, 2) in [-1, 1].
         kp_source: keypoints of the source.
         kp_driving: keypoints of the driving frame.
@@ -35,14 +35,16 @@ class Animation:
 
 
 class AnimationModel(nn.Module):
-    """Moves a source face as a driving face does. All frames are RGB, float, in [0, 1], square.
+    """Model that transfers the motion of a driving face to a source face.
+
+    All frames are square, RGB, float, in [0, 1].
 
     Args:
-        keypoint_detector: finds keypoints on frames of side `keypoint_size`.
-        dense_motion: turns them into a deformation of side `motion_size`.
+        keypoint_detector: detects keypoints on frames of side `keypoint_size`.
+        dense_motion: converts keypoints to a deformation of side `motion_size`.
         generator: refines the warped source at full size.
-        keypoint_size: see there.
-        motion_size: see there.
+        keypoint_size: side of the frames on which keypoints are detected, in pixels.
+        motion_size: side of the frames on which dense motion is predicted, in pixels.
     """
 
     def __init__(
@@ -61,12 +63,12 @@ class AnimationModel(nn.Module):
         self.motion_size = motion_size
 
     def detect(self, image: Tensor) -> Keypoints:
-        """Find the keypoints of frames (B, 3, H, W) of any size that is at least `keypoint_size`."""
+        """Detect the keypoints of frames (B, 3, H, W) of any size from `keypoint_size` up."""
         keypoints: Keypoints = self.keypoint_detector(shrink(image, self.keypoint_size))
         return keypoints
 
     def animate(self, source: Tensor, kp_source: Keypoints, kp_driving: Keypoints) -> Animation:
-        """Give the source (B, 3, H, W) the pose of the driving keypoints (eq. 1 and 2)."""
+        """Move the source (B, 3, H, W) to the pose of the driving keypoints (eq. 1 and 2)."""
         deformation = self.dense_motion(shrink(source, self.motion_size), kp_source, kp_driving)
         full = resize_grid(deformation, *source.shape[-2:])
         warped = warp(source, full)
@@ -83,7 +85,7 @@ class AnimationModel(nn.Module):
 
     def forward(self, source: Tensor, driving: Tensor) -> Animation:
         """Animate the source (B, 3, H, W) with the driving frames (B, 3, H, W)."""
-        # Together, so that batch statistics are the same for both: equal frames give equal keypoints.
+        # In one batch, so that both share the batch statistics: equal frames give equal keypoints.
         both = self.detect(torch.cat((source, driving)))
         kp_source, kp_driving = both.split((len(source), len(driving)))
         return self.animate(source, kp_source, kp_driving)

@@ -1,8 +1,8 @@
-"""Dense motion (figure 2): from the source and two sets of keypoints to one motion per pixel, F_n.
+"""Dense motion network (figure 2): predicts one motion per pixel, F_n, from the source and two keypoint sets.
 
-After Siarohin et al. (2019), section 3.2: each keypoint moves its neighbourhood by a translation, or where it
-has a jacobian by an affine motion, and a network decides which keypoint, or the still background, each pixel
-follows.
+After Siarohin et al. (2019), section 3.2: each keypoint moves its neighborhood by a translation, or by an
+affine motion if it has a jacobian. A network decides for each pixel which keypoint it follows, or whether it
+belongs to the static background.
 """
 
 import torch
@@ -14,12 +14,12 @@ from faceanim.models.layers import Hourglass
 
 
 class DenseMotion(nn.Module):
-    """Predicts the deformation that brings the source to the driving frame's pose.
+    """Network that predicts the deformation of the source to the pose of the driving frame.
 
     Args:
-        hourglass: takes 4 * (keypoints + 1) channels: a heatmap and a warped source for each motion.
-        keypoints: K.
-        kp_variance: variance of the Gaussians drawn at the keypoints, in units of [-1, 1].
+        hourglass: takes 4 * (K + 1) channels: a heatmap and a warped source for each motion.
+        keypoints: number of keypoints, K.
+        kp_variance: variance of the Gaussians rendered at the keypoints, in units of [-1, 1].
     """
 
     def __init__(self, hourglass: Hourglass, keypoints: int, kp_variance: float) -> None:
@@ -33,11 +33,11 @@ class DenseMotion(nn.Module):
 
         Args:
             source: (B, 3, h, w), RGB in [0, 1].
-            kp_source: its K keypoints.
-            kp_driving: the driving frame's.
+            kp_source: K keypoints of the source.
+            kp_driving: K keypoints of the driving frame.
 
         Returns:
-            F_n, (B, h, w, 2), x then y in [-1, 1]: where in the source each pixel comes from.
+            F_n, (B, h, w, 2), x then y in [-1, 1]: the position in the source that each pixel is read from.
         """
         batch, _, height, width = source.shape
         motions = sparse_motions(kp_source, kp_driving, height, width)
@@ -54,11 +54,11 @@ class DenseMotion(nn.Module):
 
 
 def sparse_motions(kp_source: Keypoints, kp_driving: Keypoints, height: int, width: int) -> Tensor:
-    """The motion that each keypoint stands for, the still background first: (B, K + 1, height, width, 2)."""
+    """Compute the motion of each keypoint, the static background first: (B, K + 1, height, width, 2)."""
     grid = identity_grid(height, width, like=kp_source.value)
     from_keypoint = grid - kp_driving.value[:, :, None, None, :]
     if kp_source.jacobian is not None and kp_driving.jacobian is not None:
-        # Their eq. 4: J_source J_driving^-1 (z - driving) + source.
+        # Siarohin et al., eq. 4: J_source J_driving^-1 (z - driving) + source.
         affine = kp_source.jacobian @ invert_2x2(kp_driving.jacobian)
         from_keypoint = from_keypoint @ affine.transpose(-1, -2)[:, :, None]
     motions = from_keypoint + kp_source.value[:, :, None, None, :]
@@ -66,7 +66,7 @@ def sparse_motions(kp_source: Keypoints, kp_driving: Keypoints, height: int, wid
 
 
 def gaussians(keypoints: Keypoints, height: int, width: int, variance: float) -> Tensor:
-    """A Gaussian of height 1 at each keypoint: (B, K, height, width)."""
+    """Render a Gaussian of height 1 at each keypoint: (B, K, height, width)."""
     grid = identity_grid(height, width, like=keypoints.value)
     distance = (grid - keypoints.value[:, :, None, None, :]).square().sum(dim=-1)
     return torch.exp(-0.5 * distance / variance)

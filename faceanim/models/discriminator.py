@@ -1,4 +1,4 @@
-"""Discriminator of eq. 4 and 5: a score for each patch (PatchGAN, Isola et al., 2017)."""
+"""Discriminator of eq. 4 and 5, with a score for each patch (PatchGAN, Isola et al., 2017)."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -8,11 +8,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class DiscriminatorOutput(NamedTuple):
-    """What the discriminator makes of a batch of frames.
+    """Scores and features of a batch of frames.
 
     Attributes:
-        score: (B, 1, H / 8, W / 8), towards 1 where they look real.
-        features: after each of the three layers, (B, C, H / 2, W / 2) and smaller.
+        score: score of each patch, (B, 1, H / 8, W / 8); closer to 1 where the frames look real.
+        features: output of each of the three layers, (B, C, H / 2, W / 2) and smaller.
     """
 
     score: Tensor
@@ -20,10 +20,10 @@ class DiscriminatorOutput(NamedTuple):
 
 
 class Discriminator(nn.Module):
-    """Three strided convolutions, spectrally normalised (Miyato et al., 2018), then one score a patch.
+    """Three strided convolutions with spectral normalization (Miyato et al., 2018), then a score per patch.
 
     Args:
-        channels: of the first layer; doubled at each of the next.
+        channels: channels of the first layer; doubled at each further layer.
     """
 
     def __init__(self, channels: int) -> None:
@@ -37,7 +37,7 @@ class Discriminator(nn.Module):
         self.last = spectral_norm(nn.Conv2d(4 * channels, 1, 3, padding=1))
 
     def forward(self, image: Tensor) -> DiscriminatorOutput:
-        """Judge frames (B, 3, H, W) in [0, 1]."""
+        """Score frames (B, 3, H, W) in [0, 1]."""
         features = []
         out = 2 * image - 1
         for layer in self.layers:

@@ -1,7 +1,7 @@
-"""Coordinate grids and warping, all on one convention: -1 and 1 are the centres of the outermost pixels.
+"""Coordinate grids and warps, all in one convention: -1 and 1 are the centers of the outermost pixels.
 
-So a grid is a `linspace(-1, 1)`, enlarging it bilinearly with align_corners=True leaves it a grid, and the
-identity warp is exact at every size.
+A grid is therefore a `linspace(-1, 1)`, enlarging it bilinearly with align_corners=True yields a grid again,
+and the identity warp is exact at every size.
 """
 
 import torch
@@ -10,18 +10,18 @@ from torch import Tensor
 
 
 def identity_grid(height: int, width: int, like: Tensor) -> Tensor:
-    """The grid that warps an image onto itself: (height, width, 2), x then y in [-1, 1]."""
+    """Return the grid that warps an image onto itself: (height, width, 2), x then y in [-1, 1]."""
     y = torch.linspace(-1, 1, height, device=like.device, dtype=like.dtype)
     x = torch.linspace(-1, 1, width, device=like.device, dtype=like.dtype)
     return torch.stack((x.expand(height, width), y[:, None].expand(height, width)), dim=-1)
 
 
 def warp(image: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear warp, eq. 1's B_w; what lies outside repeats the border.
+    """Warp an image bilinearly (B_w of eq. 1); positions outside it take the border's value.
 
     Args:
         image: (B, C, H, W).
-        grid: (B, h, w, 2), x then y in [-1, 1]: where each output pixel is read from.
+        grid: (B, h, w, 2), x then y in [-1, 1]: the position that each output pixel is read from.
 
     Returns:
         (B, C, h, w).
@@ -39,12 +39,12 @@ def resize_grid(grid: Tensor, height: int, width: int) -> Tensor:
 
 
 def shrink(image: Tensor, size: int) -> Tensor:
-    """Resize square images by averaging areas: (B, C, H, H) to (B, C, size, size)."""
+    """Resize square images by area averaging: (B, C, H, H) to (B, C, size, size)."""
     return image if image.shape[-1] == size else F.interpolate(image, (size, size), mode="area")
 
 
 def pyramid(image: Tensor, levels: int) -> list[Tensor]:
-    """The image (B, C, H, W) and its averages, each half the side of the one before."""
+    """Build an image pyramid: the image (B, C, H, W), then averages, each half the side of the previous."""
     images = [image]
     while len(images) < levels:
         images.append(F.avg_pool2d(images[-1], 2))

@@ -1,4 +1,4 @@
-"""Keypoint detector (figure 2): a U-Net with a ResNet encoder, softmax over space, soft-argmax."""
+"""Keypoint detector (figure 2): U-Net with a ResNet encoder, spatial softmax and soft-argmax."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,39 +22,39 @@ class Keypoints:
     """Keypoints of a batch of frames (I_LM, Dr_lm).
 
     Attributes:
-        value: (B, K, 2), x then y in [-1, 1], the ends being the centres of the outermost pixels.
-        jacobian: (B, K, 2, 2), the local affine motion, or None: the motion is a translation.
+        value: positions, (B, K, 2), x then y in [-1, 1], the centers of the outermost pixels.
+        jacobian: local affine motions, (B, K, 2, 2); None: the motions are translations.
     """
 
     value: Tensor
     jacobian: Tensor | None = None
 
     def split(self, sizes: Sequence[int]) -> tuple["Keypoints", ...]:
-        """Cut the batch into parts of these sizes."""
+        """Split the batch into parts of these sizes."""
         values = torch.split(self.value, list(sizes))
         jacobians = [None] * len(sizes) if self.jacobian is None else torch.split(self.jacobian, list(sizes))
         return tuple(Keypoints(v, j) for v, j in zip(values, jacobians, strict=True))
 
     def expand(self, count: int) -> "Keypoints":
-        """Those of one frame, for a batch of that many."""
+        """Expand the keypoints of a single frame to a batch of `count` frames."""
         jacobian = None if self.jacobian is None else self.jacobian.expand(count, -1, -1, -1)
         return Keypoints(self.value.expand(count, -1, -1), jacobian)
 
 
 def invert_2x2(matrix: Tensor) -> Tensor:
-    """The inverse of 2x2 matrices (..., 2, 2), in operations that ONNX has, too."""
+    """Invert 2x2 matrices (..., 2, 2), using only operations that ONNX supports."""
     (a, b), (c, d) = (row.unbind(-1) for row in matrix.unbind(-2))
     adjugate = torch.stack((torch.stack((d, -b), dim=-1), torch.stack((-c, a), dim=-1)), dim=-2)
     return adjugate / (a * d - b * c)[..., None, None]
 
 
 class KeypointDetector(nn.Module):
-    """Finds K keypoints, each the centre of mass of its own heatmap.
+    """Network that detects K keypoints, each the center of mass of a heatmap.
 
     Args:
-        unet: (B, 3, h, w) to (B, K, h, w), unnormalised; to (B, 5 * K, h, w) where it also gives jacobians.
-        keypoints: K.
-        temperature: of the softmax; smaller is sharper.
+        unet: maps (B, 3, h, w) to (B, K, h, w), unnormalized, or to (B, 5 * K, h, w) with jacobians.
+        keypoints: number of keypoints, K.
+        temperature: temperature of the softmax; smaller is sharper.
     """
 
     mean: Tensor
@@ -65,13 +65,13 @@ class KeypointDetector(nn.Module):
         self.unet = unet
         self.keypoints = keypoints
         self.temperature = temperature
-        # ImageNet's statistics, which pretrained encoders expect.
+        # Statistics of ImageNet, which pretrained encoders expect.
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Keypoints:
-        """Find the keypoints of frames (B, 3, h, w), RGB in [0, 1], h and w multiples of 32."""
-        # Under autocast the network's output is bfloat16, which tells 128 positions a side apart.
+        """Detect the keypoints of frames (B, 3, h, w), RGB in [0, 1], h and w multiples of 32."""
+        # Under autocast the output is bfloat16, which distinguishes only 128 positions per side.
         maps = self.unet((image - self.mean) / self.std).to(image.dtype)
         logits, affine = maps[:, : self.keypoints], maps[:, self.keypoints :]
         heatmap = spatial_softmax2d(logits.contiguous(), temperature=self.temperature)
@@ -80,17 +80,17 @@ class KeypointDetector(nn.Module):
 
 
 def soft_argmax(heatmap: Tensor) -> Tensor:
-    """Expected position under each heatmap (B, K, h, w), which sums to 1 over space: (B, K, 2) in [-1, 1]."""
+    """Compute the mean position under heatmaps (B, K, h, w), which sum to 1: (B, K, 2) in [-1, 1]."""
     position: Tensor = spatial_expectation2d(heatmap, normalized_coordinates=True)
     return position
 
 
 def local_jacobian(heatmap: Tensor, affine: Tensor) -> Tensor:
-    """The affine motion near each keypoint (Siarohin et al., 2019, section 3.1): I plus a map's mean.
+    """Compute the affine motion near each keypoint, I plus a map's mean (Siarohin et al., 2019, section 3.1).
 
     Args:
-        heatmap: (B, K, h, w), which sums to 1 over space.
-        affine: (B, 4 * K, h, w): how the motion at each pixel differs from the identity.
+        heatmap: weights of the mean, (B, K, h, w), which sum to 1 over space.
+        affine: difference of the motion at each pixel from the identity, (B, 4 * K, h, w).
 
     Returns:
         (B, K, 2, 2).
@@ -102,17 +102,17 @@ def local_jacobian(heatmap: Tensor, affine: Tensor) -> Tensor:
 
 
 def build_keypoint_unet(encoder: str, decoder_channels: Sequence[int], maps: int) -> nn.Module:
-    """The detector's U-Net with random weights; see `load_encoder_weights` for ImageNet's.
+    """Build the detector's U-Net with random weights; see `load_encoder_weights` for those of ImageNet.
 
     Args:
-        encoder: a ResNet, or `plain`: as many channels on the way down as on the way up.
-        decoder_channels: of the levels on the way up, the smallest first.
-        maps: channels out, at full size.
+        encoder: name of a ResNet, or `plain`, an encoder with the channels of the decoder.
+        decoder_channels: channels of the decoder's levels, from the smallest resolution up.
+        maps: output channels, at full size.
     """
     if encoder == "plain":
         hourglass = Hourglass(3, decoder_channels[::-1], PLAIN_BLOCKS)
         return nn.Sequential(hourglass, nn.Conv2d(hourglass.outputs, maps, 1))
-    import segmentation_models_pytorch as smp  # two seconds, which a plain encoder need not cost
+    import segmentation_models_pytorch as smp  # takes two seconds, which the plain encoder saves
 
     unet: nn.Module = smp.Unet(
         encoder_name=encoder,
@@ -127,11 +127,11 @@ def load_encoder_weights(detector: KeypointDetector, path: Path) -> None:
     """Load torchvision's ImageNet weights into the detector's encoder.
 
     Args:
-        detector: its encoder is changed in place.
+        detector: detector whose encoder is changed in place.
         path: torchvision's state dictionary of the same ResNet; its classifier (`fc`) is dropped.
 
     Raises:
-        FaceanimError: the file is not readable or holds another network.
+        FaceanimError: the file cannot be read or holds another network.
     """
     weights = load_state(path)
     features = {name: tensor for name, tensor in weights.items() if not name.startswith("fc.")}

@@ -1,4 +1,4 @@
-"""The blocks that the networks are made of."""
+"""Building blocks of the networks."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def conv_norm_relu(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
-    """Convolution that keeps the size, batch normalisation, ReLU."""
+    """Build a convolution that keeps the size, followed by batch normalization and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -18,7 +18,7 @@ def conv_norm_relu(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside the identity, normalised before (He et al., 2016)."""
+    """Residual block of two 3x3 convolutions, each after batch normalization and ReLU (He et al., 2016)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -32,17 +32,17 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, channels, h, w) to the same."""
+        """Map (B, channels, h, w) to the same shape."""
         out: Tensor = features + self.block(features)
         return out
 
 
 class Hourglass(nn.Module):
-    """A U-Net: halvings, as many doublings, the features of each level concatenated on the way up.
+    """U-Net whose levels halve the size and double it again, with skips concatenated on the way up.
 
     Args:
-        inputs: channels in.
-        widths: channels of each level, the full size first; the input's sides must be multiples of
+        inputs: input channels.
+        widths: channels of each level, from the full size down; the input's sides must be multiples of
             2 ** (levels - 1).
         blocks: residual blocks at the smallest level.
     """
@@ -59,7 +59,7 @@ class Hourglass(nn.Module):
         self.outputs = widths[0]
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, inputs, h, w) to (B, outputs, h, w)."""
+        """Map (B, inputs, h, w) to (B, outputs, h, w)."""
         features = self.first(features)
         skips = []
         for down in self.down:

@@ -1,4 +1,4 @@
-"""Perceptual loss, eq. 3: distance of VGG-19 features, on one scale or on several."""
+"""Perceptual loss (eq. 3): distance of VGG-19 features, at one scale or several."""
 
 from pathlib import Path
 
@@ -12,16 +12,17 @@ from faceanim.models.grids import pyramid
 from faceanim.models.pretrained import first_line, load_state
 
 LAYERS = (1, 6, 11, 20, 29)
-"""relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 in VGG-19's `features`: the K_j (Johnson et al., 2016)."""
+"""Indices of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 in VGG-19's `features`: the K_j of eq. 3 (Johnson
+et al., 2016)."""
 
 
 class PerceptualLoss(nn.Module):
-    """L_p: the sum over layers of the mean absolute difference of features; frozen.
+    """L_p: mean absolute difference of features, summed over layers; the network is frozen.
 
     Args:
-        features: VGG-19's convolutional part, up to the last layer used.
-        scales: images of the pyramid over which it is summed, each half the side of the one before; 1: as in
-            the paper, 4: as Siarohin et al. (2019).
+        features: convolutional part of VGG-19, up to the last layer used.
+        scales: levels of the image pyramid over which the loss is summed, each half the side of the previous;
+            the paper has 1, Siarohin et al. (2019) have 4.
     """
 
     mean: Tensor
@@ -35,32 +36,34 @@ class PerceptualLoss(nn.Module):
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, prediction: Tensor, driving: Tensor) -> Tensor:
-        """Compare two batches, (B, 3, H, W) in [0, 1], H and W at least 8 * 2 ** scales: a scalar."""
+        """Compare two batches (B, 3, H, W) in [0, 1], H and W at least 8 * 2 ** scales; returns a scalar."""
         losses = []
-        for made, wanted in zip(pyramid(prediction, self.scales), pyramid(driving, self.scales), strict=True):
+        for image, target in zip(
+            pyramid(prediction, self.scales), pyramid(driving, self.scales), strict=True
+        ):
             with torch.no_grad():
-                targets = self._layers(wanted)
-            losses += [F.l1_loss(a, b) for a, b in zip(self._layers(made), targets, strict=True)]
+                targets = self._extract(target)
+            losses += [F.l1_loss(a, b) for a, b in zip(self._extract(image), targets, strict=True)]
         return torch.stack(losses).sum()
 
-    def _layers(self, image: Tensor) -> list[Tensor]:
-        features, kept = (image - self.mean) / self.std, []
+    def _extract(self, image: Tensor) -> list[Tensor]:
+        features, outputs = (image - self.mean) / self.std, []
         for index, layer in enumerate(self.features):
             features = layer(features)
             if index in LAYERS:
-                kept.append(features)
-        return kept
+                outputs.append(features)
+        return outputs
 
 
 def load_perceptual(path: Path, scales: int) -> PerceptualLoss:
     """Build the loss from torchvision's VGG-19 state dictionary, without its classifier.
 
     Args:
-        path: the dictionary's file.
+        path: file of the state dictionary.
         scales: see `PerceptualLoss`.
 
     Raises:
-        FaceanimError: the file can't be read or holds another network.
+        FaceanimError: the file cannot be read or holds another network.
     """
     weights = {
         name.removeprefix("features."): tensor
@@ -70,7 +73,7 @@ def load_perceptual(path: Path, scales: int) -> PerceptualLoss:
     features = make_layers(cfgs["E"])
     for layer in features:
         if isinstance(layer, nn.ReLU):
-            layer.inplace = False  # the kept features must outlive the next layer
+            layer.inplace = False  # the next layer must not overwrite the features that are returned
     try:
         features.load_state_dict(weights, strict=True)
     except RuntimeError as error:

@@ -1,4 +1,7 @@
-"""Reading weights that were trained elsewhere."""
+"""Pretrained weights from a closed table of addresses and SHA-256 hashes.
+
+`fetch_weights` returns a verified file, and `load_state` reads a state dictionary from it.
+"""
 
 import os
 import shutil
@@ -19,11 +22,11 @@ TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a file of weights is published.
+    """A published file of weights.
 
     Attributes:
-        address: its https address; the file keeps the last part as its name.
-        sha256: its SHA-256, or the beginning of it: torchvision pins eight digits, in the file name.
+        address: https address; its last part is the name of the file.
+        sha256: SHA-256 of the file, or its beginning: torchvision pins eight digits, in the file name.
     """
 
     address: str
@@ -31,7 +34,7 @@ class Weights:
 
     @property
     def file_name(self) -> str:
-        """The name under which it is kept."""
+        """Name of the file in the weights folder."""
         return self.address.rsplit("/", 1)[1]
 
 
@@ -50,45 +53,46 @@ WEIGHTS = {
 
 
 def get_weights_folder() -> Path:
-    """Where weights are kept: $FACEANIM_WEIGHTS, else ~/.cache/faceanim/weights."""
-    given = os.environ.get(WEIGHTS_VARIABLE)
-    return Path(given) if given else Path.home() / ".cache" / "faceanim" / "weights"
+    """Return the folder of the weights: $FACEANIM_WEIGHTS, or ~/.cache/faceanim/weights if that is unset."""
+    folder = os.environ.get(WEIGHTS_VARIABLE)
+    return Path(folder) if folder else Path.home() / ".cache" / "faceanim" / "weights"
 
 
 def fetch_weights(name: str, weights: Weights | None = None, *, fetch: bool = True) -> Path:
-    """The checked file of published weights: from the folder, else fetched into it.
+    """Return the verified file of published weights, downloading it to the weights folder if it is missing.
 
     Args:
-        name: a key of `WEIGHTS`.
-        weights: another publisher's address and hash, in place of the table's.
-        fetch: whether it is fetched where the folder doesn't have it.
+        name: key of `WEIGHTS`.
+        weights: address and hash to use in place of the table's.
+        fetch: whether a missing file is downloaded.
 
     Raises:
-        FaceanimError: it cannot be had, or is not the published file; the text says where to put it by hand.
+        FaceanimError: the file is missing, cannot be downloaded or has another hash; the message says where
+            to put it by hand.
     """
-    wanted = weights or WEIGHTS[name]
-    path = get_weights_folder() / wanted.file_name
+    published = weights or WEIGHTS[name]
+    path = get_weights_folder() / published.file_name
     by_hand = (
-        f"put {wanted.address} (SHA-256 {wanted.sha256}) in {path.parent}, "
-        f"or name the folder that holds it in {WEIGHTS_VARIABLE}"
+        f"download {published.address} (SHA-256 {published.sha256}) to {path.parent}, "
+        f"or set {WEIGHTS_VARIABLE} to the folder that holds it"
     )
     if path.exists():
-        if not file_sha256(path).startswith(wanted.sha256):
-            raise FaceanimError(f"{path} is not the published weights of {name}: {by_hand}")
+        if not file_sha256(path).startswith(published.sha256):
+            raise FaceanimError(f"{path} differs from the published {name} weights; {by_hand}")
         return path
     if not fetch:
-        raise FaceanimError(f"the weights of {name} are not here, and are not to be fetched: {by_hand}")
+        raise FaceanimError(f"the {name} weights are missing and downloading is disabled; {by_hand}")
     try:
-        _download(wanted.address, wanted.sha256, path)
+        _download(published.address, published.sha256, path)
     except ValueError as error:
-        raise FaceanimError(f"cannot fetch the weights of {name} ({error}): {by_hand}") from None
+        raise FaceanimError(f"cannot download the {name} weights: {error}; {by_hand}") from None
     except OSError as error:
-        raise TemporaryError(f"cannot fetch the weights of {name} ({error}): {by_hand}") from None
+        raise TemporaryError(f"cannot download the {name} weights: {error}; {by_hand}") from None
     return path
 
 
 def _download(address: str, sha256: str, path: Path) -> None:
-    """Download to `path`; a file with another hash never gets there (ValueError)."""
+    """Download a file to `path`; one with another hash is discarded (ValueError)."""
     with atomic_path(path) as temporary:
         with (
             urllib.request.urlopen(address, timeout=TIMEOUT_S) as response,  # noqa: S310  (a closed table)
@@ -96,26 +100,26 @@ def _download(address: str, sha256: str, path: Path) -> None:
         ):
             shutil.copyfileobj(response, file)
         if not file_sha256(temporary).startswith(sha256):
-            raise ValueError("what the address gives has another SHA-256")
+            raise ValueError("the downloaded file has another SHA-256")
 
 
 def load_state(path: Path) -> "dict[str, Tensor]":
-    """Read a state dictionary saved by torch, unpickling nothing but tensors.
+    """Read a state dictionary saved by torch, unpickling only tensors and plain values.
 
     Raises:
-        FaceanimError: the file is missing or is no such dictionary.
+        FaceanimError: the file is missing, damaged or not a state dictionary.
     """
-    import torch  # whoever only needs the file of a detector does without
+    import torch  # callers that only fetch the file of a detector do without it
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file ends in zipfile's, pickle's or torch's own errors
-        raise FaceanimError(f"{path} holds no weights that can be read: {first_line(error)}") from None
+    except Exception as error:  # damaged files raise errors of zipfile, pickle or torch
+        raise FaceanimError(f"cannot read weights from {path}: {first_line(error)}") from None
     if not isinstance(state, dict):
-        raise FaceanimError(f"{path} holds no state dictionary")
+        raise FaceanimError(f"cannot read weights from {path}: not a state dictionary")
     return state
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's text, or its name."""
+    """Return the first line of an error's message, or the name of its type if the message is empty."""
     return next(iter(str(error).splitlines()), type(error).__name__)

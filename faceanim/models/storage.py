@@ -1,4 +1,4 @@
-"""Models as folders: `weights.safetensors` and the `config.json` that they were built from."""
+"""Models stored as folders: `weights.safetensors`, and the `config.json` that the model is built from."""
 
 import json
 from collections.abc import Callable
@@ -25,34 +25,34 @@ Model = TypeVar("Model", bound=nn.Module)
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
 STORED_KEYS = {"num_keypoints": "keypoints"}
-"""Parameters that config.json stores under their name of release 0.1: models load across releases, and equal
-models are equal bytes."""
+"""Parameters that config.json stores under their names in release 0.1, so that models load across releases
+and equal models have equal bytes."""
 
 
 def save_animation(model: AnimationModel, config: AnimationModelConfig, folder: Path) -> None:
-    """Write the model; equal weights give equal bytes."""
+    """Save an animation model; equal weights give equal bytes."""
     _save(model, config, folder)
 
 
 def save_super_resolution(model: SuperResolution, config: SuperResolutionModelConfig, folder: Path) -> None:
-    """Write the model; equal weights give equal bytes."""
+    """Save a super-resolution model; equal weights give equal bytes."""
     _save(model, config, folder)
 
 
 def load_animation(folder: Path, device: str | torch.device = "cpu") -> AnimationModel:
-    """Read an animation model, in evaluation mode.
+    """Load an animation model, in evaluation mode.
 
     Raises:
-        FaceanimError: the folder holds none, or weights that do not fit their configuration.
+        FaceanimError: the folder holds no animation model, or weights that do not fit their configuration.
     """
     return _load(folder, AnimationModelConfig, build_animation, device)
 
 
 def load_super_resolution(folder: Path, device: str | torch.device = "cpu") -> SuperResolution:
-    """Read a super-resolution model, in evaluation mode.
+    """Load a super-resolution model, in evaluation mode.
 
     Raises:
-        FaceanimError: the folder holds none, or weights that do not fit their configuration.
+        FaceanimError: the folder holds no such model, or weights that do not fit their configuration.
     """
     return _load(folder, SuperResolutionModelConfig, build_super_resolution, device)
 
@@ -74,7 +74,7 @@ def _load(
         tensors = load_file(folder / WEIGHTS)
     except FileNotFoundError as error:
         raise FaceanimError(
-            f"{folder} is no model: {Path(str(error.filename or WEIGHTS)).name} is missing"
+            f"cannot load a model from {folder}: {Path(str(error.filename or WEIGHTS)).name} is missing"
         ) from None
     except SafetensorError as error:
         raise FaceanimError(f"{folder / WEIGHTS} is damaged: {first_line(error)}") from None
@@ -90,11 +90,11 @@ def _read_config(path: Path, section: type[Config]) -> Config:
     names = {stored: key for key, stored in STORED_KEYS.items()}
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        # As JSON, a list may become a tuple while `strict` still refuses "3" for 3.
+        # Validated as JSON, where `strict` accepts a list for a tuple but still refuses "3" for 3.
         renamed = json.dumps({names.get(key, key): value for key, value in stored.items()})
         return section.model_validate_json(renamed, strict=True)
     except ValidationError as error:
         problem = format_validation_error(error)
     except (ValueError, AttributeError):
         problem = "not a JSON object"
-    raise FaceanimError(f"{path} is of another kind or version: {problem}")
+    raise FaceanimError(f"{path} describes another kind or version of model: {problem}")

@@ -1,12 +1,12 @@
-"""Super-resolution (section 3.2, figure 3): five levels down, five up, joined by concatenating skips.
+"""Super-resolution network (section 3.2, figure 3): five levels down and five up, with concatenated skips.
 
-The levels run at the size of the input, a quarter of the work where that is to be doubled, and the last
-convolution gives all the output pixels that an input pixel becomes (sub-pixel convolution, Shi et al., 2016).
+The levels run at the size of the input, a quarter of the work when that is doubled, and the last convolution
+predicts all output pixels that correspond to an input pixel (sub-pixel convolution, Shi et al., 2016).
 
-That last convolution exists twice. In a crop of a photograph, edges are where they should be and want to be
-sharp. In a generated frame they lie a little beside the true ones, where sharp edges cost more than soft, and
-the network hardly learns to tell the two kinds apart by looking. So the caller says which it is; all else is
-shared. (The paper has one; so has `generated_strength` None.)
+That last convolution exists twice. In a crop of a photograph, edges are in the right place and should be
+sharp. In a generated frame, they are slightly displaced from the true ones, where sharp edges cost more than
+soft ones, and the network hardly learns to distinguish the two kinds by appearance. The caller therefore
+states the kind; all other layers are shared. (The paper has a single one, as does `generated_strength` None.)
 """
 
 from itertools import pairwise
@@ -19,7 +19,7 @@ LEVELS = 5
 
 
 def conv_block(inputs: int, outputs: int) -> nn.Sequential:
-    """Two 3x3 convolutions, the first of which halves the size."""
+    """Build two 3x3 convolutions, the first of which halves the size."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride=2, padding=1),
         nn.LeakyReLU(0.1, inplace=True),
@@ -29,7 +29,7 @@ def conv_block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class UpBlock(nn.Module):
-    """A 3x3 deconvolution that doubles the size, and a 3x3 convolution over it and the level's skip."""
+    """A 3x3 deconvolution that doubles the size, then a 3x3 convolution over its output and the skip."""
 
     def __init__(self, inputs: int, skip: int, outputs: int) -> None:
         super().__init__()
@@ -37,20 +37,20 @@ class UpBlock(nn.Module):
         self.conv = nn.Conv2d(outputs + skip, outputs, 3, padding=1)
 
     def forward(self, features: Tensor, skip: Tensor) -> Tensor:
-        """(B, inputs, h, w) and (B, skip, 2h, 2w) to (B, outputs, 2h, 2w)."""
+        """Map (B, inputs, h, w) and (B, skip, 2h, 2w) to (B, outputs, 2h, 2w)."""
         larger = F.leaky_relu(self.deconv(features), 0.1)
         return F.leaky_relu(self.conv(torch.cat((larger, skip), dim=1)), 0.1)
 
 
 class SuperResolution(nn.Module):
-    """What bicubic enlargement lacks, learnt as a residual on it, which is all that there is before training.
+    """Network that adds a learned residual to bicubic enlargement; before training, the residual is zero.
 
     Args:
         factor: output side over input side.
-        channels: of the first level; doubled at each of the next, up to eight times.
-        generated_strength: share of the residual of a generated frame that is added outside training, which
+        channels: channels of the first level; doubled at each further level, up to eight times as many.
+        generated_strength: fraction of a generated frame's residual that is added outside training, which
             keeps most of its gain and much less of its harm on people unlike those trained on; None: such
-            frames are taken for crops.
+            frames are treated like crops.
     """
 
     def __init__(self, factor: int, channels: int, generated_strength: float | None) -> None:
@@ -62,7 +62,7 @@ class SuperResolution(nn.Module):
         self.down = nn.ModuleList(conv_block(a, b) for a, b in pairwise(widths))
         self.up = nn.ModuleList(UpBlock(b, a, a) for a, b in reversed(list(pairwise(widths))))
         for layer in self.modules():
-            # torch's default shrinks what passes; over this depth little would arrive.
+            # torch's default shrinks activations; over this depth, little would be left of them.
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(layer.weight, a=0.1)
         self.of_crops = make_output_layer(widths[0], factor)
@@ -73,25 +73,25 @@ class SuperResolution(nn.Module):
 
         Args:
             image: (B, 3, h, w), RGB in [0, 1].
-            generated: (B,) bool, whether the animation model made the frame; if not, it is a photograph's.
+            generated: (B,) bool, whether a frame comes from the animation model rather than a photograph.
 
         Returns:
-            (B, 3, factor * h, factor * w). Clamped to [0, 1] except in training, where a clamp would stop the
-            gradient.
+            (B, 3, factor * h, factor * w). Clamped to [0, 1] except in training, where clamping would stop
+            the gradient.
         """
         features = self._features(image)
         residual = self.of_crops(features)
         if self.of_generated is not None:
             strength = 1.0 if self.training else self.generated_strength
-            which = generated[:, None, None, None]
-            residual = torch.where(which, strength * self.of_generated(features), residual)
+            mask = generated[:, None, None, None]
+            residual = torch.where(mask, strength * self.of_generated(features), residual)
         height, width = image.shape[-2:]
         residual = F.pixel_shuffle(residual[..., :height, :width], self.factor)
         out: Tensor = upscale_bicubic(image, self.factor) + residual
         return out if self.training else out.clamp(0, 1)
 
     def _features(self, image: Tensor) -> Tensor:
-        """Figure 3: (B, 3, h, w) to (B, channels, h, w), both sides raised to multiples of 32."""
+        """Compute the features (figure 3): (B, 3, h, w) to (B, channels, h, w), padded to multiples of 32."""
         height, width = image.shape[-2:]
         step = 2**LEVELS
         features = F.pad(2 * image - 1, (0, -width % step, 0, -height % step), mode="replicate")
@@ -106,7 +106,7 @@ class SuperResolution(nn.Module):
 
 
 def make_output_layer(channels: int, factor: int) -> nn.Conv2d:
-    """Features to the colours of factor x factor pixels each; zeros, so that training starts at bicubic."""
+    """Build the layer from features to factor x factor colors each; zeros: training starts at bicubic."""
     layer = nn.Conv2d(channels, 3 * factor**2, 3, padding=1)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -114,7 +114,7 @@ def make_output_layer(channels: int, factor: int) -> nn.Conv2d:
 
 
 def upscale_bicubic(image: Tensor, factor: int) -> Tensor:
-    """Bicubic enlargement, the baseline: (B, 3, h, w) to (B, 3, factor * h, factor * w), not clamped."""
+    """Enlarge bicubically (the baseline): (B, 3, h, w) to (B, 3, factor * h, factor * w), not clamped."""
     if factor == 1:
         return image
     return F.interpolate(image, scale_factor=float(factor), mode="bicubic", align_corners=False)

@@ -1,4 +1,4 @@
-"""Training of the animation networks: the paper's section 3.1, eq. 3-6."""
+"""Training of the animation networks (section 3.1, eq. 3-6)."""
 
 from pathlib import Path
 from typing import Any
@@ -42,23 +42,23 @@ def train_animation(
     checkpoints: Path,
     context: RunContext,
 ) -> dict[str, float]:
-    """Train on the crops of the `train` split, going on from a checkpoint of the same run if there is one.
+    """Train on the crops of the `train` split, resuming from a checkpoint of the same run if there is one.
 
     Args:
-        config: the stage's parameters.
-        crops: crops.parquet.
-        landmarks: folder of the landmarks tables; frames without a face are left out.
+        config: parameters of the stage.
+        crops: path of crops.parquet.
+        landmarks: folder of the landmarks tables; frames without a face are excluded.
         out: folder to write the model to.
         history: CSV to write the curves to.
         checkpoints: folder for the state of an unfinished run.
-        context: who reads the batches, and who is told.
+        context: loader workers, logger and step callback.
 
     Returns:
         The last row of the curves.
 
     Raises:
-        FaceanimError: no usable crops, missing pretrained weights, a batch that can't be divided, or one of
-            `fit`'s.
+        FaceanimError: no crop is usable, pretrained weights are missing, the batch cannot be divided, or
+            `fit` fails.
     """
     enable_determinism()
     trainer = AnimationTrainer(config)
@@ -76,7 +76,7 @@ def train_animation(
 
 
 class AnimationTrainer:
-    """The networks, their optimisers and one step of each in turn (the paper's algorithm 1)."""
+    """Networks with their optimizers, each stepped in turn (the paper's algorithm 1)."""
 
     def __init__(self, config: TrainAnimationConfig) -> None:
         self.weights = config.losses
@@ -104,7 +104,7 @@ class AnimationTrainer:
         return load_perceptual(fetch_weights("vgg19"), weights.perceptual_scales)
 
     def step(self, batch: PairBatch) -> dict[str, Tensor]:
-        """Train on a batch and give the losses."""
+        """Train on a batch and return the losses."""
         losses = self.engine.accumulate(batch, (self.objective, self.fabric_discriminator), self._gradients)
         self.engine.update(self.model, self.fabric_optimizer)
         if self.weights.adversarial > 0:
@@ -127,11 +127,11 @@ class AnimationTrainer:
 
     def _adversarial(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(False)
-        judged = self.fabric_discriminator(fake)
-        losses = {"adversarial": generator_loss(judged.score)}
+        output = self.fabric_discriminator(fake)
+        losses = {"adversarial": generator_loss(output.score)}
         if self.weights.feature_matching > 0:
             losses["feature_matching"] = feature_matching_loss(
-                judged.features, self.fabric_discriminator(real).features
+                output.features, self.fabric_discriminator(real).features
             )
         self.discriminator.requires_grad_(True)
         return losses
@@ -145,7 +145,7 @@ class AnimationTrainer:
         return loss
 
     def draw_samples(self, batch: PairBatch) -> Frame:
-        """Draw what the averaged model makes of the first few samples of a batch."""
+        """Draw the averaged model's output for the first `NUM_SAMPLES` samples of a batch."""
         samples = (batch.source[:NUM_SAMPLES], batch.driving[:NUM_SAMPLES])
         source, driving = self.engine.fabric.to_device(samples)
         with evaluating(self.average.averaged_model) as model:
@@ -153,13 +153,13 @@ class AnimationTrainer:
         return draw_animation(source, driving, animation)
 
     def current_rates(self) -> dict[str, float | str]:
-        """The phase of SWATS and the rate in use, for the curves."""
+        """Return the phase of SWATS and the learning rate in use, for the curves."""
         if isinstance(self.optimizer, Swats):
             return {"phase": self.optimizer.phase, "lr": self.optimizer.rate}
         return {"phase": "adam", "lr": self.optimizer.param_groups[0]["lr"]}
 
     def stateful_parts(self) -> dict[str, Any]:
-        """Everything that a step changes, for a checkpoint."""
+        """Return everything that a step changes, for a checkpoint."""
         return {
             "model": self.model,
             "optimizer": self.optimizer,
@@ -173,13 +173,13 @@ def draw_animation(source: Tensor, driving: Tensor, animation: Animation) -> Fra
     """Draw a row for each sample: source, driving, warped, occlusion map, generated, prediction.
 
     Args:
-        source: (B, 3, H, W), RGB in [0, 1]; its keypoints are drawn on it.
-        driving: the same shape, likewise.
-        animation: of these.
+        source: source frames, (B, 3, H, W), RGB in [0, 1]; their keypoints are drawn on them.
+        driving: driving frames, of the same shape and range, drawn the same way.
+        animation: animation of `source` by `driving`.
     """
     occlusion_map = animation.occlusion_map.expand_as(animation.prediction)
     images = (source, driving, animation.warped, occlusion_map, animation.generated, animation.prediction)
-    columns = [list(to_uint8(each.float())) for each in images]
+    columns = [list(to_uint8(image.float())) for image in images]
     for column, keypoints in enumerate((animation.kp_source, animation.kp_driving)):
         points = keypoints.value.float().cpu().numpy()
         columns[column] = [draw_keypoints(*pair) for pair in zip(columns[column], points, strict=True)]

@@ -1,6 +1,6 @@
-"""Checkpoints: a run that was stopped goes on where it was, bit for bit, if its inputs are the same.
+"""Checkpoints, from which an interrupted run resumes bit for bit if its inputs are the same.
 
-They lie outside the stage's outputs, which DVC deletes before it runs the stage.
+They are kept outside the stage's outputs, which DVC deletes before it runs the stage.
 """
 
 import hashlib
@@ -20,20 +20,20 @@ from faceanim.models.pretrained import first_line, load_state
 from faceanim.tables import atomic_path
 
 VERSION = 2
-"""Part of the key: raise it when a checkpoint's content changes its meaning."""
+"""Part of the key; to be raised when the content of a checkpoint changes its meaning."""
 
 CHANGEABLE = {"engine": {"pictures_every", "checkpoint_every", "keep_checkpoints"}}
-"""What may be changed in the middle of a run."""
+"""Parameters that may change in the middle of a run."""
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where a run's state is kept while it trains.
+    """Saved states of a run in progress.
 
     Attributes:
-        folder: of this kind of training.
-        key: a hash of the configuration and the data.
-        keep: how many are kept.
+        folder: folder for this kind of training.
+        key: hash of the configuration and the data.
+        keep: number of checkpoints to keep.
     """
 
     folder: Path
@@ -41,40 +41,40 @@ class Checkpoints:
     keep: int
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state after a step (tensors and plain values), atomically, and drop what is too old.
+        """Save the state after a step (tensors and plain values) atomically, and delete old checkpoints.
 
         Raises:
-            FaceanimError: it can't be written.
+            FaceanimError: the checkpoint cannot be written.
         """
         try:
             with atomic_path(self.folder / f"{self.key}-{step:09}.pt") as temporary:
                 torch.save(state, temporary)
-        except (OSError, RuntimeError) as error:  # a full disk is the one or the other
+        except (OSError, RuntimeError) as error:  # a full disk raises either
             raise FaceanimError(
-                f"the checkpoint of step {step} can't be written to {self.folder}: {first_line(error)}"
+                f"cannot write the checkpoint of step {step} to {self.folder}: {first_line(error)}"
             ) from None
         for path in self._saved()[: -self.keep]:
             path.unlink()
 
     def load(self) -> dict[str, Any] | None:
-        """The last state that can be read, or None; says which ones can't."""
-        for path in self.folder.glob(".*.tmp.pt"):  # half-written when the run was killed
+        """Load the newest readable state, or return None; unreadable checkpoints are reported."""
+        for path in self.folder.glob(".*.tmp.pt"):  # left half-written by a killed run
             path.unlink()
         for path in reversed(self._saved()):
             try:
                 check_archive(path)
                 return load_state(path)
             except FaceanimError as error:
-                print(f"{error}; it is passed over", file=sys.stderr)
+                print(f"{error}; skipping this checkpoint", file=sys.stderr)
         return None
 
     def latest_step(self) -> int | None:
-        """The step of the last one."""
+        """Return the step of the newest checkpoint, or None without one."""
         saved = self._saved()
         return int(saved[-1].stem.rpartition("-")[2]) if saved else None
 
     def remove(self) -> None:
-        """Forget the run, which is complete, and the abandoned ones of its kind."""
+        """Delete the checkpoints of this completed run and of abandoned runs of its kind."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _saved(self) -> list[Path]:
@@ -82,10 +82,10 @@ class Checkpoints:
 
 
 def check_archive(path: Path) -> None:
-    """See that a file written by `torch.save` is as it was written, which `torch.load` does not.
+    """Verify the checksums of a file written by `torch.save`, which `torch.load` ignores.
 
     Raises:
-        FaceanimError: it is not.
+        FaceanimError: the file is damaged.
     """
     try:
         with zipfile.ZipFile(path) as file:
@@ -102,16 +102,16 @@ def open_checkpoints(
     config: TrainAnimationConfig | TrainSuperResolutionConfig,
     tables: Iterable[Path],
 ) -> Checkpoints:
-    """The checkpoints of a run.
+    """Open the checkpoints of a run, which its configuration and data identify.
 
     Args:
-        folder: where checkpoints are kept.
-        kind: what is trained.
-        config: the run's configuration.
-        tables: the data's tables; they hold the length of every frame, so other frames make another key.
+        folder: folder for checkpoints of all kinds.
+        kind: kind of training; names a folder within `folder`.
+        config: configuration of the run.
+        tables: tables of the data; they hold the length of every frame, so that other frames change the key.
     """
-    decisive = config.model_dump_json(exclude=CHANGEABLE)
-    digest = hashlib.sha256(f"{VERSION} {torch.__version__} {kind} {decisive}".encode())
+    parameters = config.model_dump_json(exclude=CHANGEABLE)
+    digest = hashlib.sha256(f"{VERSION} {torch.__version__} {kind} {parameters}".encode())
     for table in tables:
         digest.update(hashlib.sha256(table.read_bytes()).digest())
     return Checkpoints(folder / kind, digest.hexdigest()[:16], config.engine.keep_checkpoints)

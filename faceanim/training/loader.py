@@ -1,4 +1,4 @@
-"""Batches made ahead of the steps that need them, by other processes."""
+"""Batches loaded by worker processes ahead of the steps, and interrupts that lose no work."""
 
 import os
 import signal
@@ -14,51 +14,19 @@ from torch.utils.data import DataLoader, Dataset
 from faceanim.errors import FaceanimError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-@contextmanager
-def catch_interrupts() -> Iterator[Callable[[], bool]]:
-    """Give a function that says whether Ctrl-C or SIGTERM has come; a second one ends the process at once."""
-    caught: list[int] = []
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if caught:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        caught.append(number)
-
-    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
-    try:
-        yield lambda: bool(caught)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def ignore_interrupts() -> None:
-    """Leave stopping to the process that this one works for, whose own SIGTERM may be the second here."""
-
-    def ignore_once(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, ignore_once)
-
-
 PREFETCH_FACTOR = 4
-"""Batches that each worker has ready."""
-
+"""Batches that each worker prepares in advance."""
 Batch = TypeVar("Batch")
 
 
 def load_batches(batches: Dataset[Batch], steps: range, workers: int, pin: bool) -> Generator[Batch]:
-    """The batches of some steps, in their order; who makes them changes nothing in them.
+    """Load the batches of some steps, in order; their content does not depend on the number of workers.
 
     Args:
-        batches: the batch of each step.
-        steps: those to give; the workers live as long as it takes.
-        workers: processes that make them; 0: the one that asks.
-        pin: for a GPU, which copies from pinned memory while it computes.
+        batches: dataset with one batch for each step.
+        steps: steps to load; the workers live until the last of them.
+        workers: processes that load batches; 0: the calling process.
+        pin: whether to pin the memory, from which a GPU copies while it computes.
 
     Raises:
         FaceanimError: a file is missing or damaged.
@@ -71,31 +39,64 @@ def load_batches(batches: Dataset[Batch], steps: range, workers: int, pin: bool)
         prefetch_factor=PREFETCH_FACTOR if workers else None,
         pin_memory=pin,
         worker_init_fn=init_worker,
-        generator=torch.Generator(),  # or it would draw from the one that the steps draw from
+        generator=torch.Generator(),  # the default generator is the one that steps use
     )
     batches_ahead = iter(loader)
     try:
         yield from batches_ahead
-    except FaceanimError as error:  # from a worker it comes with the worker's traceback as its text
+    except FaceanimError as error:  # from a worker, the text holds its traceback
         raise FaceanimError(str(error).strip().splitlines()[-1].rpartition("FaceanimError: ")[2]) from None
     finally:
         if workers:
-            # While a traceback refers to them they would live on, and hold up the exit.
+            # A traceback that refers to the workers would keep them alive and delay the exit.
             batches_ahead._shutdown_workers()  # type: ignore[attr-defined]
 
 
+def count_workers(requested: int, processes: int) -> int:
+    """Return the number of workers per training process, limited to the cores that these processes leave.
+
+    Args:
+        requested: workers on the whole machine.
+        processes: training processes on the machine.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(0, min(requested, cores - processes) // processes)
+
+
 def init_worker(number: int) -> None:
-    """Keep to one core, and live on when a signal goes to all: the training will see to its workers."""
+    """Limit a worker to one core, and let it outlive signals sent to all: the training stops its workers."""
     cv2.setNumThreads(0)
     ignore_interrupts()
 
 
-def count_workers(wanted: int, processes: int) -> int:
-    """Workers for each of several trainings on this machine: no more than the cores that these leave.
+def ignore_interrupts() -> None:
+    """Ignore Ctrl-C and the first SIGTERM; a second one, perhaps from the parent, ends the process."""
 
-    Args:
-        wanted: workers on the whole machine.
-        processes: trainings on it.
+    def ignore_once(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, ignore_once)
+
+
+@contextmanager
+def catch_interrupts() -> Iterator[Callable[[], bool]]:
+    """Catch Ctrl-C and SIGTERM, so that a run can stop where no work is lost.
+
+    Yields:
+        A function that returns whether a signal has arrived; a second signal ends the process at once.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(0, min(wanted, cores - processes) // processes)
+    caught: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if caught:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        caught.append(number)
+
+    previous = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    try:
+        yield lambda: bool(caught)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""The loop that both trainings share: steps, curves, checkpoints."""
+"""The loop that both trainings share: steps, curves and checkpoints."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -30,25 +30,28 @@ from faceanim.training.monitoring import (
 Batch = TypeVar("Batch", bound=tuple[Tensor, ...])
 Batch_contra = TypeVar("Batch_contra", contravariant=True, bound=tuple[Tensor, ...])
 SAMPLES_STEP = 0
-"""The batch that pictures are drawn of; no step trains on it."""
+"""Step whose batch the sample images show; no step trains on it."""
 
 
 class Trainer(Protocol[Batch_contra]):
-    """Networks and their optimisers."""
+    """Networks and their optimizers, as `fit` uses them."""
 
     engine: Engine
 
     def step(self, batch: Batch_contra) -> dict[str, Tensor]:
-        """Train on a batch and give the losses; raises NonFiniteLossError."""
+        """Train on a batch and return the losses; raises NonFiniteLossError."""
 
     def current_rates(self) -> dict[str, float | str]:
-        """What the optimiser is doing, for the curves."""
+        """Return the phase and the learning rate of the optimizer, for the curves."""
 
     def draw_samples(self, batch: Batch_contra) -> Frame:
-        """What the networks make of a few samples of a batch, (H, W, 3)."""
+        """Draw the output of the networks for a few samples of a batch, (H, W, 3)."""
 
     def stateful_parts(self) -> dict[str, Any]:
-        """What a step changes, each with a state_dict; what is random depends on the step's number alone."""
+        """Return the objects that a step changes, each with a state_dict.
+
+        They include no random state, because that depends on the number of the step alone.
+        """
 
 
 def fit(
@@ -59,23 +62,23 @@ def fit(
     history: Path,
     context: RunContext,
 ) -> dict[str, float]:
-    """Train for `config.steps` steps, going on from the last checkpoint if there is one; write the curves.
+    """Train for `config.steps` steps, resuming from the last checkpoint if there is one; write the curves.
 
-    The checkpoints are left for the caller to remove, once the model is written.
+    The caller removes the checkpoints, once the model is written.
 
     Args:
-        trainer: trained in place.
-        batches: the batch of each step, counted from 1.
-        config: names the seed, the steps and how often to log and to save.
-        checkpoints: where the state of an unfinished run is kept.
+        trainer: networks and optimizers, trained in place.
+        batches: dataset with one batch for each step, counted from 1.
+        config: seed, number of steps, and intervals of logging and saving.
+        checkpoints: saved states of the run.
         history: CSV to write the curves to.
-        context: who reads the batches, and who is told.
+        context: loader workers, logger and step callback.
 
     Returns:
         The last row of the curves.
 
     Raises:
-        FaceanimError: a loss is no longer finite, the memory is too small, or the run was stopped.
+        FaceanimError: a loss is not finite, memory is exhausted, or the run was stopped.
     """
     engine, settings = trainer.engine, config.engine
     curves = LossHistory(settings.log_every)
@@ -107,7 +110,7 @@ def fit(
                 checkpoints.save(step, {"step": step} | saved)
             if stop:
                 raise StoppedError(
-                    f"stopped at step {step}; the checkpoint is saved, run the same command to go on"
+                    f"stopped at step {step}; the checkpoint is saved, run the same command to resume"
                 )
         if engine.is_main:
             curves.write(history)
@@ -115,13 +118,13 @@ def fit(
 
 
 def restore(trainer: Trainer[Batch], curves: LossHistory, checkpoints: Checkpoints) -> tuple[int, str | None]:
-    """Go on from the last checkpoint that can be read.
+    """Resume from the newest readable checkpoint.
 
     Returns:
-        The steps that are done, and the id of the logger's run.
+        The number of completed steps, and the id of the logger's run.
     """
     engine = trainer.engine
-    # The main process reads, for the others may have other disks.
+    # Only the main process reads, because the others may have other disks.
     saved = engine.fabric.broadcast(checkpoints.load() if engine.is_main else None)
     if saved is None:
         return 0, None
@@ -129,18 +132,18 @@ def restore(trainer: Trainer[Batch], curves: LossHistory, checkpoints: Checkpoin
         part.load_state_dict(saved["trainer"][name])
     curves.restore(saved["history"])
     if engine.is_main:
-        print_line(f"going on from step {saved['step']}")
+        print_line(f"resuming from step {saved['step']}")
     return saved["step"], saved["run_id"]
 
 
 def collect_state(trainer: Trainer[Batch]) -> dict[str, Any]:
-    """What `resume` needs of a trainer."""
+    """Collect the state of a trainer that `restore` needs."""
     return {name: part.state_dict() for name, part in trainer.stateful_parts().items()}
 
 
 @contextmanager
 def friendly_errors(step: int, batches: BatchDataset[Batch], checkpoints: Checkpoints) -> Iterator[None]:
-    """Say in one line what ended a step that the user can mend."""
+    """Convert errors of a step that the user can fix into messages of one line."""
     try:
         yield
     except NonFiniteLossError as error:
@@ -148,22 +151,22 @@ def friendly_errors(step: int, batches: BatchDataset[Batch], checkpoints: Checkp
         raise FaceanimError(f"step {step}: {error}, on {samples}; lower the learning rate") from None
     except (RuntimeError, MemoryError) as error:
         newest = checkpoints.latest_step()
-        kept = "no checkpoint was saved yet" if newest is None else f"the checkpoint of step {newest} is kept"
+        hint = "no checkpoint was saved yet" if newest is None else f"the checkpoint of step {newest} is kept"
         if is_out_of_memory(error):
             raise FaceanimError(
                 f"step {step}: out of memory; lower batch_size or the model's sizes, raise "
-                f"engine.accumulate_grad_batches or set engine.precision to bf16; {kept}"
+                f"engine.accumulate_grad_batches or set engine.precision to bf16; {hint}"
             ) from None
         if "DataLoader worker" in str(error):
             raise FaceanimError(
-                f"step {step}: a process that reads batches was killed, perhaps for its memory; lower "
-                f"run.workers; {kept}"
+                f"step {step}: a loader worker was killed, perhaps for lack of memory; lower "
+                f"run.workers; {hint}"
             ) from None
         raise
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether the GPU's memory or the machine's did not suffice."""
+    """Check whether an error means that the memory of the GPU or of the machine is exhausted."""
     texts = ("can't allocate memory", "not enough memory")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
         text in str(error) for text in texts

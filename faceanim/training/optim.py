@@ -1,4 +1,8 @@
-"""SWATS: Adam that switches to SGD by itself (Keskar & Socher, 2017, algorithm 1)."""
+"""Optimizer of the animation model, and average of the weights.
+
+SWATS is Adam that switches to SGD automatically (Keskar & Socher, 2017, algorithm 1). The average of the
+weights over the last steps is a better model than the last weights.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar, cast
@@ -11,63 +15,32 @@ from faceanim.config import OptimizerConfig
 
 Model = TypeVar("Model", bound=nn.Module)
 EMA_WARM_UP = 10
-"""After n steps, the average keeps at most (1 + n) / (WARM_UP + n): the first weights are soon forgotten."""
+"""After n steps, the decay is no more than (1 + n) / (EMA_WARM_UP + n): the first weights fade quickly."""
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
-class WeightAverage(Generic[Model]):
-    """An exponential moving average that starts with the weights after the first step.
-
-    Buffers, which hold the batch statistics, are averages already and are copied.
-
-    Args:
-        model: being trained, and on its device.
-        decay: share of the average that a step keeps, but less at first; 0: no average is kept.
-    """
-
-    def __init__(self, model: Model, decay: float) -> None:
-        self.model = model
-        self.decay = decay
-        self.averaged = AveragedModel(model, multi_avg_fn=self._average) if decay > 0 else None
-
-    def _average(self, averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
-        decay = min(self.decay, (1 + int(count)) / (EMA_WARM_UP + int(count)))
-        get_ema_multi_avg_fn(decay)(averaged, current, count)  # type: ignore[no-untyped-call]
-
-    def update(self) -> None:
-        """Take in the weights of a step."""
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.model)
-
-    @property
-    def averaged_model(self) -> Model:
-        """The model to keep: the average, or the one that is trained."""
-        return self.model if self.averaged is None else cast(Model, self.averaged.module)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        return {} if self.averaged is None else self.averaged.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        if self.averaged is not None:
-            self.averaged.load_state_dict(state)
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Build the optimizer of the animation model."""
+    betas = (config.beta1, config.beta2)
+    if config.name == "adam":
+        return torch.optim.Adam(model.parameters(), lr=config.lr, betas=betas)
+    return Swats(model.parameters(), config.lr, betas, config.swats_eps, config.sgd_lr_cap)
 
 
 class Swats(torch.optim.Adam):
-    """torch's Adam until the SGD rate that its steps are worth has settled, then SGD with that rate.
+    """torch's Adam until the SGD rate equivalent to its steps has settled, then SGD with that rate.
 
-    pytorch-optimizer's SWATS is not used: its one `eps` is both Adam's and the tolerance of the switch, it
-    lets any single tensor's estimate switch all the others, and it does not bound the rate.
+    pytorch-optimizer's SWATS is not used: its single `eps` is both Adam's and the tolerance of the switch,
+    the estimate of any single tensor switches all others, and the rate is not bounded.
 
-    The phase and the learned rate live in the parameter group, so a checkpoint carries them.
+    The phase and the learned rate are stored in the parameter group, and therefore in checkpoints.
 
     Args:
-        params: one group.
-        lr: Adam's rate.
-        betas: Adam's; beta1 is the SGD phase's momentum, beta2 averages the learned rate.
-        switch_tolerance: relative distance of the averaged and the present rate at which to switch.
-        sgd_lr_cap: largest rate the SGD phase may use; the estimate is a ratio and at times far too large.
+        params: parameters of a single group.
+        lr: learning rate of Adam.
+        betas: decays of Adam; beta1 is also the momentum of the SGD phase, beta2 averages the learned rate.
+        switch_tolerance: relative distance between the averaged and the present rate below which to switch.
+        sgd_lr_cap: upper limit of the SGD rate; the estimate is a ratio and at times far too large.
     """
 
     def __init__(
@@ -85,17 +58,17 @@ class Swats(torch.optim.Adam):
 
     @property
     def phase(self) -> str:
-        """`adam` or `sgd`."""
+        """Present phase, `adam` or `sgd`."""
         return str(self.param_groups[0]["phase"])
 
     @property
     def rate(self) -> float:
-        """The rate in use."""
+        """Learning rate in use."""
         return float(self.param_groups[0]["lr"])
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step in the present phase."""
+        """Take a step in the present phase."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -113,18 +86,18 @@ class Swats(torch.optim.Adam):
         return loss
 
     def _learn_rate(self, moves: Sequence[Tensor], grads: Sequence[Tensor], group: dict[str, Any]) -> None:
-        """Average gamma = p.p / -p.g, where p is the step just made and g its gradient; perhaps switch."""
-        along, length = broadcast_from_first(
+        """Average gamma = p.p / -p.g, p being the last step, g its gradient; switch once it has settled."""
+        dot, square = broadcast_from_first(
             torch.stack((inner_product(moves, grads), inner_product(moves, moves)))
         )
         group["steps"] += 1
-        if along == 0:
+        if dot == 0:
             return
-        gamma = length / -along
+        gamma = square / -dot
         beta2 = group["betas"][1]
         group["mean_rate"] = beta2 * group["mean_rate"] + (1 - beta2) * gamma
         mean = group["mean_rate"] / (1 - beta2 ** group["steps"])
-        # Over fewer steps than it averages, the mean is near the present rate because it is little else.
+        # Before it covers its horizon, the mean is close to the present rate because it holds little else.
         horizon = round(1 / (1 - beta2))
         settled = group["steps"] >= horizon and abs(mean - gamma) < self.switch_tolerance * mean
         if settled and mean > 0:
@@ -133,7 +106,7 @@ class Swats(torch.optim.Adam):
                 self.state[p]["exp_avg"].zero_()
 
     def _sgd_step(self, params: Sequence[Tensor], grads: Sequence[Tensor], group: dict[str, Any]) -> None:
-        """v = beta1 v + g, w = w - (1 - beta1) rate v; Adam's first moment is (1 - beta1) v."""
+        """Apply v = beta1 v + g, w = w - (1 - beta1) rate v; Adam's first moment is (1 - beta1) v."""
         beta1 = group["betas"][0]
         for p, grad in zip(params, grads, strict=True):
             momentum = self.state[p]["exp_avg"].lerp_(grad, 1 - beta1)
@@ -141,14 +114,14 @@ class Swats(torch.optim.Adam):
 
 
 def inner_product(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
-    """Inner product of two lists of tensors, each taken as one long vector."""
+    """Compute the inner product of two lists of tensors, each treated as one long vector."""
     return torch.stack([torch.dot(x.flatten(), y.flatten()) for x, y in zip(a, b, strict=True)]).sum()
 
 
 def broadcast_from_first(values: Tensor) -> list[float]:
-    """The first process's values, so that all of them switch at the same step, to the same rate.
+    """Return the first process's values, so that all processes switch at the same step, to the same rate.
 
-    Their gradients are the same already, but not every device adds up a sum in the same order.
+    Their gradients are equal already, but not every device computes a sum in the same order.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.broadcast(values, src=0)
@@ -156,9 +129,40 @@ def broadcast_from_first(values: Tensor) -> list[float]:
     return numbers
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The optimiser of the animation model."""
-    betas = (config.beta1, config.beta2)
-    if config.name == "adam":
-        return torch.optim.Adam(model.parameters(), lr=config.lr, betas=betas)
-    return Swats(model.parameters(), config.lr, betas, config.swats_eps, config.sgd_lr_cap)
+class WeightAverage(Generic[Model]):
+    """Exponential moving average of the weights, starting from those after the first step.
+
+    Buffers, which hold the batch statistics, are averages already and are copied.
+
+    Args:
+        model: model in training, on its device.
+        decay: fraction of the average that a step retains, lower at first; 0: no average is kept.
+    """
+
+    def __init__(self, model: Model, decay: float) -> None:
+        self.model = model
+        self.decay = decay
+        self.averaged = AveragedModel(model, multi_avg_fn=self._average) if decay > 0 else None
+
+    def _average(self, averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        decay = min(self.decay, (1 + int(count)) / (EMA_WARM_UP + int(count)))
+        get_ema_multi_avg_fn(decay)(averaged, current, count)  # type: ignore[no-untyped-call]
+
+    def update(self) -> None:
+        """Add the weights of a step to the average."""
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
+
+    @property
+    def averaged_model(self) -> Model:
+        """Model to keep: the average, or without one the model in training."""
+        return self.model if self.averaged is None else cast(Model, self.averaged.module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state for a checkpoint."""
+        return {} if self.averaged is None else self.averaged.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the state from a checkpoint."""
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state)

@@ -1,8 +1,8 @@
-"""Training of the super-resolution network (section 3.2, eq. 7) on what it will be given.
+"""Training of the super-resolution network (section 3.2, eq. 7) on inputs like those it will restore.
 
-The paper does not say what its low-resolution faces are. Here some are crops that were degraded, and some are
-what the animation model made, as all are in use: a network that has only seen crops sharpens misplaced edges
-and falls behind bicubic enlargement.
+The paper does not specify its low-resolution faces. Here, some are degraded crops, and some are predictions
+of the animation model, like all inputs in use: a network trained on crops alone sharpens misplaced edges and
+falls behind bicubic enlargement.
 """
 
 import math
@@ -31,7 +31,7 @@ from faceanim.training.optim import WeightAverage
 from faceanim.viz import stack_columns
 
 WARM_UP_FRACTION = 0.1
-"""Share of the steps in which the learning rate rises; from there it falls to nothing along half a cosine."""
+"""Fraction of the steps in which the learning rate rises; from there it decays to 0 along half a cosine."""
 
 
 def train_super_resolution(
@@ -43,34 +43,35 @@ def train_super_resolution(
     checkpoints: Path,
     context: RunContext,
 ) -> dict[str, float]:
-    """Train on the crops of the `train` split, going on from a checkpoint of the same run if there is one.
+    """Train on the crops of the `train` split, resuming from a checkpoint of the same run if there is one.
 
-    The crops as stored are what is to be restored; see `RestorationBatches` for what from.
+    The targets are the crops as stored; see `RestorationBatch` for the inputs.
 
     Args:
-        config: the stage's parameters.
-        crops: crops.parquet.
-        animation: folder of the animation model; not read where nothing is restored from its frames.
+        config: parameters of the stage.
+        crops: path of crops.parquet.
+        animation: folder of the animation model; not read if no frame is restored from its predictions.
         out: folder to write the model to.
         history: CSV to write the curves to.
         checkpoints: folder for the state of an unfinished run.
-        context: who reads the batches, and who is told.
+        context: loader workers, logger and step callback.
 
     Returns:
         The last row of the curves.
 
     Raises:
-        FaceanimError: no usable crops, no animation model, a batch that can't be divided, or one of `fit`'s.
+        FaceanimError: no crop is usable, the animation model is missing, the batch cannot be divided, or
+            `fit` fails.
     """
     enable_determinism()
-    given, generator = [crops], None
+    inputs, generator = [crops], None
     if config.generated_prob > 0:
         generator = load_animation(animation)
-        given.append(animation / WEIGHTS)
+        inputs.append(animation / WEIGHTS)
     trainer = SuperResolutionTrainer(config, generator)
     engine = trainer.engine
     batches = RestorationDataset(CropFrames(crops, "train"), config, engine.rank, engine.processes)
-    saved = open_checkpoints(checkpoints, "super-resolution", config, given)
+    saved = open_checkpoints(checkpoints, "super-resolution", config, inputs)
     with engine.exclusive_gpu():
         last = fit(trainer, batches, config, saved, history, context)
     if engine.is_main:
@@ -80,11 +81,11 @@ def train_super_resolution(
 
 
 class SuperResolutionTrainer:
-    """The network, its optimiser and one step.
+    """Network with its optimizer, and one step of its training.
 
     Args:
-        config: the stage's parameters.
-        generator: the trained animation model, which stays as it is; None: no batch asks for its frames.
+        config: parameters of the stage.
+        generator: trained animation model, which does not change; None if no batch needs its predictions.
     """
 
     def __init__(self, config: TrainSuperResolutionConfig, generator: AnimationModel | None) -> None:
@@ -101,7 +102,7 @@ class SuperResolutionTrainer:
         self.generator = generator and generator.to(self.engine.fabric.device).eval()
 
     def step(self, batch: RestorationBatch) -> dict[str, Tensor]:
-        """Train on a batch; give the loss, eq. 7."""
+        """Train on a batch and return the loss (eq. 7)."""
         losses = self.engine.accumulate(batch, (self.enlarge,), self._gradients)
         self.engine.update(self.model, self.fabric_optimizer)
         self.schedule.step()
@@ -110,47 +111,47 @@ class SuperResolutionTrainer:
 
     def _gradients(self, *part: Tensor) -> dict[str, Tensor]:
         batch = RestorationBatch(*part)
-        # Edges are restored alike in all colours; a small set's few backgrounds aren't to be learnt by heart.
-        given, wanted = (
+        # Edges are restored alike in all colors, and the few backgrounds of a small set are not memorized.
+        inputs, target = (
             permute_channels(frames, batch.channel_order)
             for frames in (self.make_inputs(batch), batch.target)
         )
-        losses = {"l1": F.l1_loss(self.enlarge(given, batch.generated), wanted)}
+        losses = {"l1": F.l1_loss(self.enlarge(inputs, batch.generated), target)}
         require_finite(self.engine.average(losses))
         self.engine.backward(losses["l1"])
         return losses
 
     @torch.no_grad()
     def make_inputs(self, batch: RestorationBatch) -> Tensor:
-        """What to restore the batch from: (B, 3, H / factor, W / factor) in [0, 1]."""
-        which = batch.generated
-        if self.generator is None or not which.any():
+        """Make the inputs from which the batch is restored: (B, 3, H / factor, W / factor) in [0, 1]."""
+        mask = batch.generated
+        if self.generator is None or not mask.any():
             return batch.small
-        source, driving = batch.source[which], batch.small[which]
+        source, driving = batch.source[mask], batch.small[mask]
         kp_driving = self.generator.detect(driving)
-        # It knows these people, and misplaces those that it will be used on by more.
+        # The animation model was trained on these people, and misplaces the features of others more.
         level = self.config.keypoint_noise * torch.rand(len(source), 1, 1, device=source.device)
         value = kp_driving.value + level * torch.randn_like(kp_driving.value)
-        moved = Keypoints(value, kp_driving.jacobian)
-        made = self.generator.animate(source, self.generator.detect(source), moved)
-        return batch.small.index_put((which,), made.prediction.clamp(0, 1))
+        noisy = Keypoints(value, kp_driving.jacobian)
+        animation = self.generator.animate(source, self.generator.detect(source), noisy)
+        return batch.small.index_put((mask,), animation.prediction.clamp(0, 1))
 
     def draw_samples(self, batch: RestorationBatch) -> Frame:
-        """Draw a row for each of the first few samples of a batch: input, output and target."""
+        """Draw input, output and target for the first `NUM_SAMPLES` samples of a batch, a row each."""
         batch = RestorationBatch(*(part[:NUM_SAMPLES] for part in self.engine.fabric.to_device(tuple(batch))))
         inputs = self.make_inputs(batch)
         with evaluating(self.average.averaged_model) as model:
             output = model(inputs, batch.generated)
         enlarged = F.interpolate(inputs, batch.target.shape[-2:])
-        columns = [list(to_uint8(each.float())) for each in (enlarged, output, batch.target)]
+        columns = [list(to_uint8(image.float())) for image in (enlarged, output, batch.target)]
         return stack_columns(columns, batch.target.shape[-1])
 
     def current_rates(self) -> dict[str, float | str]:
-        """The rate in use, for the curves."""
+        """Return the learning rate in use, for the curves."""
         return {"lr": float(self.schedule.get_last_lr()[0])}
 
     def stateful_parts(self) -> dict[str, Any]:
-        """Everything that a step changes, for a checkpoint."""
+        """Return everything that a step changes, for a checkpoint."""
         return {
             "model": self.model,
             "optimizer": self.optimizer,
@@ -160,7 +161,7 @@ class SuperResolutionTrainer:
 
 
 def lr_factor(done: int, steps: int) -> float:
-    """The share of the learning rate for the step after those `done`: a rise, then half a cosine to 0."""
+    """Return the factor of the learning rate after `done` steps: a rise, then half a cosine to 0."""
     rise = max(1, round(WARM_UP_FRACTION * steps))
     if done < rise:
         return (done + 1) / rise
@@ -168,5 +169,5 @@ def lr_factor(done: int, steps: int) -> float:
 
 
 def permute_channels(frames: Tensor, order: Tensor) -> Tensor:
-    """Frames (B, 3, H, W), the colours of each in its order (B, 3)."""
+    """Permute the color channels of frames (B, 3, H, W), each by its order (B, 3)."""
     return frames.gather(1, order[:, :, None, None].expand_as(frames))

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,12 @@ def test_nothing_is_unpickled_but_tensors_and_plain_values(checkpoints, capsys):
     checkpoints.save(1, {"step": 1})
     checkpoints.save(2, {"step": Path("a")})
     assert checkpoints.load() == {"step": 1}
-    assert "000000002.pt holds no weights that can be read" in capsys.readouterr().err
+    assert re.match(r"cannot read weights from \S+-000000002\.pt: ", capsys.readouterr().err)
 
 
 def test_a_disk_that_takes_nothing_is_one_line(checkpoints):
     checkpoints.folder.write_bytes(b"a file in its place")
-    with pytest.raises(FaceanimError, match=r"the checkpoint of step 7 can't be written to .*animation"):
+    with pytest.raises(FaceanimError, match=r"cannot write the checkpoint of step 7 to .*animation"):
         checkpoints.save(7, {})
 
 

@@ -33,7 +33,7 @@ def test_a_second_training_waits_and_a_killed_one_frees_its_gpu(tmp_path):
     with training("gpu-a", tmp_path) as first:
         assert first.stdout.readline() == "on it\n"
         with exclusive_device("gpu-b", tmp_path), training("gpu-a", tmp_path) as second:
-            assert "waits for its turn" in second.stderr.readline()
+            assert "waiting for another training on gpu-a" in second.stderr.readline()
             first.kill()
             assert second.stdout.readline() == "on it\n"
             second.stdin.close()

@@ -68,7 +68,7 @@ def test_a_logger_gets_curves_and_pictures_and_changes_nothing(data, tmp_path, c
         (3, 6), (2 * side, columns * side, 3)
     )
     assert recorder.status == "FINISHED"
-    switched = "SWATS has switched to sgd at step 4, at the learned rate 0.01\n"
+    switched = "SWATS switched to sgd at step 4, with the learned rate 0.01\n"
     assert capsys.readouterr().err == (switched if columns == 6 else "")
 
 
@@ -170,4 +170,4 @@ def test_the_meter_tells_waiting_from_work(monkeypatch):
 def test_waiting_is_told_once(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(ThroughputMeter, "is_starved", property(lambda meter: True))
     train(SUPER_RESOLUTION_RUN, data, tmp_path)
-    assert capsys.readouterr().err == ("over 20% of the time goes into waiting for data: raise run.workers\n")
+    assert capsys.readouterr().err == ("over 20% of the time is spent waiting for data; raise run.workers\n")

@@ -64,7 +64,7 @@ def test_a_signal_to_all_lets_the_step_end_and_saves(undisturbed, data, tmp_path
             for process in (*workers, stopped.process):
                 os.kill(process.pid, number)
         stopped.go_on()
-    assert stopped.told() == ("stopped at step 3; the checkpoint is saved, run the same command to go on")
+    assert stopped.told() == ("stopped at step 3; the checkpoint is saved, run the same command to resume")
     assert stopped.end() == 1
     assert len(workers) == 2
     assert not any(worker.is_running() for worker in workers)
@@ -110,5 +110,5 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(undisturbed, data, tm
     train(CONFIGS["super_resolution"], data, tmp_path)
     told = capsys.readouterr().err
     assert f"the checkpoint {newer} is damaged" in told
-    assert f"going on from step {int(older.stem[-9:])}\n" in told
+    assert f"resuming from step {int(older.stem[-9:])}\n" in told
     assert written(tmp_path) == undisturbed["super_resolution"]
