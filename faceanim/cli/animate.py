@@ -1,4 +1,4 @@
-"""The commands that use a model: `animate`, `motion`, `export` and `app`."""
+"""Commands that use a model: `animate`, `motion`, `export` and `app`."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,63 +17,66 @@ from faceanim.progress import show_progress
 if TYPE_CHECKING:
     from faceanim.inference.backend import Device, Network
 
-
 DEFAULTS = Options()
 
-Model = Annotated[str, typer.Option(help="A registered model, a folder with one, or an ONNX file.")]
+Model = Annotated[str, typer.Option(help="Registered model, folder with both networks, or ONNX file.")]
 DeviceOption = Annotated[
-    Literal["auto", "cpu", "cuda"], typer.Option(help="Where it runs; `auto` takes the GPU if there is one.")
+    Literal["auto", "cpu", "cuda"],
+    typer.Option(help="Device to run on; `auto` selects the GPU if one is available."),
 ]
-ParamsFile = Annotated[Path, typer.Option(help="The parameters that name the MLflow address.")]
+ParamsFile = Annotated[Path, typer.Option(help="Parameter file that contains the MLflow tracking URI.")]
 DrivingFace = Annotated[
-    str, typer.Option(help="Which of the video's faces: `largest`, or its number from the left.")
+    str, typer.Option(help="Face of the driving video: `largest`, or its number from the left.")
 ]
 MOTION_PANEL, RESULT_PANEL = "Motion", "Result"
 DEVICE_NAMES = {"cpu": "the CPU", "cuda": "the GPU"}
 
 
 def animate(
-    source: Annotated[Path, typer.Argument(help="A picture with a face.")],
-    driving: Annotated[
-        Path, typer.Argument(help="A video whose motion the face takes on, or a .motion file.")
-    ],
+    source: Annotated[Path, typer.Argument(help="Image with a face.")],
+    driving: Annotated[Path, typer.Argument(help="Video whose motion is transferred, or a .motion file.")],
     out: Annotated[
-        Path, typer.Argument(help="The .mp4 or .gif to write; without a suffix, a folder of PNG frames.")
+        Path,
+        typer.Argument(
+            help="Output: an .mp4 or .gif file, or, without a suffix, a new folder of PNG frames."
+        ),
     ],
     model: Model = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     face: Annotated[
         str,
-        typer.Option(help="Which of the picture's faces: `largest`, its number from the left, or `all`."),
+        typer.Option(help="Face of the image: `largest`, its number from the left, or `all`."),
     ] = "largest",
     driving_face: DrivingFace = "largest",
     relative: Annotated[
         bool,
         typer.Option(
             "--relative/--absolute",
-            help="Move from the portrait's own pose, or take on the driving face's place and shape.",
+            help="Move from the portrait's own pose, or adopt the position and shape of the driving face.",
             rich_help_panel=MOTION_PANEL,
         ),
     ] = DEFAULTS.relative,
     scale: Annotated[
         float,
-        typer.Option(help="How much of a relative movement is carried over.", rich_help_panel=MOTION_PANEL),
+        typer.Option(help="Share of the relative motion that is transferred.", rich_help_panel=MOTION_PANEL),
     ] = DEFAULTS.scale,
     start: Annotated[
         Literal["best", "first"],
         typer.Option(
-            help="The driving frame that the portrait's pose stands for: the most alike, or the first.",
+            help="Driving frame that corresponds to the portrait's pose: the most similar one, or the first.",
             rich_help_panel=MOTION_PANEL,
         ),
     ] = DEFAULTS.start,
     smoothing: Annotated[
         float,
-        typer.Option(help="Strength of the filter against jitter; 0 is none.", rich_help_panel=MOTION_PANEL),
+        typer.Option(
+            help="Strength of the filter that removes jitter; 0 disables it.", rich_help_panel=MOTION_PANEL
+        ),
     ] = DEFAULTS.smoothing,
     rounds: Annotated[
         int,
         typer.Option(
-            help="Play the motion forth and back so many times, so that it can be looped; without sound.",
+            help="Number of times the motion is played forward and backward, for looping; without sound.",
             rich_help_panel=MOTION_PANEL,
         ),
     ] = DEFAULTS.rounds,
@@ -81,21 +84,21 @@ def animate(
         bool,
         typer.Option(
             "--whole/--crop",
-            help="Show the whole picture with the face moving in it, or the square around the face.",
+            help="Show the whole image with the face moving in it, or only the square around the face.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = DEFAULTS.whole,
     size: Annotated[
         int | None,
         typer.Option(
-            help="Side of the square in pixels, with the picture's own detail; else it is the network's.",
+            help="Side of the square in pixels, with the detail of the image; by default the network's size.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = DEFAULTS.size,
     super_resolution: Annotated[
         bool,
         typer.Option(
-            help="Enlarge a square of the network's size with the second network.",
+            help="Enlarge a square of the network's size with the super-resolution network.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = DEFAULTS.super_resolution,
@@ -103,19 +106,22 @@ def animate(
         bool,
         typer.Option(
             "--side-by-side",
-            help="Show portrait, driving face and result beside each other.",
+            help="Show portrait, driving face and result side by side.",
             rich_help_panel=RESULT_PANEL,
         ),
     ] = DEFAULTS.side_by_side,
     watermark: Annotated[
-        bool, typer.Option(help="Mark the frames invisibly as synthetic.", rich_help_panel=RESULT_PANEL)
+        bool,
+        typer.Option(
+            help="Mark the frames as synthetic with an invisible watermark.", rich_help_panel=RESULT_PANEL
+        ),
     ] = DEFAULTS.watermark,
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
     """Animate the portrait SOURCE with the motion of DRIVING.
 
-    The result has the driving video's frames, rate and sound. It says in its metadata that it is synthetic,
-    and invisibly in its frames; `faceanim verify` reads that.
+    The result has the frames, frame rate and sound of the driving video. It is marked as synthetic in its
+    metadata and by an invisible watermark in its frames; `faceanim verify` reads both.
     """
     from faceanim.inference import api
 
@@ -136,21 +142,21 @@ def animate(
     api.check_files_exist(source, driving)
     network = load_model(model, device, params)
     with show_progress(f"animate on {DEVICE_NAMES[network.device]}") as on_progress:
-        made = api.animate(source, driving, out, model=network, options=options, on_progress=on_progress)
-    print(made.path)
+        result = api.animate(source, driving, out, model=network, options=options, on_progress=on_progress)
+    print(result.path)
 
 
 def motion(
-    driving: Annotated[Path, typer.Argument(help="A video with a face.")],
-    out: Annotated[Path, typer.Argument(help="The .motion file to write.")],
+    driving: Annotated[Path, typer.Argument(help="Video with a face.")],
+    out: Annotated[Path, typer.Argument(help="Path of the .motion file to write.")],
     model: Model = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     driving_face: DrivingFace = "largest",
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
-    """Keep a video's motion as a small file, which `faceanim animate` takes in the video's place.
+    """Save the motion of a video as a small file, which `faceanim animate` accepts in place of the video.
 
-    It holds keypoints only, no picture and no sound, and fits models with the same keypoint detector.
+    The file holds keypoints only, without images or sound, and fits models with the same keypoint detector.
     """
     from faceanim.inference import api
 
@@ -163,38 +169,40 @@ def motion(
 
 
 def export(
-    out: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
-    model: Annotated[str, typer.Option(help="A registered model, or a folder with one.")] = DEFAULT_MODEL,
+    out: Annotated[Path, typer.Argument(help="Path of the .onnx file to write.")],
+    model: Annotated[
+        str, typer.Option(help="Registered model, or folder with both networks.")
+    ] = DEFAULT_MODEL,
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
-    """Write both networks to one ONNX file, which `faceanim animate --model FILE` runs without torch.
+    """Export both networks to one ONNX file, which `faceanim animate --model FILE` runs without torch.
 
-    What it computes is compared with torch; it is written only if they agree to 0.001.
+    The results are compared with those of torch, and the file is written only if they agree to 0.001.
     """
     if out.suffix != ONNX_SUFFIX:
-        raise FaceanimError(f"an ONNX file's name ends in {ONNX_SUFFIX}, not as {out.name} does")
+        raise FaceanimError(f"cannot write {out.name}: the name of an ONNX file must end in {ONNX_SUFFIX}")
     from faceanim.inference.onnx_export import export_onnx
 
     difference = export_onnx(resolve_model(model, params), out)
-    print(f"{out}, which differs from torch by at most {difference:.1g}")
+    print(f"{out} (maximum difference from torch: {difference:.1g})")
 
 
 def app(
     model: Model = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     host: Annotated[
-        str, typer.Option(help="The address to listen on; the default one is reached from this machine only.")
+        str, typer.Option(help="Address to listen on; the default is reachable from this machine only.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 7860,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
-    """Open a page on which portraits are animated in a browser, until Ctrl-C.
+    """Serve a web page that animates portraits in a browser, until Ctrl-C.
 
-    Nothing that is uploaded leaves this machine, and it is deleted after an hour. Every result is marked as
+    Uploaded files do not leave this machine and are deleted after an hour. Every result is marked as
     synthetic.
     """
     if find_spec("gradio") is None:
-        raise FaceanimError("the page needs Gradio: pip install 'faceanim[app]'")
+        raise FaceanimError("cannot serve the page: Gradio is not installed; run pip install 'faceanim[app]'")
     from faceanim.app.server import check_address, serve
 
     check_address(host, port)
@@ -202,17 +210,17 @@ def app(
 
 
 def load_model(model: str, device: "Device", params: Path) -> "Network":
-    """The model, by its address or path."""
+    """Load a model given by registry address or path."""
     from faceanim.inference.loading import load_network
 
     return load_network(resolve_model(model, params), device)
 
 
 def parse_options(**given: object) -> Options:
-    """The options of a command line.
+    """Validate the options given on the command line.
 
     Raises:
-        FaceanimError: a value is none that can be chosen.
+        FaceanimError: a value is invalid.
     """
     try:
         return Options.model_validate(given)

@@ -1,4 +1,4 @@
-"""The commands `faceanim evaluate` and `faceanim test-set`: other methods, scored by our own code."""
+"""The commands `faceanim evaluate` and `faceanim test-set`, which score other methods with the same code."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,29 +17,32 @@ if TYPE_CHECKING:
     from faceanim.evaluation.statistics import MetricSummary
 
 
-CropsOption = Annotated[Path, typer.Option(help="The table of crops; its test split is what is scored.")]
+CropsOption = Annotated[Path, typer.Option(help="The table of crops, whose test split is scored.")]
 CROPS_TABLE = Path("data/crops.parquet")
-ParamsFile = Annotated[Path, typer.Option(help="The parameters that say at which size, and how many pairs.")]
+ParamsFile = Annotated[Path, typer.Option(help="The parameters, which set the size and the number of pairs.")]
 PARAMS_FILE = Path("params.yaml")
 
 
 def evaluate(
     predictions: Annotated[
-        Path, typer.Option(help="A folder with a video for each item of the test set, `<item>.<suffix>`.")
+        Path, typer.Option(help="The folder of the videos, `<item>.<suffix>` for each item of the test set.")
     ],
-    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("out/evaluation"),
+    out: Annotated[Path, typer.Option(help="The output folder.")] = Path("out/evaluation"),
     crops: CropsOption = CROPS_TABLE,
-    landmarks: Annotated[Path, typer.Option(help="The folder of their landmarks.")] = Path("data/landmarks"),
+    landmarks: Annotated[Path, typer.Option(help="The folder of the crops' landmarks.")] = Path(
+        "data/landmarks"
+    ),
     beside: Annotated[
-        Path | None, typer.Option(help="Another evaluation to set it beside, such as reports/evaluation.")
+        Path | None, typer.Option(help="Another evaluation to compare with, such as reports/evaluation.")
     ] = None,
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
-    """Score any other method by its videos, with the code and the baselines that our models are scored with.
+    """Score another method by its videos, with the code and the baselines used for this project's models.
 
-    `faceanim test-set` writes what to animate. A video has a square frame for each driving frame, or one more
-    for the first; its name is the item's. Take a lossless codec: what another loses counts against it. The
-    figures are printed; the page `report.html` in the folder has them all, and the videos.
+    `faceanim test-set` writes the inputs. Each video is named after its item and has one square frame per
+    driving frame, or one more at the beginning for the source. Use a lossless codec, because the loss of any
+    other codec lowers the scores. The scores are printed, and `report.html` in the output folder shows all of
+    them and the videos.
     """
     from faceanim.evaluation.evaluate import collect_predictions, nest_metrics, score_items
     from faceanim.evaluation.report import write_report
@@ -48,21 +51,25 @@ def evaluate(
 
     loaded = load_params(params)
     size = loaded.train_animation.model.size
-    todo, candidate = collect_predictions(loaded.evaluate, crops, predictions, size, out)
-    rival = None if beside is None else load_reference(beside, out)
+    items, candidate = collect_predictions(loaded.evaluate, crops, predictions, size, out)
+    reference = None if beside is None else load_reference(beside, out)
     with show_progress("evaluate") as on_progress:
-        scores = score_items(loaded.evaluate, todo, candidate, landmarks, out, on_progress)
+        scores = score_items(loaded.evaluate, items, candidate, landmarks, out, on_progress)
     write_json(nest_metrics(scores), out / "metrics.json")
-    write_report(out, out / "report.html", {}, rival, None)
+    write_report(out, out / "report.html", {}, reference, None)
     print_summaries(summarize_scores(scores))
     print(out / "report.html")
 
 
 def load_reference(folder: Path, out: Path) -> "ReferenceRun":
-    """An evaluation to stand beside that in `out`.
+    """Load the evaluation that the one in `out` is compared with.
+
+    Args:
+        folder: folder of the reference evaluation.
+        out: folder of the new evaluation, whose test set is already written.
 
     Raises:
-        FaceanimError: there is none in the folder, or it is of another test set.
+        FaceanimError: the folder contains no evaluation, or one on a different test set.
     """
     from faceanim.evaluation import protocol
     from faceanim.evaluation.protocol import SCORES
@@ -71,16 +78,19 @@ def load_reference(folder: Path, out: Path) -> "ReferenceRun":
 
     rows = read_rows(folder / protocol.SCORES_FILE, SCORES)
     if protocol.test_set_id(folder) != protocol.test_set_id(out):
-        raise FaceanimError(f"{folder} is of another test set; take the same crops and parameters for both")
+        raise FaceanimError(
+            f"cannot compare with {folder}: it was scored on a different test set; "
+            "use the same crops and parameters for both"
+        )
     return ReferenceRun(folder.name, rows)
 
 
 def print_summaries(found: Sequence["MetricSummary"]) -> None:
-    """Print figures with their intervals, a table for each task and a column for each method."""
+    """Print scores with their intervals, one table per task and one column per method."""
     from faceanim.evaluation.protocol import METRICS
 
-    for task in dict.fromkeys(figure.task for figure in found):
-        cells = {(f.metric, f.method): f.interval for f in found if f.task == task}
+    for task in dict.fromkeys(summary.task for summary in found):
+        cells = {(s.metric, s.method): s.interval for s in found if s.task == task}
         methods = list(dict.fromkeys(method for _, method in cells))
         table = Table(title=task.replace("_", " "), title_justify="left")
         for title in ("", *(method.replace("_", " ") for method in methods)):
@@ -99,13 +109,13 @@ def print_summaries(found: Sequence["MetricSummary"]) -> None:
 
 
 def write_test_set(
-    out: Annotated[Path, typer.Argument(help="The folder to write to.")],
+    out: Annotated[Path, typer.Argument(help="The output folder.")],
     crops: CropsOption = CROPS_TABLE,
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
-    """Write the test set for another method: a source picture and a lossless driving video for each item."""
+    """Write the test set for another method: a source image and a lossless driving video for each item."""
     from faceanim.evaluation.test_set_export import export_test_set
 
     with show_progress("test set") as on_progress:
         count = export_test_set(crops, load_params(params).evaluate.pairs, out, on_progress)
-    print(f"{count} sources and driving videos are in {out}; name each prediction as its driving video")
+    print(f"wrote {count} sources and driving videos to {out}; name each prediction after its driving video")

@@ -1,4 +1,4 @@
-"""The command `faceanim`."""
+"""Entry point of the command `faceanim`, with the commands for the pipeline's parameters and downloads."""
 
 import sys
 from pathlib import Path
@@ -17,8 +17,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Animate any portrait, and look after the models that do it.\n\n"
-    "The pipeline itself is `dvc repro`; see the README.",
+    help="Animate any portrait, and manage the models that do it.\n\n"
+    "The pipeline itself is run with `dvc repro`; see docs/pipeline.md.",
 )
 
 app.command()(animate.animate)
@@ -32,45 +32,54 @@ app.add_typer(models.app, name="models")
 
 
 @app.command()
-def profile(name: Annotated[str, typer.Argument(help="`sample`, `paper` or `voxceleb`.")]) -> None:
+def profile(name: Annotated[str, typer.Argument(help="Profile: `sample`, `paper` or `voxceleb`.")]) -> None:
     """Write the parameters of a shipped profile to params.yaml."""
     apply_profile(name)
-    print(f"params.yaml is now the profile {name}; `dvc repro` runs what it changes")
+    print(f"params.yaml now holds the profile {name}; run `dvc repro` to update the results")
 
 
 @app.command()
 def retry(
-    reasons: Annotated[list[str] | None, typer.Argument(help="Such as `private` or `network`.")] = None,
-    videos: Annotated[Path, typer.Option(help="The folder of the videos.")] = Path("data/videos"),
+    reasons: Annotated[
+        list[str] | None, typer.Argument(help="Reasons of failures, such as `private` or `network`.")
+    ] = None,
+    videos: Annotated[Path, typer.Option(help="Folder of the videos.")] = Path("data/videos"),
 ) -> None:
-    """List the videos that could not be had, or have those that failed for REASONS tried again.
+    """List the failed downloads, or have those that failed for REASONS retried.
 
-    What is dead is remembered until it is asked for here; `dvc repro` then fetches it anew.
+    Permanent failures are remembered until a retry is requested here; the next `dvc repro` then downloads the
+    videos again.
     """
     from faceanim.ingest.records import forget_failures, list_failures
 
     if reasons:
         count = forget_failures(videos, reasons)
-        print(f"{count} failures forgotten; the next `dvc repro` tries those videos again")
+        print(f"{count} failures forgotten; the next `dvc repro` retries those videos")
         return
-    table = Table(title="Videos that could not be had")
-    for column in ("reason", "videos", "tried again"):
+    table = Table(title="Failed downloads")
+    for column in ("reason", "videos", "retried"):
         table.add_column(column)
-    for found in list_failures(videos):
-        when = "whenever the stage runs" if found.is_transient else f"after `faceanim retry {found.reason}`"
-        table.add_row(found.reason, str(len(found.fragments)), when)
+    for failures in list_failures(videos):
+        when = (
+            "on every run of the stage"
+            if failures.is_transient
+            else f"after `faceanim retry {failures.reason}`"
+        )
+        table.add_row(failures.reason, str(len(failures.fragments)), when)
     Console().print(table)
 
 
 @app.command()
-def check(params: Annotated[Path, typer.Argument(help="A parameter file.")] = Path("params.yaml")) -> None:
-    """Check a parameter file: unknown keys, wrong types and values out of range are named."""
+def check(
+    params: Annotated[Path, typer.Argument(help="Parameter file to check.")] = Path("params.yaml"),
+) -> None:
+    """Check a parameter file for unknown keys, wrong types and values out of range."""
     load_params(params)
     print(f"{params} is valid")
 
 
 def main() -> None:
-    """Run the command; a user's mistake is one line and exit code 1."""
+    """Run the command; user errors print one line and exit with code 1."""
     try:
         app()
     except FaceanimError as error:

@@ -1,4 +1,4 @@
-"""The commands `faceanim models`: look at the versions, fetch one, and move the champion by hand."""
+"""The commands `faceanim models`, which list, show, compare and fetch versions and change the champion."""
 
 import json
 import tempfile
@@ -18,34 +18,27 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer(
-    help="Look after the registered versions; alone, it lists them.",
+    help="Manage the registered versions. Without a command, list them.",
     rich_markup_mode="markdown",
 )
 
-ParamsFile = Annotated[Path, typer.Option(help="The parameters that name the model and the MLflow address.")]
+ParamsFile = Annotated[
+    Path, typer.Option(help="The parameters, which set the model's name and the MLflow address.")
+]
 PARAMS_FILE = Path("params.yaml")
-VersionNumber = Annotated[int, typer.Argument(help="A version's number.")]
-
-
-def open_registry(params: Path) -> "ModelRegistry":
-    """The registered model that a parameter file names."""
-    from faceanim.registry.store import ModelRegistry
-    from faceanim.tracking import resolve_tracking_uri
-
-    loaded = load_params(params)
-    return ModelRegistry.open(loaded.register_, resolve_tracking_uri(loaded.run))
+VersionNumber = Annotated[int, typer.Argument(help="The number of a version.")]
 
 
 @app.callback(invoke_without_command=True)
 def models(context: typer.Context, params: ParamsFile = PARAMS_FILE) -> None:
-    """List the versions where no command is named."""
+    """List the versions if no command is given."""
     if context.invoked_subcommand is None:
         list_versions(params)
 
 
 @app.command("list")
 def list_versions(params: ParamsFile = PARAMS_FILE) -> None:
-    """List the versions, their figures and who is the champion."""
+    """List the versions with their scores, aliases and verdicts."""
     store = open_registry(params)
     table = Table(title=store.name)
     for column in ("version", "alias", "PSNR, dB", "git revision", "verdict"):
@@ -64,7 +57,7 @@ def list_versions(params: ParamsFile = PARAMS_FILE) -> None:
 
 @app.command()
 def show(number: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
-    """Show a version: where it comes from, its figures, its data, its licences and the verdict on it."""
+    """Show a version: its origin, scores, data, licenses and verdict."""
     from faceanim.cli.evaluate import print_summaries
     from faceanim.evaluation.statistics import summarize_scores
     from faceanim.registry.card import MANIFEST_FILE, describe_data
@@ -83,65 +76,38 @@ def show(number: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
     for line in describe_data(manifest):
         facts.add_row("data", line)
     for line in version.tags.get(LICENSES_TAG, "").splitlines():
-        facts.add_row("licences", line)
+        facts.add_row("licenses", line)
     Console().print(facts)
     print_summaries(summarize_scores(store.load_scores(version, version.test_set)))
 
 
 @app.command()
 def compare(one: VersionNumber, other: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
-    """Compare two versions clip by clip, on the clips that both were scored on."""
+    """Compare two versions on the clips that both were scored on, with paired differences."""
     store = open_registry(params)
     pair = [store.get_version(number) for number in (one, other)]
     shared = shared_test_set(pair)
-    ours, theirs = (store.load_scores(version, shared or version.test_set) for version in pair)
+    scores, other_scores = (store.load_scores(version, shared or version.test_set) for version in pair)
     if shared is None:
         Console().print(
-            "The two were scored on different test sets or by different protocols: what follows is of the "
-            "clips whose names both have, and is no fair comparison."
+            "warning: the versions were scored on different test sets or with different protocols; the "
+            "comparison is limited to clips with the same names and is not fair"
         )
-    table = Table(title=f"version {one} less version {other}, mean over clips")
+    table = Table(title=f"version {one} minus version {other}, mean over clips")
     for column in ("task", "method", "metric", "difference", "95 % interval", "clips", "people"):
         table.add_column(column)
-    for row in difference_rows(ours, theirs):
+    for row in difference_rows(scores, other_scores):
         table.add_row(*row)
     Console().print(table)
 
 
-def difference_rows(ours: "list[Row]", theirs: "list[Row]") -> Iterator[tuple[str, ...]]:
-    """The rows of the table of `compare`, where there are figures of both."""
-    from faceanim.evaluation.protocol import METRICS, MethodName, Task
-    from faceanim.evaluation.statistics import paired_difference, select_scores
-
-    for task in Task:
-        for method in (MethodName.PREDICTION, MethodName.SUPER_RESOLVED):
-            clips, others = (select_scores(rows, task, method) for rows in (ours, theirs))
-            for metric in METRICS:
-                if found := paired_difference(clips, others, metric):
-                    ends = (found.mean, found.low, found.high)
-                    mean, low, high = (f"{value:+.{metric.digits}f}" for value in ends)
-                    names = (task.replace("_", " "), method.replace("_", " "))
-                    label = f"{metric.label} {metric.unit}".strip()
-                    yield (*names, label, mean, f"{low} to {high}", str(found.clips), str(found.people))
-
-
-def shared_test_set(pair: "list[Version]") -> str | None:
-    """A test set that both versions were scored on, at first or again; None: there is none."""
-    from faceanim.registry.store import is_scored_on
-
-    for version in pair:
-        if all(is_scored_on(each, version.test_set) for each in pair):
-            return version.test_set
-    return None
-
-
 @app.command()
 def pull(
-    version: Annotated[str, typer.Argument(help="A version's number, or `champion`.")],
-    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet, or is empty.")],
+    version: Annotated[str, typer.Argument(help="The number of a version, or `champion`.")],
+    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet or is empty.")],
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
-    """Fetch a version to a FOLDER, which `faceanim animate --model FOLDER` uses without MLflow."""
+    """Fetch a version to FOLDER, which `faceanim animate --model FOLDER` uses without MLflow."""
     from faceanim.registry.store import pull_version as pull_version
 
     print(pull_version(open_registry(params), version, folder))
@@ -149,7 +115,7 @@ def pull(
 
 @app.command()
 def promote(number: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
-    """Make a version the champion by hand, once it has passed the check of every champion."""
+    """Make a version the champion manually, if it passes the check that every champion must pass."""
     from faceanim.registry.promotion import promote as promote_version
 
     promote_version(open_registry(params), number)
@@ -158,8 +124,51 @@ def promote(number: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
 
 @app.command()
 def rollback(params: ParamsFile = PARAMS_FILE) -> None:
-    """Give `champion` back to the version that had it before."""
+    """Restore the previous champion."""
     from faceanim.registry.promotion import rollback as roll_back
 
-    before, now = roll_back(open_registry(params))
-    print(f"version {now} is the champion again; version {before} was")
+    replaced, champion = roll_back(open_registry(params))
+    print(f"version {champion} is the champion again; it replaces version {replaced}")
+
+
+def open_registry(params: Path) -> "ModelRegistry":
+    """Open the registered model that a parameter file names."""
+    from faceanim.registry.store import ModelRegistry
+    from faceanim.tracking import resolve_tracking_uri
+
+    loaded = load_params(params)
+    return ModelRegistry.open(loaded.register_, resolve_tracking_uri(loaded.run))
+
+
+def shared_test_set(pair: "list[Version]") -> str | None:
+    """Return a test set that both versions were scored on, at registration or later; None without one."""
+    from faceanim.registry.store import is_scored_on
+
+    for version in pair:
+        if all(is_scored_on(candidate, version.test_set) for candidate in pair):
+            return version.test_set
+    return None
+
+
+def difference_rows(ours: "list[Row]", theirs: "list[Row]") -> Iterator[tuple[str, ...]]:
+    """Yield the rows of the table of `compare`, for the metrics that both versions have."""
+    from faceanim.evaluation.protocol import METRICS, MethodName, Task
+    from faceanim.evaluation.statistics import paired_difference, select_scores
+
+    for task in Task:
+        for method in (MethodName.PREDICTION, MethodName.SUPER_RESOLVED):
+            scores, other_scores = (select_scores(rows, task, method) for rows in (ours, theirs))
+            for metric in METRICS:
+                if difference := paired_difference(scores, other_scores, metric):
+                    values = (difference.mean, difference.low, difference.high)
+                    mean, low, high = (f"{value:+.{metric.digits}f}" for value in values)
+                    names = (task.replace("_", " "), method.replace("_", " "))
+                    label = f"{metric.label} {metric.unit}".strip()
+                    yield (
+                        *names,
+                        label,
+                        mean,
+                        f"{low} to {high}",
+                        str(difference.clips),
+                        str(difference.people),
+                    )

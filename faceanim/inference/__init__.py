@@ -1,6 +1,7 @@
-"""Animation of a portrait by a driving video, on torch or ONNX Runtime.
+"""Animation of a portrait by a driving video, with torch or ONNX Runtime.
 
-May import `provenance`, `training` and everything below them.
+May import `provenance`, `faces`, `models`, `media` and the layers below them, but not `training`, which is a
+sibling.
 """
 
 from importlib import import_module
@@ -19,9 +20,9 @@ _EXPORTS = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use, so that ONNX models run without torch.
+    """Import a name on first access, so that ONNX models run without torch.
 
-    Versions registered by faceanim 0.1 carry code that imports these three names from here.
+    The code stored with models registered by faceanim 0.1 imports these three names from this package.
     """
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Both trained networks behind one facade: what evaluation, the registered model and `animate` run."""
+"""Facade over both trained networks, used by the evaluation, the registered model and `animate`."""
 
 import json
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ SUPER_RESOLUTION_FOLDER = "super_resolution"
 
 @dataclass(frozen=True)
 class PreparedSource:
-    """The source's share of the work, done once.
+    """Source image and its keypoints, computed once per portrait.
 
     Attributes:
-        image: (1, 3, S, S) in [0, 1] at the animation size.
-        keypoints: the source's, a batch of one.
-        start: the driving face's keypoints where it is posed as the source is; the source's then move as
-            they do (relative); None: the source's become the driving ones (absolute).
+        image: (1, 3, S, S), RGB in [0, 1], at the animation size.
+        keypoints: keypoints of the source, a batch of one.
+        start: keypoints of the driving face in the pose of the source; the source keypoints then move as the
+            driving ones move from there (relative). None: the driving keypoints are used directly (absolute).
     """
 
     image: Tensor
@@ -35,7 +35,7 @@ class PreparedSource:
 
 
 class Animator:
-    """Animates a cropped portrait with cropped driving frames.
+    """Both networks, which animate a cropped portrait with cropped driving frames and enlarge the result.
 
     Example:
         animator = Animator.load(folder)
@@ -44,8 +44,8 @@ class Animator:
 
     Attributes:
         size: side of the animated frames, in pixels.
-        output_size: side of the super-resolved ones.
-        device: where it runs.
+        output_size: side of the super-resolved frames, in pixels.
+        device: device that the networks run on.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class Animator:
 
     @classmethod
     def load(cls, folder: Path, device: str | None = None) -> "Animator":
-        """Load `folder/animation` and `folder/super_resolution`, by default on the GPU if there is one.
+        """Load `folder/animation` and `folder/super_resolution`, on the GPU by default if one is available.
 
         Raises:
-            FaceanimError: a folder or a file in it is missing or is not a model's.
+            FaceanimError: a folder or one of its files is missing or does not hold a model.
         """
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         animation = load_animation(folder / ANIMATION_FOLDER, device)
@@ -75,25 +75,26 @@ class Animator:
 
     @torch.inference_mode()
     def prepare(self, source: Tensor, start: Tensor | None = None) -> PreparedSource:
-        """Do the source's share of the work.
+        """Resize the source and detect its keypoints, once for any number of driving frames.
 
         Args:
-            source: (1, 3, H, W) in [0, 1], square, of any size.
-            start: a driving frame of the same kind, in which the driving face is posed as the source's is.
-                Then the source's keypoints move as the driving ones move from there (relative), so that the
-                driving face's shape is not carried over; without it they become the driving ones (absolute).
+            source: (1, 3, H, W), RGB in [0, 1], square, any size.
+            start: (1, 3, H, W), a driving frame in which the driving face has the pose of the source. The
+                source keypoints then move as the driving ones move from there (relative), so that the shape
+                of the driving face is not transferred. None: the driving keypoints are used directly
+                (absolute).
         """
         image = resize_frames(source.to(self.device), self.size)
         keypoints = self.animation.detect(image)
         return PreparedSource(image, keypoints, None if start is None else self.detect(start))
 
     def detect(self, frames: Tensor) -> Keypoints:
-        """The keypoints of frames (B, 3, H, W) in [0, 1], square, of any size."""
+        """Detect the keypoints of square frames (B, 3, H, W) in [0, 1], of any size."""
         return self.animation.detect(resize_frames(frames.to(self.device), self.size))
 
     @torch.inference_mode()
     def animate(self, source: PreparedSource, driving: Tensor) -> Animation:
-        """Animate a batch of driving frames (B, 3, H, W), square, with all that led to the prediction."""
+        """Animate square driving frames (B, 3, H, W); return the prediction and all intermediate results."""
         kp_driving = self.detect(driving)
         if source.start is not None:
             portrait, start, end = map(to_arrays, (source.keypoints, source.start, kp_driving))
@@ -102,30 +103,33 @@ class Animator:
 
     @torch.inference_mode()
     def animate_keypoints(self, source: PreparedSource, kp_driving: Keypoints) -> Animation:
-        """Give the source the poses of a batch of keypoints."""
+        """Animate the source with a batch of driving keypoints, used as they are."""
         count = len(kp_driving.value)
         image = source.image.expand(count, -1, -1, -1)
         return self.animation.animate(image, source.keypoints.expand(count), kp_driving)
 
     def frames(self, source: PreparedSource, driving: Tensor) -> Tensor:
-        """Animate a batch of driving frames (B, 3, H, W), square: (B, 3, size, size) in [0, 1]."""
+        """Animate square driving frames (B, 3, H, W); return (B, 3, size, size) in [0, 1]."""
         return self.animate(source, driving).prediction.clamp(0, 1)
 
     @torch.inference_mode()
     def enlarge(self, frames: Tensor, generated: bool = True) -> Tensor:
-        """Super-resolve frames (B, 3, size, size): (B, 3, output_size, output_size) in [0, 1].
+        """Super-resolve frames to (B, 3, output_size, output_size) in [0, 1].
 
         Args:
-            frames: to be enlarged.
-            generated: whether this model made them; if not, they are photographs.
+            frames: (B, 3, size, size), RGB in [0, 1].
+            generated: whether the frames were generated by this model; False for photographs.
         """
-        which = torch.full((len(frames),), generated, device=self.device)
-        enlarged: Tensor = self.super_resolution(frames.to(self.device), which)
+        is_generated = torch.full((len(frames),), generated, device=self.device)
+        enlarged: Tensor = self.super_resolution(frames.to(self.device), is_generated)
         return enlarged.clamp(0, 1)
 
 
 def to_arrays(keypoints: Keypoints) -> KeypointArray:
-    """Keypoints as arrays of their own: those of a long video, kept as tensors, pin 50 kB a frame."""
+    """Copy keypoints to arrays that share no memory with the tensors.
+
+    Keeping the tensors of a long video would pin 50 kB per frame.
+    """
     value, jacobian = keypoints.value, keypoints.jacobian
     return KeypointArray(
         value.numpy(force=True).copy(), None if jacobian is None else jacobian.numpy(force=True).copy()
@@ -133,6 +137,6 @@ def to_arrays(keypoints: Keypoints) -> KeypointArray:
 
 
 def to_keypoints(points: KeypointArray, device: str) -> Keypoints:
-    """Arrays as keypoints."""
+    """Convert keypoint arrays to tensors on a device."""
     jacobian = None if points.jacobian is None else torch.from_numpy(points.jacobian).to(device)
     return Keypoints(torch.from_numpy(points.value).to(device), jacobian)

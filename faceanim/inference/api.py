@@ -1,4 +1,7 @@
-"""A portrait and a driving video to an animated video: the one function behind command, Python and page."""
+"""Animation of a portrait by a driving video: the function behind command, Python API and web page.
+
+Its phases report their progress as one, in frames.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -22,59 +25,22 @@ from faceanim.progress import ProgressCallback
 from faceanim.provenance.c2pa import Signer
 from faceanim.provenance.watermark import Watermark
 
-TRACK_SHARE, READ_SHARE, ANIMATE_SHARE = 0.02, 0.18, 0.8
-"""What each step takes of the time, about, at 256x256 on a CPU."""
-
-
-class PhasedProgress:
-    """Tells how much of the whole is done, counted in frames, so that the time left means something.
-
-    Args:
-        on_progress: whom to tell.
-        reads: whether there is a video to follow and to read first.
-        animates: whether a portrait is animated then.
-    """
-
-    def __init__(
-        self, on_progress: ProgressCallback | None, reads: bool = True, animates: bool = True
-    ) -> None:
-        self._on_progress = on_progress
-        self._whole = (TRACK_SHARE + READ_SHARE) * reads + ANIMATE_SHARE * animates
-        self._before = 0.0
-
-    def start_phase(self, note: str, share: float, count: int) -> Callable[[int], None]:
-        """The next step, of `count` frames; gives what is to be told how many of them are done."""
-        begin, self._before = self._before, self._before + share
-
-        def tell(done: int) -> None:
-            if self._on_progress is not None:
-                part = (begin + share * min(done / count, 1)) / self._whole
-                self._on_progress(round(part * count), count, note)
-
-        return tell
-
-
-def report_progress(frames: Iterator[Frame], tell: Callable[[int], None]) -> Iterator[Frame]:
-    """The frames, each told of once it has been taken on."""
-    for number, frame in enumerate(frames, start=1):
-        yield frame
-        tell(number)
-
-
 MIN_FPS, MAX_FPS = Fraction(1, 10), Fraction(1000)
-"""Frames a second of the driving videos that are believed."""
+"""Range of frame rates accepted for driving videos, in frames per second."""
+TRACK_SHARE, READ_SHARE, ANIMATE_SHARE = 0.02, 0.18, 0.8
+"""Approximate share of the run time that each phase takes, at 256x256 on a CPU."""
 
 
 @dataclass(frozen=True)
 class AnimatedVideo:
-    """What was written.
+    """An animation that was written to disk.
 
     Attributes:
-        path: of the MP4, the GIF, or the folder of frames.
-        frames: as many as the driving video has.
-        fps: the driving video's mean rate.
+        path: path of the MP4 or GIF, or of the folder of frames.
+        frames: number of frames; that of the driving video, unless `Options.rounds` repeats the motion.
+        fps: mean frame rate of the driving video.
         size: width and height of a frame, in pixels.
-        has_sound: whether it has the driving video's sound.
+        has_sound: whether the file has the sound of the driving video.
     """
 
     path: Path
@@ -94,56 +60,56 @@ def animate(
     options: Options | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> AnimatedVideo:
-    """Give the face of a picture the motion of a video's face.
+    """Animate the face in an image with the motion of the face in a video.
 
-    The driving video is read twice: its face is followed, then its keypoints are read from a square around
-    it. Memory is flat in its length: of each frame no more is kept than its keypoints. Every result
-    says in its metadata and in its frames that it is synthetic, and in a C2PA manifest where a certificate is
-    set up.
+    The driving video is read twice: first its face is tracked, then its keypoints are detected in a square
+    around the face. Memory does not grow with the length of the video, because only the keypoints of each
+    frame are kept. Every result is marked as synthetic in its metadata and its frames, and in a C2PA manifest
+    if a certificate is set up.
 
     Example:
         faceanim.animate("me.jpg", "talk.mp4", "out.mp4", options=faceanim.Options(whole=True))
 
     Args:
-        source: a picture with a face, of any size; HEIC with the extra of that name.
-        driving: a video with a face, or a motion file (`.motion`) that `save_motion` wrote. Frames in which
-            the face is not found are animated all the same.
-        out: an MP4 with the driving video's rate and sound, a `.gif`, or, without a suffix, a new folder of
-            PNG frames; it is written whole or not at all.
-        model: `models:/...`, a folder with both networks, an ONNX file, or a network that is loaded already.
-        device: where it runs; `auto` takes the GPU if there is one.
-        options: what else can be chosen.
-        on_progress: told how much of the whole work is done, in frames.
+        source: image with a face, of any size; HEIC requires the extra `heic`.
+        driving: video with a face, or a motion file (`.motion`) written by `save_motion`. Frames in which the
+            face is not found are animated as well.
+        out: an MP4 with the frame rate and sound of the driving video, a `.gif` or, without a suffix, a new
+            folder of PNG frames. The output is written completely or not at all.
+        model: `models:/...`, a folder with both networks, an ONNX file, or a loaded network.
+        device: device to run on; `auto` selects the GPU if one is available.
+        options: further options; None: the defaults.
+        on_progress: callback that receives the progress of the whole work, in frames.
 
     Raises:
-        FaceanimError: a file is missing or unreadable, has no such face, or `out` is none to write to; there
-            is no such model or device.
+        FaceanimError: a file is missing or unreadable or lacks the requested face, `out` cannot be written,
+            or the model or device does not exist.
     """
     source, driving, out = Path(source), Path(driving), Path(out)
     options = options or Options()
     check_files_exist(source, driving)
     check_output(out, [source, driving])
-    signing = Signer.from_environment()
-    picture = prepare_photograph(read_image(source), options)
-    faces = select_faces(picture, str(source), options.face)
+    signer = Signer.from_environment()
+    photograph = prepare_photograph(read_image(source), options)
+    faces = select_faces(photograph, str(source), options.face)
     network = resolve_network(model, device)
     phases = PhasedProgress(on_progress, reads=driving.suffix != MOTION_SUFFIX)
     motion, video = load_motion(driving, network, options, phases)
-    scene = build_composition(network, picture, faces, motion, options)
+    composition = build_composition(network, photograph, faces, motion, options)
     if options.rounds:
         motion, video = motion.ping_pong(options.rounds), None
-    tell = phases.start_phase("animating", ANIMATE_SHARE, len(motion.times))
-    frames = render_frames(scene, motion, video, options, network.batch)
+    report = phases.start_phase("animating", ANIMATE_SHARE, len(motion.times))
+    frames = render_frames(composition, motion, video, options, network.batch)
     first = next(frames)
-    sound = (
+    audio = (
         driving if video is not None and video.info.has_audio and out.suffix.lower() == MP4_SUFFIX else None
     )
-    clock = FrameTiming(motion.times, motion.fps, motion.is_variable)
-    with wrap_video_errors(driving):  # its sound can be damaged, too
-        count = write_result(out, report_progress(chain([first], frames), tell), clock, sound)
-    if signing is not None:
-        signing.sign(out)
-    return AnimatedVideo(out, count, motion.fps, (first.shape[1], first.shape[0]), sound is not None)
+    timing = FrameTiming(motion.times, motion.fps, motion.is_variable)
+    with wrap_video_errors(driving):  # the audio may be damaged, too
+        count = write_result(out, report_progress(chain([first], frames), report), timing, audio)
+    if signer is not None:
+        signer.sign(out)
+    return AnimatedVideo(out, count, motion.fps, (first.shape[1], first.shape[0]), audio is not None)
 
 
 def save_motion(
@@ -155,14 +121,14 @@ def save_motion(
     options: Options | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Motion:
-    """Read a driving video's motion once and keep it as a small file, which animates any portrait.
+    """Read the motion of a driving video once and save it as a small file, which animates any portrait.
 
     Args:
-        driving: a video with a face.
-        out: the file to write, `.motion`.
-        model: whose keypoint detector reads it; only models with the same one can use it.
+        driving: video with a face.
+        out: path of the `.motion` file to write.
+        model: model whose keypoint detector is used; the file fits only models with the same detector.
         device: see `animate`.
-        options: of these, `driving_face` counts.
+        options: only `driving_face` has an effect.
         on_progress: see `animate`.
 
     Raises:
@@ -171,7 +137,7 @@ def save_motion(
     driving, out = Path(driving), Path(out)
     check_files_exist(driving)
     if out.suffix != MOTION_SUFFIX:
-        raise FaceanimError(f"a motion file's name ends in {MOTION_SUFFIX}, not as {out.name} does")
+        raise FaceanimError(f"cannot write {out.name}: the name of a motion file must end in {MOTION_SUFFIX}")
     network = resolve_network(model, device)
     phases = PhasedProgress(on_progress, animates=False)
     motion, _ = extract_motion(driving, network, options or Options(), phases)
@@ -181,33 +147,66 @@ def save_motion(
 
 
 def check_files_exist(*paths: Path) -> None:
-    """See that there is something to read.
+    """Check that the input files exist.
 
     Raises:
-        FaceanimError: there is not.
+        FaceanimError: a file is missing.
     """
     for path in paths:
         if not path.is_file():
-            raise FaceanimError(f"there is no file {path}")
+            raise FaceanimError(f"cannot read {path}: no such file")
 
 
 def resolve_network(model: str | Path | Network, device: Device) -> Network:
-    """A model by its address or path, loaded; or one that is."""
+    """Load a model given by registry address or path; return a loaded network unchanged."""
     return load_network(resolve_model(str(model)), device) if isinstance(model, str | Path) else model
+
+
+class PhasedProgress:
+    """Progress over several phases, reported as one count of frames so that the remaining time is meaningful.
+
+    Args:
+        on_progress: callback that receives the progress; None: nothing is reported.
+        reads: whether a driving video is tracked and read first.
+        animates: whether a portrait is animated afterwards.
+    """
+
+    def __init__(
+        self, on_progress: ProgressCallback | None, reads: bool = True, animates: bool = True
+    ) -> None:
+        self._on_progress = on_progress
+        self._total_share = (TRACK_SHARE + READ_SHARE) * reads + ANIMATE_SHARE * animates
+        self._share_before = 0.0
+
+    def start_phase(self, note: str, share: float, count: int) -> Callable[[int], None]:
+        """Start a phase of `count` frames; return the function that reports how many of them are done."""
+        start, self._share_before = self._share_before, self._share_before + share
+
+        def report(done: int) -> None:
+            if self._on_progress is not None:
+                fraction = (start + share * min(done / count, 1)) / self._total_share
+                self._on_progress(round(fraction * count), count, note)
+
+        return report
 
 
 def load_motion(
     driving: Path, network: Network, options: Options, phases: PhasedProgress
 ) -> tuple[Motion, DrivingVideo | None]:
-    """The driving motion, smoothed, and the video that it is of, if it does not come from a motion file.
+    """Load and smooth the driving motion.
+
+    Returns:
+        The motion, and the video that it was read from; None if it comes from a motion file.
 
     Raises:
-        FaceanimError: the file can't be used.
+        FaceanimError: the file cannot be used.
     """
     if driving.suffix == MOTION_SUFFIX:
         video, motion = None, Motion.load(driving)
         if motion.detector_id != network.detector_id:
-            raise FaceanimError(f"{driving} was read with another model; make it again with this one")
+            raise FaceanimError(
+                f"cannot use {driving}: it was read with another model; create it again with this one"
+            )
     else:
         motion, video = extract_motion(driving, network, options, phases)
     return replace(motion, points=smooth_keypoints(motion.points, motion.times, options.smoothing)), video
@@ -216,26 +215,38 @@ def load_motion(
 def extract_motion(
     driving: Path, network: Network, options: Options, phases: PhasedProgress
 ) -> tuple[Motion, DrivingVideo]:
-    """Follow the driving face, and read its keypoints."""
+    """Track the driving face and detect its keypoints."""
     with wrap_video_errors(driving):
         info = verify_video(driving)
     if not MIN_FPS <= info.fps <= MAX_FPS:
-        raise FaceanimError(f"{driving} claims {float(info.fps):g} frames a second; is it damaged?")
-    follow = phases.start_phase("following the face", TRACK_SHARE, info.frames)
-    video = DrivingVideo.track(driving, info, options.driving_face, follow)
+        raise FaceanimError(
+            f"cannot read {driving}: implausible rate of {float(info.fps):g} frames per second; "
+            "the file may be damaged"
+        )
+    report = phases.start_phase("tracking the face", TRACK_SHARE, info.frames)
+    video = DrivingVideo.track(driving, info, options.driving_face, report)
     return video.motion(
-        network, phases.start_phase("reading its motion", READ_SHARE, len(video.faces))
+        network, phases.start_phase("reading the motion", READ_SHARE, len(video.faces))
     ), video
 
 
 def render_frames(
-    scene: Composition, motion: Motion, video: DrivingVideo | None, options: Options, batch: int
+    composition: Composition, motion: Motion, video: DrivingVideo | None, options: Options, batch: int
 ) -> Iterator[Frame]:
-    """The frames of the result, marked; `batch` of them are made at a time."""
+    """Yield the frames of the result, with the watermark if enabled, rendering `batch` of them at a time."""
     watermark = Watermark()
-    crops = video.crops(scene.background.shape[0]) if video is not None and options.side_by_side else None
+    crops = (
+        video.crops(composition.background.shape[0]) if video is not None and options.side_by_side else None
+    )
     starts = range(0, len(motion.times), batch)
-    for frame in chain.from_iterable(scene.frames(motion.points[at : at + batch]) for at in starts):
-        panels = [scene.background, *([next(crops)] if crops is not None else []), frame]
-        made = hstack_panels(panels) if options.side_by_side else frame
-        yield watermark.mark(made) if options.watermark else made
+    for frame in chain.from_iterable(composition.frames(motion.points[at : at + batch]) for at in starts):
+        panels = [composition.background, *([next(crops)] if crops is not None else []), frame]
+        result = hstack_panels(panels) if options.side_by_side else frame
+        yield watermark.mark(result) if options.watermark else result
+
+
+def report_progress(frames: Iterator[Frame], tell: Callable[[int], None]) -> Iterator[Frame]:
+    """Yield the frames, and report the number of frames each time the consumer asks for the next one."""
+    for number, frame in enumerate(frames, start=1):
+        yield frame
+        tell(number)

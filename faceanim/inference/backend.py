@@ -1,4 +1,4 @@
-"""What animating asks of a trained model; torch and ONNX Runtime each give it."""
+"""Interface between the animation and a trained model, implemented with torch and with ONNX Runtime."""
 
 from typing import Literal, Protocol
 
@@ -10,31 +10,31 @@ ONNX_SUFFIX = ".onnx"
 
 
 class Portrait(Protocol):
-    """A cropped portrait, with its share of the work done once."""
+    """A cropped portrait, processed once for any number of driving frames."""
 
     @property
     def keypoints(self) -> KeypointArray:
-        """Its keypoints, a batch of one."""
+        """Keypoints of the portrait, a batch of one."""
 
     def frames(self, driving: KeypointArray, super_resolve: bool) -> Frames:
-        """The portrait with each of the driving keypoints, (N, S, S, 3) uint8 RGB.
+        """Animate the portrait with each of the driving keypoints; return (N, S, S, 3) uint8 RGB.
 
         Args:
-            driving: of N frames.
-            super_resolve: whether the second network enlarges them: S is the network's `output_size`, not
-                its `size`.
+            driving: keypoints of N frames.
+            super_resolve: whether the second network enlarges the frames, so that S is the network's
+                `output_size` instead of its `size`.
         """
 
     def layers(self, driving: KeypointArray) -> AnimationLayers:
-        """What becomes of it with each of the driving keypoints, to be done at the size of a photograph."""
+        """Compute the layers for each of the driving keypoints, to be rendered at the photograph's size."""
 
 
 class Network(Protocol):
-    """Both trained networks, behind arrays of bytes."""
+    """Both trained networks, with NumPy arrays as inputs and outputs."""
 
     @property
     def device(self) -> str:
-        """Where it runs: `cpu` or `cuda`."""
+        """Device that the networks run on: `cpu` or `cuda`."""
 
     @property
     def size(self) -> int:
@@ -42,18 +42,18 @@ class Network(Protocol):
 
     @property
     def output_size(self) -> int:
-        """Side of the super-resolved ones."""
+        """Side of the super-resolved frames, in pixels."""
 
     @property
     def batch(self) -> int:
-        """How many frames are best given at a time."""
+        """Preferred number of frames per call."""
 
     @property
     def detector_id(self) -> str:
-        """SHA-256 of what finds the keypoints: another detector's mean something else."""
+        """SHA-256 of the keypoint detector; keypoints of different detectors are not interchangeable."""
 
     def detect(self, frames: Frames) -> KeypointArray:
-        """The keypoints of frames (N, size, size, 3) uint8 RGB."""
+        """Detect the keypoints of frames (N, size, size, 3), uint8 RGB."""
 
     def portrait(self, frame: Frame) -> Portrait:
-        """Prepare a cropped portrait, (size, size, 3) uint8 RGB."""
+        """Prepare a cropped portrait (size, size, 3), uint8 RGB."""

@@ -1,4 +1,4 @@
-"""The picture and all that moves in it."""
+"""Composition of the output: the square around one face, or the whole image with its animated faces."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,18 +16,19 @@ from faceanim.media.boxes import Box
 from faceanim.media.frames import Frame
 
 UNIT_BOX = Box(0.0, 0.0, 1.0, 1.0)
-"""The driving crop in shares of its side, in which `Motion` has the driving face."""
+"""The driving crop in units of its side, in which `Motion` stores the driving face."""
 
 
 @dataclass(frozen=True)
 class AnimatedFace:
-    """One face of the picture, ready to move.
+    """A face of the image, ready to be animated.
 
     Attributes:
-        square: what is cut out around it, in the picture's pixels.
-        portrait: that, with the network's share of the work done.
-        start: the driving face posed as this one is; None: it takes on the driving keypoints as they are.
-        scale: how much of the movement from there is carried over.
+        square: crop around the face, in pixels of the image.
+        portrait: that crop, prepared by the network.
+        start: keypoints of the driving face in the pose of this face; None: the driving keypoints are used
+            directly.
+        scale: share of the motion from there that is transferred.
     """
 
     square: Box
@@ -39,26 +40,26 @@ class AnimatedFace:
     def prepare(
         cls, network: Network, picture: Frame, face: Box, motion: Motion, options: Options
     ) -> "AnimatedFace":
-        """Frame a face as the driving face is where the movement begins, and prepare it."""
-        begin = 0
-        square, portrait = _frame_portrait(network, picture, face, motion, begin)
+        """Frame a face as the driving face is framed where the motion starts, and prepare its portrait."""
+        start_frame = 0
+        square, portrait = _frame_portrait(network, picture, face, motion, start_frame)
         if options.relative and options.start == "best":
-            begin = find_nearest_pose(motion.points, portrait.keypoints)
-            square, portrait = _frame_portrait(network, picture, face, motion, begin)
-        start = motion.points[begin : begin + 1] if options.relative else None
+            start_frame = find_nearest_pose(motion.points, portrait.keypoints)
+            square, portrait = _frame_portrait(network, picture, face, motion, start_frame)
+        start = motion.points[start_frame : start_frame + 1] if options.relative else None
         return cls(square, portrait, start, options.scale)
 
     def map_keypoints(self, driving: KeypointArray) -> KeypointArray:
-        """Its keypoints for each of the driving ones."""
+        """Compute the keypoints of this face for each of the driving keypoints."""
         if self.start is None:
             return driving
         return self.portrait.keypoints.move_relative(self.start, driving, self.scale)
 
     def render_full_size(self, photograph: Frame, driving: KeypointArray) -> Iterator[Frame]:
-        """A photograph of its square, (H, H, 3), for each of the driving keypoints."""
-        changes = self.portrait.layers(self.map_keypoints(driving))
-        for deformation, painted in zip(changes.deformation, changes.residual, strict=True):
-            yield render_at_full_size(photograph, deformation, painted)
+        """Animate a photograph of the square, (H, H, 3), with each of the driving keypoints."""
+        layers = self.portrait.layers(self.map_keypoints(driving))
+        for deformation, residual in zip(layers.deformation, layers.residual, strict=True):
+            yield render_at_full_size(photograph, deformation, residual)
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,10 @@ class CropComposition:
     """The square around one face.
 
     Attributes:
-        background: the square before it moves, as large as it is shown.
-        face: the face.
-        super_resolve: whether the second network enlarges the first one's frames; None: the photograph moves.
+        background: the square before it is animated, at output size.
+        face: the animated face.
+        super_resolve: whether the second network enlarges the frames of the first; None: the photograph
+            itself is warped.
     """
 
     background: Frame
@@ -76,7 +78,7 @@ class CropComposition:
     super_resolve: bool | None
 
     def frames(self, driving: KeypointArray) -> Iterator[Frame]:
-        """The square for each of a batch of driving keypoints."""
+        """Render the square for each of a batch of driving keypoints."""
         if self.super_resolve is None:
             yield from self.face.render_full_size(self.background, driving)
         else:
@@ -85,13 +87,13 @@ class CropComposition:
 
 @dataclass(frozen=True)
 class WholeComposition:
-    """The whole picture, with one face or several.
+    """The whole image, with one or more animated faces.
 
     Attributes:
-        background: the picture before it moves.
-        faces: the faces.
-        placements: where in the picture the square of each belongs.
-        photographs: the square of each, cut out in the picture's own pixels, (side, side, 3).
+        background: the image before it is animated.
+        faces: the animated faces.
+        placements: placement of the square of each face in the image.
+        photographs: crop of each square at the resolution of the image, (side, side, 3).
     """
 
     background: Frame
@@ -101,20 +103,20 @@ class WholeComposition:
 
     @classmethod
     def create(cls, picture: Frame, actors: Sequence[AnimatedFace]) -> "WholeComposition":
-        """Cut out the squares and prepare their seams."""
-        places = [Placement.create(actor.square, picture) for actor in actors]
-        photographs = [crop_photograph(picture, actor.square, int(actor.square.width)) for actor in actors]
-        return cls(picture, actors, places, photographs)
+        """Crop the squares of the faces and prepare their seams."""
+        placements = [Placement.create(face.square, picture) for face in actors]
+        photographs = [crop_photograph(picture, face.square, int(face.square.width)) for face in actors]
+        return cls(picture, actors, placements, photographs)
 
     def frames(self, driving: KeypointArray) -> Iterator[Frame]:
-        """The picture for each of a batch of driving keypoints."""
-        cast = zip(self.faces, self.photographs, strict=True)
+        """Render the image for each of a batch of driving keypoints."""
+        pairs = zip(self.faces, self.photographs, strict=True)
         for squares in zip(
-            *(actor.render_full_size(photograph, driving) for actor, photograph in cast), strict=True
+            *(face.render_full_size(photograph, driving) for face, photograph in pairs), strict=True
         ):
             canvas = self.background.copy()
-            for place, square in zip(self.placements, squares, strict=True):
-                place.blend_into(square, canvas)
+            for placement, square in zip(self.placements, squares, strict=True):
+                placement.blend_into(square, canvas)
             yield canvas
 
 
@@ -124,26 +126,27 @@ Composition = CropComposition | WholeComposition
 def build_composition(
     network: Network, picture: Frame, faces: Sequence[Box], motion: Motion, options: Options
 ) -> Composition:
-    """Prepare a picture's faces for a motion."""
-    actors = [AnimatedFace.prepare(network, picture, face, motion, options) for face in faces]
+    """Prepare the faces of an image for a motion, and the background that they move in."""
+    animated_faces = [AnimatedFace.prepare(network, picture, face, motion, options) for face in faces]
     if options.shows_whole:
-        return WholeComposition.create(picture, actors)
-    own_size = network.output_size if options.super_resolution else network.size
-    still = crop_photograph(picture, actors[0].square, options.size or own_size)
-    return CropComposition(still, actors[0], None if options.size else options.super_resolution)
-
-
-def _frame_portrait(
-    network: Network, picture: Frame, face: Box, motion: Motion, begin: int
-) -> tuple[Box, Portrait]:
-    square = match_framing(face, motion.face(begin), UNIT_BOX)
-    return square, network.portrait(crop_photograph(picture, square, network.size))
+        return WholeComposition.create(picture, animated_faces)
+    network_size = network.output_size if options.super_resolution else network.size
+    background = crop_photograph(picture, animated_faces[0].square, options.size or network_size)
+    return CropComposition(background, animated_faces[0], None if options.size else options.super_resolution)
 
 
 def hstack_panels(panels: Sequence[Frame]) -> Frame:
-    """Pictures beside each other, all as high as the last, and of even widths, which H.264 wants."""
+    """Place images side by side, at the height of the last one and with even widths, as H.264 requires."""
     height = panels[-1].shape[0]
     return np.hstack([_match_height(panel, height) for panel in panels])
+
+
+def _frame_portrait(
+    network: Network, picture: Frame, face: Box, motion: Motion, start_frame: int
+) -> tuple[Box, Portrait]:
+    """Compute the square that frames a face as the driving face in a frame, and prepare its portrait."""
+    square = match_framing(face, motion.face(start_frame), UNIT_BOX)
+    return square, network.portrait(crop_photograph(picture, square, network.size))
 
 
 def _match_height(panel: Frame, height: int) -> Frame:

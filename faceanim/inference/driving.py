@@ -1,4 +1,7 @@
-"""The driving video: its face followed, cut out and read, a pass each, a batch of frames in memory."""
+"""The driving video: its face is tracked in one pass and cropped in the next, a batch of frames in memory.
+
+The square that is cropped stays still where it can; otherwise it drifts along with the face.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,75 +29,37 @@ from faceanim.media.video import MediaError, VideoInfo, decode_frames
 from faceanim.schemas import Reason
 
 CROP_MARGIN = 0.1
-"""`crop.margin` of the shipped profiles: a driving face is framed as those that the model was trained on."""
+"""`crop.margin` of the shipped profiles, so that a driving face is framed like the training data."""
 MAX_STILL_RATIO = 1.25
-"""A square that need not move is at most this much larger than the one around a single head."""
+"""Maximum side of a square that stays still, relative to the side of the square around a single head."""
 DRIFT_SIGMA_S = 1.5
-"""Time over which a square's movement is averaged: it goes with a walk through the room, not with a nod."""
-
-
-def compute_squares(faces: Sequence[Box], frame_size: tuple[int, int], fps: float) -> list[Box]:
-    """The square that is read in each frame.
-
-    One still square holds the head all the time where that is not much larger than the head. Otherwise the
-    square is of the size that the head needs, and goes along with it slowly: what the portrait takes over is
-    how the head moves, not where the person goes.
-
-    Args:
-        faces: the Viola-Jones box in each frame, in the frame's pixels.
-        frame_size: width and height.
-        fps: frames a second.
-    """
-    still = compute_crop_box(faces, CROP_MARGIN, frame_size)
-    heads = [face.expand(**HEAD_MARGINS) for face in faces]
-    side = float(np.quantile([max(head.width, head.height) for head in heads], 0.9)) * (1 + 2 * CROP_MARGIN)
-    if still.width <= MAX_STILL_RATIO * side:
-        return [still] * len(faces)
-    side = min(2.0 * math.ceil(side / 2), min(frame_size) // 2 * 2.0)
-    corners = np.array([((h.x0 + h.x1 - side) / 2, (h.y0 + h.y1 - side) / 2) for h in heads])
-    inside = np.clip(corners, 0, np.array(frame_size) - side)
-    return [Box(x, y, x + side, y + side) for x, y in _smooth_path(inside, DRIFT_SIGMA_S * fps).tolist()]
-
-
-def _smooth_path(path: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """A path (N, 2) smoothed by a Gaussian; beyond its ends it is thought to go on as it came."""
-    room = min(math.ceil(3 * sigma), len(path) - 1)
-    longer = np.pad(path, ((room, room), (0, 0)), mode="reflect", reflect_type="odd")
-    blurred = cv2.GaussianBlur(longer[:, None], (0, 0), 1, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(blurred[room : room + len(path), 0], np.float64)
-
-
-def round_to_pixels(square: Box) -> Box:
-    """The nearest square in even whole pixels, for videos have one colour for two by two."""
-    x0, y0, side = (2.0 * round(length / 2) for length in (square.x0, square.y0, square.width))
-    return Box(x0, y0, x0 + side, y0 + side)
-
-
+"""Standard deviation of the Gaussian that smooths the path of a square, in seconds; the square follows a walk
+through the room, but not a nod."""
 HINT_MARGIN = 0.25
-"""How far around where it was chosen a face is searched when it has been lost, as a share of its side."""
+"""Margin around a chosen face within which it is searched again once it is lost, as a share of its side."""
 
 MEDIA_PROBLEMS = {
-    Reason.NO_VIDEO_STREAM: "has no moving picture in it",
-    Reason.TRUNCATED: "breaks off before its end; get it again, whole",
-    Reason.TOO_LARGE: "has frames larger than can be read; make it smaller",
+    Reason.NO_VIDEO_STREAM: "it has no video stream",
+    Reason.TRUNCATED: "the file is truncated; download or copy it again",
+    Reason.TOO_LARGE: "its frames are too large; scale it down",
 }
-"""What is said of a file that is no usable video; of any other, the following."""
-UNREADABLE = "is no video that can be read; if it plays, convert it to MP4 (H.264)"
+"""Messages for the reasons why a video cannot be read; for all other reasons, the following."""
+UNREADABLE = "not a supported video; if it plays, convert it to MP4 (H.264)"
 
 FrameCallback = Callable[[int], None]
-"""Told how many frames have been read."""
+"""Callable that receives the number of frames read so far."""
 
 
 @dataclass(frozen=True)
 class DrivingVideo:
-    """A driving video whose face is known in every frame.
+    """A driving video in which the position of the face is known in every frame.
 
     Attributes:
-        path: of the file.
-        info: what it holds.
-        faces: the Viola-Jones box of the face in each frame, in the frame's pixels.
-        squares: the square around it that is read in each frame; its edges are no whole pixels.
-        times: when each frame is shown, in seconds from the first.
+        path: path of the file.
+        info: properties of the video.
+        faces: Viola-Jones box of the face in each frame, in pixels of the frame.
+        squares: square around the face that is read in each frame; its edges are not whole pixels.
+        times: (N,), presentation time of each frame, in seconds from the first.
     """
 
     path: Path
@@ -105,16 +70,16 @@ class DrivingVideo:
 
     @classmethod
     def track(cls, path: Path, info: VideoInfo, face: int | str, on_frame: FrameCallback) -> "DrivingVideo":
-        """Follow the face that `Options.driving_face` asks for.
+        """Track the face selected by `Options.driving_face`.
 
         Args:
-            path: of the file.
-            info: what it holds.
-            face: `largest`, or its number from left to right.
-            on_frame: told how many frames have been searched.
+            path: path of the file.
+            info: properties of the video.
+            face: `largest`, or the number of the face from left to right.
+            on_frame: callback that receives the number of frames searched so far.
 
         Raises:
-            FaceanimError: the file can't be read, or has no such face.
+            FaceanimError: the file cannot be read or lacks the requested face.
         """
         times: list[Fraction | None] = []
         with wrap_video_errors(path):
@@ -124,18 +89,18 @@ class DrivingVideo:
         return cls(path, info, faces, squares, _frame_times(times, info.fps))
 
     def crops(self, size: int) -> Iterator[Frame]:
-        """The square around the face in each frame, (size, size, 3).
+        """Yield the square around the face in each frame, (size, size, 3).
 
         Raises:
-            FaceanimError: the file can't be read any more.
+            FaceanimError: the file can no longer be read.
         """
         with wrap_video_errors(self.path):
-            pictures = decode_frames(self.path, self.info, "pyav")
-            for picture, square in zip(pictures, self.squares, strict=False):
-                yield crop_frame(picture, round_to_pixels(square), size)
+            frames = decode_frames(self.path, self.info, "pyav")
+            for frame, square in zip(frames, self.squares, strict=False):
+                yield crop_frame(frame, round_to_pixels(square), size)
 
     def motion(self, network: Network, on_frame: FrameCallback) -> Motion:
-        """The keypoints of its face."""
+        """Detect the keypoints of the face in every frame."""
         crops, parts, done = self.crops(network.size), [], 0
         while batch := list(islice(crops, network.batch)):
             parts.append(network.detect(np.stack(batch)))
@@ -147,42 +112,84 @@ class DrivingVideo:
 
 
 def track_face(lumas: Iterable[Plane], face: int | str, name: str) -> list[Box]:
-    """The box of one face in each frame of a whole video, however far it goes.
+    """Track one face through a whole video, however far it moves; return its box in each frame.
 
-    Where the face is missed, its last box stands in; before it is first seen, its first one.
+    Frames in which the face is missed repeat its last box; frames before its first detection get that box.
 
     Args:
-        lumas: (H, W) uint8, the brightness of each frame, all of one size.
-        face: `largest`, or its number from left to right in the first frame that shows so many.
-        name: of the video, for messages.
+        lumas: (H, W) uint8, the luma of each frame, all of one size.
+        face: `largest`, or the number of the face from left to right in the first frame with enough faces.
+        name: name of the video, for messages.
 
     Raises:
-        FaceanimError: no frame has such a face.
+        FaceanimError: no frame shows the requested face.
     """
     boxes: list[Box | None] = []
-    follower: FaceTracker | None = None
-    most = 0
+    tracker: FaceTracker | None = None
+    max_faces = 0
     for number, luma in enumerate(lumas):
         box = boxes[-1] if boxes else None
-        if follower is not None and number % TRACK_EVERY == 0:
-            box = follower.step(luma) or box
-        elif follower is None and number % SEARCH_EVERY == 0:
+        if tracker is not None and number % TRACK_EVERY == 0:
+            box = tracker.step(luma) or box
+        elif tracker is None and number % SEARCH_EVERY == 0:
             faces = ViolaJones().detect(luma)
-            most = max(most, len(faces))
+            max_faces = max(max_faces, len(faces))
             if faces and (face == "largest" or int(face) <= len(faces)):
-                follower = _make_tracker(faces, face)
-                box = follower.start(luma)
+                tracker = _make_tracker(faces, face)
+                box = tracker.start(luma)
         boxes.append(box)
-    first = next((box for box in boxes if box is not None), None)
-    if first is None and most:
-        raise FaceanimError(f"faces found in {name}: {most}; there is no face {face}")
-    if first is None:
-        raise FaceanimError(f"no face found in {name}; take a video with one upright, frontal face")
-    return [box or first for box in boxes]
+    first_box = next((box for box in boxes if box is not None), None)
+    if first_box is None and max_faces:
+        raise FaceanimError(f"cannot select face {face}: only {max_faces} found in {name}")
+    if first_box is None:
+        raise FaceanimError(f"no face found in {name}; use a video with one upright, frontal face")
+    return [box or first_box for box in boxes]
+
+
+def compute_squares(faces: Sequence[Box], frame_size: tuple[int, int], fps: float) -> list[Box]:
+    """Compute the square that is read in each frame.
+
+    One still square is used if it holds the head throughout without being much larger than the head.
+    Otherwise the square has the size that the head needs and follows it slowly: the portrait should reproduce
+    how the head moves, not where the person goes.
+
+    Args:
+        faces: Viola-Jones box in each frame, in pixels of the frame.
+        frame_size: width and height of a frame, in pixels.
+        fps: frame rate, in frames per second.
+    """
+    still = compute_crop_box(faces, CROP_MARGIN, frame_size)
+    heads = [face.expand(**HEAD_MARGINS) for face in faces]
+    side = float(np.quantile([max(head.width, head.height) for head in heads], 0.9)) * (1 + 2 * CROP_MARGIN)
+    if still.width <= MAX_STILL_RATIO * side:
+        return [still] * len(faces)
+    side = min(2.0 * math.ceil(side / 2), min(frame_size) // 2 * 2.0)
+    corners = np.array([((h.x0 + h.x1 - side) / 2, (h.y0 + h.y1 - side) / 2) for h in heads])
+    clipped = np.clip(corners, 0, np.array(frame_size) - side)
+    return [Box(x, y, x + side, y + side) for x, y in _smooth_path(clipped, DRIFT_SIGMA_S * fps).tolist()]
+
+
+def round_to_pixels(square: Box) -> Box:
+    """Round a square to even whole pixels, because video stores one color sample for 2x2 pixels."""
+    x0, y0, side = (2.0 * round(length / 2) for length in (square.x0, square.y0, square.width))
+    return Box(x0, y0, x0 + side, y0 + side)
+
+
+@contextmanager
+def wrap_video_errors(path: Path) -> Iterator[None]:
+    """Turn errors in reading a video into a one-line message.
+
+    Raises:
+        FaceanimError: the video cannot be read.
+    """
+    try:
+        yield
+    except MediaError as error:
+        raise FaceanimError(f"cannot read {path}: {MEDIA_PROBLEMS.get(error.reason, UNREADABLE)}") from None
 
 
 def _make_tracker(faces: list[Box], face: int | str) -> FaceTracker:
-    """Whoever follows the face asked for, among these."""
+    """Create the tracker of the requested face, given the faces found in a frame."""
     if face == "largest":
         return FaceTracker()
     chosen = pick_face(faces, int(face), "the video")
@@ -190,41 +197,43 @@ def _make_tracker(faces: list[Box], face: int | str) -> FaceTracker:
 
 
 def _read_lumas(
-    pictures: Iterator[DecodedFrame], times: list[Fraction | None], on_frame: FrameCallback
+    frames: Iterator[DecodedFrame], times: list[Fraction | None], on_frame: FrameCallback
 ) -> Iterator[Plane]:
-    """The brightness of each picture; what time it is for is noted in `times`."""
-    for number, picture in enumerate(pictures, start=1):
-        times.append(picture.time)
+    """Yield the luma of each frame, and append its presentation time to `times`."""
+    for number, frame in enumerate(frames, start=1):
+        times.append(frame.time)
         on_frame(number)
-        yield picture.luma
+        yield frame.luma
 
 
 def _frame_times(times: Sequence[Fraction | None], fps: Fraction) -> NDArray[np.float64]:
-    """When each frame is shown, from the first on; by the mean rate where the file says nothing of use."""
+    """Compute presentation times from the first frame on, by the mean rate if the file has no usable ones."""
     known = [time for time in times if time is not None]
     if len(known) == len(times):
-        clock = np.array([float(time - known[0]) for time in known])
-        if (np.diff(clock) > 0).all():
-            return clock
+        seconds = np.array([float(time - known[0]) for time in known])
+        if (np.diff(seconds) > 0).all():
+            return seconds
     return np.arange(len(times)) / float(fps)
 
 
+def _smooth_path(path: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """Smooth a path (N, 2) with a Gaussian, extrapolating it beyond its ends by odd reflection."""
+    padding = min(math.ceil(3 * sigma), len(path) - 1)
+    padded = np.pad(path, ((padding, padding), (0, 0)), mode="reflect", reflect_type="odd")
+    blurred = cv2.GaussianBlur(padded[:, None], (0, 0), 1, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred[padding : padding + len(path), 0], np.float64)
+
+
 def _to_squares(points: KeypointArray, squares: Sequence[Box]) -> KeypointArray:
-    """Keypoints in what was cut out, in whole pixels, as keypoints in the squares, which move smoothly."""
-    cut = [round_to_pixels(square) for square in squares]
-    beside = [((c.x0 - s.x0) / s.width, (c.y0 - s.y0) / s.width) for c, s in zip(cut, squares, strict=True)]
-    shift = 2 * np.asarray(beside, np.float32)[:, None]
+    """Convert keypoints in the crops, which are in whole pixels, to the squares, which move smoothly."""
+    crops = [round_to_pixels(square) for square in squares]
+    offsets = [
+        ((c.x0 - s.x0) / s.width, (c.y0 - s.y0) / s.width) for c, s in zip(crops, squares, strict=True)
+    ]
+    shift = 2 * np.asarray(offsets, np.float32)[:, None]
     return KeypointArray(points.value + shift, points.jacobian)
 
 
 def _normalize_box(face: Box, square: Box) -> Box:
+    """Express the box of a face in units of the side of its square."""
     return face.shift(-square.x0, -square.y0).scale(1 / square.width)
-
-
-@contextmanager
-def wrap_video_errors(path: Path) -> Iterator[None]:
-    """Say in one line that a video cannot be read."""
-    try:
-        yield
-    except MediaError as error:
-        raise FaceanimError(f"{path} {MEDIA_PROBLEMS.get(error.reason, UNREADABLE)}") from None

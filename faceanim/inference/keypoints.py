@@ -1,4 +1,9 @@
-"""Keypoints outside the networks: plain arrays, so that animating works with any backend."""
+"""Keypoints and animation layers as NumPy arrays, so that animating works with any backend.
+
+A prediction is the warped source plus what the generator paints over it (eq. 2), and both can be rendered at
+any size. The deformation is smooth, so once upsampled it warps the photograph itself, which keeps its detail.
+Only the painted part comes from the small frame.
+"""
 
 from dataclasses import dataclass
 
@@ -12,57 +17,8 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class AnimationLayers:
-    """What becomes of the portrait in N frames.
-
-    Attributes:
-        deformation: F_n, (N, h, w, 2) float32, x then y in [-1, 1]: where in the portrait each pixel comes
-            from, -1 and 1 being the centres of the outermost pixels.
-        residual: (N, S, S, 3) float32 in [-1, 1], (1 - M_n) (R_n - E_n): what is added to the warped
-            portrait.
-    """
-
-    deformation: Floats
-    residual: Floats
-
-
-def render_at_full_size(photograph: Frame, deformation: Floats, painted: Floats) -> Frame:
-    """One animated frame of the size of the photograph.
-
-    Args:
-        photograph: the portrait, (H, H, 3) uint8 RGB.
-        deformation: one frame's, (h, w, 2).
-        residual: one frame's, (S, S, 3).
-
-    Returns:
-        (H, H, 3) uint8 RGB.
-    """
-    side = photograph.shape[0]
-    pixels = (_upsample_grid(deformation, side) + 1) * np.float32((side - 1) / 2)
-    warped = cv2.remap(photograph, pixels, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    added = cv2.resize(painted, (side, side), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.rint(warped + 255 * added).clip(0, 255), np.uint8)
-
-
-def _upsample_grid(grid: Floats, side: int) -> Floats:
-    """A grid (h, w, 2) bilinearly to (side, side, 2), its ends in place.
-
-    OpenCV's resizing would move the ends, and its warps know 32 places between two of the grid's points.
-    """
-    down, across = _interpolation_weights(grid.shape[0], side), _interpolation_weights(grid.shape[1], side)
-    return np.asarray(np.einsum("yh,hwc,xw->yxc", down, grid, across, optimize=True), np.float32)
-
-
-def _interpolation_weights(count: int, side: int) -> Floats:
-    """What each of `count` points weighs in each of `side` places along them: (side, count)."""
-    places = np.linspace(0, count - 1, side, dtype=np.float32)[:, None]
-    weights = np.maximum(0, 1 - np.abs(places - np.arange(count, dtype=np.float32)))
-    return np.asarray(weights, np.float32)
-
-
-@dataclass(frozen=True)
 class KeypointArray:
-    """Keypoints of frames; what `Keypoints` is inside the networks.
+    """Keypoints of N frames, the NumPy counterpart of `Keypoints` inside the networks.
 
     Attributes:
         value: (N, K, 2) float32, x then y in [-1, 1] of the crop.
@@ -80,7 +36,7 @@ class KeypointArray:
 
     @classmethod
     def concatenate(cls, parts: "list[KeypointArray]") -> "KeypointArray":
-        """Those of several runs of frames, one after the other; there is at least one run."""
+        """Concatenate the keypoints of consecutive runs of frames; at least one run is required."""
         jacobians = [part.jacobian for part in parts if part.jacobian is not None]
         value = np.concatenate([part.value for part in parts])
         return cls(value, np.concatenate(jacobians) if jacobians else None)
@@ -91,7 +47,7 @@ class KeypointArray:
         """Move these keypoints (one frame) as the driving face moves from `start` to each frame of `end`.
 
         Relative motion of Siarohin et al. (2019), section 3.3, with their movement scale. Where the driving
-        face has no jacobians the motion is a translation, and the jacobians stay as they are.
+        face has no jacobians, the motion is a translation and the jacobians are left unchanged.
 
         Args:
             start: the driving face in the pose of this one, one frame.
@@ -110,3 +66,52 @@ class KeypointArray:
         identity = np.eye(2, dtype=np.float32)
         change = identity + factor * (end.jacobian @ np.linalg.inv(start.jacobian) - identity)
         return KeypointArray(value, change @ self.jacobian)
+
+
+@dataclass(frozen=True)
+class AnimationLayers:
+    """Layers from which N animated frames are composed.
+
+    Attributes:
+        deformation: F_n, (N, h, w, 2) float32, x then y in [-1, 1]: the position in the portrait that each
+            pixel is sampled from; -1 and 1 are the centers of the outermost pixels.
+        residual: (N, S, S, 3) float32 in [-1, 1], (1 - M_n) (R_n - E_n): the part that is added to the warped
+            portrait.
+    """
+
+    deformation: Floats
+    residual: Floats
+
+
+def render_at_full_size(photograph: Frame, deformation: Floats, painted: Floats) -> Frame:
+    """Render one animated frame at the size of the photograph.
+
+    Args:
+        photograph: the portrait, (H, H, 3) uint8 RGB.
+        deformation: (h, w, 2), the deformation of one frame; see `AnimationLayers`.
+        painted: (S, S, 3), the residual of one frame.
+
+    Returns:
+        (H, H, 3) uint8 RGB.
+    """
+    side = photograph.shape[0]
+    pixels = (_upsample_grid(deformation, side) + 1) * np.float32((side - 1) / 2)
+    warped = cv2.remap(photograph, pixels, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    residual = cv2.resize(painted, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.rint(warped + 255 * residual).clip(0, 255), np.uint8)
+
+
+def _upsample_grid(grid: Floats, side: int) -> Floats:
+    """Upsample a grid (h, w, 2) bilinearly to (side, side, 2), keeping its ends in place.
+
+    OpenCV's resize would shift the ends, and its warps resolve only 32 positions between two grid points.
+    """
+    down, across = _interpolation_weights(grid.shape[0], side), _interpolation_weights(grid.shape[1], side)
+    return np.asarray(np.einsum("yh,hwc,xw->yxc", down, grid, across, optimize=True), np.float32)
+
+
+def _interpolation_weights(count: int, side: int) -> Floats:
+    """Compute the linear weight of each of `count` points at `side` positions along them, (side, count)."""
+    positions = np.linspace(0, count - 1, side, dtype=np.float32)[:, None]
+    weights = np.maximum(0, 1 - np.abs(positions - np.arange(count, dtype=np.float32)))
+    return np.asarray(weights, np.float32)

@@ -1,4 +1,4 @@
-"""Where a trained model comes from: the registry, a folder, or a file."""
+"""Loading of trained models from the registry, a folder or an ONNX file."""
 
 import os
 from pathlib import Path
@@ -12,30 +12,30 @@ PARAMS_FILE = Path("params.yaml")
 
 
 def resolve_model(model: str, params: Path = PARAMS_FILE) -> Path:
-    """The folder or file of a model given as a registry address or as a path.
+    """Return the folder or file of a model given by registry address or path, downloading it if needed.
 
     Raises:
-        FaceanimError: the registry does not answer or has no such model.
+        FaceanimError: the registry does not respond or has no such model.
     """
     if not model.startswith("models:"):
         return Path(model)
     from faceanim.tracking import download_model
 
-    # Outside the project the address in the environment is enough.
+    # Outside the project, where there is no params.yaml, the environment variable is sufficient.
     return download_model(
         model, os.environ.get("MLFLOW_TRACKING_URI") or load_params(params).run.tracking_uri
     )
 
 
 def load_network(model: Path, device: Device = "auto") -> Network:
-    """Load a folder with both networks, or an ONNX file that was made of one.
+    """Load a folder with both networks, or an ONNX file that was exported from one.
 
     Args:
         model: the folder, or the file, whose name ends in `.onnx`.
-        device: `auto` takes the GPU if there is one.
+        device: device to run on; `auto` selects the GPU if one is available.
 
     Raises:
-        FaceanimError: it is no model, or there is no such device.
+        FaceanimError: `model` is not a model, or the device is not available.
     """
     if model.suffix == ONNX_SUFFIX:
         from faceanim.inference.onnx_backend import OnnxNetwork
@@ -43,7 +43,7 @@ def load_network(model: Path, device: Device = "auto") -> Network:
         return OnnxNetwork.load(model, device)
     if not model.is_dir():
         raise FaceanimError(
-            f"there is no model {model}: it is a folder, or a file whose name ends in {ONNX_SUFFIX}"
+            f"cannot load model {model}: not a folder with both networks or an {ONNX_SUFFIX} file"
         )
     from faceanim.inference.torch_backend import TorchNetwork
 

@@ -1,4 +1,7 @@
-"""The motion of a driving face: all that of a driving video is needed to animate any portrait."""
+"""Motion of a driving face, which is all that animating a portrait needs of a driving video.
+
+The keypoints are smoothed before use, which removes jitter but no movement.
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,81 +17,28 @@ from faceanim.inference.keypoints import Floats, KeypointArray
 from faceanim.media.boxes import Box
 from faceanim.tables import atomic_path
 
-MIN_CUTOFF_HZ = 0.5
-"""Cutoff for a face at rest: what shakes faster is noise."""
-SPEED_COEFFICIENT = 12.0
-"""How much the cutoff rises with speed, in Hz for one crop side (2 units) a second times pi."""
-SPEED_CUTOFF_HZ = 1.5
-"""Cutoff for the speed itself, which noise makes up."""
-
-
-def smooth_keypoints(
-    points: KeypointArray, times: NDArray[np.float64], strength: float = 1.0
-) -> KeypointArray:
-    """Smooth the keypoints of a video by the one-euro filter (Casiez et al., 2012), without its lag.
-
-    The filter is a low pass whose cutoff rises with speed: slow is smoothed, fast is followed. It is run
-    from both ends, and the mean taken: each run lags by as much in its direction, and the two cancel.
-
-    Args:
-        points: of N frames.
-        times: (N,), of each frame, in seconds, rising.
-        strength: divides the cutoffs; 0 leaves all as it is.
-    """
-    if strength == 0 or len(points) < 3:
-        return points
-    flat = points.value if points.jacobian is None else _flatten_keypoints(points)
-    forth = _filter_one_way(flat, np.diff(times), strength)
-    back = _filter_one_way(flat[::-1], np.diff(times)[::-1], strength)[::-1]
-    mean = ((forth + back) / 2).astype(np.float32)
-    if points.jacobian is None:
-        return KeypointArray(mean)
-    return KeypointArray(mean[..., :2], mean[..., 2:].reshape(points.jacobian.shape))
-
-
-def _flatten_keypoints(points: KeypointArray) -> Floats:
-    """Positions and jacobians of each keypoint, (N, K, 6)."""
-    assert points.jacobian is not None
-    return np.concatenate((points.value, points.jacobian.reshape(*points.value.shape[:2], 4)), axis=-1)
-
-
-def _filter_one_way(track: Floats, steps: NDArray[np.float64], strength: float) -> Floats:
-    """One run over (N, K, C), of which the first two are a position; how fast that is decides for all."""
-    out = np.empty_like(track)
-    out[0] = last = track[0]
-    velocity = np.zeros_like(track[0, :, :2])
-    for number, step in enumerate(steps, start=1):
-        if step <= 0:
-            out[number] = last
-            continue
-        moved = (track[number, :, :2] - track[number - 1, :, :2]) / step
-        velocity = velocity + _smoothing_factor(SPEED_CUTOFF_HZ, step) * (moved - velocity)
-        speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
-        share = _smoothing_factor((MIN_CUTOFF_HZ + SPEED_COEFFICIENT * speed) / strength, step)
-        out[number] = last = last + share * (track[number] - last)
-    return out
-
-
-def _smoothing_factor(cutoff_hz: Floats | float, step_s: float) -> Floats:
-    """How far a first-order low pass goes towards a new value in a time step, 0 to 1."""
-    rate = 2 * np.pi * np.asarray(cutoff_hz, np.float32) * np.float32(step_s)
-    return np.asarray(rate / (rate + 1), np.float32)
-
-
 MOTION_SUFFIX = ".motion"
 MOTION_FORMAT = "faceanim motion 1"
+"""Metadata key of a motion file, whose value is the `detector_id`."""
+
+MIN_CUTOFF_HZ = 0.5
+"""Cutoff frequency for a face at rest; faster movement is noise."""
+SPEED_COEFFICIENT = 12.0
+"""Increase of the cutoff with speed, in Hz per unit per second; the side of a crop is 2 units."""
+SPEED_CUTOFF_HZ = 1.5
+"""Cutoff frequency for the estimate of the speed, which noise would otherwise dominate."""
 
 
 @dataclass(frozen=True)
 class Motion:
-    """A face's motion, as it was detected: nothing is smoothed yet.
+    """Motion of a face as it was detected, before smoothing.
 
     Attributes:
-        points: keypoints of N frames, in the crop of each.
-        faces: (N, 4) float32: the Viola-Jones box in each, x0 y0 x1 y1 in shares of the crop's side.
-        times: (N,) float64: when each is shown, in seconds from the first.
+        points: keypoints of N frames, in the crop of each frame.
+        faces: (N, 4) float32, the Viola-Jones box in each frame: x0, y0, x1, y1 in units of the crop's side.
+        times: (N,) float64, presentation time of each frame, in seconds from the first.
         fps: mean frame rate, exact.
-        detector_id: whose keypoints they are; see `Network`.
+        detector_id: identifier of the keypoint detector; see `Network`.
     """
 
     points: KeypointArray
@@ -99,76 +49,77 @@ class Motion:
 
     @property
     def is_variable(self) -> bool:
-        """Whether the frames come at no fixed rate."""
+        """Return whether the frame rate varies: some frame is off by more than half a frame interval."""
         due = np.arange(len(self.times)) / float(self.fps)
         return bool(np.abs(self.times - due).max(initial=0) > 0.5 / self.fps)
 
     def face(self, frame: int) -> Box:
-        """The face's box in a frame, in shares of the crop's side."""
+        """Return the box of the face in a frame, in units of the crop's side."""
         return Box(*self.faces[frame].tolist())
 
     def select(self, frames: NDArray[np.intp], times: NDArray[np.float64]) -> "Motion":
-        """Those frames, in that order, at those times."""
+        """Return the motion of the given frames, in that order and at the given times."""
         return Motion(self.points[frames], self.faces[frames], times, self.fps, self.detector_id)
 
-    def ping_pong(self, rounds: int) -> "Motion":
-        """The motion forth and back, so that it may go on forever without a jump.
+    def ping_pong(self, loops: int) -> "Motion":
+        """Return the motion played forward and backward, which can be looped without a jump.
 
         Args:
-            rounds: how often; after each the face is where it began.
+            loops: number of repetitions; after each, the face is back where it started.
         """
         count = len(self.times)
         if count < 3:
             return self
-        round_s = 2 * self.times[-1]  # one frame after the last on the way back comes the first
-        there, back = np.arange(count), np.arange(count - 2, 0, -1)
-        times = np.concatenate((self.times, round_s - self.times[back]))
-        every = np.concatenate([times + number * round_s for number in range(rounds)])
-        return self.select(np.tile(np.concatenate((there, back)), rounds), every)
+        loop_s = 2 * self.times[-1]  # the frame after the last one on the way back is the first
+        forward, backward = np.arange(count), np.arange(count - 2, 0, -1)
+        times = np.concatenate((self.times, loop_s - self.times[backward]))
+        all_times = np.concatenate([times + number * loop_s for number in range(loops)])
+        return self.select(np.tile(np.concatenate((forward, backward)), loops), all_times)
 
     def save(self, path: Path) -> None:
-        """Write it as a small file; equal motions give equal bytes."""
+        """Write the motion to a small file; equal motions give identical bytes."""
         fps = np.array(self.fps.as_integer_ratio())
         tensors = {"value": self.points.value, "faces": self.faces, "times": self.times, "fps": fps}
         if self.points.jacobian is not None:
             tensors["jacobian"] = self.points.jacobian
         with atomic_path(path) as temporary:
-            # One entry of metadata: safetensors writes several in any order.
-            about = {MOTION_FORMAT: self.detector_id}
-            save_file({name: np.ascontiguousarray(t) for name, t in tensors.items()}, temporary, about)
+            # A single entry of metadata, because safetensors writes several in arbitrary order.
+            metadata = {MOTION_FORMAT: self.detector_id}
+            save_file({name: np.ascontiguousarray(t) for name, t in tensors.items()}, temporary, metadata)
 
     @classmethod
     def load(cls, path: Path) -> "Motion":
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
-            FaceanimError: the file is missing, damaged or something else.
+            FaceanimError: the file is missing, damaged or of another format.
         """
         try:
             with safe_open(path, "numpy") as file:
-                about = file.metadata() or {}
+                metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             points = KeypointArray(tensors["value"], tensors.get("jacobian"))
             fps = Fraction(*tensors["fps"].tolist())
-            motion = cls(points, tensors["faces"], tensors["times"], fps, about[MOTION_FORMAT])
+            motion = cls(points, tensors["faces"], tensors["times"], fps, metadata[MOTION_FORMAT])
         except FileNotFoundError:
-            raise FaceanimError(f"there is no file {path}") from None
+            raise FaceanimError(f"cannot read {path}: no such file") from None
         except (SafetensorError, KeyError, TypeError, ValueError, ZeroDivisionError, OSError):
             raise FaceanimError(
-                f"{path} is no motion file of this version; `faceanim motion VIDEO {path.name}` makes one"
+                f"cannot read {path}: not a motion file of this version; "
+                f"create one with `faceanim motion VIDEO {path.name}`"
             ) from None
         motion.check(path)
         return motion
 
     def check(self, path: Path) -> None:
-        """See that what was read fits together.
+        """Check that the arrays of a motion file fit together.
 
         Raises:
-            FaceanimError: it does not.
+            FaceanimError: the file is empty, shapes disagree, or values are not finite.
         """
         count = len(self.times)
         value, jacobian = self.points.value, self.points.jacobian
-        fits = (
+        is_consistent = (
             count > 0
             and value.ndim == 3
             and value.shape[::2] == (count, 2)
@@ -178,24 +129,79 @@ class Motion:
             and self.fps > 0
             and all(np.isfinite(array).all() for array in (value, self.faces, self.times))
         )
-        if not fits:
-            raise FaceanimError(f"{path} is a damaged motion file; make it again")
+        if not is_consistent:
+            raise FaceanimError(f"cannot read {path}: the motion file is damaged; create it again")
+
+
+def smooth_keypoints(
+    points: KeypointArray, times: NDArray[np.float64], strength: float = 1.0
+) -> KeypointArray:
+    """Smooth the keypoints of a video with the one-euro filter (Casiez et al., 2012), without its lag.
+
+    The filter is a low pass whose cutoff rises with speed: slow movement is smoothed, fast movement is
+    followed. It is run forward and backward, and both results are averaged. Each run lags by the same amount
+    in its own direction, so the lags cancel.
+
+    Args:
+        points: keypoints of N frames.
+        times: (N,), presentation time of each frame, in seconds, increasing.
+        strength: divisor of the cutoffs; 0 leaves the keypoints unchanged.
+    """
+    if strength == 0 or len(points) < 3:
+        return points
+    track = points.value if points.jacobian is None else _flatten_keypoints(points)
+    forward = _filter_forward(track, np.diff(times), strength)
+    backward = _filter_forward(track[::-1], np.diff(times)[::-1], strength)[::-1]
+    mean = ((forward + backward) / 2).astype(np.float32)
+    if points.jacobian is None:
+        return KeypointArray(mean)
+    return KeypointArray(mean[..., :2], mean[..., 2:].reshape(points.jacobian.shape))
 
 
 def find_nearest_pose(points: KeypointArray, portrait: KeypointArray) -> int:
-    """The driving frame whose face is posed most like the portrait's: where relative motion best begins.
+    """Find the driving frame whose pose is most like the portrait's, the best start of relative motion.
 
-    Keypoints are compared as landmarks are: without where the face is and how large.
+    Keypoints are compared like landmarks, after the position and size of the face are removed.
 
     Args:
-        points: of the driving frames.
-        portrait: of one frame.
+        points: keypoints of the driving frames.
+        portrait: keypoints of one frame.
     """
     distances = np.square(_normalize(points.value) - _normalize(portrait.value)).sum(axis=(1, 2))
     return int(distances.argmin())
 
 
+def _flatten_keypoints(points: KeypointArray) -> Floats:
+    """Concatenate the position and the jacobian of each keypoint, (N, K, 6)."""
+    assert points.jacobian is not None
+    return np.concatenate((points.value, points.jacobian.reshape(*points.value.shape[:2], 4)), axis=-1)
+
+
+def _filter_forward(track: Floats, steps: NDArray[np.float64], strength: float) -> Floats:
+    """Run the filter over (N, K, C), where the speed of the first two channels, a position, controls all."""
+    out = np.empty_like(track)
+    out[0] = last = track[0]
+    velocity = np.zeros_like(track[0, :, :2])
+    for number, step in enumerate(steps, start=1):
+        if step <= 0:
+            out[number] = last
+            continue
+        raw_velocity = (track[number, :, :2] - track[number - 1, :, :2]) / step
+        velocity = velocity + _smoothing_factor(SPEED_CUTOFF_HZ, step) * (raw_velocity - velocity)
+        speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
+        alpha = _smoothing_factor((MIN_CUTOFF_HZ + SPEED_COEFFICIENT * speed) / strength, step)
+        out[number] = last = last + alpha * (track[number] - last)
+    return out
+
+
+def _smoothing_factor(cutoff_hz: Floats | float, step_s: float) -> Floats:
+    """Compute how far a first-order low pass moves toward a new value in a time step, from 0 to 1."""
+    rate = 2 * np.pi * np.asarray(cutoff_hz, np.float32) * np.float32(step_s)
+    return np.asarray(rate / (rate + 1), np.float32)
+
+
 def _normalize(value: Floats) -> Floats:
-    centred = value - value.mean(axis=1, keepdims=True)
-    size = np.sqrt(np.square(centred).sum(axis=(1, 2), keepdims=True))
-    return np.asarray(centred / np.maximum(size, 1e-6), np.float32)
+    """Center the keypoints of each frame, (N, K, 2), and scale them to unit norm."""
+    centered = value - value.mean(axis=1, keepdims=True)
+    norm = np.sqrt(np.square(centered).sum(axis=(1, 2), keepdims=True))
+    return np.asarray(centered / np.maximum(norm, 1e-6), np.float32)

@@ -1,4 +1,7 @@
-"""Both networks to one ONNX file, which ONNX Runtime runs without torch."""
+"""Export of both networks to one ONNX file that ONNX Runtime runs without torch.
+
+The export includes a measurement of how far ONNX Runtime's results are from those of torch.
+"""
 
 import logging
 import warnings
@@ -37,15 +40,90 @@ from faceanim.models.keypoints import Keypoints
 from faceanim.models.super_resolution import SuperResolution
 from faceanim.tables import atomic_path
 
+OPSET = 20
+"""First opset whose grid sampler matches that of torch."""
+TOLERANCE = 1e-3
+"""Maximum difference of positions in [-1, 1] and colors in [0, 1]."""
+BATCH = 3
+"""Number of frames in the example inputs of the exporter; the exported graphs accept any other number."""
+
+GraphSpec = tuple[str, nn.Module, Sequence[Tensor], int, bool]
+"""Name of the graph, module, example inputs, number of leading inputs without a batch dimension, and whether
+keypoints have jacobians."""
+
+
+@torch.no_grad()
+def export_onnx(folder: Path, out: Path) -> float:
+    """Write both networks of a folder to one file, and check that it computes what they compute.
+
+    Equal weights give identical bytes, with the same versions of torch and ONNX.
+
+    Returns:
+        The largest difference on random inputs, of positions in [-1, 1] and colors in [0, 1].
+
+    Raises:
+        FaceanimError: the extra is not installed, the folder holds no model or a damaged one, `out` cannot be
+            written, or the exported model differs by more than `TOLERANCE`; then nothing is written.
+    """
+    require_onnx()
+    check_paths(folder, out)
+    animator = Animator.load(folder, "cpu")
+    if not all(has_finite_weights(network) for network in (animator.animation, animator.super_resolution)):
+        raise FaceanimError(f"cannot export {folder}: its weights are not finite, so its training has failed")
+    model = add_metadata(merge_graphs([export_graph(*graph) for graph in list_graphs(animator)]), animator)
+    with wrap_disk_errors(), atomic_path(out) as temporary:
+        temporary.write_bytes(model.SerializeToString(deterministic=True))
+        difference = measure_parity(animator, OnnxNetwork.load(temporary, "cpu"))
+        if not difference <= TOLERANCE:  # negated, so that NaN is refused, too
+            raise FaceanimError(
+                f"cannot export {folder}: the exported model differs by {difference:.2g}; nothing is written"
+            )
+    return difference
+
+
+def check_paths(folder: Path, out: Path) -> None:
+    """Check the input and output paths before the export, which takes time.
+
+    Raises:
+        FaceanimError: `folder` is not a folder, or `out` cannot be written.
+    """
+    if not folder.is_dir():
+        raise FaceanimError(f"cannot export {folder}: not a folder with both networks")
+    if out.is_dir():
+        raise FaceanimError(f"cannot write {out}: it is a folder; name a file")
+    if any(parent.exists() and not parent.is_dir() for parent in out.parents):
+        raise FaceanimError(f"cannot write {out}: {out.parent} is not a folder")
+
+
+def has_finite_weights(network: nn.Module) -> bool:
+    """Check whether all weights of a network are finite."""
+    return all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values())
+
+
+def require_onnx() -> None:
+    """Check that the packages that the export needs are installed.
+
+    Raises:
+        FaceanimError: a package is missing.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError:
+        raise FaceanimError(
+            "cannot export to ONNX: the extra is not installed; run pip install 'faceanim[onnx]'"
+        ) from None
+
 
 @torch.inference_mode()
 def measure_parity(animator: Animator, network: OnnxNetwork, frames: Frames | None = None) -> float:
-    """The largest difference in keypoints, predictions, deformations, what is painted, and enlargements.
+    """Compute the largest difference in keypoints, predictions, deformations, residuals and enlarged frames.
 
     Args:
-        animator: torch's.
-        network: ONNX Runtime's, of the same model.
-        frames: (N, size, size, 3) uint8 RGB, the first being the source; without them random ones.
+        animator: the model in torch.
+        network: the same model in ONNX Runtime.
+        frames: (N, size, size, 3) uint8 RGB, the first of which is the source; None: random frames.
     """
     if frames is None:
         side = animator.size
@@ -53,140 +131,78 @@ def measure_parity(animator: Animator, network: OnnxNetwork, frames: Frames | No
     floats = to_float(frames)
     source = animator.prepare(floats[:1])
     keypoints = animator.detect(floats[1:])
-    found = network.detect(frames[1:])
-    # Each graph is given the same, so that what one errs does not count for another.
-    posed = animator.animate_keypoints(source, to_keypoints(found, "cpu"))
-    prediction = posed.prediction.clamp(0, 1)
-    given = [floats[:1].numpy(), *list_arrays(to_arrays(source.keypoints)), *list_arrays(found)]
-    made = network.animate(given, [PREDICTION, DEFORMATION, PAINTED])
-    theirs = [prediction, posed.deformation, posed.prediction - posed.warped, animator.enlarge(prediction)]
+    onnx_keypoints = network.detect(frames[1:])
+    # Both get the same inputs in each graph, so that errors of one graph do not count for the next.
+    animation = animator.animate_keypoints(source, to_keypoints(onnx_keypoints, "cpu"))
+    prediction = animation.prediction.clamp(0, 1)
+    inputs = [floats[:1].numpy(), *list_arrays(to_arrays(source.keypoints)), *list_arrays(onnx_keypoints)]
+    outputs = network.animate(inputs, [PREDICTION, DEFORMATION, PAINTED])
+    expected = [
+        prediction,
+        animation.deformation,
+        animation.prediction - animation.warped,
+        animator.enlarge(prediction),
+    ]
     pairs = [
-        *zip(list_arrays(to_arrays(keypoints)), list_arrays(found), strict=True),
-        *zip([each.numpy() for each in theirs], [*made, network.enlarge(prediction.numpy())], strict=True),
+        *zip(list_arrays(to_arrays(keypoints)), list_arrays(onnx_keypoints), strict=True),
+        *zip(
+            [tensor.numpy() for tensor in expected],
+            [*outputs, network.enlarge(prediction.numpy())],
+            strict=True,
+        ),
     ]
     return max(float(np.abs(a - b).max()) for a, b in pairs)
 
 
-OPSET = 20
-"""The first with a grid sampler as torch has it."""
-TOLERANCE = 1e-3
-"""Of positions in [-1, 1] and colours in [0, 1]."""
-BATCH = 3
-"""Frames that are shown to the exporter; any other number is as good afterwards."""
-
-
 class DetectModule(nn.Module):
-    """Frames (N, 3, S, S) to their keypoints."""
+    """Keypoint detection in frames (N, 3, S, S)."""
 
     def __init__(self, animation: AnimationModel) -> None:
         super().__init__()
         self.animation = animation
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """See the class."""
+        """Detect the keypoints; return positions and, if present, jacobians."""
         return list_tensors(self.animation.detect(frames))
 
 
 class AnimateModule(nn.Module):
-    """A source (1, 3, S, S), its keypoints and N driving ones to what `Portrait` gives of them."""
+    """Animation of a source (1, 3, S, S), given its keypoints and N driving ones, as `Portrait` needs it."""
 
     def __init__(self, animation: AnimationModel) -> None:
         super().__init__()
         self.animation = animation
 
     def forward(self, source: Tensor, *keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See the class; `keypoints` are the source's, then the driving ones."""
+        """Compute prediction, deformation and residual from the source's and then the driving keypoints."""
         half = len(keypoints) // 2
         kp_source, kp_driving = Keypoints(*keypoints[:half]), Keypoints(*keypoints[half:])
         count = kp_driving.value.shape[0]
-        posed = self.animation.animate(source.expand(count, -1, -1, -1), kp_source.expand(count), kp_driving)
-        return posed.prediction.clamp(0, 1), posed.deformation, posed.prediction - posed.warped
+        result = self.animation.animate(source.expand(count, -1, -1, -1), kp_source.expand(count), kp_driving)
+        return result.prediction.clamp(0, 1), result.deformation, result.prediction - result.warped
 
 
 class EnlargeModule(nn.Module):
-    """Generated frames (N, 3, S, S) to super-resolved ones."""
+    """Super-resolution of generated frames (N, 3, S, S)."""
 
     def __init__(self, super_resolution: SuperResolution) -> None:
         super().__init__()
         self.super_resolution = super_resolution
 
     def forward(self, prediction: Tensor) -> Tensor:
-        """See the class."""
+        """Super-resolve the frames."""
         generated = torch.ones_like(prediction[:, 0, 0, 0], dtype=torch.bool)
         enlarged: Tensor = self.super_resolution(prediction, generated)
         return enlarged
 
 
 def list_tensors(keypoints: Keypoints) -> tuple[Tensor, ...]:
-    """Keypoints as the one or two tensors that they are."""
+    """Return keypoints as a tuple of tensors: the positions and, if present, the jacobians."""
     return (keypoints.value,) if keypoints.jacobian is None else (keypoints.value, keypoints.jacobian)
 
 
-@torch.no_grad()
-def export_onnx(folder: Path, out: Path) -> float:
-    """Write both networks of a folder to one file, and see that it gives what they give.
-
-    Equal weights give equal bytes, with the same versions of torch and ONNX.
-
-    Returns:
-        the largest difference on random inputs, of positions in [-1, 1] and colours in [0, 1].
-
-    Raises:
-        FaceanimError: the extra is missing, the folder holds no model or a broken one, `out` can't be
-            written, or what was exported differs by more than `TOLERANCE`; then nothing is written.
-    """
-    require_onnx()
-    check_paths(folder, out)
-    animator = Animator.load(folder, "cpu")
-    if not all(has_finite_weights(network) for network in (animator.animation, animator.super_resolution)):
-        raise FaceanimError(f"{folder} has weights that are no numbers; it is of a training that failed")
-    model = add_metadata(merge_graphs([export_graph(*graph) for graph in list_graphs(animator)]), animator)
-    with wrap_disk_errors(), atomic_path(out) as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
-        difference = measure_parity(animator, OnnxNetwork.load(temporary, "cpu"))
-        if not difference <= TOLERANCE:  # nor is it if it is no number
-            raise FaceanimError(f"{folder} was exported, but differs by {difference:.2g}; nothing is written")
-    return difference
-
-
-def check_paths(folder: Path, out: Path) -> None:
-    """See that there is something to export and a place for it, before it takes its time.
-
-    Raises:
-        FaceanimError: there is not.
-    """
-    if not folder.is_dir():
-        raise FaceanimError(f"there is no model {folder}: what is exported is a folder with both networks")
-    if out.is_dir():
-        raise FaceanimError(f"{out} is a folder; name a file")
-    if any(place.exists() and not place.is_dir() for place in out.parents):
-        raise FaceanimError(f"{out} can't be written: {out.parent} is no folder")
-
-
-def has_finite_weights(network: nn.Module) -> bool:
-    """Whether all weights are numbers, and none is infinite."""
-    return all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values())
-
-
-def require_onnx() -> None:
-    """See that what exports is there.
-
-    Raises:
-        FaceanimError: it is not.
-    """
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError:
-        raise FaceanimError("ONNX needs its extra: pip install 'faceanim[onnx]'") from None
-
-
-GraphSpec = tuple[str, nn.Module, Sequence[Tensor], int, bool]
-
-
 def list_graphs(animator: Animator) -> Iterator[GraphSpec]:
-    """Of each graph: name, module, inputs, how many of these are not a batch, whether there are jacobians."""
+    """Yield the specification of each graph: detection, animation and enlargement."""
     frames = torch.zeros(BATCH, 3, animator.size, animator.size)
     detect = DetectModule(animator.animation).eval()
     driving = detect(frames)
@@ -199,20 +215,20 @@ def list_graphs(animator: Animator) -> Iterator[GraphSpec]:
 
 
 def export_graph(graph: str, module: nn.Module, given: Sequence[Tensor], fixed: int, jacobians: bool) -> Any:
-    """One graph as an ONNX model, its names with the graph's as prefix."""
+    """Export one graph as an ONNX model, with the graph's name as prefix to all names; see `GraphSpec`."""
     from onnx.compose import add_prefix
 
     inputs, outputs = graph_signatures(jacobians)[graph]
-    any_number = torch.export.Dim("batch", min=1, max=4096)
-    sizes = [{} if number < fixed else {0: any_number} for number in range(len(given))]
-    of_arguments = (sizes[0], tuple(sizes[1:])) if len(given) > 1 else (sizes[0],)
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    dimensions = [{} if number < fixed else {0: batch} for number in range(len(given))]
+    dynamic_shapes = (dimensions[0], tuple(dimensions[1:])) if len(given) > 1 else (dimensions[0],)
     with silence_exporter():
         program = torch.onnx.export(
             module,
             tuple(given),
             input_names=inputs,
             output_names=outputs,
-            dynamic_shapes=of_arguments,
+            dynamic_shapes=dynamic_shapes,
             dynamo=True,
             opset_version=OPSET,
             verbose=False,
@@ -222,31 +238,31 @@ def export_graph(graph: str, module: nn.Module, given: Sequence[Tensor], fixed: 
 
 
 def merge_graphs(models: Sequence[Any]) -> Any:
-    """Models that share no name, as one with all of their inputs and outputs."""
+    """Merge models that share no names into one that has all of their inputs and outputs."""
     from onnx.compose import merge_models
     from onnx.helper import make_opsetid
 
-    whole = models[0]
-    for other in models[1:]:
-        whole = merge_models(whole, other, io_map=[])
-    # Merging lists those of each model.
-    opsets = {(each.domain, each.version) for each in whole.opset_import}
-    del whole.opset_import[:]
-    whole.opset_import.extend(make_opsetid(*each) for each in sorted(opsets))
-    return whole
+    merged = models[0]
+    for model in models[1:]:
+        merged = merge_models(merged, model, io_map=[])
+    # Merging lists the opsets of each model, so they repeat.
+    opsets = {(opset.domain, opset.version) for opset in merged.opset_import}
+    del merged.opset_import[:]
+    merged.opset_import.extend(make_opsetid(*opset) for opset in sorted(opsets))
+    return merged
 
 
 def add_metadata(model: Any, animator: Animator) -> Any:
-    """The model, with what it says of itself; what the exporter says of it is dropped.
+    """Set the metadata of a model, and remove the metadata left by the exporter.
 
-    That names the lines of code in the folders of this machine, so the bytes would depend on where those are.
+    The exporter names lines of code by their paths on this machine, so the bytes would depend on these paths.
     """
     for message in iter_messages(model):
         for field in {"metadata_props", "doc_string"} & set(message.DESCRIPTOR.fields_by_name):
             message.ClearField(field)
     model.producer_name, model.producer_version = "faceanim", __version__
     model.graph.name = "faceanim"
-    about = {
+    metadata = {
         "format": FORMAT,
         "faceanim": __version__,
         "size": str(animator.size),
@@ -254,19 +270,19 @@ def add_metadata(model: Any, animator: Animator) -> Any:
         "detector_id": hash_weights(animator.animation.keypoint_detector),
         "notice": NOTICE,
     }
-    for key, value in about.items():
+    for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     return model
 
 
 @contextmanager
 def silence_exporter() -> Iterator[None]:
-    """Keep the exporter's own report from the terminal; what fails is raised all the same."""
-    loud = logging.root.manager.disable
+    """Suppress the reports of the exporter; failures are still raised."""
+    previous = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), redirect_stdout(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(loud)
+        logging.disable(previous)

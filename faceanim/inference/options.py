@@ -1,4 +1,4 @@
-"""What can be chosen when a portrait is animated: one list for Python, the command and the page."""
+"""Options of an animation, shared by the Python API, the command and the web page."""
 
 from typing import Annotated, Literal
 
@@ -7,31 +7,33 @@ from pydantic import Field, NonNegativeFloat
 from faceanim.config.base import Section
 
 FaceNumber = Annotated[int, Field(ge=1)]
-"""Faces are counted from left to right, from 1."""
+"""Number of a face, counted from left to right, starting at 1."""
 
 
 class Options(Section):
-    """How a portrait is animated.
+    """Options of an animation.
 
     Attributes:
-        face: which of the picture's faces: `largest`, its number from left to right, or `all` of them, which
-            are then shown in the whole picture.
-        driving_face: which of the driving video's, likewise.
-        relative: the portrait moves as the driving face does, from its own pose; if not, it takes on the
-            driving face's position and shape.
-        scale: how much of a relative movement is carried over; 1 is all of it.
-        start: where a relative movement begins: `best` is the frame whose pose is most like the portrait's.
-        smoothing: strength of the filter that takes out jitter; 0 is none.
-        rounds: how often the motion is played forth and back, so that the result can be looped; 0 plays it
-            once, as it is.
-        whole: the whole picture is shown with the face moving in it, not only the square around the face, and
-            that in the picture's own resolution.
-        size: side of the square in pixels, if not the network's own; it has the picture's detail then.
-        super_resolution: whether the second network enlarges the square; not where `whole` or `size` say how
-            large it is.
-        side_by_side: portrait, driving face and result stand beside each other; with `rounds`, or by a motion
-            file, portrait and result.
-        watermark: whether the frames carry the invisible mark.
+        face: face of the image to animate: `largest`, its number from left to right, or `all` faces, shown in
+            the whole image.
+        driving_face: face of the driving video to follow: `largest`, or its number from left to right.
+        relative: move the portrait as the driving face moves, starting from the portrait's own pose; False:
+            give the portrait the position and shape of the driving face.
+        scale: share of the relative motion that is transferred; 1 transfers all of it.
+        start: start of the relative motion: `first`, or `best`, the frame whose pose is most like the
+            portrait's.
+        smoothing: strength of the filter that removes jitter; 0 disables it.
+        rounds: number of times the motion is played forward and backward, so that the result can be looped; 0
+            plays it once, unchanged.
+        whole: show the whole image with the face moving in it, at the resolution of the image, instead of the
+            square around the face.
+        size: side of the square in pixels, rendered with the detail of the image; None: the network's own
+            size.
+        super_resolution: enlarge the square with the second network; no effect where `whole` or `size`
+            determines the size.
+        side_by_side: show portrait, driving face and result next to each other; with `rounds` or a motion
+            file, only portrait and result.
+        watermark: add the invisible watermark to the frames.
     """
 
     face: FaceNumber | Literal["largest", "all"] = "largest"
@@ -49,10 +51,10 @@ class Options(Section):
 
     @property
     def shows_whole(self) -> bool:
-        """Whether the whole picture is shown."""
+        """Return whether the whole image is shown, as requested by `whole` or by `face`."""
         return self.whole or self.face == "all"
 
 
 def parse_face(text: str) -> int | str:
-    """A face's number, or a word."""
+    """Parse the number of a face; return any other text unchanged."""
     return int(text) if text.isdecimal() else text

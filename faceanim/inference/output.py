@@ -1,4 +1,4 @@
-"""What is written: an MP4, a GIF, or a folder of PNG frames, each whole or not at all."""
+"""Writing of the result as an MP4, a GIF or a folder of PNG frames, each completely or not at all."""
 
 import shutil
 import tempfile
@@ -23,17 +23,17 @@ from faceanim.tables import atomic_path
 
 MP4_SUFFIX, GIF_SUFFIX, FOLDER_SUFFIX = ".mp4", ".gif", ""
 GIF_TICK = Fraction(1, 100)
-"""A GIF's clock; two ticks is the shortest that viewers show."""
+"""Time unit of a GIF, in seconds; the shortest delay that viewers show is two ticks."""
 
 
 @dataclass(frozen=True)
 class FrameTiming:
-    """When the frames of a video are shown.
+    """Presentation times of the frames of a video.
 
     Attributes:
-        times: (N,), in seconds from the first.
+        times: (N,), in seconds from the first frame.
         fps: mean frame rate, exact.
-        is_variable: whether the times say more than the rate.
+        is_variable: whether the frame rate varies, so that the times are not implied by the mean rate.
     """
 
     times: NDArray[np.float64]
@@ -42,34 +42,35 @@ class FrameTiming:
 
 
 def check_output(out: Path, inputs: Sequence[Path]) -> None:
-    """See that nothing would be overwritten, and that it is known what to write.
+    """Check that the output has a known format and would overwrite neither an input nor a folder.
 
     Raises:
-        FaceanimError: it would, or it is not.
+        FaceanimError: the suffix is unknown, or something would be overwritten.
     """
     if out.suffix.lower() not in (MP4_SUFFIX, GIF_SUFFIX, FOLDER_SUFFIX):
         raise FaceanimError(
-            f"{out.name} ends in {out.suffix}: a video is .mp4 or .gif, a folder of frames has no suffix"
+            f"cannot write {out.name}: unknown suffix {out.suffix}; "
+            "a video ends in .mp4 or .gif, a folder of frames has no suffix"
         )
     if any(out.resolve() == path.resolve() for path in inputs):
-        raise FaceanimError(f"{out} would be overwritten; write the result to another file")
+        raise FaceanimError(f"cannot write {out}: an input would be overwritten; choose another file")
     if out.suffix == FOLDER_SUFFIX and out.exists():
-        raise FaceanimError(f"there is a folder or file {out} already; name a new one")
+        raise FaceanimError(f"cannot write {out}: the file or folder exists already; choose another name")
     if out.suffix != FOLDER_SUFFIX and out.is_dir():
-        raise FaceanimError(f"{out} is a folder; name a file")
+        raise FaceanimError(f"cannot write {out}: it is a folder; name a file")
 
 
 def write_result(out: Path, frames: Iterator[Frame], clock: FrameTiming, sound: Path | None) -> int:
-    """Write frames as the name says; return how many.
+    """Write frames in the format given by the suffix; return their number.
 
     Args:
-        out: ends in `.mp4` or `.gif`; a folder of PNG frames has no suffix.
-        frames: (H, W, 3) uint8 RGB, all of one even size.
-        clock: when they are shown.
-        sound: a file whose sound an MP4 has.
+        out: path that ends in `.mp4` or `.gif`; a folder of PNG frames has no suffix.
+        frames: (H, W, 3) uint8 RGB, all of the same even size.
+        clock: presentation times of the frames.
+        sound: file whose sound is added to an MP4; None: the MP4 is silent.
 
     Raises:
-        FaceanimError: the disk is full or may not be written.
+        FaceanimError: the disk is full or not writable.
     """
     with wrap_disk_errors():
         if out.suffix.lower() == MP4_SUFFIX:
@@ -81,7 +82,7 @@ def write_result(out: Path, frames: Iterator[Frame], clock: FrameTiming, sound: 
 
 
 def _write_png_folder(out: Path, frames: Iterator[Frame]) -> int:
-    """A folder of `000000.png` and so on, moved into place when it is complete."""
+    """Write a folder of `000000.png` and so on, moved into place once it is complete."""
     out.parent.mkdir(parents=True, exist_ok=True)
     text = PngInfo()
     text.add_text(COMMENT_KEY, COMMENT)
@@ -98,39 +99,39 @@ def _write_png_folder(out: Path, frames: Iterator[Frame]) -> int:
 
 
 def _write_gif(out: Path, frames: Iterator[Frame], clock: FrameTiming) -> int:
-    """An endless GIF with the palette of its first frame, written frame by frame."""
-    head = next(frames)
-    # One palette for all: with one of its own for each frame, still parts would flicker.
-    palette = Image.fromarray(head).quantize(256, dither=Image.Dither.NONE)
-    colours = _palette_to_argb(palette)
+    """Write an endless GIF frame by frame, with the palette of its first frame."""
+    first = next(frames)
+    # One palette for all frames: with separate palettes, parts that do not move would flicker.
+    palette = Image.fromarray(first).quantize(256, dither=Image.Dither.NONE)
+    colors = _palette_to_argb(palette)
     options = {"loop": "0", "final_delay": str(round(1 / (clock.fps * GIF_TICK))), "fflags": "+bitexact"}
     with atomic_path(out) as temporary:
         with av.open(str(temporary), "w", format="gif", options=options) as output:
             stream: Any = output.add_stream("gif", rate=100)
-            stream.width, stream.height, stream.pix_fmt = head.shape[1], head.shape[0], "pal8"
+            stream.width, stream.height, stream.pix_fmt = first.shape[1], first.shape[0], "pal8"
             stream.codec_context.time_base = GIF_TICK
             count = 0
-            for count, frame in enumerate(chain([head], frames), start=1):
+            for count, frame in enumerate(chain([first], frames), start=1):
                 indices = np.asarray(Image.fromarray(frame).quantize(palette=palette))
-                picture = av.VideoFrame.from_ndarray((indices, colours), format="pal8")
-                picture.pts, picture.time_base = round(clock.times[count - 1] / GIF_TICK), GIF_TICK
-                output.mux(stream.encode(picture))
+                av_frame = av.VideoFrame.from_ndarray((indices, colors), format="pal8")
+                av_frame.pts, av_frame.time_base = round(clock.times[count - 1] / GIF_TICK), GIF_TICK
+                output.mux(stream.encode(av_frame))
             output.mux(stream.encode(None))
         temporary.write_bytes(_insert_comment(temporary.read_bytes()))
     return count
 
 
 def _palette_to_argb(palette: Image.Image) -> NDArray[np.uint8]:
-    """A palette as FFmpeg takes it: (256, 4), opaque."""
-    colours = np.zeros((256, 3), np.uint8)
-    given = np.asarray(palette.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    colours[: len(given)] = given
-    return np.hstack((np.full((256, 1), 255, np.uint8), colours))
+    """Convert a palette to the layout that FFmpeg expects: (256, 4), opaque."""
+    colors = np.zeros((256, 3), np.uint8)
+    used = np.asarray(palette.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    colors[: len(used)] = used
+    return np.hstack((np.full((256, 1), 255, np.uint8), colors))
 
 
 def _insert_comment(gif: bytes) -> bytes:
-    """The GIF with our comment before its first frame; FFmpeg writes none."""
+    """Insert the comment that marks a GIF as synthetic before its first frame; FFmpeg writes none."""
     text = COMMENT.encode("ascii")
-    has_palette, colours = gif[10] & 0x80, 2 << (gif[10] & 7)
-    begin = 13 + (3 * colours if has_palette else 0)  # header and screen descriptor, then the palette
-    return b"".join((gif[:begin], b"\x21\xfe", bytes([len(text)]), text, b"\x00", gif[begin:]))
+    has_palette, num_colors = gif[10] & 0x80, 2 << (gif[10] & 7)
+    start = 13 + (3 * num_colors if has_palette else 0)  # header and screen descriptor, then the palette
+    return b"".join((gif[:start], b"\x21\xfe", bytes([len(text)]), text, b"\x00", gif[start:]))

@@ -1,4 +1,4 @@
-"""The photograph: which of its faces move, what is cut out around them, and how that goes back in."""
+"""The photograph: selection of the faces that move, their crops, and blending of the animated squares."""
 
 from dataclasses import dataclass
 
@@ -14,33 +14,40 @@ from faceanim.media.boxes import Box
 from faceanim.media.frames import Frame, RgbFrame
 
 FINE_SEARCH_SIDE, FINE_FACE_FRACTION = 480, 0.05
-"""A photograph is searched once, so that may take longer, and find smaller faces, than in a video's frame."""
+"""Size of the search and smallest face in it; a photograph is searched only once, so the search may take
+longer and find smaller faces than in the frame of a video."""
 SAME_FACE_IOU = 0.2
+"""Overlap from which on two detections are the same face."""
 MAX_WHOLE_SIDE = 1920
-"""Longer side of a whole picture as it is shown."""
+"""Maximum longer side of a whole image in the output, in pixels."""
 SEAM_FRACTION = 0.12
 """Width of the seam around an animated square, as a share of its side."""
 
 
 def find_faces(picture: Frame) -> list[Box]:
-    """The Viola-Jones boxes of all faces in a photograph, from left to right."""
+    """Detect all faces in a photograph; return their Viola-Jones boxes from left to right."""
     detector, luma = ViolaJones(), RgbFrame(picture).luma
-    found = detector.detect(luma)
+    faces = detector.detect(luma)
     for face in detector.detect(luma, FINE_SEARCH_SIDE, FINE_FACE_FRACTION):
-        if all(face.iou(other) < SAME_FACE_IOU for other in found):
-            found.append(face)
-    return sorted(found, key=lambda box: (box.x0, box.y0))
+        if all(face.iou(other) < SAME_FACE_IOU for other in faces):
+            faces.append(face)
+    return sorted(faces, key=lambda box: (box.x0, box.y0))
 
 
 def select_faces(picture: Frame, name: str, which: int | str) -> list[Box]:
-    """The faces that `Options.face` asks for.
+    """Detect the faces in a photograph and select those requested by `Options.face`.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        name: name of the photograph, for messages.
+        which: `largest`, `all`, or the number of a face from left to right.
 
     Raises:
-        FaceanimError: there is none, or not so many; `name` says in what.
+        FaceanimError: no face is found, or too few for that number.
     """
     faces = find_faces(picture)
     if not faces:
-        raise FaceanimError(f"no face found in {name}; take a picture with one upright, frontal face")
+        raise FaceanimError(f"no face found in {name}; use an image with one upright, frontal face")
     if which == "all":
         return faces
     if which == "largest":
@@ -49,18 +56,21 @@ def select_faces(picture: Frame, name: str, which: int | str) -> list[Box]:
 
 
 def pick_face(faces: list[Box], number: int, name: str) -> Box:
-    """The face of a number from left to right.
+    """Return the face with a number, counted from left to right.
 
     Raises:
-        FaceanimError: there are not so many.
+        FaceanimError: the number is larger than the number of faces.
     """
     if number > len(faces):
-        raise FaceanimError(f"faces found in {name}: {len(faces)}; there is no face {number}")
+        raise FaceanimError(f"cannot select face {number}: only {len(faces)} found in {name}")
     return sorted(faces)[number - 1]
 
 
 def prepare_photograph(picture: Frame, options: Options) -> Frame:
-    """A photograph as the result shows it: no larger than needed, and of even sides, which H.264 wants."""
+    """Shrink a photograph to the size of the output and crop it to even sides, as H.264 requires.
+
+    A photograph of which only the square around a face is shown is returned unchanged.
+    """
     if not options.shows_whole:
         return picture
     height, width = picture.shape[:2]
@@ -72,14 +82,19 @@ def prepare_photograph(picture: Frame, options: Options) -> Frame:
     return picture[: height // 2 * 2, : width // 2 * 2]
 
 
+def crop_photograph(picture: Frame, square: Box, size: int) -> Frame:
+    """Crop a square from a photograph and resize it to (size, size, 3)."""
+    return crop_frame(RgbFrame(picture), square, size)
+
+
 @dataclass(frozen=True)
 class Placement:
-    """Where in a photograph an animated square goes.
+    """Placement of an animated square in a photograph.
 
     Attributes:
-        square: in whole pixels; it may reach beyond the photograph.
-        opacity: (h, w, 1) float32 in [0, 1], how much of the animated square shows in each pixel of the part
-            that lies in the photograph.
+        square: the square in whole pixels; it may extend beyond the photograph.
+        opacity: (h, w, 1) float32 in [0, 1], opacity of the animated square in each pixel of the part that
+            lies inside the photograph.
     """
 
     square: Box
@@ -87,30 +102,27 @@ class Placement:
 
     @classmethod
     def create(cls, square: Box, picture: Frame) -> "Placement":
-        """The place of a square in a photograph, with a soft seam."""
+        """Place a square in a photograph, with a soft seam."""
         side = int(square.width)
         ramp = np.minimum(np.arange(side) + 0.5, np.arange(side)[::-1] + 0.5) / (SEAM_FRACTION * side)
         ramp = np.clip(ramp, 0, 1)
         ramp = ramp * ramp * (3 - 2 * ramp)
-        share = (ramp[:, None] * ramp[None])[..., None].astype(np.float32)
-        return cls(square, share[_intersect(square, picture)[1]])
+        opacity = (ramp[:, None] * ramp[None])[..., None].astype(np.float32)
+        return cls(square, opacity[_intersect(square, picture)[1]])
 
     def blend_into(self, animated: Frame, canvas: Frame) -> None:
-        """Blend the animated square, as large as `square`, into the photograph `canvas`, which is changed."""
-        where, part = _intersect(self.square, canvas)
-        below = canvas[where].astype(np.float32)
-        canvas[where] = np.rint(below + self.opacity * (animated[part] - below)).astype(np.uint8)
+        """Blend the animated square, as large as `square`, into the photograph `canvas` in place."""
+        in_canvas, in_square = _intersect(self.square, canvas)
+        background = canvas[in_canvas].astype(np.float32)
+        canvas[in_canvas] = np.rint(background + self.opacity * (animated[in_square] - background)).astype(
+            np.uint8
+        )
 
 
 def _intersect(square: Box, picture: Frame) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The part of a square that lies in a picture: in the picture's pixels, and in the square's."""
+    """Intersect a square with an image; return the common part as slices of the image and of the square."""
     x0, y0, x1, y1 = (int(edge) for edge in square)
     left, top = max(x0, 0), max(y0, 0)
     right, bottom = min(x1, picture.shape[1]), min(y1, picture.shape[0])
-    where = slice(top, bottom), slice(left, right)
-    return where, (slice(top - y0, bottom - y0), slice(left - x0, right - x0))
-
-
-def crop_photograph(picture: Frame, square: Box, size: int) -> Frame:
-    """A square of a photograph, (size, size, 3)."""
-    return crop_frame(RgbFrame(picture), square, size)
+    in_picture = slice(top, bottom), slice(left, right)
+    return in_picture, (slice(top - y0, bottom - y0), slice(left - x0, right - x0))

@@ -1,4 +1,4 @@
-"""The trained networks in torch, on the CPU or a GPU."""
+"""Both networks in torch, on the CPU or a GPU."""
 
 import hashlib
 from pathlib import Path
@@ -19,7 +19,7 @@ GPU_BATCH = 32
 
 
 class TorchPortrait:
-    """See `Portrait`."""
+    """A portrait prepared for torch; implements `Portrait`."""
 
     def __init__(self, animator: Animator, source: PreparedSource) -> None:
         self._animator = animator
@@ -27,24 +27,28 @@ class TorchPortrait:
         self.keypoints = to_arrays(source.keypoints)
 
     def frames(self, driving: KeypointArray, super_resolve: bool) -> Frames:
-        """See `Portrait`."""
-        posed = self._animator.animate_keypoints(self._source, to_keypoints(driving, self._animator.device))
-        prediction = posed.prediction.clamp(0, 1)
+        """Animate the portrait; see `Portrait.frames`."""
+        animation = self._animator.animate_keypoints(
+            self._source, to_keypoints(driving, self._animator.device)
+        )
+        prediction = animation.prediction.clamp(0, 1)
         return to_uint8(self._animator.enlarge(prediction) if super_resolve else prediction)
 
     def layers(self, driving: KeypointArray) -> AnimationLayers:
-        """See `Portrait`."""
-        posed = self._animator.animate_keypoints(self._source, to_keypoints(driving, self._animator.device))
-        painted = (posed.prediction - posed.warped).permute(0, 2, 3, 1).contiguous()
-        return AnimationLayers(posed.deformation.cpu().numpy(), painted.cpu().numpy())
+        """Compute the layers; see `Portrait.layers`."""
+        animation = self._animator.animate_keypoints(
+            self._source, to_keypoints(driving, self._animator.device)
+        )
+        residual = (animation.prediction - animation.warped).permute(0, 2, 3, 1).contiguous()
+        return AnimationLayers(animation.deformation.cpu().numpy(), residual.cpu().numpy())
 
 
 class TorchNetwork:
-    """See `Network`."""
+    """Both networks in torch; implements `Network`."""
 
     def __init__(self, animator: Animator) -> None:
         for network in (animator.animation, animator.super_resolution):
-            # The layout that convolutions are fastest in, most of all in half precision.
+            # The layout in which convolutions are fastest, above all in half precision.
             network.to(memory_format=torch.channels_last)
         half = choose_half_precision(animator.device)
         if half is not None:
@@ -62,29 +66,31 @@ class TorchNetwork:
         """Load a folder that holds both networks.
 
         Raises:
-            FaceanimError: it holds none, or a GPU was asked for and torch sees none.
+            FaceanimError: the folder does not hold both, or a GPU was requested and torch detects none.
         """
         if device == "cuda" and not torch.cuda.is_available():
-            raise FaceanimError(f"torch {torch.__version__} sees no GPU; leave out --device to take the CPU")
+            raise FaceanimError(
+                f"cannot use the GPU: torch {torch.__version__} detects none; omit --device to use the CPU"
+            )
         return cls(Animator.load(folder, None if device == "auto" else device))
 
     def detect(self, frames: Frames) -> KeypointArray:
-        """See `Network`."""
+        """Detect keypoints; see `Network.detect`."""
         with torch.inference_mode():
             return to_arrays(self._animator.detect(to_channels_last(frames)))
 
     def portrait(self, frame: Frame) -> TorchPortrait:
-        """See `Network`."""
+        """Prepare a cropped portrait; see `Network.portrait`."""
         return TorchPortrait(self._animator, self._animator.prepare(to_channels_last(frame[None])))
 
 
 def to_channels_last(frames: Frames) -> Tensor:
-    """Frames as `to_float` gives them, in the layout that the networks are in."""
+    """Convert frames as `to_float` does, in the memory layout of the networks."""
     return to_float(frames).contiguous(memory_format=torch.channels_last)
 
 
 def choose_half_precision(device: str) -> torch.dtype | None:
-    """The half precision that the processor computes fast in, if any."""
+    """Return the half-precision type that the device computes fast in; None if there is no such type."""
     if device != "cpu":
         return torch.float16
     native = torch.cpu.get_capabilities()
@@ -92,23 +98,24 @@ def choose_half_precision(device: str) -> torch.dtype | None:
 
 
 def enable_half_precision(network: nn.Module, dtype: torch.dtype) -> None:
-    """Have a network compute in half precision from now on, and give single precision.
+    """Make a network compute in half precision from now on, and return single precision.
 
-    For those that paint, which then err less than writing in eight bits does. Whatever moves pixels stays in
-    single precision: a keypoint, or a share of one's motion, that is rounded shakes from frame to frame.
+    Suitable for networks that paint: the error is then smaller than that of rounding to eight bits. Networks
+    that move pixels stay in single precision: a rounded keypoint, or a rounded weight of its motion, causes
+    jitter from frame to frame.
     """
-    whole = network.forward
+    single_forward = network.forward
 
-    def forward(*given: Tensor) -> Any:
-        with torch.autocast(given[0].device.type, dtype):
-            made = whole(*given)
-        return tuple(part.float() for part in made) if isinstance(made, tuple) else made.float()
+    def forward(*inputs: Tensor) -> Any:
+        with torch.autocast(inputs[0].device.type, dtype):
+            outputs = single_forward(*inputs)
+        return tuple(part.float() for part in outputs) if isinstance(outputs, tuple) else outputs.float()
 
     network.forward = forward
 
 
 def hash_weights(module: torch.nn.Module) -> str:
-    """SHA-256 of a module's weights, by name."""
+    """Compute the SHA-256 of a module's weights in order of their names, as hexadecimal digits."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode())

@@ -58,9 +58,9 @@ def test_a_motion_is_read_once_and_used_again(folder):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--device", "cuda"), "sees no GPU"),
+        (("--device", "cuda"), "cannot use the GPU"),
         (("--face", "left"), "face"),
-        (("--face", "3"), "there is no face 3"),
+        (("--face", "3"), "cannot select face 3"),
         (("--scale", "-1"), "scale: Input should be greater than or equal to 0"),
         (("--size", "33"), "size: Input should be a multiple of 2"),
     ],

@@ -57,7 +57,7 @@ def test_who_comes_later_can_be_chosen():
 def test_nobody_or_not_so_many():
     with pytest.raises(FaceanimError, match=r"^no face found in a\.mp4"):
         track_face(lumas(noise(8)), "largest", "a.mp4")
-    with pytest.raises(FaceanimError, match=r"^faces found in a\.mp4: 2; there is no face 3"):
+    with pytest.raises(FaceanimError, match=r"^cannot select face 3: only 2 found in a\.mp4"):
         track_face(lumas(two(6)), 3, "a.mp4")
 
 

@@ -103,7 +103,7 @@ def test_what_is_made_is_whole_and_nothing_else_is_left(said):
         ("picture-one-pixel.png", "only 1x1 pixels"),
         ("picture-fifty-megapixels.png", "no face found"),
         ("picture-bomb.png", "too large"),
-        ("picture-text.jpg", "no picture that can be read"),
+        ("picture-text.jpg", "not an image of a supported format"),
     ],
 )
 def test_what_is_said(said, name, says):
@@ -113,10 +113,10 @@ def test_what_is_said(said, name, says):
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
-        ("truncated", "breaks off before its end"),
-        ("no-picture-sound", "has no moving picture in it"),
-        ("something-else", "is no video that can be read"),
-        ("changing-size", "is no video that can be read"),
+        ("truncated", "the file is truncated"),
+        ("no-picture-sound", "it has no video stream"),
+        ("something-else", "not a supported video"),
+        ("changing-size", "not a supported video"),
     ],
 )
 def test_what_is_said_of_videos(said, kind, says):

@@ -59,5 +59,5 @@ def test_every_photograph_is_driven_exactly(shared, network, tmp_path, number, r
 
 def test_a_cat_is_no_face(shared, network, tmp_path):
     clip = shared / "faces" / "clips" / VIDEOS[0]
-    with pytest.raises(FaceanimError, match=r"^no face found in .*cat\.jpg; take a picture with one upright"):
+    with pytest.raises(FaceanimError, match=r"^no face found in .*cat\.jpg; use an image with one upright"):
         faceanim.animate(shared / "faces" / "photos" / "cat.jpg", clip, tmp_path / "out.mp4", model=network)

@@ -21,7 +21,7 @@ def one_line(error: pytest.ExceptionInfo[FaceanimError]) -> bool:
 def test_portraits_that_cannot_be_animated(portrait, driving, network, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     cv2.imwrite(str(tmp_path / "coffee.png"), coffee())
-    cases = {"none.png": "there is no file", "text.png": "no picture", "coffee.png": "no face"}
+    cases = {"none.png": "no such file", "text.png": "not an image", "coffee.png": "no face"}
     for name, complaint in cases.items():
         with pytest.raises(FaceanimError, match=complaint) as error:
             faceanim.animate(tmp_path / name, driving, tmp_path / "out.mp4", model=network)
@@ -37,10 +37,10 @@ def test_driving_videos_that_cannot_be_used(portrait, driving, network, tmp_path
     write_tone(tmp_path / "tone.m4a", 1.0)
     write_mp4(tmp_path / "coffee.mp4", [coffee()[:400, :600]] * 8, Fraction(25))
     cases = {
-        "none.mp4": "there is no file",
-        "text.mp4": "is no video that can be read",
-        "truncated.mp4": "breaks off before its end",
-        "tone.m4a": "has no moving picture in it",
+        "none.mp4": "no such file",
+        "text.mp4": "not a supported video",
+        "truncated.mp4": "the file is truncated",
+        "tone.m4a": "it has no video stream",
         "coffee.mp4": "no face",
     }
     for name, complaint in cases.items():
