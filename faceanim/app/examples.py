@@ -1,4 +1,4 @@
-"""Examples that need no upload: a public-domain portrait, and a video that the project renders itself."""
+"""Examples that need no upload: a public-domain portrait and a video rendered by `faceanim.synthetic`."""
 
 import logging
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from faceanim.synthetic import render_sample
 from faceanim.tables import atomic_path
 
 EXAMPLE_VIDEO = "p04/b"
-"""The rendered video: it nods and talks, and the astronaut follows it well."""
+"""Key of the rendered video. Its head nods and talks, and the astronaut portrait follows it well."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """What one click runs.
+    """An animation that runs with one click.
 
     Attributes:
-        label: of its button.
-        portrait: a picture.
-        video: a driving video.
-        show: what is shown of the picture.
+        label: text of its button.
+        portrait: path of the source image.
+        video: path of the driving video.
+        show: part of the portrait that the result shows.
     """
 
     label: str
@@ -34,18 +34,25 @@ class Example:
 
 
 def examples_folder() -> Path:
-    """Where they are kept once they are rendered."""
+    """Return the folder that caches the rendered examples of this version."""
     return Path.home() / ".cache" / "faceanim" / f"examples-{__version__}"
 
 
 def make_examples(folder: Path) -> list[Example]:
-    """Render what is not there yet; none without scikit-image, or where nothing can be written."""
+    """Render the examples that are not cached yet.
+
+    Args:
+        folder: cache folder.
+
+    Returns:
+        The examples; empty without scikit-image, or if the folder is not writable.
+    """
     if find_spec("skimage") is None:
         return []
     try:
         portrait, video = _write_portrait(folder), _render_video(folder)
     except OSError as error:
-        logging.getLogger(__name__).warning("no examples on the page: %s", error)
+        logging.getLogger(__name__).warning("cannot write the examples, the page offers none: %s", error)
         return []
     return [
         Example("Her face", portrait, video, "face"),

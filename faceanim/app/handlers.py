@@ -1,4 +1,4 @@
-"""What happens when something on the page is used; the parameters' names are the API's, too."""
+"""Event handlers of the page. Their parameter names are also those of the page's API."""
 
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,21 @@ from faceanim.media.images import read_image
 from faceanim.viz import draw_face_numbers
 
 Upload = dict[str, Any] | None
-"""An uploaded file as the browser names it."""
+"""Uploaded file as described by the browser; None without one."""
 ComponentUpdate = dict[str, Any]
-"""What becomes of a component."""
+"""Update of a component, as returned by `gr.update`."""
 RUNNING_BUTTONS = gr.update(interactive=False), gr.update(visible=True)
+"""Updates of the start and stop buttons while an animation runs."""
 IDLE_BUTTONS = gr.update(interactive=True), gr.update(visible=False)
-"""The buttons that start and stop."""
+"""Updates of the start and stop buttons while none runs."""
 
 
 class Handlers:
-    """The page's functions.
+    """Event handlers of the page.
 
     Args:
-        jobs: who makes the animations.
-        uploads: the folder that uploads lie in.
+        jobs: runs the animations.
+        uploads: folder of the uploaded files.
     """
 
     def __init__(self, jobs: Jobs, uploads: Path) -> None:
@@ -54,7 +55,7 @@ class Handlers:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> dict[str, Any]:
-        """Animate an uploaded portrait; without consent nothing is done."""
+        """Animate an uploaded portrait; without consent the request is refused."""
         paths = self._check_request(portrait, video, consent)
         choices = Choices.parse(
             {
@@ -65,64 +66,65 @@ class Handlers:
         return self._run(*paths, choices, request, progress)
 
     def example(self, example: Example, request: gr.Request, progress: gr.Progress) -> dict[str, Any]:
-        """Animate one of the page's own portraits, for which nobody has to be asked."""
+        """Animate one of the page's own portraits, which need no consent."""
         return self._run(example.portrait, example.video, Choices(show=example.show), request, progress)
 
-    def _run(
-        self, portrait: Path, video: Path, choices: Choices, request: gr.Request, progress: gr.Progress
-    ) -> dict[str, Any]:
-        made = self._jobs.run(
-            session_id(request), portrait, video, choices, lambda share, note: progress(share, desc=note)
-        )
-        return {"file": FileData(path=str(made.path)).model_dump(), "about": describe_result(made)}
-
-    def begin(
+    def validate(
         self, portrait: Upload, video: Upload, consent: bool
     ) -> tuple[ComponentUpdate, ComponentUpdate]:
-        """Refuse at once what would be refused when its turn came; otherwise offer to stop it."""
+        """Check a request before it is queued, and replace the start button by the stop button.
+
+        Raises:
+            FaceanimError: an upload or the consent is missing.
+        """
         self._check_request(portrait, video, consent)
         return RUNNING_BUTTONS
 
     def show_example(self, example: Example) -> tuple[Any, ...]:
-        """What an example is made of, and that it is being made."""
+        """Fill in the inputs of an example, and switch the buttons to the running state."""
         return str(example.portrait), str(example.video), example.show, *RUNNING_BUTTONS
 
     def end(self) -> tuple[ComponentUpdate, ComponentUpdate]:
-        """Offer to animate again."""
+        """Switch the buttons back to the idle state."""
         return IDLE_BUTTONS
 
     def stop(self, request: gr.Request) -> None:
-        """End a session's job, as its page was closed or somebody wants it no more."""
+        """Stop the job of a session whose page was closed or whose user asked for it."""
         self._jobs.stop(session_id(request))
 
     def inspect_portrait(
         self, portrait: Upload
     ) -> tuple[str, ComponentUpdate, ComponentUpdate, ComponentUpdate]:
-        """Find the faces of a picture: what to say of them, and where they are several, the choice of one."""
-        nothing = gr.update(visible=False), gr.update(value=None), gr.update(value="largest")
+        """Detect the faces of a portrait.
+
+        Returns:
+            The hint below the upload, and updates of the column, the numbered image and the radio buttons
+            for choosing a face, which are shown if there are several.
+        """
+        hidden = gr.update(visible=False), gr.update(value=None), gr.update(value="largest")
         path = self._resolve_upload(portrait)
         if path is None:
-            return text.hint_line(text.PORTRAIT_HINT), *nothing
+            return text.hint_line(text.PORTRAIT_HINT), *hidden
         try:
-            picture = read_image(path)
+            image = read_image(path)
         except FaceanimError as error:
-            return text.hint_line(describe_upload_error(error, path, PORTRAIT_NAME), "bad"), *nothing
-        faces = find_faces(picture)
+            return text.hint_line(describe_upload_error(error, path, PORTRAIT_NAME), "bad"), *hidden
+        faces = find_faces(image)
         if not faces:
-            return text.hint_line(text.NO_FACE, "bad"), *nothing
+            return text.hint_line(text.NO_FACE, "bad"), *hidden
         if len(faces) == 1:
-            return text.hint_line(text.ONE_FACE, "good"), *nothing
+            return text.hint_line(text.ONE_FACE, "good"), *hidden
         numbers = [str(number) for number in range(1, len(faces) + 1)]
         choices = [("Largest", "largest"), *((number, number) for number in numbers), ("All", "all")]
         return (
             text.hint_line(text.SEVERAL_FACES.format(len(faces)), "good"),
             gr.update(visible=True),
-            gr.update(value=draw_face_numbers(picture, faces)),
+            gr.update(value=draw_face_numbers(image, faces)),
             gr.update(choices=choices, value="largest"),
         )
 
     def inspect_video(self, video: Upload) -> str:
-        """Say what a video holds, or why it is not taken."""
+        """Describe a driving video, or explain why it is refused."""
         path = self._resolve_upload(video)
         if path is None:
             return text.hint_line(text.VIDEO_HINT)
@@ -136,10 +138,10 @@ class Handlers:
         )
 
     def _check_request(self, portrait: Upload, video: Upload, consent: object) -> tuple[Path, Path]:
-        """The uploads of a request.
+        """Return the paths of a request's portrait and video.
 
         Raises:
-            FaceanimError: one is missing, or the consent.
+            FaceanimError: an upload or the consent is missing.
         """
         if consent is not True:
             raise FaceanimError(text.NO_CONSENT)
@@ -151,10 +153,10 @@ class Handlers:
         return paths[0], paths[1]
 
     def _resolve_upload(self, upload: Upload) -> Path | None:
-        """The file of an upload.
+        """Return the path of an upload; None without one.
 
         Raises:
-            FaceanimError: it is another of this machine's files, which Gradio does not always notice.
+            FaceanimError: the path lies outside the folder of uploads, which Gradio does not always notice.
         """
         if not upload or not upload.get("path"):
             return None
@@ -163,19 +165,31 @@ class Handlers:
             raise FaceanimError(text.BAD_REQUEST)
         return path
 
+    def _run(
+        self, portrait: Path, video: Path, choices: Choices, request: gr.Request, progress: gr.Progress
+    ) -> dict[str, Any]:
+        result = self._jobs.run(
+            session_id(request),
+            portrait,
+            video,
+            choices,
+            lambda fraction, note: progress(fraction, desc=note),
+        )
+        return {"file": FileData(path=str(result.path)).model_dump(), "about": describe_result(result)}
+
 
 def session_id(request: gr.Request) -> str:
-    """Who asks: a tab, or a client."""
+    """Return the identifier of the session: a browser tab or an API client."""
     return str(request.session_hash)
 
 
 def describe_upload_error(error: FaceanimError, path: Path, name: str) -> str:
-    """An error's sentence, with the upload called by our name."""
+    """Return an error as a sentence that names the upload instead of its path."""
     return text.to_sentence(str(error).replace(str(path), name))
 
 
-def describe_result(made: AnimatedVideo) -> str:
-    """A line below the result."""
-    width, height = made.size
-    sound = ", with sound" if made.has_sound else ""
-    return f"{made.frames} frames, {width}×{height}, {float(made.frames / made.fps):.1f} s{sound}"
+def describe_result(result: AnimatedVideo) -> str:
+    """Return the caption of a result: number of frames, size, duration and sound."""
+    width, height = result.size
+    sound = ", with sound" if result.has_sound else ""
+    return f"{result.frames} frames, {width}×{height}, {float(result.frames / result.fps):.1f} s{sound}"

@@ -1,4 +1,4 @@
-"""One animation after the other: in a folder of its own, with its progress told, and stopped when it is."""
+"""Animation jobs of the page. Each runs in a separate folder, reports its progress and can be stopped."""
 
 import shutil
 import tempfile
@@ -16,22 +16,22 @@ from faceanim.inference.backend import Network
 from faceanim.progress import ProgressCallback
 
 PORTRAIT_NAME, VIDEO_NAME = "the portrait", "the video"
-"""What the uploads are called: their files in a job's folder, and so in messages."""
+"""Names of the uploads: of their files in a job's folder, and therefore in messages."""
 
 TellProgress = Callable[[float, str], None]
-"""Told the share of the work that is done, and what is being done."""
+"""Callable that receives the completed fraction of the work, in [0, 1], and a description of the step."""
 
 
 class StoppedError(FaceanimError):
-    """Whoever asked for an animation wants it no more."""
+    """Error that ends an animation whose session was stopped."""
 
 
 class Jobs:
-    """Makes animations with one network, for whoever asks.
+    """Runner of the animations that the sessions request, all with the same network.
 
     Args:
         network: the trained networks.
-        folder: where results are kept, each in a folder that nobody can guess.
+        folder: parent of the results, each of which lies in a folder with an unguessable name.
     """
 
     def __init__(self, network: Network, folder: Path) -> None:
@@ -40,7 +40,7 @@ class Jobs:
         self._stops: dict[str, threading.Event] = {}
 
     def stop(self, session: str) -> None:
-        """Have the running animation of a session end soon, if there is one."""
+        """Stop the running animation of a session, if any, at its next progress report."""
         if (stop := self._stops.get(session)) is not None:
             stop.set()
 
@@ -50,30 +50,30 @@ class Jobs:
         """Animate a portrait.
 
         Args:
-            session: whose.
-            portrait: an uploaded picture.
-            video: an uploaded video.
-            choices: how.
-            tell: told how far it is.
+            session: identifier of the session.
+            portrait: uploaded image.
+            video: uploaded driving video.
+            choices: options of the animation.
+            tell: receives the progress.
 
         Raises:
-            FaceanimError: it can't be done, or takes too long; the message names no path.
-            StoppedError: the session has been stopped.
+            FaceanimError: the animation fails or exceeds the time limit; the message contains no path.
+            StoppedError: the session was stopped.
         """
         with self._stoppable(session) as stop, open_job_folder(self._folder) as job:
             inputs = copy_upload(portrait, job / PORTRAIT_NAME), copy_upload(video, job / VIDEO_NAME)
             info = check_video(inputs[1])
             if choices.kind == "gif":
                 check_gif(info.seconds * (1 + choices.loop))
-            tell(0.0, "looking at the portrait")
-            made = animate(
+            tell(0.0, "analyzing the portrait")
+            result = animate(
                 *inputs,
                 job / f"faceanim.{choices.kind}",
                 model=self._network,
                 options=choices.options,
                 on_progress=progress_callback(tell, stop),
             )
-            return keep_result(made, self._folder)
+            return keep_result(result, self._folder)
 
     @contextmanager
     def _stoppable(self, session: str) -> Iterator[threading.Event]:
@@ -86,7 +86,7 @@ class Jobs:
 
 @contextmanager
 def open_job_folder(parent: Path) -> Iterator[Path]:
-    """A folder for one job, which messages do not name and which is deleted in the end."""
+    """Hold a temporary folder for one job; its path is removed from error messages."""
     with tempfile.TemporaryDirectory(prefix="job-", dir=parent) as name:
         try:
             yield Path(name)
@@ -95,42 +95,53 @@ def open_job_folder(parent: Path) -> Iterator[Path]:
 
 
 def copy_upload(upload: Path, name: Path) -> Path:
-    """An upload under a name of ours: what people call their files is no business of anything that follows.
+    """Copy an upload to a neutral name, so that the user's file name reaches no later step.
 
     Raises:
-        FaceanimError: it has been deleted meanwhile.
+        FaceanimError: the upload has been deleted in the meantime.
     """
     try:
         return Path(shutil.copyfile(upload, name))
     except FileNotFoundError:
         raise FaceanimError(
-            f"{name} is no longer here: uploads are deleted after a while; upload it again"
+            f"cannot read {name}: uploads are deleted after a while; upload it again"
         ) from None
 
 
-def keep_result(made: AnimatedVideo, folder: Path) -> AnimatedVideo:
-    """A result, moved out of its job's folder."""
-    path = Path(tempfile.mkdtemp(prefix="result-", dir=folder)) / made.path.name
-    return replace(made, path=made.path.replace(path))
+def keep_result(result: AnimatedVideo, folder: Path) -> AnimatedVideo:
+    """Move a result out of its job's folder, to a new folder within `folder`."""
+    path = Path(tempfile.mkdtemp(prefix="result-", dir=folder)) / result.path.name
+    return replace(result, path=result.path.replace(path))
 
 
 def progress_callback(tell: TellProgress, stop: threading.Event) -> ProgressCallback:
-    """Tells how far a job is and how long it will take, and ends it where it has to end."""
-    began = time.monotonic()
+    """Return a callback that reports progress and remaining time.
+
+    The callback raises `StoppedError` once `stop` is set, and `FaceanimError` past `MAX_JOB_MINUTES`.
+    """
+    started = time.monotonic()
 
     def on_progress(done: int, total: int, note: str = "") -> None:
-        elapsed = time.monotonic() - began
+        elapsed = time.monotonic() - started
         if stop.is_set():
             raise StoppedError("stopped")
         if elapsed > MAX_JOB_MINUTES * 60:
-            raise FaceanimError(f"this took longer than {MAX_JOB_MINUTES} minutes: take a shorter video")
+            raise FaceanimError(
+                f"cannot finish the animation: it took longer than {MAX_JOB_MINUTES} minutes; "
+                "use a shorter video"
+            )
         tell(done / total, note + format_time_left(elapsed, done / total))
 
     return on_progress
 
 
 def format_time_left(elapsed: float, share: float) -> str:
-    """How long the rest takes at this pace, in words; nothing where it can't be told yet or is over."""
+    """Format the remaining time at the present rate; empty near the start, when it is unknown, and the end.
+
+    Args:
+        elapsed: time since the start, in seconds.
+        share: completed fraction of the work, in [0, 1].
+    """
     if share < 0.05 or elapsed < 1:
         return ""
     seconds = elapsed / share * (1 - share)

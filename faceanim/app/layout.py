@@ -1,4 +1,4 @@
-"""Where everything on the page is: three steps, a stage and some words."""
+"""Layout of the page: three steps, the stage that shows the result, and texts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,16 @@ from faceanim.inference.backend import Network
 
 STAGE_TEMPLATE = Path(__file__).parent / "stage.html"
 DEFAULTS = Choices()
+"""Initial state of the controls."""
 MAX_NUMBERED_FACES = 9
-"""So many of a picture's faces can be named by those who have not seen the page's choice of them."""
+"""Number of faces that API clients can choose from. The page itself offers the faces that it has found."""
 UPLOAD_HEIGHT = 216
+"""Height of the upload areas, in CSS pixels."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the user gives: the uploads, and lines that say what was seen in them."""
+    """Uploads, the hints below them, and the choice of a face."""
 
     portrait: gr.Image
     portrait_hint: gr.HTML
@@ -33,7 +35,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Settings:
-    """The controls, in the order of `Handlers.animate`."""
+    """Options of the animation, in the order of the parameters of `Handlers.animate`."""
 
     movement: gr.Radio
     scale: gr.Slider
@@ -47,7 +49,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Controls:
-    """What starts and stops it, and where the result is shown."""
+    """Consent, start and stop buttons, and the stage that shows the result."""
 
     consent: gr.Checkbox
     go: gr.Button
@@ -56,13 +58,13 @@ class Controls:
 
     @property
     def switches(self) -> list[Component]:
-        """What changes when it starts and when it ends."""
+        """Start and stop buttons, which are swapped when an animation starts and ends."""
         return [self.go, self.stop]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """All of the page that does something."""
+    """Interactive components of the page."""
 
     inputs: Inputs
     settings: Settings
@@ -71,7 +73,7 @@ class Layout:
 
 
 def build_layout(network: Network, model: str, examples: list[Example]) -> Layout:
-    """Put everything into the page that is being built."""
+    """Create all components within the current `gr.Blocks` context."""
     add_html(text.HEADER)
     add_html(text.NOTICE)
     with gr.Row(elem_classes="fa-columns"):
@@ -88,12 +90,12 @@ def build_layout(network: Network, model: str, examples: list[Example]) -> Layou
 
 
 def add_html(html: str) -> gr.HTML:
-    """A piece of the page that `style.css` alone styles."""
+    """Add an HTML component that only `style.css` styles."""
     return gr.HTML(html, apply_default_css=False, elem_classes="fa-html")
 
 
 def add_upload_steps() -> tuple[gr.Image, gr.HTML, gr.Video, gr.HTML]:
-    """Steps 1 and 2."""
+    """Add steps 1 and 2: the uploads and the hints below them."""
     with gr.Column(elem_classes="fa-card", min_width=240):
         add_html(text.step_heading(1, "Portrait"))
         portrait = gr.Image(
@@ -112,24 +114,24 @@ def add_upload_steps() -> tuple[gr.Image, gr.HTML, gr.Video, gr.HTML]:
 
 
 def add_faces_step() -> tuple[gr.Column, gr.Image, gr.Radio]:
-    """Which face it is, if there are several."""
+    """Add the choice of a face, which is hidden unless the portrait shows several."""
     with gr.Column(elem_classes="fa-card", visible=False) as several:
         faces = gr.Image(
             interactive=False, show_label=False, buttons=[], elem_id="fa-faces",
             alt_text="The portrait with its faces numbered from left to right",
         )  # fmt: skip
-        known = ["largest", *map(str, range(1, MAX_NUMBERED_FACES + 1)), "all"]
-        face = gr.Radio(known, value=DEFAULTS.face, label="Which face moves?", elem_id="fa-face")
+        choices = ["largest", *map(str, range(1, MAX_NUMBERED_FACES + 1)), "all"]
+        face = gr.Radio(choices, value=DEFAULTS.face, label="Face to animate", elem_id="fa-face")
     return several, faces, face
 
 
 def add_animate_step(network: Network) -> tuple[Settings, gr.Checkbox, gr.Button, gr.Button]:
-    """Step 3: settings, consent, what starts it and what stops it."""
+    """Add step 3: settings, consent, start and stop buttons."""
     with gr.Column(elem_classes="fa-card"):
         add_html(text.step_heading(3, "Animate"))
         with gr.Row(elem_classes="fa-pair"):
             show = gr.Radio(
-                [("The face", "face"), ("The whole picture", "whole")], value=DEFAULTS.show, label="Show"
+                [("The face", "face"), ("The whole image", "whole")], value=DEFAULTS.show, label="Show"
             )
             kind = gr.Radio([("MP4", "mp4"), ("GIF", "gif")], value=DEFAULTS.kind, label="Save as")
         settings = add_more_options(network, show, kind)
@@ -141,19 +143,19 @@ def add_animate_step(network: Network) -> tuple[Settings, gr.Checkbox, gr.Button
 
 
 def add_more_options(network: Network, show: gr.Radio, kind: gr.Radio) -> Settings:
-    """The options that most leave as they are."""
+    """Add the collapsed options, whose defaults suit most uses."""
     with gr.Accordion("More options", open=False, elem_classes="fa-more"):
         movement = gr.Radio(
-            [("From the portrait's own pose", "relative"), ("Exactly as in the video", "absolute")],
+            [("Relative to the portrait's pose", "relative"), ("Exactly as in the video", "absolute")],
             value=DEFAULTS.movement, label="Movement",
-            info="The second takes on the video's place and shape of the face, too.",
+            info="The second also takes over the position and shape of the face in the video.",
         )  # fmt: skip
         with gr.Row(elem_classes="fa-pair"):
             scale = gr.Slider(
-                0, 2, DEFAULTS.scale, step=0.05, label="Strength", info="1 is as strong as in the video."
+                0, 2, DEFAULTS.scale, step=0.05, label="Strength", info="1 is the strength in the video."
             )
             smoothing = gr.Slider(
-                0, 5, DEFAULTS.smoothing, step=0.25, label="Smoothing", info="Against jitter; 0 is none."
+                0, 5, DEFAULTS.smoothing, step=0.25, label="Smoothing", info="Reduces jitter; 0 turns it off."
             )
         detail = gr.Radio(
             [
@@ -161,24 +163,24 @@ def add_more_options(network: Network, show: gr.Radio, kind: gr.Radio) -> Settin
                 (f"Super-resolved, {network.output_size} px", "super-resolution"),
                 (f"Network, {network.size} px", "network"),
             ],
-            value=DEFAULTS.detail, label="Detail of the face", info="The photograph's own is the sharpest.",
+            value=DEFAULTS.detail, label="Detail of the face", info="The photograph is the sharpest.",
         )  # fmt: skip
         with gr.Row(elem_classes="fa-pair"):
             side_by_side = gr.Checkbox(
                 DEFAULTS.side_by_side, label="Side by side", info="Portrait, video and result."
             )
-            loop = gr.Checkbox(DEFAULTS.loop, label="Loop", info="Forth and back, without sound.")
+            loop = gr.Checkbox(DEFAULTS.loop, label="Loop", info="Forward and backward, without sound.")
     return Settings(movement, scale, smoothing, show, detail, side_by_side, loop, kind)
 
 
 def add_stage() -> gr.HTML:
-    """Where the result is shown."""
+    """Add the stage that shows the result."""
     template = STAGE_TEMPLATE.read_text(encoding="utf-8")
     return gr.HTML(label="Result", html_template=template, elem_id="fa-stage", apply_default_css=False)
 
 
 def add_examples(examples: list[Example]) -> list[gr.Button]:
-    """A button for each example."""
+    """Add a button for each example."""
     if not examples:
         return []
     with gr.Row(elem_classes="fa-examples"):

@@ -1,4 +1,4 @@
-"""What can be chosen on the page, and what that means for the animation."""
+"""Limits and options of the page. The limits exist because one machine serves every visitor of the page."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,68 +13,34 @@ from faceanim.media.integrity import verify_video
 from faceanim.media.video import VideoInfo
 
 MAX_UPLOAD_MB = 200
-"""Size of an uploaded file."""
+"""Maximum size of an uploaded file, in MB."""
 MAX_SECONDS, MAX_FRAMES, MAX_SIDE = 60, 3600, 1920
-"""Length of a driving video, its frames, and the longer side of one."""
+"""Maximum duration in seconds, number of frames and longer side in pixels of a driving video."""
 MAX_GIF_SECONDS = 15
-"""Length of a GIF, which takes ten times what an MP4 does."""
+"""Maximum duration of a GIF, in seconds. A GIF is about ten times as large as an MP4."""
 MAX_JOB_MINUTES = 30
-"""How long one animation may take while others wait; what a video says of its own length may be a lie."""
+"""Maximum run time of an animation while others wait: the duration that a video declares may be wrong."""
 MAX_WAITING = 16
-"""How many may wait for their turn."""
+"""Maximum number of requests in the queue."""
 RETENTION_MINUTES = 60
-"""How long uploads and results are kept."""
-
-
-def check_video(path: Path) -> VideoInfo:
-    """What a driving video holds.
-
-    Raises:
-        FaceanimError: it can't be read, or is more than the page takes.
-    """
-    with wrap_video_errors(path):
-        info = verify_video(path)
-    if info.seconds > MAX_SECONDS:
-        raise FaceanimError(
-            f"{path} lasts {info.seconds:.0f} seconds; at most {MAX_SECONDS} are taken: cut it"
-        )
-    if info.frames > MAX_FRAMES:
-        raise FaceanimError(f"{path} has {info.frames} frames; at most {MAX_FRAMES} are taken: cut it")
-    if max(info.width, info.height) > MAX_SIDE:
-        size = f"{info.width}×{info.height}"
-        raise FaceanimError(f"{path} is {size}; at most {MAX_SIDE} pixels a side are taken: make it smaller")
-    return info
-
-
-def check_gif(seconds: float) -> None:
-    """See that a GIF would not become huge.
-
-    Raises:
-        FaceanimError: it would.
-    """
-    if seconds > MAX_GIF_SECONDS:
-        raise FaceanimError(
-            f"a GIF of {seconds:.0f} seconds is too large, {MAX_GIF_SECONDS} at most; take an MP4"
-        )
-
-
+"""Time after which uploads and results are deleted, in minutes."""
 DETAIL_SIZE = 512
-"""Side of the square around the face where it is shown in the photograph's own detail."""
+"""Side of the square around the face when it is shown in the detail of the photograph, in pixels."""
 
 
 class Choices(Section):
-    """The controls of the page, and the parameters of its API.
+    """Controls of the page, which are also parameters of its API.
 
     Attributes:
-        face: `largest`, `all`, or a face's number from left to right.
-        movement: whether the portrait moves from its own pose, or takes on the driving face's.
-        scale: how much of a relative movement is carried over.
-        smoothing: of the driving motion.
-        show: the square around the face, or the whole picture.
-        detail: the photograph's own, or that of what the networks paint.
-        side_by_side: whether portrait, video and result stand beside each other.
-        loop: whether the motion is played forth and back.
-        kind: of file.
+        face: `largest`, `all`, or the number of a face, counted from left to right.
+        movement: relative to the pose of the portrait, or absolute, with the pose of the driving face.
+        scale: strength of a relative movement, as a factor.
+        smoothing: smoothing of the driving motion.
+        show: `face` for the square around the face, `whole` for the whole image.
+        detail: source of the detail of the face: the photograph, super-resolution or the network.
+        side_by_side: show portrait, driving video and result next to each other.
+        loop: play the motion forward and backward.
+        kind: file format of the result.
     """
 
     face: FaceNumber | Literal["largest", "all"] = "largest"
@@ -89,14 +55,14 @@ class Choices(Section):
 
     @classmethod
     def parse(cls, given: dict[str, Any]) -> "Choices":
-        """The choices of a request, in which a face's number is a text.
+        """Validate the choices of a request, in which the number of a face is a string.
 
         Raises:
-            FaceanimError: one of them is none that there is.
+            FaceanimError: a choice is invalid.
         """
         face = parse_face(str(given["face"]))
         if face not in ("largest", "all", *range(1, 100)):
-            raise FaceanimError("a face is `largest`, `all`, or its number from the left")
+            raise FaceanimError("invalid face: expected `largest`, `all`, or a number counted from the left")
         try:
             return cls.model_validate(given | {"face": face})
         except ValidationError as error:
@@ -104,7 +70,7 @@ class Choices(Section):
 
     @property
     def options(self) -> Options:
-        """The same for `faceanim.animate`; the watermark is no choice here."""
+        """Options of `faceanim.animate` for these choices. The watermark cannot be turned off here."""
         return Options(
             face=self.face,
             relative=self.movement == "relative",
@@ -115,4 +81,40 @@ class Choices(Section):
             size=DETAIL_SIZE if self.detail == "photograph" else None,
             super_resolution=self.detail == "super-resolution",
             side_by_side=self.side_by_side,
+        )
+
+
+def check_video(path: Path) -> VideoInfo:
+    """Read the properties of a driving video and check them against the limits.
+
+    Raises:
+        FaceanimError: the video cannot be read or exceeds a limit.
+    """
+    with wrap_video_errors(path):
+        info = verify_video(path)
+    if info.seconds > MAX_SECONDS:
+        raise FaceanimError(
+            f"cannot use {path}: it lasts {info.seconds:.0f} seconds, the limit is {MAX_SECONDS}; trim it"
+        )
+    if info.frames > MAX_FRAMES:
+        raise FaceanimError(
+            f"cannot use {path}: it has {info.frames} frames, the limit is {MAX_FRAMES}; trim it"
+        )
+    if max(info.width, info.height) > MAX_SIDE:
+        size = f"{info.width}×{info.height}"
+        raise FaceanimError(
+            f"cannot use {path}: it is {size}, the limit is {MAX_SIDE} pixels per side; scale it down"
+        )
+    return info
+
+
+def check_gif(seconds: float) -> None:
+    """Check that a GIF of this duration stays within the size limit.
+
+    Raises:
+        FaceanimError: the duration exceeds `MAX_GIF_SECONDS`.
+    """
+    if seconds > MAX_GIF_SECONDS:
+        raise FaceanimError(
+            f"cannot write a GIF of {seconds:.0f} seconds: the limit is {MAX_GIF_SECONDS}; choose MP4"
         )

@@ -1,4 +1,4 @@
-"""The page, and which of its functions is called when something on it is used."""
+"""Page assembly: the layout, the handlers, and the events that connect them."""
 
 import logging
 from dataclasses import fields
@@ -19,82 +19,33 @@ from faceanim.inference.backend import Network
 
 log = logging.getLogger(__name__)
 
-
-class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is Any to mypy
-    """Blocks that say every failure in one sentence, and write those that are ours to the log.
-
-    Gradio looks at the errors that functions raise, not at those of requests that reach no function.
-    """
-
-    async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """See Gradio's.
-
-        Raises:
-            gr.Error: whatever failed.
-        """
-        try:
-            answer: dict[str, Any] = await super().process_api(*args, **kwargs)
-        except gr.Error:
-            raise
-        except FaceanimError as error:
-            raise user_error(text.to_sentence(str(error))) from None
-        except Exception:
-            log.exception("a request failed")
-            raise user_error(text.SERVER_ERROR) from None
-        return answer
-
-    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """See Gradio's; nothing is fetched here that a request names by its address.
-
-        Raises:
-            gr.Error: the request holds what no component gives.
-        """
-        if contains_url(inputs):
-            raise user_error(text.URLS_REFUSED)
-        try:
-            taken: list[Any] = await super().preprocess_data(block_fn, inputs, *args, **kwargs)
-        except gr.Error:
-            raise
-        except Exception:
-            raise user_error(text.BAD_REQUEST) from None
-        return taken
-
-
-def user_error(sentence: str) -> gr.Error:
-    """An error that says one sentence, until whoever reads it closes it."""
-    return gr.Error(sentence, duration=None, print_exception=False)
-
-
-def contains_url(given: object) -> bool:
-    """Whether a request names a file by its address, anywhere in it."""
-    if isinstance(given, dict):
-        return "://" in str(given.get("path")) or contains_url([*given.values()])
-    return isinstance(given, list) and any(map(contains_url, given))
-
-
 POINT_AT_CONSENT = """(...given) => {
     document.querySelector('#fa-consent').classList.toggle('fa-missing', !given[2]);
     return given;
 }"""
+"""JavaScript that highlights the consent box if it is not ticked."""
 POINT_AT_NOTHING = "() => document.querySelector('#fa-consent').classList.remove('fa-missing')"
+"""JavaScript that removes the highlight."""
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+"""Settings of events without a progress display or an API endpoint."""
 AT_ONCE: dict[str, Any] = {**QUIET, "preprocess": False, "concurrency_limit": None}
-"""Not `queue=False`, of which errors are shown to nobody."""
+"""Settings of events that run without waiting. `queue=False` would hide their errors from the user."""
 ANIMATING: dict[str, Any] = {"concurrency_id": "animating", "concurrency_limit": 1, "scroll_to_output": True}
+"""Settings of the events that animate: one at a time."""
 LOOKING: dict[str, Any] = {**QUIET, "preprocess": False, "concurrency_id": "looking", "concurrency_limit": 1}
-"""One upload after the other is looked at: a picture may take 0.3 GB."""
+"""Settings of the events that inspect uploads: one at a time, because an image may take 0.3 GB."""
 
 
 def build_page(network: Network, model: str, examples: list[Example], folder: Path) -> gr.Blocks:
-    """Lay the page out and connect it.
+    """Build the layout and connect it to the handlers.
 
     Args:
-        network: makes the animations.
-        model: what it is called.
-        examples: what can be tried with one click.
-        folder: where uploads are put, and results.
+        network: the trained networks.
+        model: displayed name of the model.
+        examples: animations that run with one click.
+        folder: folder of uploads and results.
     """
-    # Files are looked for each minute, and those deleted that are older than the limit.
+    # Every minute, files older than the retention time are deleted.
     cache = (60, RETENTION_MINUTES * 60)
     page = GuardedBlocks(title=text.TITLE, analytics_enabled=False, delete_cache=cache)
     with page:
@@ -111,49 +62,104 @@ def build_page(network: Network, model: str, examples: list[Example], folder: Pa
 
 
 def connect_uploads(handlers: Handlers, layout: Layout) -> None:
-    """What is uploaded is looked at."""
+    """Inspect each upload when it changes."""
     inputs = layout.inputs
-    seen = [inputs.portrait_hint, inputs.several, inputs.faces, inputs.face]
-    inputs.portrait.change(handlers.inspect_portrait, inputs.portrait, seen, **LOOKING)
+    outputs = [inputs.portrait_hint, inputs.several, inputs.faces, inputs.face]
+    inputs.portrait.change(handlers.inspect_portrait, inputs.portrait, outputs, **LOOKING)
     inputs.video.change(handlers.inspect_video, inputs.video, inputs.video_hint, **LOOKING)
 
 
 def connect_animation(handlers: Handlers, layout: Layout) -> Dependency:
-    """The button starts it."""
+    """Let the start button validate the request, then animate."""
     inputs, controls = layout.inputs, layout.controls
-    given = [inputs.portrait, inputs.video, controls.consent]
-    chosen = [getattr(layout.settings, field.name) for field in fields(layout.settings)]
-    begun = controls.go.click(handlers.begin, given, controls.switches, js=POINT_AT_CONSENT, **AT_ONCE)
+    request = [inputs.portrait, inputs.video, controls.consent]
+    settings = [getattr(layout.settings, field.name) for field in fields(layout.settings)]
+    validated = controls.go.click(
+        handlers.validate, request, controls.switches, js=POINT_AT_CONSENT, **AT_ONCE
+    )
     controls.consent.change(None, None, None, js=POINT_AT_NOTHING, **QUIET)
-    made: Dependency = begun.success(
+    animated: Dependency = validated.success(
         handlers.animate,
-        [*given, inputs.face, *chosen],
+        [*request, inputs.face, *settings],
         controls.stage,
         api_name="animate",
         preprocess=False,
         **ANIMATING,
     )
-    return made
+    return animated
 
 
 def connect_example(handlers: Handlers, layout: Layout, button: gr.Button, example: Example) -> Dependency:
-    """One click shows what an example is made of, and makes it."""
+    """Let the button of an example fill in its inputs, then animate."""
 
     def run(request: gr.Request, progress: gr.Progress = gr.Progress()) -> dict[str, Any]:  # noqa: B008
         return handlers.example(example, request, progress)
 
     controls = layout.controls
-    filled = [layout.inputs.portrait, layout.inputs.video, layout.settings.show, *controls.switches]
-    shown = button.click(lambda: handlers.show_example(example), None, filled, **AT_ONCE)
-    made: Dependency = shown.success(run, None, controls.stage, api_visibility="private", **ANIMATING)
-    return made
+    outputs = [layout.inputs.portrait, layout.inputs.video, layout.settings.show, *controls.switches]
+    shown = button.click(lambda: handlers.show_example(example), None, outputs, **AT_ONCE)
+    animated: Dependency = shown.success(run, None, controls.stage, api_visibility="private", **ANIMATING)
+    return animated
 
 
 def connect_end(handlers: Handlers, layout: Layout, runs: list[Dependency]) -> None:
-    """Another button stops it; in the end the first one is there again."""
+    """Let the stop button cancel every run, and bring back the start button after each run."""
     controls = layout.controls
     controls.stop.click(handlers.stop, None, None, cancels=[*runs], **AT_ONCE)
     for run in runs:
-        # Not `then`, which Gradio 6.31 leaves out after an error.
-        for ended in (run.success, run.failure):
-            ended(handlers.end, None, controls.switches, **AT_ONCE)
+        # Gradio 6.31 skips `then` after an error.
+        for finished in (run.success, run.failure):
+            finished(handlers.end, None, controls.switches, **AT_ONCE)
+
+
+class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is Any to mypy
+    """Blocks that guard the handlers: every failure of a request is reported in one sentence.
+
+    Unexpected exceptions are also logged. Gradio by itself reports the errors that handlers raise, but not
+    those of requests that reach no handler.
+    """
+
+    async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Process a request as Gradio does, and turn every failure into a message to the user.
+
+        Raises:
+            gr.Error: the request failed.
+        """
+        try:
+            answer: dict[str, Any] = await super().process_api(*args, **kwargs)
+        except gr.Error:
+            raise
+        except FaceanimError as error:
+            raise user_error(text.to_sentence(str(error))) from None
+        except Exception:
+            log.exception("request failed")
+            raise user_error(text.SERVER_ERROR) from None
+        return answer
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """Preprocess inputs as Gradio does, except that files given by URL are refused, not fetched.
+
+        Raises:
+            gr.Error: the request contains a URL, or a value that no component of the page can produce.
+        """
+        if contains_url(inputs):
+            raise user_error(text.URLS_REFUSED)
+        try:
+            values: list[Any] = await super().preprocess_data(block_fn, inputs, *args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception:
+            raise user_error(text.BAD_REQUEST) from None
+        return values
+
+
+def user_error(sentence: str) -> gr.Error:
+    """Return an error that displays one sentence until the user closes it."""
+    return gr.Error(sentence, duration=None, print_exception=False)
+
+
+def contains_url(given: object) -> bool:
+    """Check whether a request gives a file by its URL, at any depth of nested lists and dictionaries."""
+    if isinstance(given, dict):
+        return "://" in str(given.get("path")) or contains_url([*given.values()])
+    return isinstance(given, list) and any(map(contains_url, given))

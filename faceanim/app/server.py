@@ -1,4 +1,4 @@
-"""Serving the page until somebody ends it."""
+"""Server of the page, which runs until it is interrupted."""
 
 import os
 import signal
@@ -19,27 +19,27 @@ PRIVACY_ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
 }
-"""Nobody is told that the page is used."""
+"""Environment variables that disable telemetry."""
 
 
 def check_address(host: str, port: int) -> None:
-    """See that an address can be listened on, before anything is loaded; warn where others can reach it.
+    """Check that an address is free before anything is loaded; warn if other machines may reach it.
 
     Raises:
-        FaceanimError: it can't be.
+        FaceanimError: the port is in use or the address is not local.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()
     except OSError:
         raise FaceanimError(
-            f"{host}:{port} can't be listened on: another program has the port, or the address is not this "
-            "machine's; choose another --port"
+            f"cannot listen on {host}:{port}: the port is in use, or the address does not belong to this "
+            "machine; choose another --port"
         ) from None
     if not is_loopback(host):
         print(
-            f"warning: {host} may be reached by other machines, without a password and unencrypted; "
-            "put a proxy that asks who they are before it",
+            f"warning: {host} may be reachable from other machines, without a password and unencrypted; "
+            "put an authenticating proxy in front of it",
             file=sys.stderr,
         )
 
@@ -48,24 +48,24 @@ def serve(network: Network, model: str, host: str, port: int) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
     Args:
-        network: the trained networks, shared by all who use the page.
-        model: what they are called.
-        host: the address to listen on.
-        port: the port.
+        network: the trained networks, shared by all sessions.
+        model: address or path of the model.
+        host: address to listen on.
+        port: port to listen on.
     """
     with tempfile.TemporaryDirectory(prefix="faceanim-app-", ignore_cleanup_errors=True) as folder:
-        # Gradio reads these when it is imported, and when components are made.
+        # Gradio reads these on import and when components are created.
         os.environ.update(PRIVACY_ENVIRONMENT, GRADIO_TEMP_DIR=folder)
-        # It asks its own server whether it is there, and would ask a proxy for that.
+        # Gradio checks by a request that its own server is up. That request must bypass any proxy.
         os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy"), host, "localhost")))
         page = start_page(network, model, host, port, Path(folder))
-        print(f"faceanim is at {page.local_url} (Ctrl-C ends it)", flush=True)
+        print(f"faceanim is running at {page.local_url} (press Ctrl-C to stop)", flush=True)
         wait_for_signal()
         page.close(verbose=False)
 
 
 def start_page(network: Network, model: str, host: str, port: int, folder: Path) -> Any:
-    """Build the page and start its server, in a thread of its own."""
+    """Build the page and start its server in a separate thread."""
     from faceanim.app.examples import examples_folder, make_examples
     from faceanim.app.page import build_page
     from faceanim.app.theme import STYLE, make_theme
@@ -81,12 +81,12 @@ def start_page(network: Network, model: str, host: str, port: int, folder: Path)
 
 
 def display_name(model: str) -> str:
-    """What a model is called on the page: of a path no more than the end."""
+    """Return the name of a model on the page: its address, or the last two components of its path."""
     return model if model.startswith("models:") else "/".join(Path(model).absolute().parts[-2:])
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine only."""
+    """Check whether an address is reachable from this machine only."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -95,7 +95,7 @@ def is_loopback(host: str) -> bool:
 
 def wait_for_signal() -> None:
     """Wait for Ctrl-C or SIGTERM."""
-    ended = threading.Event()
+    interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()
+        signal.signal(number, lambda *_: interrupted.set())
+    interrupted.wait()

@@ -1,4 +1,4 @@
-"""How the page looks: a theme of its own, from fonts that are there already."""
+"""Visual theme of the page. It uses system fonts, so that no font is downloaded."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ SURFACES = {
     "block_info_text_size": "0.75rem",
     "block_label_text_size": "0.8125rem",
 }
-"""What lies behind everything, and the words on it."""
+"""Theme variables of surfaces, borders and text."""
 CONTROLS = {
     "input_background_fill": "*background_fill_secondary",
     "button_large_radius": "10px",
@@ -74,11 +74,11 @@ CONTROLS = {
     "checkbox_border_color_dark": "*neutral_500",
     "checkbox_border_radius": "5px",
 }
-"""What is clicked."""
+"""Theme variables of the controls."""
 
 
 def make_theme() -> Base:
-    """The theme; `style.css` has what it can't say."""
+    """Build the theme; `style.css` covers what Gradio's theme variables cannot express."""
     theme = Base(
         primary_hue=GREEN, secondary_hue=GREEN, neutral_hue=STONE, font=FONT, font_mono=MONO,
         radius_size=sizes.radius_lg, spacing_size=sizes.spacing_lg,

@@ -1,4 +1,7 @@
-"""The embedded sample: talking heads that the project renders itself from two public-domain portraits."""
+"""Embedded sample: talking-head videos rendered by the project itself from two public-domain portraits.
+
+Imports only `tables`. `app` uses it for the example video, and the stage `stages/sample.py` for the sample.
+"""
 
 from faceanim.synthetic.videos import SampleVideo, list_videos, render_sample
 

@@ -1,12 +1,10 @@
-"""The two public-domain portraits that the sample is rendered from, cut out and brought to one scale.
+"""The two public-domain portraits of the sample, segmented and brought to a common scale.
 
 The astronaut (Eileen Collins, NASA; `skimage.data.astronaut`) is the only portrait in scikit-image's wheel;
-its faces of LFW are 25x25 grey pixels. Matplotlib's sample data hold a second one, as free and larger:
+its faces of LFW are 25x25 gray pixels. Matplotlib's sample data contain a second, larger one:
 `grace_hopper.jpg` (James S. Davis, US Navy). Both are works of the United States government, in the public
-domain. SciPy's "face" is a raccoon's and needs a download; torchvision and MediaPipe ship no picture. Two
-people of different age, one with glasses and a hat, make more varied identities than warps of one could.
-
-What was marked by hand on the two is in `annotations`.
+domain. SciPy's "face" is that of a raccoon and needs a download; torchvision and MediaPipe ship no image. Two
+people of different age, one with glasses and a hat, give more varied identities than warps of one portrait.
 """
 
 from collections.abc import Mapping
@@ -18,22 +16,32 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Image = NDArray[np.floating[Any]]
+Points = dict[str, Image]
+"""Landmarks by name, each (2,): x, y in canvas pixels."""
+
+CANVAS = (680, 800)
+"""Height and width of the canvas that holds each portrait, in pixels."""
+HEAD = (400.0, 240.0)
+"""Center of the head on the canvas (x, y), in pixels."""
+
 
 @dataclass(frozen=True)
 class Annotation:
-    """What was marked by hand on a picture."""
+    """Manual annotation of a portrait. Coordinates are x, y in pixels of the original image."""
 
     scale: float
-    """Canvas pixels per pixel of the picture; the Viola-Jones box of the face is then about 160 wide."""
+    """Canvas pixels per image pixel, chosen so that the Viola-Jones box of the face is about 160 wide."""
     points: Mapping[str, tuple[float, float]]
+    """Facial landmarks by name."""
     skin: tuple[tuple[int, int], ...]
-    """Outline of face, ears and neck."""
+    """Outline of the face, ears and neck."""
     hair: tuple[tuple[int, int], ...]
-    """Outline of the region above the clothes; what is person but not skin in it is hair (or hat)."""
+    """Outline of the region above the clothes; the person in it, except for the skin, is hair (or hat)."""
     person: tuple[tuple[int, int], ...]
-    """Surely person, for GrabCut."""
+    """Outline of the certain foreground for GrabCut."""
     maybe: tuple[tuple[int, int], ...]
-    """Possibly person; what lies outside is background."""
+    """Outline of the possible foreground for GrabCut; everything outside is background."""
 
 
 # fmt: off
@@ -105,33 +113,19 @@ HOPPER = Annotation(
         (203, 309), (197, 300), (168, 288), (156, 260), (148, 205),
     ),
 )
-
-Image = NDArray[np.floating[Any]]
-Points = dict[str, Image]
-
-CANVAS = (680, 800)
-"""Height and width of the canvas all portraits are brought to, in pixels."""
-HEAD = (400.0, 240.0)
-"""Where the middle of the head lies on it (x, y)."""
-
-
-def f32(values: ArrayLike) -> Image:
-    """The values as a float32 array."""
-    return np.asarray(values, np.float32)
-
-
-def smoothstep(value: Image) -> Image:
-    """0 below 0, 1 above 1, without a kink between."""
-    value = np.clip(value, 0, 1)
-    result: Image = value * value * (3 - 2 * value)
-    return result
+# fmt: on
 
 
 @dataclass(frozen=True)
 class Cutout:
     """A portrait without its background, on the canvas.
 
-    `color` is (H, W, 3) RGB and the masks (H, W), all in [0, 1]; `points` are x, y in canvas pixels.
+    Attributes:
+        color: (H, W, 3), RGB in [0, 1].
+        alpha: (H, W), coverage of the person in [0, 1].
+        skin: (H, W), mask of face, ears and neck in [0, 1].
+        hair: (H, W), mask of the hair or hat in [0, 1].
+        points: landmarks by name, x, y in canvas pixels.
     """
 
     color: Image
@@ -142,40 +136,58 @@ class Cutout:
 
 
 def astronaut() -> Cutout:
-    """Eileen Collins, from scikit-image: 512x512, RGB."""
+    """Load and segment the portrait of Eileen Collins from scikit-image, 512x512, RGB."""
     from skimage import data
 
     return _cut_out(np.asarray(data.astronaut()), ASTRONAUT)
 
 
 def hopper() -> Cutout:
-    """Grace Hopper, from matplotlib: 512x600, RGB."""
+    """Load and segment the portrait of Grace Hopper from matplotlib, 512x600, RGB."""
     import matplotlib
 
     path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     return _cut_out(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), HOPPER)
 
 
-def _cut_out(picture: NDArray[np.uint8], note: Annotation) -> Cutout:
-    alpha = _segment_person(picture, note)
-    skin = _draw_polygon(picture.shape[:2], note.skin)
-    hair = np.minimum(_draw_polygon(picture.shape[:2], note.hair) * (1 - skin), alpha)
-    color = _extend_colors(picture.astype(np.float32) / 255, alpha)
-    corner = np.array(
-        [note.points["side_l"], note.points["side_r"], note.points["crown"], note.points["chin"]]
-    )
-    middle = np.array([corner[:2, 0].mean(), corner[2:, 1].mean()])
-    offset = np.array(HEAD) - note.scale * middle
-    matrix = np.array([[note.scale, 0, offset[0]], [0, note.scale, offset[1]]])
+def f32(values: ArrayLike) -> Image:
+    """Convert values to a float32 array."""
+    return np.asarray(values, np.float32)
 
-    def place(image: Image) -> Image:
-        # Clothes that the picture's edge cuts off go on as they are there; see the replicated border.
+
+def smoothstep(value: Image) -> Image:
+    """Interpolate smoothly from 0 at 0 to 1 at 1, with zero slope at both ends; constant outside."""
+    value = np.clip(value, 0, 1)
+    result: Image = value * value * (3 - 2 * value)
+    return result
+
+
+def _cut_out(image: NDArray[np.uint8], annotation: Annotation) -> Cutout:
+    alpha = _segment_person(image, annotation)
+    skin = _draw_polygon(image.shape[:2], annotation.skin)
+    hair = np.minimum(_draw_polygon(image.shape[:2], annotation.hair) * (1 - skin), alpha)
+    color = _extend_colors(image.astype(np.float32) / 255, alpha)
+    extents = np.array(
+        [
+            annotation.points["side_l"],
+            annotation.points["side_r"],
+            annotation.points["crown"],
+            annotation.points["chin"],
+        ]
+    )
+    center = np.array([extents[:2, 0].mean(), extents[2:, 1].mean()])
+    offset = np.array(HEAD) - annotation.scale * center
+    matrix = np.array([[annotation.scale, 0, offset[0]], [0, annotation.scale, offset[1]]])
+
+    def place(plane: Image) -> Image:
+        # The replicated border extends clothes that the edge of the image cuts off.
         border = cv2.BORDER_REPLICATE
-        placed = cv2.warpAffine(image, matrix, CANVAS[::-1], flags=cv2.INTER_CUBIC, borderMode=border)
+        placed = cv2.warpAffine(plane, matrix, CANVAS[::-1], flags=cv2.INTER_CUBIC, borderMode=border)
         return f32(placed.clip(0, 1))
 
     points = {
-        name: (note.scale * np.array(xy) + offset).astype(np.float32) for name, xy in note.points.items()
+        name: (annotation.scale * np.array(xy) + offset).astype(np.float32)
+        for name, xy in annotation.points.items()
     }
     return Cutout(place(color), place(alpha), place(skin), place(hair), points)
 
@@ -186,35 +198,34 @@ def _draw_polygon(shape: tuple[int, ...], outline: tuple[tuple[int, int], ...]) 
     return f32(cv2.GaussianBlur(mask, (0, 0), 1.5))
 
 
-def _segment_person(picture: NDArray[np.uint8], note: Annotation) -> Image:
-    """The person's coverage in [0, 1], by GrabCut between the two hand-drawn outlines."""
-    labels = np.full(picture.shape[:2], cv2.GC_BGD, np.uint8)
-    cv2.fillPoly(labels, [np.array(note.maybe, np.int32)], cv2.GC_PR_FGD)
-    cv2.fillPoly(labels, [np.array(note.person, np.int32)], cv2.GC_FGD)
-    cv2.setRNGSeed(0)  # GrabCut's k-means draws from OpenCV's own generator
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+def _segment_person(image: NDArray[np.uint8], annotation: Annotation) -> Image:
+    """Compute the coverage of the person, (H, W) in [0, 1], by GrabCut between the two annotated outlines."""
+    labels = np.full(image.shape[:2], cv2.GC_BGD, np.uint8)
+    cv2.fillPoly(labels, [np.array(annotation.maybe, np.int32)], cv2.GC_PR_FGD)
+    cv2.fillPoly(labels, [np.array(annotation.person, np.int32)], cv2.GC_FGD)
+    cv2.setRNGSeed(0)  # GrabCut's k-means uses OpenCV's global generator
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     cv2.grabCut(bgr, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
-    inside = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
-    # The largest piece only, without holes: stray islands would float beside the head.
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats(inside)
-    inside = (pieces == 1 + int(np.argmax(stats[1:count, cv2.CC_STAT_AREA]))).astype(np.uint8)
-    inside = cv2.morphologyEx(inside, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    inside = cv2.morphologyEx(inside, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 1.6)
+    mask = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
+    # Only the largest component is kept, with holes closed: stray islands would float beside the head.
+    count, components, stats, _ = cv2.connectedComponentsWithStats(mask)
+    mask = (components == 1 + int(np.argmax(stats[1:count, cv2.CC_STAT_AREA]))).astype(np.uint8)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 1.6)
     return f32(np.clip((soft - 0.35) / 0.6, 0, 1))
 
 
 def _extend_colors(color: Image, alpha: Image) -> Image:
-    """Replace colours at and beyond the edge by those well inside it: no old background shines through."""
+    """Extend the colors inside the person to its edge and beyond, so that no original background shows."""
     known = (cv2.erode(alpha, np.ones((5, 5), np.uint8)) > 0.98).astype(np.float32)
     filled, weight = color * known[..., None], known.copy()
     result = color.copy()
     missing = weight < 0.5
     for sigma in (2.0, 6.0, 24.0):
         total = cv2.GaussianBlur(filled, (0, 0), sigma)
-        share = cv2.GaussianBlur(weight, (0, 0), sigma)
-        reach = missing & (share > 0.02)
-        result[reach] = total[reach] / share[reach, None]
-        missing = missing & ~reach
+        norm = cv2.GaussianBlur(weight, (0, 0), sigma)
+        fillable = missing & (norm > 0.02)
+        result[fillable] = total[fillable] / norm[fillable, None]
+        missing = missing & ~fillable
     return result
-# fmt: on

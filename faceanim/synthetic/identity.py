@@ -1,4 +1,4 @@
-"""Making different people out of a cut-out portrait: shape, tones, hair, glasses, beard, mirroring."""
+"""The people of the sample: variations of a cutout in shape, tones, hair, glasses, beard and mirroring."""
 
 from dataclasses import dataclass
 
@@ -8,24 +8,28 @@ import numpy as np
 from faceanim.synthetic.cutouts import CANVAS, Cutout, Image, Points, f32, smoothstep
 
 Lab = tuple[float, float, float]
+"""Shift in CIELAB (L in 0-100)."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """How a person differs from the portrait. Shapes are factors (1 leaves it), shifts in canvas pixels."""
+    """Differences of a person from the portrait.
+
+    Sizes are factors, 1 for no change. Shifts are in canvas pixels.
+    """
 
     base: str
-    """`astronaut` or `hopper`."""
+    """Portrait, `astronaut` or `hopper`."""
     mirrored: bool = False
     head_width: float = 1.0
     head_height: float = 1.0
     jaw: float = 1.0
     chin: float = 0.0
-    """Lengthens the lower face by so many pixels."""
+    """Downward shift of the chin, which lengthens the lower face."""
     eyes: float = 1.0
     eye_gap: float = 0.0
     nose: tuple[float, float] = (1.0, 0.0)
-    """Its width, and by how much its tip is lower."""
+    """Width, and downward shift of the tip."""
     mouth: float = 1.0
     lips: float = 1.0
     hair_size: float = 1.0
@@ -33,210 +37,14 @@ class Identity:
     skin: tuple[float, Lab] = (1.0, (0.0, 0.0, 0.0))
     """Contrast and shift of the skin in CIELAB (L in 0-100)."""
     hair: tuple[float, Lab] = (1.0, (0.0, 0.0, 0.0))
+    """Contrast and shift of the hair in CIELAB."""
     clothes: tuple[float, Lab] = (0.0, (0.0, 0.0, 0.0))
-    """Rotation of the hue in degrees, and shift in CIELAB."""
+    """Rotation of the hue of the clothes in degrees, and their shift in CIELAB."""
     long_hair: bool = False
     glasses: str = ""
-    """`round` or `square` frames, or none."""
+    """Shape of the frames, `round` or `square`; empty for no glasses."""
     beard: float = 0.0
-    """How dense, 0 to 1."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A person ready to be posed: (H, W, 3) colour and (H, W) coverage in [0, 1], and the features' places.
-
-    `glasses` is the coverage of drawn frames: they stay where they are when lids and brows move beneath.
-    """
-
-    color: Image
-    alpha: Image
-    glasses: Image
-    points: Points
-
-
-@dataclass(frozen=True)
-class _Bump:
-    """A local change of shape around a point: magnified by `zoom`, moved by `shift`, fading as a Gaussian."""
-
-    at: Image
-    sigma: tuple[float, float]
-    zoom: tuple[float, float] = (1.0, 1.0)
-    shift: tuple[float, float] = (0.0, 0.0)
-
-    def offset(self, points: Image) -> Image:
-        """Where each of the (..., 2) places of the new shape takes its colour, relative to itself."""
-        away = points - self.at
-        weight = np.exp(-0.5 * ((away / f32(self.sigma)) ** 2).sum(-1, keepdims=True))
-        back = 1 / f32(self.zoom) - 1
-        result: Image = weight * (away * back - f32(self.shift))
-        return result
-
-
-def make_layer(cutout: Cutout, who: Identity) -> Layer:
-    """Turn a portrait into a person."""
-    bumps = _list_bumps(cutout.points, who)
-    rows, columns = np.mgrid[: CANVAS[0], : CANVAS[1]].astype(np.float32)
-    grid = np.stack([columns, rows], -1)
-    source = grid + sum(bump.offset(grid) for bump in bumps)
-
-    def warp(image: Image) -> Image:
-        border = cv2.BORDER_REPLICATE
-        return f32(cv2.remap(image, source, None, cv2.INTER_CUBIC, borderMode=border).clip(0, 1))
-
-    points = {name: _move_point(point, bumps) for name, point in cutout.points.items()}
-    color, alpha, skin, hair = (warp(each) for each in (cutout.color, cutout.alpha, cutout.skin, cutout.hair))
-    color = _apply_tones(color, skin, hair, who)
-    if who.long_hair:
-        color, alpha = _add_long_hair(color, alpha, skin, hair, points)
-    if who.beard:
-        color = _add_beard(color, skin, points, who)
-    glasses = _draw_glasses(points, who.glasses)
-    if not who.mirrored:
-        return Layer(color, alpha, glasses, points)
-    return Layer(
-        color[:, ::-1].copy(), alpha[:, ::-1].copy(), glasses[:, ::-1].copy(), _mirror_points(points)
-    )
-
-
-def _list_bumps(points: Points, who: Identity) -> list[_Bump]:
-    eyes = [(points[f"eye{i}_l"] + points[f"eye{i}_r"]) / 2 for i in (0, 1)]
-    face = (eyes[0] + eyes[1] + points["mouth_l"] + points["mouth_r"]) / 4
-    mouth = (points["mouth_l"] + points["mouth_r"]) / 2
-    crown = (points["side_l"] + points["side_r"]) / 2 * f32((1, 0.6)) + points["crown"] * f32((0, 0.4))
-    jaw = (points["jaw_l"] + points["jaw_r"]) / 2
-    gap = who.eye_gap / 2
-    return [
-        _Bump(face, (120, 130), (who.head_width, who.head_height)),
-        _Bump(crown, (105, 75), (who.hair_size, who.hair_size)),
-        _Bump(jaw, (80, 40), (who.jaw, 1.0)),
-        _Bump(points["chin"], (75, 38), shift=(0, who.chin)),
-        _Bump(eyes[0], (26, 17), (who.eyes, who.eyes), (-gap, 0)),
-        _Bump(eyes[1], (26, 17), (who.eyes, who.eyes), (gap, 0)),
-        _Bump(points["nose"], (20, 24), (who.nose[0], 1.0), (0, who.nose[1])),
-        _Bump(mouth, (38, 18), (who.mouth, who.lips)),
-    ]
-
-
-def _move_point(point: Image, bumps: list[_Bump]) -> Image:
-    """Where the new shape has what was at `point`: the fixed point of new = point - offset(new)."""
-    new = point.copy()
-    for _ in range(40):
-        new = (point - sum(bump.offset(new) for bump in bumps)).astype(np.float32)
-    return new
-
-
-def _mirror_points(points: Points) -> Points:
-    """The points of the mirrored canvas: what was left is right."""
-    swap = {"eye0": "eye1", "eye1": "eye0", "iris0": "iris1", "iris1": "iris0", "l": "r", "r": "l"}
-    return {
-        "_".join(swap.get(part, part) for part in name.split("_")): np.array(
-            (CANVAS[1] - 1 - x, y), np.float32
-        )
-        for name, (x, y) in points.items()
-    }
-
-
-def _apply_tones(color: Image, skin: Image, hair: Image, who: Identity) -> Image:
-    lab = cv2.cvtColor(color, cv2.COLOR_RGB2LAB)
-    mean = np.average(lab.reshape(-1, 3), axis=0, weights=skin.ravel())
-    # Eyes, teeth and glasses are far from the skin's colour and keep theirs.
-    distance = np.linalg.norm((lab - mean)[..., 1:], axis=-1)
-    is_skin = skin * np.clip(1.9 - distance / 14, 0, 1)
-    toned = lab.copy()
-    toned += is_skin[..., None] * ((lab - mean) * (who.skin[0] - 1) + f32(who.skin[1]))
-    middle = np.average(lab.reshape(-1, 3), axis=0, weights=hair.ravel() + 1e-9)
-    toned += hair[..., None] * ((lab - middle) * (who.hair[0] - 1) + f32(who.hair[1]))
-    angle = np.deg2rad(who.clothes[0])
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
-    # White stays white, and black nearly black.
-    dyed = np.clip((92 - lab[..., :1]) / 30, 0, 1) * np.clip(lab[..., :1] / 8, 0, 1)
-    dressed = np.concatenate([lab[..., :1], lab[..., 1:] @ turn.T], -1) + dyed * f32(who.clothes[1])
-    rest = np.clip(1 - skin - hair, 0, 1)[..., None]
-    toned = toned * (1 - rest) + dressed * rest
-    toned[..., 0] = np.clip(toned[..., 0], 1, 99)
-    return f32(np.clip(cv2.cvtColor(f32(toned), cv2.COLOR_LAB2RGB), 0, 1))
-
-
-def _draw_strands(seed: int, along: float, across: float) -> Image:
-    """Streaks that run down, of mean 0 and about unit deviation."""
-    noise = np.random.default_rng(seed).standard_normal(CANVAS).astype(np.float32)
-    streaks = cv2.GaussianBlur(noise, (0, 0), sigmaX=across, sigmaY=along)
-    return f32(streaks / streaks.std())
-
-
-def _add_long_hair(
-    color: Image, alpha: Image, skin: Image, hair: Image, points: Points
-) -> tuple[Image, Image]:
-    """Let the hair fall to the shoulders on both sides of the face, behind cheeks and neck."""
-    chin = points["chin"][1]
-    mask, rounded = np.zeros(CANVAS, np.float32), np.zeros(CANVAS, np.float32)
-    rows, columns = np.mgrid[: CANVAS[0], : CANVAS[1]].astype(np.float32)
-    for side, inward in ((points["side_l"], 1), (points["side_r"], -1)):
-        # A lock that widens from the temple to the chin, then tapers, with a slight wave.
-        down = np.clip((rows - side[1]) / (chin + 80 - side[1]), 0, 1)
-        wave = 5 * np.sin(9 * down)
-        outer = 6 - 26 * np.sin(np.pi * down * 0.7) + wave
-        inner = 22 + 52 * np.sin(np.pi * np.clip(0.12 + 0.75 * down, 0, 1)) ** 0.7 + wave
-        across = ((columns - side[0]) * inward - outer) / (inner - outer)
-        end = chin + 62 + 18 * np.sin(np.pi * np.clip(across, 0, 1)) + 5 * _draw_strands(5, 6, 1.5)
-        ragged = 0.03 * _draw_strands(9, 18, 2)
-        lock = smoothstep((across + ragged) * 9) * smoothstep((1 - across + ragged) * 9)
-        mask = np.maximum(mask, lock * smoothstep((rows - side[1] + 15) / 40) * smoothstep((end - rows) / 10))
-        rounded += np.where(
-            (across > 0) & (across < 1), np.sin(np.pi * np.clip(across, 0.0, 0.999)) ** 0.6, 0
-        )
-    mask *= 1 - np.clip(skin * 2 - 0.5, 0, 1) * alpha
-    mask = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)
-    tone = np.average(color.reshape(-1, 3), axis=0, weights=(hair * alpha).ravel()).astype(np.float32)
-    light = (0.66 + 0.44 * rounded) * (
-        0.98 + 0.09 * _draw_strands(6, 26, 0.9) + 0.10 * _draw_strands(7, 45, 3.5)
-    )
-    fall = np.clip(tone * np.clip(light, 0.2, 1.5)[..., None], 0, 1)
-    cover = mask[..., None]
-    return color * (1 - cover) + fall * cover, 1 - (1 - alpha) * (1 - mask)
-
-
-def _add_beard(color: Image, skin: Image, points: Points, who: Identity) -> Image:
-    """Darken chin, jaw and upper lip as a short beard does, with the mouth left free."""
-    rows, columns = np.mgrid[: CANVAS[0], : CANVAS[1]].astype(np.float32)
-    mouth = (points["mouth_l"] + points["mouth_r"]) / 2
-    half = (points["mouth_r"][0] - points["mouth_l"][0]) / 2
-    nose, chin = points["nose"], points["chin"]
-    across = (columns - mouth[0]) / (half * 2.1)
-    top = nose[1] + 12 + 26 * np.clip(np.abs(across) - 0.45, -0.1, 1) * np.sign(0.8 - np.abs(across))
-    area = np.clip((rows - top) / 9, 0, 1) * np.clip((chin[1] + 6 - rows) / 12, 0, 1)
-    lips = np.exp(-((((columns - mouth[0]) / (half * 1.08)) ** 2 + ((rows - mouth[1] - 7) / 15) ** 2) ** 3))
-    area = cv2.GaussianBlur(area.astype(np.float32), (0, 0), 4) * skin * (1 - lips)
-    grain = np.clip(0.9 + 0.2 * _draw_strands(8, 2.2, 1.0), 0.4, 1)
-    cover = (who.beard * area * grain)[..., None]
-    dark = f32((0.12, 0.08, 0.06)) + 0.2 * color
-    return f32(color * (1 - cover) + dark * cover)
-
-
-def _draw_glasses(points: Points, kind: str) -> Image:
-    """Coverage of spectacle frames; zero without any."""
-    canvas = np.zeros((CANVAS[0] * 2, CANVAS[1] * 2), np.float32)  # drawn at twice the size, for smooth edges
-    if kind:
-        eyes = [(points[f"eye{i}_l"] + points[f"eye{i}_r"]) / 2 for i in (0, 1)]
-        wide = float(eyes[1][0] - eyes[0][0]) * 0.40
-        high = wide * (0.86 if kind == "round" else 0.66)
-        centres = [eye + f32((0, 5)) for eye in eyes]
-        for centre in centres:
-            t = np.linspace(0, 2 * np.pi, 80)
-            power = 1.0 if kind == "round" else 0.45
-            x = centre[0] + wide * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power
-            y = centre[1] + high * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power
-            cv2.polylines(canvas, [np.int32(np.stack([x, y], -1) * 32)], True, 1.0, 8, cv2.LINE_AA, 4)
-        (ax, ay), (bx, by) = centres
-        lines = [
-            [(ax + wide, ay - 4), ((ax + bx) / 2, (ay + by) / 2 - 9), (bx - wide, by - 4)],
-            [(ax - wide, ay - 5), (points["side_l"][0] + 32, ay - 10)],
-            [(bx + wide, by - 5), (points["side_r"][0] - 40, by - 10)],
-        ]
-        for line in lines:
-            cv2.polylines(canvas, [np.int32(np.array(line) * 32)], False, 1.0, 8, cv2.LINE_AA, 4)
-    return f32(cv2.resize(canvas, CANVAS[::-1], interpolation=cv2.INTER_AREA))
+    """Density, 0 to 1."""
 
 
 PEOPLE: dict[str, Identity] = {
@@ -280,3 +88,213 @@ PEOPLE: dict[str, Identity] = {
         hair_size=0.95,
     ),
 }  # fmt: skip
+"""The ten people of the sample, derived from the two portraits."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A person ready to be posed.
+
+    Attributes:
+        color: (H, W, 3), RGB in [0, 1].
+        alpha: (H, W), coverage of the person in [0, 1].
+        glasses: (H, W), coverage of the drawn frames in [0, 1]. It is a separate mask because the frames
+            stay in place when lids and brows move beneath them.
+        points: landmarks by name, x, y in canvas pixels.
+    """
+
+    color: Image
+    alpha: Image
+    glasses: Image
+    points: Points
+
+
+def make_layer(cutout: Cutout, who: Identity) -> Layer:
+    """Derive a person from a portrait.
+
+    Args:
+        cutout: the segmented portrait.
+        who: the differences from it.
+    """
+    bumps = _list_bumps(cutout.points, who)
+    rows, columns = np.mgrid[: CANVAS[0], : CANVAS[1]].astype(np.float32)
+    grid = np.stack([columns, rows], -1)
+    source = grid + sum(bump.offset(grid) for bump in bumps)
+
+    def warp(image: Image) -> Image:
+        border = cv2.BORDER_REPLICATE
+        return f32(cv2.remap(image, source, None, cv2.INTER_CUBIC, borderMode=border).clip(0, 1))
+
+    points = {name: _move_point(point, bumps) for name, point in cutout.points.items()}
+    color, alpha, skin, hair = (
+        warp(plane) for plane in (cutout.color, cutout.alpha, cutout.skin, cutout.hair)
+    )
+    color = _apply_tones(color, skin, hair, who)
+    if who.long_hair:
+        color, alpha = _add_long_hair(color, alpha, skin, hair, points)
+    if who.beard:
+        color = _add_beard(color, skin, points, who)
+    glasses = _draw_glasses(points, who.glasses)
+    if not who.mirrored:
+        return Layer(color, alpha, glasses, points)
+    return Layer(
+        color[:, ::-1].copy(), alpha[:, ::-1].copy(), glasses[:, ::-1].copy(), _mirror_points(points)
+    )
+
+
+@dataclass(frozen=True)
+class _Bump:
+    """Local deformation around a point: magnification by `zoom` and a `shift`, with Gaussian falloff."""
+
+    at: Image
+    sigma: tuple[float, float]
+    zoom: tuple[float, float] = (1.0, 1.0)
+    shift: tuple[float, float] = (0.0, 0.0)
+
+    def offset(self, points: Image) -> Image:
+        """Compute the offsets (..., 2) from points of the deformed image to those they are sampled from."""
+        distance = points - self.at
+        weight = np.exp(-0.5 * ((distance / f32(self.sigma)) ** 2).sum(-1, keepdims=True))
+        inverse = 1 / f32(self.zoom) - 1
+        result: Image = weight * (distance * inverse - f32(self.shift))
+        return result
+
+
+def _list_bumps(points: Points, who: Identity) -> list[_Bump]:
+    eyes = [(points[f"eye{i}_l"] + points[f"eye{i}_r"]) / 2 for i in (0, 1)]
+    face = (eyes[0] + eyes[1] + points["mouth_l"] + points["mouth_r"]) / 4
+    mouth = (points["mouth_l"] + points["mouth_r"]) / 2
+    crown = (points["side_l"] + points["side_r"]) / 2 * f32((1, 0.6)) + points["crown"] * f32((0, 0.4))
+    jaw = (points["jaw_l"] + points["jaw_r"]) / 2
+    gap = who.eye_gap / 2
+    return [
+        _Bump(face, (120, 130), (who.head_width, who.head_height)),
+        _Bump(crown, (105, 75), (who.hair_size, who.hair_size)),
+        _Bump(jaw, (80, 40), (who.jaw, 1.0)),
+        _Bump(points["chin"], (75, 38), shift=(0, who.chin)),
+        _Bump(eyes[0], (26, 17), (who.eyes, who.eyes), (-gap, 0)),
+        _Bump(eyes[1], (26, 17), (who.eyes, who.eyes), (gap, 0)),
+        _Bump(points["nose"], (20, 24), (who.nose[0], 1.0), (0, who.nose[1])),
+        _Bump(mouth, (38, 18), (who.mouth, who.lips)),
+    ]
+
+
+def _move_point(point: Image, bumps: list[_Bump]) -> Image:
+    """Map a point of the portrait to the deformed image: the fixed point of new = point - offset(new)."""
+    new = point.copy()
+    for _ in range(40):
+        new = (point - sum(bump.offset(new) for bump in bumps)).astype(np.float32)
+    return new
+
+
+def _mirror_points(points: Points) -> Points:
+    """Mirror the points on the canvas, and swap the names of left and right."""
+    swap = {"eye0": "eye1", "eye1": "eye0", "iris0": "iris1", "iris1": "iris0", "l": "r", "r": "l"}
+    return {
+        "_".join(swap.get(part, part) for part in name.split("_")): np.array(
+            (CANVAS[1] - 1 - x, y), np.float32
+        )
+        for name, (x, y) in points.items()
+    }
+
+
+def _apply_tones(color: Image, skin: Image, hair: Image, who: Identity) -> Image:
+    lab = cv2.cvtColor(color, cv2.COLOR_RGB2LAB)
+    mean = np.average(lab.reshape(-1, 3), axis=0, weights=skin.ravel())
+    # Eyes, teeth and glasses are far from the color of the skin and are left unchanged.
+    distance = np.linalg.norm((lab - mean)[..., 1:], axis=-1)
+    is_skin = skin * np.clip(1.9 - distance / 14, 0, 1)
+    toned = lab.copy()
+    toned += is_skin[..., None] * ((lab - mean) * (who.skin[0] - 1) + f32(who.skin[1]))
+    hair_mean = np.average(lab.reshape(-1, 3), axis=0, weights=hair.ravel() + 1e-9)
+    toned += hair[..., None] * ((lab - hair_mean) * (who.hair[0] - 1) + f32(who.hair[1]))
+    angle = np.deg2rad(who.clothes[0])
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
+    # White stays white and black nearly black.
+    weight = np.clip((92 - lab[..., :1]) / 30, 0, 1) * np.clip(lab[..., :1] / 8, 0, 1)
+    clothes = np.concatenate([lab[..., :1], lab[..., 1:] @ rotation.T], -1) + weight * f32(who.clothes[1])
+    rest = np.clip(1 - skin - hair, 0, 1)[..., None]
+    toned = toned * (1 - rest) + clothes * rest
+    toned[..., 0] = np.clip(toned[..., 0], 1, 99)
+    return f32(np.clip(cv2.cvtColor(f32(toned), cv2.COLOR_LAB2RGB), 0, 1))
+
+
+def _draw_strands(seed: int, along: float, across: float) -> Image:
+    """Draw vertical streaks of mean 0 and unit standard deviation."""
+    noise = np.random.default_rng(seed).standard_normal(CANVAS).astype(np.float32)
+    streaks = cv2.GaussianBlur(noise, (0, 0), sigmaX=across, sigmaY=along)
+    return f32(streaks / streaks.std())
+
+
+def _add_long_hair(
+    color: Image, alpha: Image, skin: Image, hair: Image, points: Points
+) -> tuple[Image, Image]:
+    """Add hair that falls to the shoulders on both sides of the face, behind cheeks and neck."""
+    chin = points["chin"][1]
+    mask, rounded = np.zeros(CANVAS, np.float32), np.zeros(CANVAS, np.float32)
+    rows, columns = np.mgrid[: CANVAS[0], : CANVAS[1]].astype(np.float32)
+    for side, inward in ((points["side_l"], 1), (points["side_r"], -1)):
+        # A lock of hair that widens from the temple to the chin, then tapers, with a slight wave.
+        down = np.clip((rows - side[1]) / (chin + 80 - side[1]), 0, 1)
+        wave = 5 * np.sin(9 * down)
+        outer = 6 - 26 * np.sin(np.pi * down * 0.7) + wave
+        inner = 22 + 52 * np.sin(np.pi * np.clip(0.12 + 0.75 * down, 0, 1)) ** 0.7 + wave
+        across = ((columns - side[0]) * inward - outer) / (inner - outer)
+        end = chin + 62 + 18 * np.sin(np.pi * np.clip(across, 0, 1)) + 5 * _draw_strands(5, 6, 1.5)
+        ragged = 0.03 * _draw_strands(9, 18, 2)
+        lock = smoothstep((across + ragged) * 9) * smoothstep((1 - across + ragged) * 9)
+        mask = np.maximum(mask, lock * smoothstep((rows - side[1] + 15) / 40) * smoothstep((end - rows) / 10))
+        rounded += np.where(
+            (across > 0) & (across < 1), np.sin(np.pi * np.clip(across, 0.0, 0.999)) ** 0.6, 0
+        )
+    mask *= 1 - np.clip(skin * 2 - 0.5, 0, 1) * alpha
+    mask = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)
+    tone = np.average(color.reshape(-1, 3), axis=0, weights=(hair * alpha).ravel()).astype(np.float32)
+    light = (0.66 + 0.44 * rounded) * (
+        0.98 + 0.09 * _draw_strands(6, 26, 0.9) + 0.10 * _draw_strands(7, 45, 3.5)
+    )
+    strands = np.clip(tone * np.clip(light, 0.2, 1.5)[..., None], 0, 1)
+    cover = mask[..., None]
+    return color * (1 - cover) + strands * cover, 1 - (1 - alpha) * (1 - mask)
+
+
+def _add_beard(color: Image, skin: Image, points: Points, who: Identity) -> Image:
+    """Darken chin, jaw and upper lip like a short beard, except for the mouth."""
+    rows, columns = np.mgrid[: CANVAS[0], : CANVAS[1]].astype(np.float32)
+    mouth = (points["mouth_l"] + points["mouth_r"]) / 2
+    half = (points["mouth_r"][0] - points["mouth_l"][0]) / 2
+    nose, chin = points["nose"], points["chin"]
+    across = (columns - mouth[0]) / (half * 2.1)
+    top = nose[1] + 12 + 26 * np.clip(np.abs(across) - 0.45, -0.1, 1) * np.sign(0.8 - np.abs(across))
+    area = np.clip((rows - top) / 9, 0, 1) * np.clip((chin[1] + 6 - rows) / 12, 0, 1)
+    lips = np.exp(-((((columns - mouth[0]) / (half * 1.08)) ** 2 + ((rows - mouth[1] - 7) / 15) ** 2) ** 3))
+    area = cv2.GaussianBlur(area.astype(np.float32), (0, 0), 4) * skin * (1 - lips)
+    grain = np.clip(0.9 + 0.2 * _draw_strands(8, 2.2, 1.0), 0.4, 1)
+    cover = (who.beard * area * grain)[..., None]
+    dark = f32((0.12, 0.08, 0.06)) + 0.2 * color
+    return f32(color * (1 - cover) + dark * cover)
+
+
+def _draw_glasses(points: Points, kind: str) -> Image:
+    """Draw the coverage of glasses frames, (H, W) in [0, 1]; zero if `kind` is empty."""
+    canvas = np.zeros((CANVAS[0] * 2, CANVAS[1] * 2), np.float32)  # twice the size, for smooth edges
+    if kind:
+        eyes = [(points[f"eye{i}_l"] + points[f"eye{i}_r"]) / 2 for i in (0, 1)]
+        wide = float(eyes[1][0] - eyes[0][0]) * 0.40
+        high = wide * (0.86 if kind == "round" else 0.66)
+        centers = [eye + f32((0, 5)) for eye in eyes]
+        for center in centers:
+            t = np.linspace(0, 2 * np.pi, 80)
+            power = 1.0 if kind == "round" else 0.45
+            x = center[0] + wide * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power
+            y = center[1] + high * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power
+            cv2.polylines(canvas, [np.int32(np.stack([x, y], -1) * 32)], True, 1.0, 8, cv2.LINE_AA, 4)
+        (ax, ay), (bx, by) = centers
+        lines = [
+            [(ax + wide, ay - 4), ((ax + bx) / 2, (ay + by) / 2 - 9), (bx - wide, by - 4)],
+            [(ax - wide, ay - 5), (points["side_l"][0] + 32, ay - 10)],
+            [(bx + wide, by - 5), (points["side_r"][0] - 40, by - 10)],
+        ]
+        for line in lines:
+            cv2.polylines(canvas, [np.int32(np.array(line) * 32)], False, 1.0, 8, cv2.LINE_AA, 4)
+    return f32(cv2.resize(canvas, CANVAS[::-1], interpolation=cv2.INTER_AREA))

@@ -1,4 +1,4 @@
-"""Posing a person: expression first, on the canvas, then the head's turn and the place in the frame."""
+"""Rendering of a posed person: first the expression, on the canvas, then head rotation and placement."""
 
 import cv2
 import numpy as np
@@ -11,11 +11,11 @@ from faceanim.synthetic.performance import Pose
 Pixels = NDArray[np.uint8]
 
 STEP = 8
-"""Spacing of the grid on which the pose is inverted, in frame pixels: the field is smooth."""
+"""Spacing of the grid on which the pose is inverted, in frame pixels; the field is smooth."""
 
 
 class Face:
-    """One person's face, whose parts move: what does not depend on the pose is worked out once."""
+    """A person's face with moving eyes and mouth. Whatever does not depend on the pose is precomputed."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
@@ -23,36 +23,36 @@ class Face:
         self.parts = [_Eye(layer.points, 0), _Eye(layer.points, 1), _Mouth(layer.points)]
 
     def express(self, pose: Pose) -> Pixels:
-        """The person with this frame's mouth, lids, gaze and brows, (H, W, 4); the head still looks ahead."""
-        moved = self.pixels.copy()
+        """Render mouth, lids, gaze and brows of a pose, (H, W, 4) RGBA in 0-255; the head stays frontal."""
+        canvas = self.pixels.copy()
         for part in self.parts:
-            region = moved[part.box]
+            region = canvas[part.box]
             part.paint(region, self.pixels, pose)
             frames = self.layer.glasses[part.box][..., None]
             region[..., :3] = region[..., :3] * (1 - frames) + 18 * frames
-        return moved
+        return canvas
 
 
 class _Part:
-    """A box of the canvas in which something moves; `x`, `y` are its pixels' places."""
+    """A box of the canvas with a moving part of the face; `x` and `y` are the coordinates of its pixels."""
 
     def __init__(self, low: Image, high: Image) -> None:
         (x0, y0), (x1, y1) = low.astype(int), high.astype(int)
         self.box = (slice(y0, y1), slice(x0, x1))
         self.y, self.x = np.mgrid[y0:y1, x0:x1].astype(np.float32)
 
-    def paint(self, region: Pixels, still: Pixels, pose: Pose) -> None:
-        """Paint this part for a pose into its region of the canvas; `still` is the whole face at rest."""
+    def paint(self, region: Pixels, neutral: Pixels, pose: Pose) -> None:
+        """Paint the part for a pose into its region of the canvas; `neutral` is the whole canvas at rest."""
         raise NotImplementedError
 
     def blend(self, region: Pixels, over: Image, cover: Image) -> None:
-        """Lay a colour (..., 3) in 0-255 over the region, where `cover` is 1."""
+        """Blend colors (..., 3) in 0-255 into the region, with opacity `cover` in [0, 1]."""
         cover = cover[..., None]
         region[..., :3] = np.clip(region[..., :3] * (1 - cover) + over * cover + 0.5, 0, 255)
 
 
 class _Eye(_Part):
-    """An eye: the upper lid comes down over it, the iris moves in it, the brow rises above."""
+    """An eye whose upper lid closes, whose iris moves and whose brow rises."""
 
     def __init__(self, points: Points, index: int) -> None:
         left, right, top, bottom, brow = (
@@ -68,30 +68,30 @@ class _Eye(_Part):
         self.inside = np.clip(1.02 - np.abs(self.along), 0, 0.12) / 0.12
         self.iris, self.half, self.height = points[f"iris{index}"], half, float(bottom[1] - top[1])
         self.brow = float(brow[1])
-        # Where spectacles leave no room above the lid, the brow stays: the frame would bend with it.
+        # Where glasses leave no room above the lid, the brow does not move: it would bend their frame.
         room = float(np.clip((top[1] - brow[1] - 4) / 4, 0, 1))
         above = np.exp(-0.5 * ((self.along / 1.1) ** 2 + ((self.y - self.brow + 6) / 12) ** 2))
         self.lift = 6.0 * room * above * smoothstep((self.upper - self.y - 3) / 8)
 
-    def paint(self, region: Pixels, still: Pixels, pose: Pose) -> None:
-        """Stretch the skin between brow and lid, and show the eyeball where the lids leave a gap."""
+    def paint(self, region: Pixels, neutral: Pixels, pose: Pose) -> None:
+        """Stretch the skin between brow and lid, and paint the eyeball between the lids."""
         travel = f32(pose.blink) * (self.lower - self.upper)
         lid = self.upper + travel
-        # The lashes, just above the lid's edge, move with it unstretched.
+        # The lashes, just above the edge of the lid, move with it without being stretched.
         span = np.maximum(self.upper - self.brow - 4, 2.0)
         ramp = np.clip((self.y - self.brow) / (span + travel), 0, 1)
         y = self.y - np.where(self.y <= lid + 0.5, travel * ramp, 0) + pose.brows * self.lift
-        region[:] = cv2.remap(still, self.x, y.astype(np.float32), cv2.INTER_CUBIC)
+        region[:] = cv2.remap(neutral, self.x, y.astype(np.float32), cv2.INTER_CUBIC)
         gap = np.clip(self.y - lid + 0.5, 0, 1) * np.clip(self.lower - self.y + 0.4, 0, 1) * self.inside
         reach = np.exp(-0.5 * ((self.x - self.iris[0]) / (0.42 * self.half)) ** 2)
         reach *= 1 - np.clip(self.along**4, 0, 1)
         shift = f32(pose.gaze) * f32((0.26 * self.half, 0.12 * self.height))
-        ball = cv2.remap(still, self.x - shift[0] * reach, self.y - shift[1] * reach, cv2.INTER_CUBIC)
+        ball = cv2.remap(neutral, self.x - shift[0] * reach, self.y - shift[1] * reach, cv2.INTER_CUBIC)
         self.blend(region, ball[..., :3], gap)
 
 
 class _Mouth(_Part):
-    """A mouth: the lower lip and jaw drop from under the upper lip, teeth and a dark cavity show between."""
+    """A mouth whose lower lip and jaw drop, which reveals teeth and a dark cavity."""
 
     def __init__(self, points: Points) -> None:
         left, right = points["mouth_l"], points["mouth_r"]
@@ -108,8 +108,8 @@ class _Mouth(_Part):
         self.spread = near * edge * smoothstep((self.y - self.y[0, 0]) / 24) * (self.x - self.middle[0])
         self.edge = edge
 
-    def paint(self, region: Pixels, still: Pixels, pose: Pose) -> None:
-        """Move lips, jaw and neck, and fill the opening."""
+    def paint(self, region: Pixels, neutral: Pixels, pose: Pose) -> None:
+        """Move lips, jaw and neck, and paint the opening."""
         x = (self.x - 0.16 * pose.wide * self.spread).astype(np.float32)
         along = (x - self.middle[0]) / self.half
         arch = np.clip(1 - along**2, 0, 1)
@@ -123,16 +123,16 @@ class _Mouth(_Part):
         below = (lip + (jaw - lip) * to_chin) * (1 - to_neck)
         between = lip * np.clip((self.y - upper) / np.maximum(moved - upper, 0.5), 0, 1)
         y = self.y - np.where(self.y >= moved, below, between)
-        region[:] = cv2.remap(still, x, y.astype(np.float32), cv2.INTER_CUBIC)
+        region[:] = cv2.remap(neutral, x, y.astype(np.float32), cv2.INTER_CUBIC)
         inside = np.clip(self.y - upper, 0, 1) * np.clip(moved - self.y + 1, 0, 1) * np.clip(arch * 8, 0, 1)
-        filling = self._filling(still, arch, self.y - upper, moved - upper)
+        filling = self._filling(neutral, arch, self.y - upper, moved - upper)
         self.blend(region, filling, cv2.GaussianBlur(inside, (0, 0), 0.9))
 
-    def _filling(self, still: Pixels, arch: Image, depth: Image, height: Image) -> Image:
-        """Teeth below the upper lip, dark further down, a hint of tongue; a dark line between closed lips."""
+    def _filling(self, neutral: Pixels, arch: Image, depth: Image, height: Image) -> Image:
+        """Paint the open mouth: teeth, a dark cavity, a hint of tongue; between closed lips, a dark line."""
         if self.closing > 2:
-            teeth = still[self.box][..., :3].astype(np.float32)
-        else:  # a portrait with closed lips has none to show
+            teeth = neutral[self.box][..., :3].astype(np.float32)
+        else:  # a portrait with closed lips shows no teeth
             gaps = 1 - 0.12 * np.exp(-0.5 * (np.abs((self.x - self.middle[0] + 40) % 8 - 4) / 0.9) ** 2)
             light = 235 * (0.45 + 0.5 * arch**0.7) * gaps * np.clip(1.05 - depth / 40, 0, 1)
             teeth = light[..., None] * f32((1.0, 0.93, 0.82))
@@ -147,7 +147,17 @@ class _Mouth(_Part):
 
 
 def compose(person: Pixels, points: Points, pose: Pose, background: Image) -> Image:
-    """The person (H, W, 4), turned and placed, in front of a background (h, w, 3), both in 0-255."""
+    """Rotate and place a person in front of a background.
+
+    Args:
+        person: (H, W, 4), RGBA in 0-255, on the canvas.
+        points: landmarks of the person.
+        pose: rotation of the head, position and scale.
+        background: (h, w, 3), RGB in 0-255.
+
+    Returns:
+        (h, w, 3), RGB in 0-255.
+    """
     source = _inverse_pose(points, pose, *background.shape[:2])
     placed = cv2.remap(person, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     cover = placed[..., 3:].astype(np.float32) / 255
@@ -156,18 +166,19 @@ def compose(person: Pixels, points: Points, pose: Pose, background: Image) -> Im
 
 
 def _inverse_pose(points: Points, pose: Pose, height: int, width: int) -> Image:
-    """The canvas place that each frame pixel shows, (H, W, 2).
+    """Compute the canvas position that each frame pixel shows, (H, W, 2).
 
-    The pose is only known forwards, from the portrait's plane to the frame. Its difference from a shift
-    contracts, so a fixed-point iteration inverts it; on a coarse grid with one cell to spare all around.
+    The pose is given only as a forward map, from the plane of the portrait to the frame. Its difference from
+    a translation is a contraction, so a fixed-point iteration inverts it. This runs on a coarse grid with a
+    margin of one cell.
     """
     half = (STEP - 1) / 2
     rows, columns = np.mgrid[-1 : height // STEP + 1, -1 : width // STEP + 1].astype(np.float32) * STEP + half
-    centre = _head_center(points)
-    target = np.stack([(columns - pose.x) / pose.scale, (rows - pose.y) / pose.scale], -1) + centre
+    center = _head_center(points)
+    target = np.stack([(columns - pose.x) / pose.scale, (rows - pose.y) / pose.scale], -1) + center
     source = target.copy()
     for _ in range(12):
-        source += target - _turn_head(points, pose, source)
+        source += target - _rotate_head(points, pose, source)
     fine = cv2.resize(source, None, fx=STEP, fy=STEP, interpolation=cv2.INTER_LINEAR)
     return f32(fine[STEP : STEP + height, STEP : STEP + width])
 
@@ -177,24 +188,24 @@ def _head_center(points: Points) -> Image:
     return f32((x, (points["crown"][1] + points["chin"][1]) / 2))
 
 
-def _turn_head(points: Points, pose: Pose, at: Image) -> Image:
-    """Where the places `at` of the canvas move when the head turns; the shoulders stay.
+def _rotate_head(points: Points, pose: Pose, xy: Image) -> Image:
+    """Move canvas positions `xy` (..., 2) with a rotation of the head; the shoulders stay in place.
 
-    The head is half an ellipsoid, rounded off at its rim so that nothing folds, with a nose: yaw and pitch
-    are rotations of that relief, seen from far away.
+    The head is half an ellipsoid with a nose, smoothed at its rim to avoid folds. Yaw and pitch rotate this
+    relief under orthographic projection.
     """
-    centre = _head_center(points)
+    center = _head_center(points)
     wide = float(points["side_r"][0] - points["side_l"][0]) / 2 * 1.02
     high = float(points["chin"][1] - points["crown"][1]) / 2 * 1.06
-    dx, dy = at[..., 0] - centre[0], at[..., 1] - centre[1]
+    dx, dy = xy[..., 0] - center[0], xy[..., 1] - center[1]
     square = (dx / wide) ** 2 + (dy / high) ** 2
-    nose = ((at[..., 0] - points["nose"][0]) / 16) ** 2 + ((at[..., 1] - points["nose"][1]) / 22) ** 2
+    nose = ((xy[..., 0] - points["nose"][0]) / 16) ** 2 + ((xy[..., 1] - points["nose"][1]) / 22) ** 2
     relief = 0.72 * wide * np.clip(1 - square, 0, 1) ** 1.5 + 13 * np.exp(-0.5 * nose)
     yaw, pitch, roll = np.deg2rad((pose.yaw, pose.pitch, pose.roll))
     x = dx * np.cos(yaw) + relief * np.sin(yaw)
     y = dy * np.cos(pitch) - relief * np.sin(pitch)
     pivot = points["chin"] + f32((0, 10))
-    x, y = x + centre[0] - pivot[0], y + centre[1] - pivot[1]
+    x, y = x + center[0] - pivot[0], y + center[1] - pivot[1]
     head = np.stack([x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)], -1) + pivot
-    weight = 1 - smoothstep((at[..., 1:] - points["chin"][1] + 25) / 110)
-    return np.asarray(at + weight * (head - at), np.float32)
+    weight = 1 - smoothstep((xy[..., 1:] - points["chin"][1] + 25) / 110)
+    return np.asarray(xy + weight * (head - xy), np.float32)

@@ -31,7 +31,7 @@ from faceanim.cli import animate
 
 META = {"_type": "gradio.FileData"}
 CHOICES = ["largest", "relative", 1, 1, "face", "photograph", False, False, "mp4"]
-NO_CONSENT = "Please tick first that everybody shown has agreed to this."
+NO_CONSENT = "Please confirm first that everyone shown has agreed to this."
 
 
 @pytest.fixture(scope="module")
@@ -82,17 +82,17 @@ def test_a_bare_request_is_refused_without_consent(app):
 def test_what_is_too_large_is_refused(client, portrait, tmp_path, video):
     (tmp_path / "large.png").write_bytes(png_claiming(12_000, 12_000))
     refused = {
-        "144 megapixels; at most 100": (tmp_path / "large.png", video(8)),
-        "lasts 61 seconds; at most 60": (portrait, still(tmp_path / "long.mp4", 61, (64, 64))),
-        "has 3660 frames; at most 3600": (portrait, still(tmp_path / "fast.mp4", 3660, (64, 64), 100)),
-        "is 1922×64; at most 1920 pixels": (portrait, still(tmp_path / "wide.mp4", 2, (1922, 64))),
+        "144 megapixels, the limit is 100": (tmp_path / "large.png", video(8)),
+        "lasts 61 seconds, the limit is 60": (portrait, still(tmp_path / "long.mp4", 61, (64, 64))),
+        "has 3660 frames, the limit is 3600": (portrait, still(tmp_path / "fast.mp4", 3660, (64, 64), 100)),
+        "is 1922×64, the limit is 1920 pixels": (portrait, still(tmp_path / "wide.mp4", 2, (1922, 64))),
     }
     for expected, files in refused.items():
         said = ask(client, *files)
         assert expected in said
         assert is_a_sentence(said)
     said = ask(client, portrait, still(tmp_path / "gif.mp4", 8, (64, 64)), kind="gif", loop=True)
-    assert said == "A GIF of 16 seconds is too large, 15 at most; take an MP4."
+    assert said == "Cannot write a GIF of 16 seconds: the limit is 15; choose MP4."
 
 
 def test_an_upload_that_is_too_large_is_refused(app, tmp_path):
@@ -122,7 +122,7 @@ def test_only_uploads_are_read(app, client, portrait, video):
     for path in (str(portrait), f"{app.temporary}/../log", "portrait.png"):
         for file in ({"path": path}, {"path": path, "meta": META}):
             said = said_to(app, [file, {"path": uploaded, "meta": META}, True, *CHOICES])
-            assert said == "This request holds something that the page does not take."
+            assert said == "The request contains a value that the page does not accept."
 
 
 def test_addresses_are_not_fetched(app, video):
@@ -132,15 +132,15 @@ def test_addresses_are_not_fetched(app, video):
         file = {"path": address, "url": address, "meta": META}
         for given in (file, [file], {"picture": file}):
             said = said_to(app, [given, None, True, *CHOICES])
-            assert said == "Please upload the file itself; addresses are not fetched."
+            assert said == "Please upload the file itself; URLs are not fetched."
         with pytest.raises(TimeoutError):
             server.accept()
 
 
 def test_odd_choices_are_one_sentence(client, portrait, video):
     odd = {
-        "A face is": {"face": "somebody"},
-        "Faces found in the portrait: 1": {"face": "7"},
+        "Invalid face: ": {"face": "somebody"},
+        "Cannot select face 7: ": {"face": "7"},
         "Scale: ": {"scale": 1e9},
         "Smoothing: ": {"smoothing": "much"},
         "Kind: ": {"kind": "exe"},
@@ -239,7 +239,7 @@ def test_a_model_is_called_by_its_end():
 def test_an_address_that_is_none_to_listen_on_is_one_line(app):
     taken = app.address.rpartition(":")[2]
     for host, port in (("127.0.0.1", taken), ("192.0.2.1", "7860"), ("no such host", "7860")):
-        with pytest.raises(FaceanimError, match=f"^{host}:{port} can't be listened on"):
+        with pytest.raises(FaceanimError, match=f"^cannot listen on {host}:{port}: "):
             check_address(host, int(port))
 
 
@@ -249,7 +249,7 @@ def test_other_machines_are_let_in_with_a_warning(capsys):
         assert capsys.readouterr().err == ""
     check_address("0.0.0.0", free_port())
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("warning: 0.0.0.0 may be reached by other machines")
+    assert line.startswith("warning: 0.0.0.0 may be reachable from other machines")
 
 
 def test_without_gradio_it_is_said_what_to_install(monkeypatch):

@@ -12,7 +12,7 @@ from faceanim.media.video import probe, read_frames
 from faceanim.provenance.verification import verify_file
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
-NO_CONSENT = "Please tick first that everybody shown has agreed to this."
+NO_CONSENT = "Please confirm first that everyone shown has agreed to this."
 PLAYS = """async video => {
     await video.play();
     const start = performance.now();
@@ -171,7 +171,7 @@ def test_bad_files_are_told_at_once_and_again(opened, portrait, video, tmp_path)
     upload(page, tmp_path / "cat.png", tmp_path / "text.mp4")
     assert "No face" in hint(page, "portrait")
     said = hint(page, "video")
-    assert said.startswith("The video ")
+    assert said.startswith("Cannot read the video: ")
     animate(page)
     wait_for_message(page, said)
     page.wait_for_selector("#fa-animate:enabled")
@@ -187,7 +187,7 @@ def test_two_people_at_once_get_their_own(opened, portrait, video, tmp_path):
     for page, frames in zip(pages, (12, 8), strict=True):
         upload(page, portrait, video(frames))
         page.check("#fa-consent input")
-    pages[1].get_by_role("radio", name="The whole picture").check()
+    pages[1].get_by_role("radio", name="The whole image").check()
     for page in pages:
         page.click("#fa-animate")
     for number, (page, frames, size) in enumerate(zip(pages, (12, 8), ((512, 512), (300, 300)), strict=True)):
@@ -221,7 +221,7 @@ def test_what_nobody_waits_for_is_stopped(opened, portrait, video):
     second.click("#fa-animate")
     line = second.locator("#fa-stage .progress-level-inner")
     line.wait_for(timeout=20000)
-    assert re.search(r"(looking|following|reading|animating).*%$", line.inner_text(), re.IGNORECASE)
+    assert re.search(r"(analyzing|tracking|reading|animating).*%$", line.inner_text(), re.IGNORECASE)
     second.click("#fa-stop")
     second.wait_for_selector("#fa-stop", state="hidden")
     second.wait_for_selector("#fa-animate:enabled")

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from faceanim.synthetic import list_videos, render_sample
-from faceanim.synthetic.performance import act
+from faceanim.synthetic.performance import generate_poses
 
 WRITTEN = ("p01/cut", "p02/b", "p03/drift", "p04/damaged", "p06/a", "p06/small", "p08/b", "p08/no_face")
 
@@ -83,7 +83,7 @@ def test_viola_jones_finds_the_faces_at_a_size_to_crop(sample: Path) -> None:
         pictures = frames(sample / f"{name}.mp4")[::4]
         boxes = faces(pictures)
         video = next(video for video in list_videos() if video.key == name)
-        for box, pose in zip(boxes, act(video.shots[0])[::4], strict=True):
+        for box, pose in zip(boxes, generate_poses(video.shots[0])[::4], strict=True):
             expected += 1
             # The eyes and the mouth lie below the middle of the head, which includes the hair.
             if box and abs(box[0] + box[2] / 2 - pose.x) < 45 and -20 < box[1] + box[3] / 2 - pose.y < 80:
@@ -110,7 +110,7 @@ def test_people_and_backgrounds_differ() -> None:
 def test_heads_turn_and_mouths_talk() -> None:
     for video in list_videos():
         if video.kind == "good":
-            played = act(video.shots[0])
+            played = generate_poses(video.shots[0])
             assert np.ptp([pose.roll for pose in played]) > 8
             assert np.ptp([pose.yaw for pose in played]) > 14
             assert np.ptp([pose.x for pose in played]) > 20
@@ -123,7 +123,7 @@ def test_frame_follows_its_pose(sample: Path) -> None:
     """The face's box moves with the trajectory, while the background stays where it is."""
     pictures = frames(sample / "p06/a.mp4")
     video = next(video for video in list_videos() if video.key == "p06/a")
-    played = act(video.shots[0])
+    played = generate_poses(video.shots[0])
     left, right = (int(np.argmin([pose.x for pose in played])), int(np.argmax([pose.x for pose in played])))
     boxes = faces([pictures[left], pictures[right]])
     assert boxes[0] is not None
@@ -188,6 +188,6 @@ def test_sound_is_loud_where_the_mouth_is_open(sample: Path) -> None:
     with av.open(str(sample / "p01/cut.mp4")) as container:
         sound = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
     video = next(video for video in list_videos() if video.key == "p01/cut")
-    opened = [pose.mouth for shot in video.shots for pose in act(shot)]
+    opened = [pose.mouth for shot in video.shots for pose in generate_poses(shot)]
     loudness = [float(np.abs(sound[i * 640 : (i + 1) * 640]).mean()) for i in range(len(opened))]
     assert np.corrcoef(opened, loudness)[0, 1] > 0.6
