@@ -1,1 +1,4 @@
-"""Evaluation: the pinned protocol, its baselines, and what is shown of them."""
+"""Evaluation on the held-out people: the pinned protocol, its metrics and baselines, and the HTML report.
+
+May import `inference`, `training` and everything below them.
+"""

@@ -1,4 +1,7 @@
-"""Videos of a method at work, its steps side by side, as WebM: browsers without H.264 play it too."""
+"""Comparison videos that show the steps of a method side by side.
+
+The format is WebM, which browsers without H.264 play too.
+"""
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -14,41 +17,43 @@ from faceanim.media.frames import Frames, resize_square
 from faceanim.tables import atomic_path
 
 GAP = 4
+"""Space around the images, in pixels."""
 HEADER = 26
+"""Height of the titles, in pixels."""
 FONT_SIZE = 13
 PAPER, INK = (22, 25, 30), (225, 228, 232)
 KEY_FRAME_INTERVAL = 25
-"""Frames; a player that seeks decodes no more than that."""
+"""Frames between key frames; a player that seeks decodes no more than that."""
 
 
 def write_comparison_video(
     path: Path, columns: Sequence[str], frames: Iterable[Sequence[Frames]], fps: Fraction, side: int
 ) -> int:
-    """Write a VP9 WebM of pictures side by side under their titles; return the number of frames.
+    """Write a VP9 WebM of images side by side under their titles, and return the number of frames.
 
-    One frame is in memory at a time. The same pictures give the same bytes.
+    One frame is in memory at a time. The same images give the same bytes.
 
     Args:
-        path: written whole or not at all.
-        columns: the titles.
-        frames: of each frame a square RGB picture (S, S, 3) for each column, S as it comes.
-        fps: frames a second.
-        side: of a picture as shown, in pixels.
+        path: output file, written whole or not at all.
+        columns: titles of the columns.
+        frames: for each frame, one square RGB image (S, S, 3) per column; S may vary.
+        fps: frames per second.
+        side: side to which each image is resized, in pixels.
 
     Raises:
-        ValueError: no frames, or one with more or fewer pictures than there are columns.
+        ValueError: there are no frames, or a frame does not have one image per column.
     """
     sheet = draw_title_sheet(columns, side)
     count = 0
     with atomic_path(path) as temporary:
-        # The index in front, so that a player can seek before it has all of the file.
+        # The index comes first, so that a player can seek before it has the whole file.
         options = {"fflags": "+bitexact", "cues_to_front": "1"}
         with av.open(str(temporary), "w", format="webm", options=options) as output:
             stream = _add_vp9_stream(output, sheet, fps)
-            for count, pictures in enumerate(frames, start=1):
-                for column, picture in enumerate(_check_columns(pictures, columns)):
+            for count, images in enumerate(frames, start=1):
+                for column, image in enumerate(_check_columns(images, columns)):
                     left = GAP + column * (side + GAP)
-                    sheet[HEADER : HEADER + side, left : left + side] = resize_square(picture, side)
+                    sheet[HEADER : HEADER + side, left : left + side] = resize_square(image, side)
                 output.mux(stream.encode(to_bt709_frame(sheet, count - 1, 1 / fps)))
             if not count:
                 raise ValueError("a video needs at least one frame")
@@ -56,14 +61,14 @@ def write_comparison_video(
     return count
 
 
-def _check_columns(pictures: Sequence[Frames], columns: Sequence[str]) -> Sequence[Frames]:
-    if len(pictures) != len(columns):
-        raise ValueError(f"{len(pictures)} pictures for the {len(columns)} columns {', '.join(columns)}")
-    return pictures
+def _check_columns(images: Sequence[Frames], columns: Sequence[str]) -> Sequence[Frames]:
+    if len(images) != len(columns):
+        raise ValueError(f"got {len(images)} images for {len(columns)} columns ({', '.join(columns)})")
+    return images
 
 
 def draw_title_sheet(columns: Sequence[str], side: int) -> Frames:
-    """An empty sheet with the titles, (H, W, 3), both even as VP9's colours want it."""
+    """Draw an empty sheet with the titles, (H, W, 3); H and W are even, as 4:2:0 chroma requires."""
     width = GAP + len(columns) * (side + GAP)
     height = HEADER + side + GAP
     sheet = Image.new("RGB", (width + width % 2, height + height % 2), PAPER)
@@ -77,7 +82,7 @@ def draw_title_sheet(columns: Sequence[str], side: int) -> Frames:
 def _add_vp9_stream(output: Any, sheet: Frames, fps: Fraction) -> Any:
     options = {
         "crf": "32",
-        "b": "0",  # quality alone decides the size
+        "b": "0",  # no target bit rate: crf alone decides the size
         "deadline": "good",
         "cpu-used": "4",
         "row-mt": "0",
@@ -85,8 +90,8 @@ def _add_vp9_stream(output: Any, sheet: Frames, fps: Fraction) -> Any:
     stream = output.add_stream("libvpx-vp9", rate=fps, options=options)
     stream.width, stream.height, stream.pix_fmt = sheet.shape[1], sheet.shape[0], "yuv420p"
     context = stream.codec_context
-    context.thread_count = 1  # libvpx's bytes may depend on it, so it must not be the machine's
-    context.flags |= int(av.codec.context.Flags.bitexact)  # no version in the file
+    context.thread_count = 1  # fixed, because libvpx's output may depend on it
+    context.flags |= int(av.codec.context.Flags.bitexact)  # no library versions in the file
     context.time_base = 1 / fps
     context.gop_size = KEY_FRAME_INTERVAL
     tag_bt709(context)

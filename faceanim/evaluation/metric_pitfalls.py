@@ -1,6 +1,6 @@
-"""What PSNR and SSIM of the same frames become with the mistakes and the silent choices that figures hide.
+"""PSNR and SSIM of the same frames under common mistakes and unstated choices of computation.
 
-None of this measures anything; it shows why published figures lie on different scales.
+None of these variants is a measurement; they show why published scores lie on different scales.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,20 +16,26 @@ from faceanim.media.frames import quantize
 from faceanim.tables import write_json
 
 Images = NDArray[np.float64]
-"""(N, H, W, 3), RGB in [0, 1]."""
+"""Images (N, H, W, 3), RGB in [0, 1]."""
 LUMA_WEIGHTS = np.array([65.481, 128.553, 24.966]) / 255
-"""Of RGB in [0, 1], in BT.601's studio range, less its constant; as in MATLAB's rgb2ycbcr."""
+"""Weights of RGB in [0, 1] for BT.601 luma in studio range, without its offset, as in MATLAB's rgb2ycbcr."""
+
+PINNED_NOTES = {
+    "psnr": "RGB in [0, 1], float32, data_range 1, the mean over frames: what every figure above is.",
+    "ssim": "RGB in [0, 1], float32, data_range 1, 11-tap Gaussian window, sigma 1.5, whole windows only.",
+}
+"""Description of the pinned protocol, by metric."""
 
 
 @dataclass(frozen=True)
 class MetricVariant:
-    """A figure of a clip: the mean over its frames, computed in one way.
+    """Score of a clip, averaged over its frames and computed in one way.
 
     Attributes:
         metric: `psnr` or `ssim`.
-        name: of the way; `pinned` is the protocol's.
-        value: in dB, or an index.
-        what: what happens, in a sentence.
+        name: name of the variant; `pinned` is the protocol's.
+        value: PSNR in dB, or the SSIM index.
+        what: sentence that explains the variant.
     """
 
     metric: str
@@ -40,7 +46,7 @@ class MetricVariant:
 
 @dataclass(frozen=True)
 class VariantSpec:
-    """A way to compute a metric of a clip, and what there is to say of it; see `Trap`."""
+    """Specification of a variant: a function that scores a clip, and its description; see `MetricVariant`."""
 
     metric: str
     name: str
@@ -49,93 +55,89 @@ class VariantSpec:
 
 
 def compute_variants(prediction: Tensor, driving: Tensor) -> list[MetricVariant]:
-    """PSNR and SSIM of a clip by the pinned protocol, and with each mistake.
+    """Compute PSNR and SSIM of a clip by the pinned protocol and by each of `VARIANTS`.
 
     Args:
         prediction: (N, 3, H, W), RGB float32 in [0, 1], on any device.
-        driving: likewise.
+        driving: same shape and range.
 
     Raises:
-        TypeError, ValueError: see `frame_metrics`.
+        TypeError, ValueError: the frames are invalid, see `compute_frame_metrics`.
     """
-    right = compute_frame_metrics(prediction, driving)
+    pinned = compute_frame_metrics(prediction, driving)
     images = to_images(prediction), to_images(driving)
-    found = []
+    variants = []
     for metric, what in PINNED_NOTES.items():
-        found.append(MetricVariant(metric, "pinned", float(right[metric].double().mean()), what))
-        ways = (way for way in VARIANTS if way.metric == metric)
-        found += [MetricVariant(metric, way.name, way.compute(*images), way.what) for way in ways]
-    return found
+        variants.append(MetricVariant(metric, "pinned", float(pinned[metric].double().mean()), what))
+        specs = (spec for spec in VARIANTS if spec.metric == metric)
+        variants += [MetricVariant(metric, spec.name, spec.compute(*images), spec.what) for spec in specs]
+    return variants
 
 
 def write_variants(item_id: str, found: Sequence[MetricVariant], path: Path) -> None:
-    """Write what `traps` found of a clip as JSON."""
-    write_json({"item_id": item_id, "rows": [asdict(trap) for trap in found]}, path)
+    """Write the result of `compute_variants` for a clip as JSON."""
+    write_json({"item_id": item_id, "rows": [asdict(variant) for variant in found]}, path)
 
 
 def to_images(frames: Tensor) -> Images:
-    """Frames (N, 3, H, W) as NumPy's (N, H, W, 3) in double precision."""
+    """Convert frames (N, 3, H, W) to a NumPy array (N, H, W, 3) in double precision."""
     images: Images = frames.permute(0, 2, 3, 1).double().cpu().numpy()
     return images
 
 
 def decibels(squared: NDArray[np.floating], data_range: float) -> float:
-    """The mean PSNR of frames with these mean squared errors (N,)."""
+    """Compute the mean PSNR of frames from their mean squared errors (N,), in dB."""
     with np.errstate(divide="ignore"):
         return float(np.minimum(10 * np.log10(data_range**2 / squared), PSNR_CAP_DB).mean())
 
 
 def mean_squared(a: Images, b: Images) -> NDArray[np.float64]:
-    """The mean squared error of each frame, (N,)."""
+    """Compute the mean squared error of each frame, (N,)."""
     errors: NDArray[np.float64] = ((a - b) ** 2).reshape(len(a), -1).mean(axis=1)
     return errors
 
 
 def psnr_uint8(a: Images, b: Images) -> float:
-    """The difference and its square in uint8, both modulo 256."""
+    """Compute PSNR from differences and squares in uint8, both modulo 256."""
     squared = (quantize(a) - quantize(b)) ** 2
     return decibels(squared.reshape(len(a), -1).mean(axis=1), 255)
 
 
 def psnr_uint8_difference(a: Images, b: Images) -> float:
-    """The difference in uint8, its square not."""
+    """Compute PSNR from differences in uint8, but squares in floating point."""
     return decibels(mean_squared((quantize(a) - quantize(b)).astype(np.float64), np.zeros_like(a)), 255)
 
 
 def psnr_luma(a: Images, b: Images) -> float:
-    """Of the luma in BT.601's studio range, 16 to 235, as if it reached from 0 to 255."""
+    """Compute PSNR of the luma in BT.601's studio range, 16 to 235, as if it spanned 0 to 255."""
     return decibels(mean_squared(a @ LUMA_WEIGHTS, b @ LUMA_WEIGHTS), 1)
 
 
 def psnr_pooled(a: Images, b: Images) -> float:
-    """Of the mean squared error over all frames."""
+    """Compute PSNR from the mean squared error over all frames."""
     return decibels(mean_squared(a, b).mean(keepdims=True), 1)
 
 
 def ssim(a: Images, b: Images, data_range: float = 1.0, gaussian: bool = True) -> float:
-    """scikit-image's SSIM, the mean over frames, with the protocol's window or its own, 7x7 and flat."""
-    # Imported here, for evaluation is imported where scikit-image is not installed.
+    """Compute scikit-image's mean SSIM over frames, with the protocol's window or its own flat 7x7 window."""
+    # Imported here, because this module is imported where scikit-image is not installed.
     from skimage.metrics import structural_similarity
 
     window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False} if gaussian else {}
     values = [
-        structural_similarity(one, other, channel_axis=-1, data_range=data_range, **window)
-        for one, other in zip(a, b, strict=True)
+        structural_similarity(frame_a, frame_b, channel_axis=-1, data_range=data_range, **window)
+        for frame_a, frame_b in zip(a, b, strict=True)
     ]
     return float(np.mean(values))
 
 
 def ssim_grey(a: Images, b: Images) -> float:
-    """SSIM of the frames in grey."""
+    """Compute SSIM of the frames in grayscale."""
     from skimage.color import rgb2gray
 
     return ssim(rgb2gray(a)[..., None], rgb2gray(b)[..., None])
 
 
-PINNED_NOTES = {
-    "psnr": "RGB in [0, 1], float32, data_range 1, the mean over frames: what every figure above is.",
-    "ssim": "RGB in [0, 1], float32, data_range 1, 11-tap Gaussian window, sigma 1.5, whole windows only.",
-}
 VARIANTS = (
     VariantSpec(
         "psnr",
@@ -201,4 +203,4 @@ VARIANTS = (
         "ssim", "grey", ssim_grey, "Of the frames in grey: colour does not count. A choice, but one to state."
     ),
 )
-"""Ways to get another figure of the same frames, by metric, the mistakes first."""
+"""Variants that score the same frames differently, grouped by metric, mistakes first."""

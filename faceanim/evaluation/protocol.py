@@ -1,4 +1,7 @@
-"""What is measured: the tasks, the methods and the metrics, by the names that tables and reports use."""
+"""The evaluation protocol: files of an evaluation folder and their schemas, tasks, methods and metrics.
+
+The names of tasks, methods and metrics are those that tables and reports use.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,36 +12,36 @@ from typing import Literal
 import pyarrow as pa
 
 PROTOCOL_FILE = "protocol.json"
-"""What decides the figures besides clips and pairs: the protocol's version and the frames' sizes."""
+"""Settings that affect the scores besides clips and pairs: protocol version, frame sizes, identity stride."""
 MEASURED_WITH_FILE = "measured_with.json"
-"""`networks`: the networks that measured, by name, with their weights' SHA-256; `left_out`: the metrics that
-could not be told, by name, with the reason."""
+"""Networks used by metrics: `networks` holds the SHA-256 of their weights, by name, and `left_out` the reason
+why a metric was skipped, by the metric's name."""
 CLIPS_FILE = "clips.parquet"
-"""The test set (TEST_SET)."""
+"""Clips of the test set (TEST_SET)."""
 PAIRS_FILE = "pairs.parquet"
-"""Who drives whom in the re-enactment (PAIRS)."""
+"""Pairs of source and driving clip in the re-enactment (PAIRS)."""
 FRAMES_FILE = "frames.parquet"
-"""The metrics of every frame (FRAME_SCORES)."""
+"""Metrics of every frame (FRAME_SCORES)."""
 SCORES_FILE = "scores.parquet"
-"""The metrics of every clip (SCORES)."""
+"""Metrics of every clip (SCORES)."""
 FIGURES_FILE = "figures.csv"
-"""The metrics of all clips, with their intervals: task, method, metric, mean, low, high, people, clips."""
+"""Means over all clips with their intervals: task, method, metric, mean, low, high, people, clips."""
 CLIP_FIGURES_FILE = "clips.csv"
-"""SCORES again, a line for each value: task, method, metric, item_id, person_id, value; for DVC's plots."""
+"""SCORES with one line per value, for DVC's plots: task, method, metric, item_id, person_id, value."""
 CHECK_FILE = "check.safetensors"
-"""A few frames to see by whether a copy of the model does what was scored: uint8 `source` (1, S, S, 3),
-`driving` (N, S, S, 3), the super-resolved `predicted` (N, O, O, 3), and the numbers of the `frames`; its
-metadata names the `item_id`. Their rows in FRAMES are those of the reconstruction, method super_resolved."""
+"""A few frames to check that a copy of the model behaves as the scored one: uint8 `source` (1, S, S, 3),
+`driving` (N, S, S, 3) and super-resolved `predicted` (N, O, O, 3), and the numbers of the `frames`. The
+metadata holds the `item_id`. Their scores are in FRAMES_FILE: task reconstruction, method super_resolved."""
 VIDEOS_FOLDER = "videos"
-"""Folder of the best, median and worst clips of each task, side by side, with `index.json`."""
+"""Folder of comparison videos of each task's best, median and worst clip, with `index.json`."""
 PICTURES_FILE = "pictures.png"
-"""The picture grid."""
+"""Grid of sample images."""
 PITFALLS_FILE = "traps.json"
-"""One clip's PSNR and SSIM computed right and with the mistakes that published figures hide."""
+"""PSNR and SSIM of one clip, by the protocol and with the mistakes that published scores may hide."""
 
 
 def test_set_id(folder: Path) -> str:
-    """Identifies what the figures of an evaluation are of: those with the same can be compared."""
+    """Compute the id of an evaluation's test set; scores are comparable only where it is the same."""
     parts = (
         hashlib.sha256((folder / name).read_bytes()).hexdigest()
         for name in (PROTOCOL_FILE, CLIPS_FILE, PAIRS_FILE)
@@ -47,17 +50,17 @@ def test_set_id(folder: Path) -> str:
 
 
 class Task(StrEnum):
-    """What a method is asked to do."""
+    """Task that a method performs."""
 
-    RECONSTRUCTION = "reconstruction"  # a clip's first frame takes on the motion of its other frames
-    REENACTMENT = "reenactment"  # it takes on another person's
-    SUPER_RESOLUTION = "super_resolution"  # crops shrunk and enlarged again: the second network alone
+    RECONSTRUCTION = "reconstruction"  # animate a clip's first frame by its other frames
+    REENACTMENT = "reenactment"  # animate a clip's first frame by another person's clip
+    SUPER_RESOLUTION = "super_resolution"  # enlarge shrunk crops, with the super-resolution network alone
 
 
 class MethodName(StrEnum):
-    """Who is asked."""
+    """Name of a method that is scored: an output of the evaluated one, or a baseline."""
 
-    PREDICTION = "prediction"  # the method that is evaluated
+    PREDICTION = "prediction"  # output of the evaluated method
     WARPED = "warped"  # its warped source, before the generator (eq. 1)
     COPY_SOURCE = "copy_source"
     LANDMARK_WARP = "landmark_warp"
@@ -67,15 +70,15 @@ class MethodName(StrEnum):
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of a frame.
+    """A metric of a frame.
 
     Attributes:
-        name: its column, and its key in reports/metrics.json.
-        label: its name for readers.
-        unit: of the figure; empty for a ratio or an index.
-        better: which way is better; `zero`: the nearer to nought.
-        digits: to show after the point.
-        meaning: one sentence for readers.
+        name: column name, and key in reports/metrics.json.
+        label: display name.
+        unit: unit of the value; empty for a ratio or an index.
+        better: direction of improvement; `zero`: values closer to zero are better.
+        digits: number of decimals to show.
+        meaning: one-sentence description for readers of the report.
     """
 
     name: str
@@ -89,18 +92,30 @@ class Metric:
 METRICS = (
     Metric("psnr", "PSNR", "dB", "higher", 2, "Peak signal-to-noise ratio, RGB in [0, 1], data_range 1."),
     Metric("ssim", "SSIM", "", "higher", 3, "Structural similarity, 11-tap Gaussian window, sigma 1.5."),
-    Metric("ms_ssim", "MS-SSIM", "", "higher", 3, "SSIM over as many of its five scales as the frame has."),
+    Metric("ms_ssim", "MS-SSIM", "", "higher", 3, "SSIM over those of its five scales that fit the frame."),
     Metric("l1", "L1", "", "lower", 4, "Mean absolute difference of RGB in [0, 1]."),
-    Metric("lpips", "LPIPS", "", "lower", 3, "Distance of AlexNet's features (Zhang et al., 2018)."),
-    Metric("akd", "AKD", "px", "lower", 2, "Distance of dlib's 68 landmarks from the wanted ones, at 256."),
+    Metric("lpips", "LPIPS", "", "lower", 3, "Distance between AlexNet features (Zhang et al., 2018)."),
+    Metric("akd", "AKD", "px", "lower", 2, "Distance of dlib's 68 landmarks from the driving ones, at 256."),
     Metric("missed", "missed faces", "", "lower", 3, "Share of frames whose face dlib no longer finds."),
-    Metric("aed", "AED", "", "lower", 3, "Distance of dlib's face embeddings from the wanted identity's."),
-    Metric("csim", "CSIM", "", "higher", 3, "Cosine of dlib's face embeddings with the wanted identity's."),
-    Metric("pose", "pose error", "degrees", "lower", 2, "Angle between the head's pose and the driving one."),
+    Metric("aed", "AED", "", "lower", 3, "Distance from the dlib face embedding of the person to be shown."),
+    Metric("csim", "CSIM", "", "higher", 3, "Cosine with the dlib face embedding of the person to be shown."),
+    Metric("pose", "pose error", "degrees", "lower", 2, "Angle between predicted and driving head pose."),
     Metric(
-        "eyes", "eye error", "", "lower", 3, "Difference of the eyes' height over width from the driving."
+        "eyes",
+        "eye error",
+        "",
+        "lower",
+        3,
+        "Difference of the eyes' height over width from the driving frame's.",
     ),
-    Metric("mouth", "mouth error", "", "lower", 3, "Difference of the mouth's height over width, likewise."),
+    Metric(
+        "mouth",
+        "mouth error",
+        "",
+        "lower",
+        3,
+        "Difference of the mouth's height over width from the driving frame's.",
+    ),
     Metric("gaze", "gaze error", "eye widths", "lower", 3, "Shift of the irises between the eyes' corners."),
     Metric(
         "flicker",
@@ -108,19 +123,18 @@ METRICS = (
         "",
         "zero",
         4,
-        "Second difference of pixels in time beyond the driving video's own.",
+        "Second difference of pixels over time, less that of the driving video.",
     ),
 )
-"""The order is that of tables."""
+"""Metrics in the order in which tables show them."""
 METRIC_NAMES = tuple(metric.name for metric in METRICS)
-
 
 TEST_SET = pa.schema(
     [
         pa.field("crop_id", pa.string(), nullable=False),
         pa.field("person_id", pa.string(), nullable=False),
         pa.field("frames", pa.int32(), nullable=False),  # driving frames: all but the first
-        pa.field("sha256", pa.string(), nullable=False),  # of the crop's file
+        pa.field("sha256", pa.string(), nullable=False),  # hash of the crop file
     ]
 )
 
@@ -133,15 +147,15 @@ PAIRS = pa.schema(
 )
 
 _MEASURED = [pa.field(name, pa.float64()) for name in METRIC_NAMES]
-"""Null: not to be told (no face, too few frames, a network that is not there)."""
+"""Columns of the metrics; null where unavailable (no face, too few frames, a missing network)."""
 
 FRAME_SCORES = pa.schema(
     [
         pa.field("task", pa.string(), nullable=False),
         pa.field("method", pa.string(), nullable=False),
         pa.field("item_id", pa.string(), nullable=False),  # a crop_id or a pair_id
-        pa.field("person_id", pa.string(), nullable=False),  # the driving one
-        pa.field("frame", pa.int32(), nullable=False),  # of the driving clip, from 1
+        pa.field("person_id", pa.string(), nullable=False),  # person in the driving clip
+        pa.field("frame", pa.int32(), nullable=False),  # number in the driving clip, from 1
         *_MEASURED,
     ]
 )

@@ -1,4 +1,8 @@
-"""All metrics of all methods on one item, by batches of driving frames: memory is flat in its length."""
+"""Scoring of one item: all metrics of all methods, computed in batches of driving frames.
+
+Memory does not grow with the length of the clip. Metrics whose pretrained networks are missing are skipped
+and listed in the report.
+"""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,16 +34,33 @@ from faceanim.media.tensors import resize_frames, to_float, to_uint8
 from faceanim.models.pretrained import fetch_weights
 from faceanim.tables import file_sha256
 
+IDENTITY_STRIDE = 5
+"""Stride at which identity is measured, from the first driving frame on: it changes slowly and costs most."""
+ANIMATION_SIZE_METHODS = (
+    MethodName.PREDICTION,
+    MethodName.WARPED,
+    MethodName.COPY_SOURCE,
+    MethodName.LANDMARK_WARP,
+)
+"""Methods that are scored at the animation size; the others are scored at the size of the stored crops."""
+FACE_METHODS = (MethodName.PREDICTION, MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP)
+"""Methods in whose frames faces are read."""
+
+NO_READING = FaceReading(None, None, None)
+
+Columns = dict[str, NDArray[np.float64]]
+"""Values of the driving frames by name of the metric, (N,) each; NaN where unavailable."""
+
 
 @dataclass(frozen=True)
 class MetricModels:
-    """The networks that measure.
+    """Pretrained networks used by metrics.
 
     Attributes:
-        lpips: None where AlexNet's weights are not there.
-        faces: None where dlib is not installed.
-        networks: SHA-256 of the weights of each that is there, by name.
-        left_out: why a metric is not told, by its name.
+        lpips: LPIPS; None if AlexNet's weights are missing.
+        faces: reader of faces; None if dlib is not installed.
+        networks: SHA-256 of the weights of each available network, by name.
+        left_out: reason why a metric is skipped, by the metric's name.
     """
 
     lpips: Lpips | None
@@ -50,18 +71,18 @@ class MetricModels:
 
 @contextmanager
 def load_metric_models(fetch: bool) -> Iterator[MetricModels]:
-    """The instruments that can be had here.
+    """Load the networks used by metrics; a metric whose network is missing is skipped.
 
     Args:
-        fetch: whether weights that are not in the weights folder are fetched.
+        fetch: whether to download weights that are not in the weights folder.
     """
     networks: dict[str, str] = {}
     left_out: dict[str, str] = {}
     with ExitStack() as stack:
-        compare = irises = faces = None
+        lpips = irises = faces = None
         with _skip_if_missing(["lpips"], "AlexNet's weights are not there", left_out):
             path = fetch_weights(image_metrics.LPIPS_WEIGHTS, fetch=fetch)
-            compare, networks["lpips"] = Lpips(path), file_sha256(path)
+            lpips, networks["lpips"] = Lpips(path), file_sha256(path)
         with _skip_if_missing(["gaze"], "MediaPipe or its weights are not there", left_out):
             path = fetch_weights(MEDIAPIPE_WEIGHTS, fetch=fetch)
             irises = stack.enter_context(closing(MediaPipeDetector()))
@@ -70,162 +91,162 @@ def load_metric_models(fetch: bool) -> Iterator[MetricModels]:
             faces = FaceReader(irises)
             networks["landmarks"] = file_sha256(find_dlib_weights())
             networks["identity"] = file_sha256(find_identity_weights())
-        yield MetricModels(compare, faces, networks, left_out)
+        yield MetricModels(lpips, faces, networks, left_out)
 
 
 @contextmanager
 def _skip_if_missing(metrics: Iterable[str], reason: str, left_out: dict[str, str]) -> Iterator[None]:
-    """Leave metrics out if what measures them is missing, for a reason that names no path of this machine."""
+    """Skip metrics whose network fails to load in the block; `reason` must not contain a local path."""
     try:
         yield
     except (FaceanimError, ModuleNotFoundError) as error:
         left_out |= dict.fromkeys(metrics, reason)
-        print(f"{', '.join(metrics)} left out: {error}", file=sys.stderr)
-
-
-IDENTITY_STRIDE = 5
-"""Identity is told of each so-manyth driving frame, the first included: it changes slowly, and costs most."""
-ANIMATION_SIZE_METHODS = (
-    MethodName.PREDICTION,
-    MethodName.WARPED,
-    MethodName.COPY_SOURCE,
-    MethodName.LANDMARK_WARP,
-)
-"""The methods that are scored at the animation size; the others, at that of the stored crops."""
-FACE_METHODS = (MethodName.PREDICTION, MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP)
-"""The methods in whose frames faces are read."""
-
-NO_READING = FaceReading(None, None, None)
-
-Columns = dict[str, NDArray[np.float64]]
-"""By name of a metric, one value a driving frame; NaN where it cannot be told."""
+        print(f"skipping metrics {', '.join(metrics)}: {error}", file=sys.stderr)
 
 
 class ItemScorer:
-    """Scores the methods on an item.
+    """Scorer of the evaluated method and the baselines on one item.
 
     Args:
-        item: what is done.
-        candidate: who does it.
+        item: item to be predicted.
+        method: the evaluated method.
         landmarks: folder of the landmarks tables, for the baselines.
-        instruments: what measures.
+        metric_models: networks used by metrics.
 
     Raises:
-        FaceanimError: the crops are of another size than the candidate's.
+        FaceanimError: the crops and the method's output differ in size.
     """
 
-    def __init__(self, item: TestItem, candidate: Method, landmarks: Path, instruments: MetricModels) -> None:
+    def __init__(self, item: TestItem, method: Method, landmarks: Path, metric_models: MetricModels) -> None:
         self._item = item
-        self._size = candidate.size
-        self._instruments = instruments
+        self._size = method.size
+        self._models = metric_models
         source = to_float(read_clip_frames(item.source, slice(1)))
-        if source.shape[-1] != candidate.output_size:
+        if source.shape[-1] != method.output_size:
             raise FaceanimError(
-                f"the crops are {source.shape[-1]} pixels wide and the model makes {candidate.output_size}: "
-                "bring both up to date with `dvc repro`"
+                f"the crops are {source.shape[-1]} pixels wide, but the model outputs {method.output_size}; "
+                "update both with `dvc repro`"
             )
-        self._act = candidate.prepare(item)
-        self._baselines = prepare_baselines(item, landmarks, candidate.size)
+        self._predict = method.prepare(item)
+        self._predict_baselines = prepare_baselines(item, landmarks, method.size)
         self._source = NO_READING
         if item.task != Task.SUPER_RESOLUTION:
-            self._source = self._read(resize_frames(source, candidate.size), [True])[0]
+            self._source = self._read(resize_frames(source, method.size), [True])[0]
         self._flicker: dict[MethodName, Flicker] = {}
 
     @torch.inference_mode()
     def score(self, batch_size: int) -> dict[MethodName, Columns]:
-        """Score all driving frames, so many in memory at a time."""
+        """Score all driving frames, holding `batch_size` of them in memory at a time."""
         scores: dict[MethodName, Columns] = {}
         for start in range(1, 1 + self._item.frames, batch_size):
             frames = slice(start, min(start + batch_size, 1 + self._item.frames))
-            for method, columns in self._batch(frames).items():
-                # Into arrays that are there from the beginning: small ones that stay, one batch's after the
-                # other, keep the allocator from using again what lay between them, 200 kB a frame.
-                whole = scores.setdefault(method, self._unscored())
+            for method, columns in self._score_batch(frames).items():
+                # Written to arrays allocated at the start: small arrays that stay after each batch keep the
+                # allocator from reusing the memory between them, 200 kB per frame.
+                whole = scores.setdefault(method, self._empty_columns())
                 for name, values in columns.items():
                     whole[name][frames.start - 1 : frames.stop - 1] = values
         return scores
 
-    def _unscored(self) -> Columns:
+    def _empty_columns(self) -> Columns:
         return {name: np.full(self._item.frames, np.nan) for name in METRIC_NAMES}
 
-    def _batch(self, frames: slice) -> dict[MethodName, Columns]:
+    def _score_batch(self, frames: slice) -> dict[MethodName, Columns]:
         crops = to_float(read_clip_frames(self._item.driving, frames))
         driving = resize_frames(crops, self._size)
-        answers = self._act(crops, frames) | self._baselines(crops, frames)
-        told = [number % IDENTITY_STRIDE == 1 for number in range(frames.start, frames.stop)]
-        wanted = self._read(driving, told) if any(method in FACE_METHODS for method in answers) else []
-        found = {}
-        for method, made in answers.items():
+        predictions = self._predict(crops, frames) | self._predict_baselines(crops, frames)
+        with_identity = [number % IDENTITY_STRIDE == 1 for number in range(frames.start, frames.stop)]
+        faces = (
+            self._read(driving, with_identity)
+            if any(method in FACE_METHODS for method in predictions)
+            else []
+        )
+        scores = {}
+        for method, predicted in predictions.items():
             target = driving if method in ANIMATION_SIZE_METHODS else crops
-            columns = self._pixels(method, made.cpu(), target)
+            columns = self._score_pixels(method, predicted.cpu(), target)
             if method in FACE_METHODS:
-                columns |= self._faces(method, made, wanted, told)
-            found[method] = columns
-        return found
+                columns |= self._score_faces(method, predicted, faces, with_identity)
+            scores[method] = columns
+        return scores
 
-    def _pixels(self, method: MethodName, made: Tensor, target: Tensor) -> Columns:
-        """What frames alone tell; in a re-enactment no frame is the right one, and only flicker is told."""
+    def _score_pixels(self, method: MethodName, predicted: Tensor, target: Tensor) -> Columns:
+        """Compute the image metrics; a re-enactment has no ground truth, so only its flicker is measured."""
         flicker = self._flicker.setdefault(method, Flicker())
-        columns = {"flicker": flicker.add(made, target)}
+        columns = {"flicker": flicker.add(predicted, target)}
         if self._item.task != Task.REENACTMENT:
-            tensors = compute_frame_metrics(made, target)
-            if self._instruments.lpips is not None:
-                tensors["lpips"] = self._instruments.lpips(made, target)
-            columns |= {name: each.double().numpy() for name, each in tensors.items()}
+            tensors = compute_frame_metrics(predicted, target)
+            if self._models.lpips is not None:
+                tensors["lpips"] = self._models.lpips(predicted, target)
+            columns |= {name: values.double().numpy() for name, values in tensors.items()}
         return columns
 
-    def _faces(
-        self, method: MethodName, made: Tensor, wanted: Sequence[FaceReading], told: Sequence[bool]
+    def _score_faces(
+        self,
+        method: MethodName,
+        predicted: Tensor,
+        driving_faces: Sequence[FaceReading],
+        with_identity: Sequence[bool],
     ) -> Columns:
         copied = method == MethodName.COPY_SOURCE
-        faces = [self._source] * len(made) if copied else self._read(made, told)
+        faces = [self._source] * len(predicted) if copied else self._read(predicted, with_identity)
         rows = [
             compute_face_metrics(
                 face, driving, self._identity(driving), self._item.task == Task.RECONSTRUCTION
             )
-            for face, driving in zip(faces, wanted, strict=True)
+            for face, driving in zip(faces, driving_faces, strict=True)
         ]
         return to_columns(rows)
 
     def _identity(self, driving: FaceReading) -> Embedding | None:
-        """Of the person to be shown: the source's, whom a reconstruction has in the driving frame itself."""
+        """Return the embedding of the person to be shown.
+
+        That is the person in the source; in a reconstruction the driving frame itself shows the same person.
+        """
         return driving.embedding if self._item.task == Task.RECONSTRUCTION else self._source.embedding
 
-    def _read(self, frames: Tensor, told: Sequence[bool]) -> list[FaceReading]:
-        reader = self._instruments.faces
+    def _read(self, frames: Tensor, with_identity: Sequence[bool]) -> list[FaceReading]:
+        reader = self._models.faces
         if reader is None:
             return [NO_READING] * len(frames)
-        return [reader.read(frame, identity) for frame, identity in zip(to_uint8(frames), told, strict=True)]
+        return [
+            reader.read(frame, identity)
+            for frame, identity in zip(to_uint8(frames), with_identity, strict=True)
+        ]
 
 
 def to_columns(rows: Sequence[Mapping[str, float]]) -> Columns:
-    """Metrics of frames as columns, NaN where a frame lacks one."""
+    """Convert the metrics of frames to columns, with NaN where a frame lacks a metric."""
     names = {name for row in rows for name in row}
     return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
 class Flicker:
-    """The second difference of pixels in time, of made frames beyond that of the driving ones.
+    """Second difference of pixels over time, of the predicted frames minus that of the driving frames.
 
-    Steady motion has none; what appears in one frame and is gone in the next has most. Of the driving video
-    itself it is 0; a still picture has less than nothing.
+    Steady motion has none; content that appears in a single frame has the most. The value is 0 for the
+    driving video itself and negative for a still image.
     """
 
     def __init__(self) -> None:
-        self._made = self._target = torch.empty(0)
+        self._predicted = self._target = torch.empty(0)
 
-    def add(self, made: Tensor, target: Tensor) -> NDArray[np.float64]:
-        """Of the next frames (B, 3, H, W): (B,), NaN for the clip's first two."""
-        self._made = torch.cat((self._made, made)) if len(self._made) else made
+    def add(self, predicted: Tensor, target: Tensor) -> NDArray[np.float64]:
+        """Measure the next frames (B, 3, H, W): (B,), NaN for the first two of the clip."""
+        self._predicted = torch.cat((self._predicted, predicted)) if len(self._predicted) else predicted
         self._target = torch.cat((self._target, target)) if len(self._target) else target
-        excess = second_difference(self._made) - second_difference(self._target)
-        # Copies, for a view would keep all of them.
-        self._made, self._target = self._made[-2:].clone(), self._target[-2:].clone()
-        return np.pad(excess.double().numpy(), (len(made) - len(excess), 0), constant_values=np.nan)
+        excess = second_difference(self._predicted) - second_difference(self._target)
+        # Copies, because views would keep all frames in memory.
+        self._predicted, self._target = self._predicted[-2:].clone(), self._target[-2:].clone()
+        return np.pad(excess.double().numpy(), (len(predicted) - len(excess), 0), constant_values=np.nan)
 
 
 def second_difference(frames: Tensor) -> Tensor:
-    """Mean absolute second difference of each frame from the third on: (N, 3, H, W) to (max(N - 2, 0),)."""
+    """Compute the mean absolute second difference of each frame from the third on: (max(N - 2, 0),).
+
+    Args:
+        frames: (N, 3, H, W).
+    """
     if len(frames) < 3:
         return frames.new_empty(0)
     return (frames[2:] - 2 * frames[1:-1] + frames[:-2]).abs().mean(dim=(1, 2, 3))

@@ -1,4 +1,7 @@
-"""The figures of an evaluation: every metric's mean over clips, with its interval."""
+"""Statistics of an evaluation: means over clips with bootstrap intervals over people.
+
+The bootstrap (Efron, 1979) draws people rather than clips, because a test set has few of them.
+"""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -12,20 +15,27 @@ from faceanim.evaluation.protocol import METRICS, MethodName, Metric, Task
 from faceanim.tables import Row, atomic_path
 
 RESAMPLES = 2000
+"""Number of bootstrap resamples."""
 CONFIDENCE = 0.95
+"""Confidence level of the intervals."""
 SEED = 0
+
+SUMMARY_COLUMNS = ("task", "method", "metric", "mean", "low", "high", "people", "clips")
+"""Columns of figures.csv."""
+CLIP_COLUMNS = ("task", "method", "metric", "item_id", "person_id", "value")
+"""Columns of clips.csv."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over clips, and where it would lie with other people.
+    """A mean over clips with its bootstrap interval over people.
 
     Attributes:
-        mean: over the clips that have a value.
-        low: the lower end of the 95 % interval.
-        high: the upper end.
-        people: whose clips these are.
-        clips: that have a value.
+        mean: mean over the clips that have a value.
+        low: lower end of the 95 % interval.
+        high: upper end of the 95 % interval.
+        people: number of people in these clips.
+        clips: number of clips that have a value.
     """
 
     mean: float
@@ -35,15 +45,32 @@ class Interval:
     clips: int
 
 
-def bootstrap_interval(values: ArrayLike, people: Sequence[str]) -> Interval | None:
-    """The mean of clips' values with its bootstrap interval; None where no clip has a value.
+@dataclass(frozen=True)
+class MetricSummary:
+    """Mean of a metric over all clips, for one method in one task.
 
-    People are drawn with replacement, each with all of their clips, since the clips of one person are alike.
-    With few people the interval says what it can: of two, it spans the one's mean and the other's.
+    Attributes:
+        task: a `Task`.
+        method: a `MethodName`.
+        metric: name of a metric in `METRICS`.
+        interval: mean over the clips that have a value.
+    """
+
+    task: str
+    method: str
+    metric: str
+    interval: Interval
+
+
+def bootstrap_interval(values: ArrayLike, people: Sequence[str]) -> Interval | None:
+    """Average the values of clips, with a bootstrap interval; None if no clip has a value.
+
+    People are drawn with replacement, each with all of their clips, because clips of the same person are
+    alike. Few people give a coarse interval: with two, it spans from the mean of one to that of the other.
 
     Args:
-        values: (N,), one a clip; NaN or None: it has none.
-        people: (N,), whose clip each is.
+        values: (N,), one per clip; NaN or None for a clip without a value.
+        people: (N,), person in each clip.
     """
     array = np.asarray(values, dtype=np.float64)
     known = ~np.isnan(array)
@@ -57,39 +84,19 @@ def bootstrap_interval(values: ArrayLike, people: Sequence[str]) -> Interval | N
 
 
 def _resample_means(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(RESAMPLES,), the mean over the clips of as many people, drawn anew each time."""
+    """Compute the mean over clips for each resample of as many people, (RESAMPLES,)."""
     drawn = np.random.default_rng(SEED).integers(len(sums), size=(RESAMPLES, len(sums)))
     means: NDArray[np.float64] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     return means
 
 
-SUMMARY_COLUMNS = ("task", "method", "metric", "mean", "low", "high", "people", "clips")
-"""Of figures.csv."""
-CLIP_COLUMNS = ("task", "method", "metric", "item_id", "person_id", "value")
-"""Of clips.csv."""
-
-
-@dataclass(frozen=True)
-class MetricSummary:
-    """A metric of a method in a task, over all clips.
-
-    Attributes:
-        task: a `Task`.
-        method: a `Method`.
-        metric: a name of the catalog.
-        interval: its mean over the clips that have a value.
-    """
-
-    task: str
-    method: str
-    metric: str
-    interval: Interval
-
-
 def summarize_scores(scores: Iterable[Row]) -> list[MetricSummary]:
-    """What the rows of SCORES come to, in the catalog's order; a metric that no clip has is left out."""
+    """Summarize rows of SCORES by task, method and metric, in the order of `METRICS`.
+
+    A metric without a value in any clip is left out.
+    """
     rows = list(scores)
-    found = []
+    summaries = []
     for task in Task:
         for method in MethodName:
             clips = select_scores(rows, task, method)
@@ -98,49 +105,49 @@ def summarize_scores(scores: Iterable[Row]) -> list[MetricSummary]:
                     [row[metric.name] for row in clips], [row["person_id"] for row in clips]
                 )
                 if mean is not None:
-                    found.append(MetricSummary(task, method, metric.name, mean))
-    return found
+                    summaries.append(MetricSummary(task, method, metric.name, mean))
+    return summaries
 
 
 def select_scores(scores: Iterable[Row], task: str, method: str) -> list[Row]:
-    """The rows of SCORES of one method in one task."""
+    """Select the rows of SCORES of one method in one task."""
     return [row for row in scores if row["task"] == task and row["method"] == method]
 
 
 def paired_difference(ours: Sequence[Row], theirs: Sequence[Row], metric: Metric) -> Interval | None:
-    """How far our figures lie above theirs, clip by clip; None where no clip has both.
+    """Average the clip-by-clip differences `ours` minus `theirs`; None if no clip has both values.
 
-    What differs between clips is in both and falls away, so this interval is narrower than the means'.
-    Where the better figure is the one nearer to nought, it is the distances from nought that are compared.
+    The variation between clips cancels, so this interval is narrower than those of the means. For a metric
+    that is better closer to zero, the distances from zero are compared.
 
     Args:
         ours: rows of SCORES of one method in one task.
-        theirs: of another method, or of another model on the same clips.
-        metric: what to compare.
+        theirs: rows of another method, or of another model on the same clips.
+        metric: metric to compare.
     """
     others = {row["item_id"]: row[metric.name] for row in theirs}
-    both = [
+    pairs = [
         (row, others[row["item_id"]])
         for row in ours
         if row[metric.name] is not None and others.get(row["item_id"]) is not None
     ]
     size = np.abs if metric.better == "zero" else float
-    gaps = [size(row[metric.name]) - size(other) for row, other in both]
-    return bootstrap_interval(gaps, [row["person_id"] for row, _ in both])
+    differences = [size(row[metric.name]) - size(other) for row, other in pairs]
+    return bootstrap_interval(differences, [row["person_id"] for row, _ in pairs])
 
 
 def write_summaries_csv(found: Sequence[MetricSummary], path: Path) -> None:
-    """Write figures, one a line, under `COLUMNS`; for DVC's plots, and for whoever has no Parquet."""
+    """Write summaries as CSV under `SUMMARY_COLUMNS`, for DVC's plots and for readers without Parquet."""
     lines = []
-    for figure in found:
-        told = figure.interval
-        ends = (f"{value:.6g}" for value in (told.mean, told.low, told.high))
-        lines.append((figure.task, figure.method, figure.metric, *ends, told.people, told.clips))
+    for summary in found:
+        interval = summary.interval
+        ends = (f"{value:.6g}" for value in (interval.mean, interval.low, interval.high))
+        lines.append((summary.task, summary.method, summary.metric, *ends, interval.people, interval.clips))
     _write_csv(SUMMARY_COLUMNS, lines, path)
 
 
 def write_clips_csv(scores: Sequence[Row], path: Path) -> None:
-    """Write what the rows of SCORES hold, one value a line, under `CLIP_COLUMNS`; for DVC's plots."""
+    """Write rows of SCORES as CSV under `CLIP_COLUMNS`, one line per value, for DVC's plots."""
     lines = [
         (task, method, metric.name, row["item_id"], row["person_id"], f"{row[metric.name]:.6g}")
         for task in Task

@@ -1,4 +1,4 @@
-"""What is evaluated: the held-out clips, and who drives whom."""
+"""The test set: held-out clips, the items to evaluate, and the pairs of people in the re-enactment."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from faceanim.tables import Row, read_rows
 
 @dataclass(frozen=True)
 class TestItem:
-    """One thing to do: a source's first frame takes on the motion of a driving clip's other frames.
+    """An item to evaluate: the first frame of a source clip, animated by the other frames of a driving clip.
 
     Attributes:
-        task: why.
-        item_id: the clip's crop_id, or the pair's.
-        source: a row of crops.parquet.
-        driving: likewise; in a reconstruction, the same.
+        task: task that the item belongs to.
+        item_id: crop_id of the clip, or pair_id.
+        source: row of crops.parquet.
+        driving: row of crops.parquet, the same as `source` except in a re-enactment.
     """
 
     task: Task
@@ -36,15 +36,15 @@ class TestItem:
 
     @property
     def frames(self) -> int:
-        """How many driving frames there are."""
+        """Number of driving frames."""
         return count_driving_frames(self.driving)
 
 
 def load_test_clips(crops: Path) -> list[Row]:
-    """The accepted clips of the test split that have a driving frame, by id.
+    """Read the accepted clips of the test split that have a driving frame, sorted by crop_id.
 
     Raises:
-        FaceanimError: there is none.
+        FaceanimError: the table has no such clip.
     """
     rows = [
         row
@@ -52,30 +52,32 @@ def load_test_clips(crops: Path) -> list[Row]:
         if row["split"] == "test" and row["status"] == Status.OK and count_driving_frames(row)
     ]
     if not rows:
-        raise FaceanimError(f"{crops} has no accepted clip in the test split; hold out more people (index)")
+        raise FaceanimError(
+            f"{crops} has no accepted clip in the test split; hold out more people (section index)"
+        )
     return sorted(rows, key=lambda row: str(row["crop_id"]))
 
 
 def build_items(rows: Sequence[Row], pairs: int) -> list[TestItem]:
-    """All that is to be done with the test clips: each of the three tasks, in order.
+    """Build the items of all three tasks, in order.
 
     Args:
-        rows: of `held_out_clips`.
-        pairs: how many clips drive another person, at most.
+        rows: clips from `load_test_clips`.
+        pairs: largest number of clips that drive another person.
     """
-    alone = [
+    single = [
         TestItem(task, str(row["crop_id"]), row, row)
         for task in (Task.RECONSTRUCTION, Task.SUPER_RESOLUTION)
         for row in rows
     ]
-    return [*alone, *pair_people(rows, pairs)]
+    return [*single, *pair_people(rows, pairs)]
 
 
 def pair_people(rows: Sequence[Row], count: int) -> list[TestItem]:
-    """Clips of different people, as many as asked for, each clip driving at most once, by id.
+    """Pair clips of different people, up to `count` pairs, each clip driving at most once; sorted by item_id.
 
-    Who drives whom is decided by hashes of the names alone, so a clip more or less changes few pairs, and
-    everyone who has the same test clips has the same pairs.
+    Pairs depend on hashes of the ids alone. Adding or removing a clip therefore changes few pairs, and the
+    same test clips give the same pairs everywhere.
     """
     drivers = sorted(rows, key=lambda row: _hash_rank(row["crop_id"]))[:count]
     pairs = []
@@ -93,26 +95,28 @@ def _hash_rank(name: str) -> str:
 
 
 def count_driving_frames(row: Row) -> int:
-    """Frames of a clip but its first."""
+    """Count the driving frames of a clip, which are all but the first."""
     return len(row["frame_offsets"]) - 1
 
 
 def read_clip_frames(row: Row, frames: slice) -> Frames:
-    """Some frames of a clip, (N, S, S, 3)."""
-    places = zip(row["frame_offsets"][frames], row["frame_lengths"][frames], strict=True)
-    return np.stack([read_frame(Path(row["path"]), *place) for place in places])
+    """Read some frames of a clip, (N, S, S, 3)."""
+    ranges = zip(row["frame_offsets"][frames], row["frame_lengths"][frames], strict=True)
+    return np.stack([read_frame(Path(row["path"]), *byte_range) for byte_range in ranges])
 
 
 def read_clip_points(folder: Path, row: Row) -> tuple[Tensor, Tensor]:
-    """A clip's landmarks (N, P, 2) in [-1, 1], the ends being its outer edges, and where there are any (N,).
+    """Read a clip's landmarks (N, P, 2), and for each frame whether it has any (N,).
+
+    Coordinates are in [-1, 1], where -1 and 1 are the outer edges of the frame.
 
     Raises:
-        FaceanimError: the folder has none of this clip.
+        FaceanimError: the folder has no landmarks of this clip.
     """
-    found = load_landmarks(folder, row["video_id"]).get(row["crop_id"])
-    if found is None or len(found[0]) != len(row["frame_offsets"]):
+    landmarks = load_landmarks(folder, row["video_id"]).get(row["crop_id"])
+    if landmarks is None or len(landmarks[0]) != len(row["frame_offsets"]):
         raise FaceanimError(f"{folder} has no landmarks of {row['crop_id']}; run `dvc repro landmarks`")
-    detected, points = found
+    detected, points = landmarks
     side = read_clip_frames(row, slice(1)).shape[1]
-    # A pixel's centre lies half a pixel from its edge.
+    # The center of a pixel is half a pixel from its edge.
     return torch.from_numpy((2 * points + 1) / side - 1), torch.from_numpy(detected)

@@ -1,4 +1,4 @@
-"""The test set as files that any other method can be run on."""
+"""Export of the test set as files on which any other method can be run."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -21,20 +21,20 @@ SOURCE_FOLDER, DRIVING_FOLDER = "source", "driving"
 def export_test_set(crops: Path, pairs: int, out: Path, on_progress: ProgressCallback) -> int:
     """Write each item's source as `source/<item_id>.png`, and its driving frames as `driving/<item_id>.mkv`.
 
-    The video is lossless (FFV1) and begins with the clip's first frame, which is not scored: a method that
-    moves the source as the driving face moves from there needs it. Of a reconstruction it is the source.
+    The video is lossless (FFV1) and begins with the clip's first frame, which is not scored. Methods that
+    transfer motion relative to that frame need it; in a reconstruction it is the source.
 
     Args:
         crops: crops.parquet.
-        pairs: as in the parameters.
-        out: the folder.
-        on_progress: told the number of items done and of all.
+        pairs: largest number of pairs, as in params.yaml.
+        out: folder to write to.
+        on_progress: called with the number of items done and the total.
 
     Returns:
-        The number of items.
+        Number of items.
 
     Raises:
-        FaceanimError: there is no test clip.
+        FaceanimError: the test split has no clip.
     """
     todo = [item for item in build_items(load_test_clips(crops), pairs) if item.task != Task.SUPER_RESOLUTION]
     for done, item in enumerate(todo):
@@ -50,16 +50,16 @@ def export_test_set(crops: Path, pairs: int, out: Path, on_progress: ProgressCal
 
 
 def write_png(picture: Frame, path: Path) -> None:
-    """Write a picture (H, W, 3), RGB in [0, 255]."""
+    """Write an image (H, W, 3), RGB in [0, 255], as a PNG."""
     with atomic_path(path) as temporary:
         encoded, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         if not encoded:
-            raise FaceanimError(f"{path} cannot be written as a PNG")
+            raise FaceanimError(f"cannot write {path}: PNG encoding failed")
         temporary.write_bytes(png.tobytes())
 
 
 def write_ffv1(path: Path, frames: Iterable[Frame], fps: Fraction) -> None:
-    """Write frames (H, W, 3), RGB in [0, 255], as an FFV1 video that gives back every bit of them."""
+    """Write frames (H, W, 3), RGB in [0, 255], as a lossless FFV1 video."""
     options = {"fflags": "+bitexact"}
     with (
         atomic_path(path) as temporary,
@@ -72,9 +72,9 @@ def write_ffv1(path: Path, frames: Iterable[Frame], fps: Fraction) -> None:
                 stream.height, stream.width = frame.shape[:2]
                 stream.pix_fmt = "bgr0"
                 stream.codec_context.time_base = 1 / fps
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="bgr0")
-            picture.pts, picture.time_base = number, 1 / fps
-            output.mux(stream.encode(picture))
+            video_frame = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="bgr0")
+            video_frame.pts, video_frame.time_base = number, 1 / fps
+            output.mux(stream.encode(video_frame))
         if stream is None:
             raise ValueError("a video needs at least one frame")
         output.mux(stream.encode(None))

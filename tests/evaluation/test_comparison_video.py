@@ -90,7 +90,7 @@ def test_odd_sizes_become_even(tmp_path):
 def test_nothing_is_left_of_a_failure(tmp_path):
     with pytest.raises(ValueError, match="at least one frame"):
         write_comparison_video(tmp_path / "video.webm", TITLES, [], Fraction(25), SIDE)
-    with pytest.raises(ValueError, match="2 pictures for the 3 columns source, driving, prediction"):
+    with pytest.raises(ValueError, match=r"2 images for 3 columns \(source, driving, prediction\)"):
         write_comparison_video(tmp_path / "video.webm", TITLES, [[face(0, 64)] * 2], Fraction(25), SIDE)
     assert not list(tmp_path.iterdir())
 

@@ -204,7 +204,7 @@ def test_crops_of_another_size(data, tmp_path):
     shutil.copytree(data / "models" / "animation", tmp_path / "models" / "animation")
     config = SuperResolutionModelConfig(factor=4, channels=4, generated_strength=0.5)
     save_super_resolution(build_super_resolution(config), config, tmp_path / "models" / "super_resolution")
-    with pytest.raises(FaceanimError, match="128 pixels wide and the model makes 256"):
+    with pytest.raises(FaceanimError, match="128 pixels wide, but the model outputs 256"):
         run(data, tmp_path / "out", tmp_path / "models")
 
 

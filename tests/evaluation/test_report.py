@@ -134,7 +134,7 @@ def test_twice_is_the_same_bytes(evaluation, curves, champion, page, tmp_path):
 def test_without_champion_verdict_and_curves(evaluation, tmp_path):
     write_report(evaluation, tmp_path / "r.html", {}, None, None)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "How well it animates" in page
+    assert "Evaluation results" in page
     assert "champion 3" not in page
     assert 'id="training"' not in page
 
@@ -157,7 +157,7 @@ def test_a_clip_whose_figure_cannot_be_told(tmp_path):
     videos = json.loads(index.read_text())
     write_json([*videos[:2], videos[2] | {"value": None}], index)
     write_report(folder, tmp_path / "r.html", {}, None, None)
-    assert "CSIM not to be told" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "CSIM not available" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_missing_scores(evaluation, tmp_path):
@@ -172,12 +172,12 @@ def test_groups_hold_what_can_be_compared(evaluation, champion):
     animated, enlarged = build_groups(
         Task.RECONSTRUCTION, read_rows(evaluation / protocol.SCORES_FILE, SCORES), champion
     )
-    assert animated.methods == ["prediction", "warped", "copy_source", "landmark_warp", "rival"]
-    assert enlarged.methods == ["super_resolved", "bicubic", "rival"]
+    assert animated.methods == ["prediction", "warped", "copy_source", "landmark_warp", "reference"]
+    assert enlarged.methods == ["super_resolved", "bicubic", "reference"]
     assert (animated.people, animated.clips, animated.frames) == (3, 5, 60)
     assert [line.metric.name for line in animated.lines] == ["psnr", "ssim", "l1", "akd", "csim", "flicker"]
     # The champion is half a decibel worse in every frame, so that there is no doubt.
-    gap = animated.gaps[0].cells[animated.against.index("rival")]
+    gap = animated.gaps[0].cells[animated.against.index("reference")]
     assert (gap.value, gap.ends, gap.mark) == ("+0.50", "+0.50 to +0.50", "better")
     assert len(animated.panels) == len(animated.lines)
 

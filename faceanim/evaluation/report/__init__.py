@@ -1,4 +1,7 @@
-"""The report of an evaluation: one HTML page that needs nothing else."""
+"""The report of an evaluation: a self-contained HTML page.
+
+May import `protocol` and `statistics` of the evaluation and everything below `evaluation`.
+"""
 
 from faceanim.evaluation.report.page import write_report
 from faceanim.evaluation.report.views import ReferenceRun

@@ -1,4 +1,7 @@
-"""What methods are called and which colour stands for them: the same everywhere on the page."""
+"""Names and colors of methods, texts of tasks, and the paper's results, as the page shows them.
+
+The paper's results are for reference only: they cannot be compared with scores of this evaluation.
+"""
 
 from dataclasses import dataclass
 
@@ -8,16 +11,17 @@ PAPER = (
     "Karim & Saleh, Face Image Animation with Adversarial Learning and Motion Transfer, iJIM 16(10), 2022, "
     "Table 1, doi 10.3991/ijim.v16i10.30047"
 )
+"""Citation of the paper."""
 
 
 @dataclass(frozen=True)
 class PaperResult:
-    """A row of the paper's Table 1, digit for digit; None: it says N/A.
+    """A row of the paper's Table 1, with its digits as printed.
 
     Attributes:
-        method: its name there.
-        psnr: in dB.
-        ssim: an index.
+        method: name of the method in the table.
+        psnr: PSNR in dB; None: the table says N/A.
+        ssim: SSIM, an index.
     """
 
     method: str
@@ -35,26 +39,27 @@ TABLE_1 = (
 )
 
 PAPER_CAVEATS = (
-    "It states neither the split, nor the frames, nor data_range, nor SSIM's window, and there is no code: "
-    "nobody can measure the same again.",
-    "PSNR is published on two scales in this field: the same model is given 22 to 24 dB in one paper and "
-    "about 31 dB in another. A table that takes its rows from several papers mixes them.",
-    "A mean absolute error of 0.041, as is published for models of this kind, allows no more than about "
-    "27.7 dB: a mean square is never less than the square of the mean, so PSNR ≤ −20 log10(L1).",
-    "The text calls its own PSNR the highest; in the table MonkeyNet's is 0.13 dB higher.",
+    "The paper states neither the split, nor the frames, nor data_range, nor SSIM's window, and its code is "
+    "not published: the measurement cannot be repeated.",
+    "PSNR is published on two scales in this field: the same model scores 22 to 24 dB in one paper and "
+    "about 31 dB in another. A table compiled from several papers mixes the two.",
+    "A mean absolute error of 0.041, as published for models of this kind, limits PSNR to about 27.7 dB: a "
+    "mean square is never less than the square of the mean, so PSNR ≤ −20 log10(L1).",
+    "The text calls its own PSNR the highest, but in the table MonkeyNet's is 0.13 dB higher.",
 )
+"""Reasons why the paper's results are not comparable."""
 
-REFERENCE = "rival"
-"""Another evaluation, drawn as a method of its own."""
+REFERENCE = "reference"
+"""Key of the reference run, which plots and tables show as another method."""
 
 METHOD_LABELS = {
     MethodName.PREDICTION: "prediction",
-    MethodName.WARPED: "its warp alone",
+    MethodName.WARPED: "warp only",
     MethodName.COPY_SOURCE: "copied source",
     MethodName.LANDMARK_WARP: "landmark warp",
     MethodName.SUPER_RESOLVED: "super-resolved",
     MethodName.BICUBIC: "bicubic",
-    REFERENCE: "the other",
+    REFERENCE: "reference",
 }
 METHOD_COLORS = {
     MethodName.PREDICTION: ("#0072b2", "#4aa8e0"),
@@ -65,35 +70,35 @@ METHOD_COLORS = {
     MethodName.BICUBIC: ("#009e73", "#3cc79e"),
     REFERENCE: ("#b3589a", "#dd9cca"),
 }
-"""On light and on dark, after Okabe and Ito's palette, which colour-blind readers tell apart."""
+"""Colors on light and dark backgrounds, after Okabe and Ito's palette, which is safe for color blindness."""
 
 TASK_TEXTS = {
-    Task.RECONSTRUCTION: ("Reconstruction", "A clip's first frame takes on the motion of its other frames."),
+    Task.RECONSTRUCTION: ("Reconstruction", "The first frame of a clip is animated by its other frames."),
     Task.REENACTMENT: (
         "Re-enactment",
-        "A person takes on the motion of another. No frame is the right one, so identity, pose and "
-        "expression are compared. The copied source keeps its identity by doing nothing: read rows together.",
+        "One person is animated by another. There is no ground truth, so identity, pose and expression are "
+        "compared. The copied source keeps the identity simply by not moving: read the metrics together.",
     ),
     Task.SUPER_RESOLUTION: (
         "Super-resolution",
-        "Crops shrunk and enlarged again: the second network alone.",
+        "Crops are shrunk and enlarged again, by the super-resolution network alone.",
     ),
 }
-"""Heading and what is done."""
+"""Heading and description of each task."""
 DIRECTION_ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
 DIRECTION_TEXTS = {
     "higher": "higher is better",
     "lower": "lower is better",
-    "zero": "nearer to nought is better",
+    "zero": "closer to zero is better",
 }
 
 
 def format_number(value: float, metric: Metric) -> str:
-    """A figure as it is shown, with a true minus."""
+    """Format a value of a metric, with a true minus sign."""
     return f"{value:.{metric.digits}f}".replace("-", "−")
 
 
 def format_signed(value: float, metric: Metric) -> str:
-    """A difference as it is shown: without a sign where its digits are noughts."""
+    """Format a difference with its sign, or without one where all digits shown are zero."""
     shown = f"{value:+.{metric.digits}f}".replace("-", "−")
     return shown if set(shown[1:]) - set("0.") else shown[1:]

@@ -1,4 +1,4 @@
-"""Writing the page: everything in one file, which asks for nothing."""
+"""Writer of the HTML page: a single file that loads nothing else."""
 
 import base64
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from faceanim.evaluation.report.read import Curve, Evaluation, read_curves, read
 from faceanim.evaluation.report.views import FEW_PEOPLE, GROUPS, ReferenceRun, build_groups, build_tiles
 from faceanim.tables import Row, atomic_path
 
-HERE = Path(__file__).parent
+TEMPLATE_FOLDER = Path(__file__).parent
 METRIC_BY_NAME = {metric.name: metric for metric in METRICS}
 
 
@@ -27,12 +27,12 @@ class ClipView:
 
     Attributes:
         rank: `best`, `median` or `worst`.
-        item_id: of the clip or the pair.
-        metric: by which it is.
-        value: its figure, as shown.
+        item_id: crop_id of the clip, or pair_id.
+        metric: metric that ranks the clips.
+        value: the clip's value of that metric, formatted.
         data: the WebM as a data URI.
-        frames: plot of the metric over its frames; None where no frame has it.
-        methods: those in the plot.
+        frames: plot of the metric over frames; None: no frame has a value.
+        methods: methods in the plot.
     """
 
     rank: str
@@ -45,24 +45,28 @@ class ClipView:
 
 
 def write_report(
-    evaluation: Path, out: Path, curves: Mapping[str, Path], rival: ReferenceRun | None, verdict: str | None
+    evaluation: Path,
+    out: Path,
+    curves: Mapping[str, Path],
+    reference: ReferenceRun | None,
+    verdict: str | None,
 ) -> None:
-    """Write an evaluation as one HTML page; the same evaluation gives the same bytes.
+    """Write an evaluation as an HTML page; the same evaluation gives the same bytes.
 
     Args:
-        evaluation: the folder, see faceanim.evaluation.protocol.
-        out: the page, written whole or not at all.
-        curves: training histories (CSV) by what was trained.
-        rival: whom the figures stand beside; None: nobody, or who was scored on another test set.
-        verdict: what was decided, and why; None: nothing was.
+        evaluation: folder of the evaluation, see `faceanim.evaluation.protocol`.
+        out: page to write, whole or not at all.
+        curves: training histories (CSV), by name of the training.
+        reference: run to compare with; None: no run on the same test set is available.
+        verdict: decision on promotion with its reason; None: none was made.
 
     Raises:
-        FaceanimError: a table is missing or of another version.
+        FaceanimError: a table is missing or was written by another version.
         FileNotFoundError: another file is missing.
     """
-    found = read_evaluation(evaluation)
+    contents = read_evaluation(evaluation)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
+        loader=jinja2.FileSystemLoader(TEMPLATE_FOLDER),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -71,68 +75,71 @@ def write_report(
     page = environment.get_template("page.html.j2").render(
         **page_constants(),
         verdict=verdict,
-        rival=rival,
-        tiles=build_tiles(found.scores, rival),
-        tasks=[(task, build_groups(task, found.scores, rival), load_clips(task, found)) for task in Task],
-        evaluation=found,
-        pictures=found.pictures and to_data_uri(found.pictures, "image/png"),
+        reference=reference,
+        tiles=build_tiles(contents.scores, reference),
+        tasks=[
+            (task, build_groups(task, contents.scores, reference), load_clips(task, contents))
+            for task in Task
+        ],
+        evaluation=contents,
+        pictures=contents.pictures and to_data_uri(contents.pictures, "image/png"),
         curves={
             name: [(curve.name, render_curve(name, curve)) for curve in read_curves(path)]
             for name, path in curves.items()
         },
-        traps=[(metric, rows, render_pitfalls(metric, rows)) for metric, rows in pitfall_tables(found)],
+        traps=[(metric, rows, render_pitfalls(metric, rows)) for metric, rows in pitfall_tables(contents)],
     )
     with atomic_path(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
 def page_constants() -> dict[str, Any]:
-    """What is the same on every page."""
+    """Return the template variables that are the same on every page."""
     return {
-        "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),
+        "style": Markup((TEMPLATE_FOLDER / "style.css").read_text(encoding="utf-8")),
         "names": labels.METHOD_LABELS,
-        "colours": labels.METHOD_COLORS,
+        "colors": labels.METHOD_COLORS,
         "headings": labels.TASK_TEXTS,
         "arrows": labels.DIRECTION_ARROWS,
-        "spoken": labels.DIRECTION_TEXTS,
+        "directions": labels.DIRECTION_TEXTS,
         "metrics": METRICS,
         "few_people": FEW_PEOPLE,
         "resamples": statistics.RESAMPLES,
         "table_1": labels.TABLE_1,
-        "source": labels.PAPER,
-        "why_not": labels.PAPER_CAVEATS,
+        "paper": labels.PAPER,
+        "caveats": labels.PAPER_CAVEATS,
     }
 
 
 def to_data_uri(path: Path, kind: str) -> str:
-    """A file's contents as an address."""
+    """Encode a file as a data URI of the given MIME type."""
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def load_clips(task: Task, evaluation: Evaluation) -> list[ClipView]:
-    """A task's videos."""
+    """Load the videos of a task."""
     return [load_clip(video, evaluation) for video in evaluation.videos if video["task"] == task]
 
 
 def load_clip(video: Mapping[str, Any], evaluation: Evaluation) -> ClipView:
-    """One of index.json's videos, with the figures of its frames."""
+    """Load a video listed in index.json, with the plot of its metric over frames."""
     metric = METRIC_BY_NAME[video["metric"]]
     lines = frame_lines(video, evaluation.frames)
-    told = f"{metric.label} of each frame of the {video['rank']} clip"
+    description = f"{metric.label} of each frame of the {video['rank']} clip"
     name = f"frames {video['task']} {video['rank']}"
     return ClipView(
         rank=video["rank"],
         item_id=video["item_id"],
         metric=metric,
-        value="not to be told" if video["value"] is None else labels.format_number(video["value"], metric),
+        value="not available" if video["value"] is None else labels.format_number(video["value"], metric),
         data=to_data_uri(evaluation.folder / protocol.VIDEOS_FOLDER / video["file"], "video/webm"),
-        frames=Markup(draw_frames(name, told, lines)) if lines else None,
+        frames=Markup(draw_frames(name, description, lines)) if lines else None,
         methods=[method for method, _ in lines],
     )
 
 
 def frame_lines(video: Mapping[str, Any], frames: list[Row]) -> list[tuple[str, list[tuple[int, float]]]]:
-    """A video's metric over its frames, of the methods of the first group that has it."""
+    """Return a video's metric over frames, for the methods of the first group that has values."""
     own = [row for row in frames if row["task"] == video["task"] and row["item_id"] == video["item_id"]]
     for _, methods in GROUPS:
         lines = [(str(method), frame_values(own, method, video["metric"])) for method in methods]
@@ -142,21 +149,21 @@ def frame_lines(video: Mapping[str, Any], frames: list[Row]) -> list[tuple[str, 
 
 
 def frame_values(rows: list[Row], method: MethodName, metric: str) -> list[tuple[int, float]]:
-    """A method's figures by frame, where there are any."""
+    """Return a method's values by frame, leaving out frames without one."""
     return sorted(
         (row["frame"], row[metric]) for row in rows if row["method"] == method and row[metric] is not None
     )
 
 
 def render_curve(training: str, curve: Curve) -> Markup:
-    """A training curve."""
+    """Draw a training curve as SVG."""
     (_, first), (_, last) = curve.points[0], curve.points[-1]
-    told = f"{training}, {curve.name} by step: from {first:.4g} to {last:.4g}"
-    return Markup(draw_curve(f"curve {training} {curve.name}", told, curve))
+    description = f"{training}, {curve.name} by step: from {first:.4g} to {last:.4g}"
+    return Markup(draw_curve(f"curve {training} {curve.name}", description, curve))
 
 
 def pitfall_tables(evaluation: Evaluation) -> list[tuple[Metric, list[dict[str, Any]]]]:
-    """The rows of traps.json by metric, each with its distance from the protocol's, which comes first."""
+    """Return the rows of traps.json by metric, each with its difference from the first, the protocol's."""
     if evaluation.traps is None:
         return []
     tables = []
@@ -168,14 +175,14 @@ def pitfall_tables(evaluation: Evaluation) -> list[tuple[Metric, list[dict[str, 
 
 
 def pitfall_cells(metric: Metric, value: float, right: float) -> dict[str, str]:
-    """A trap's figure and its distance from the right one, as shown."""
+    """Format a variant's value and its difference from `right`, the protocol's."""
     return {"shown": labels.format_number(value, metric), "off": labels.format_signed(value - right, metric)}
 
 
 def render_pitfalls(metric: Metric, rows: list[dict[str, Any]]) -> Markup:
-    """The traps of a metric."""
-    told = "; ".join(f"{row['name']}: {row['shown']}" for row in rows)
+    """Draw the variants of a metric as SVG."""
+    values = "; ".join(f"{row['name']}: {row['shown']}" for row in rows)
     svg = draw_pitfalls(
-        f"traps {metric.name}", f"{metric.label} {told}", [(row["name"], row["value"]) for row in rows]
+        f"traps {metric.name}", f"{metric.label} {values}", [(row["name"], row["value"]) for row in rows]
     )
     return Markup(svg)

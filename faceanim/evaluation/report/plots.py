@@ -1,4 +1,4 @@
-"""Plots as inline SVG: text in the page's font and colour, methods in the page's colours, dark or light."""
+"""Plots as inline SVG, with the page's fonts and colors in both its light and its dark scheme."""
 
 import html
 import io
@@ -17,7 +17,7 @@ from faceanim.evaluation.report.read import Curve
 from faceanim.evaluation.statistics import Interval
 
 INK = "#010203"
-"""Stands for the page's own colour, which is only known where the page is shown."""
+"""Placeholder for the page's text color, which is only known when the page is displayed."""
 STYLE = {
     "svg.fonttype": "none",
     "font.size": 8,
@@ -33,11 +33,11 @@ STYLE = {
     "text.parse_math": False,
 }
 WIDTH = 3.5
-"""Of a small plot, in inches; the page scales it."""
+"""Width of a small plot, in inches; the page scales it."""
 LOG_SCALE_RATIO = 20
-"""A curve whose largest value is so many times its smallest is drawn on a logarithmic scale."""
+"""Ratio of largest to smallest value above which a curve is drawn on a logarithmic scale."""
 LANE_FRACTION = 0.56
-"""Share of a method's band that its people's lanes take."""
+"""Fraction of a method's band that the lanes of people span."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Strip:
     """A method's band in a strip plot.
 
     Attributes:
-        method: a `Method` or the rival.
-        people: each one's clips' values.
-        mean: over all clips.
+        method: a `MethodName` or REFERENCE.
+        people: for each person, the values of the clips.
+        mean: mean over all clips.
     """
 
     method: str
@@ -55,51 +55,51 @@ class Strip:
     mean: Interval
 
 
-def draw_strips(name: str, told: str, strips: Sequence[Strip]) -> str:
-    """All clips' values, a band for each method, a lane for each person; and the mean with its interval.
+def draw_strips(name: str, description: str, strips: Sequence[Strip]) -> str:
+    """Draw the values of all clips, and the mean with its interval: a band per method, a lane per person.
 
     Args:
-        name: unlike that of any other plot on the page.
-        told: the plot in words.
-        strips: from top to bottom.
+        name: name of the plot, unique on the page.
+        description: text alternative for screen readers.
+        strips: bands from top to bottom.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 0.45 + 0.36 * len(strips)), layout="constrained")
         axes = figure.subplots()
         for band, strip in enumerate(strips):
-            colour, _ = METHOD_COLORS[strip.method]
+            color, _ = METHOD_COLORS[strip.method]
             lanes = (
                 np.linspace(-LANE_FRACTION / 2, LANE_FRACTION / 2, len(strip.people))
                 if len(strip.people) > 1
                 else [0.0]
             )
             for lane, values in zip(lanes, strip.people, strict=True):
-                axes.plot(values, [band + lane] * len(values), "o", ms=3.2, mew=0, color=colour, alpha=0.55)
-            axes.plot([strip.mean.low, strip.mean.high], [band, band], color=colour, lw=1.8)
-            axes.plot(strip.mean.mean, band, "D", ms=5, mfc=colour, mec=INK, mew=0.6)
+                axes.plot(values, [band + lane] * len(values), "o", ms=3.2, mew=0, color=color, alpha=0.55)
+            axes.plot([strip.mean.low, strip.mean.high], [band, band], color=color, lw=1.8)
+            axes.plot(strip.mean.mean, band, "D", ms=5, mfc=color, mec=INK, mew=0.6)
         axes.set_yticks(range(len(strips)), [METHOD_LABELS[strip.method] for strip in strips])
         axes.set_ylim(len(strips) - 0.5, -0.5)
         axes.tick_params(left=False)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x", color=INK, alpha=0.12, lw=0.5)
-        return to_svg(figure, name, told)
+        return to_svg(figure, name, description)
 
 
-def draw_frames(name: str, told: str, lines: Sequence[tuple[str, list[tuple[int, float]]]]) -> str:
-    """A metric over a clip's frames, a line for each method: (method, [(frame, value), ...])."""
+def draw_frames(name: str, description: str, lines: Sequence[tuple[str, list[tuple[int, float]]]]) -> str:
+    """Draw a metric over the frames of a clip, one line per method: (method, [(frame, value), ...])."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2.4 * WIDTH, 1.25), layout="constrained")
         axes = figure.subplots()
-        for method, points in reversed(lines):  # the first, which is evaluated, over the others
+        for method, points in reversed(lines):  # the evaluated method, which is first, on top
             axes.plot(*zip(*points, strict=True), color=METHOD_COLORS[method][0], lw=1.2, marker="o", ms=1.2)
         axes.set_xlabel("frame")
         axes.margins(x=0.01)
         axes.grid(axis="y", color=INK, alpha=0.12, lw=0.5)
-        return to_svg(figure, name, told)
+        return to_svg(figure, name, description)
 
 
-def draw_curve(name: str, told: str, curve: Curve) -> str:
-    """A column of a training history, with the steps at which a phase began."""
+def draw_curve(name: str, description: str, curve: Curve) -> str:
+    """Draw a column of a training history, with the steps at which a new phase starts."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 1.5), layout="constrained")
         axes = figure.subplots()
@@ -117,41 +117,43 @@ def draw_curve(name: str, told: str, curve: Curve) -> str:
         axes.set_xlabel("step")
         axes.margins(x=0.02)
         axes.grid(axis="y", color=INK, alpha=0.12, lw=0.5)
-        return to_svg(figure, name, told)
+        return to_svg(figure, name, description)
 
 
-def draw_pitfalls(name: str, told: str, ways: Sequence[tuple[str, float]]) -> str:
-    """How far each way to compute a metric leads from the first, which is the protocol's."""
+def draw_pitfalls(name: str, description: str, ways: Sequence[tuple[str, float]]) -> str:
+    """Draw how far each variant of a metric deviates from the first, which is the protocol's."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(1.3 * WIDTH, 0.4 + 0.24 * len(ways)), layout="constrained")
         axes = figure.subplots()
-        right = ways[0][1]
-        axes.axvline(right, color=METHOD_COLORS["prediction"][0], lw=1)
-        for place, (_, value) in enumerate(ways):
-            colour = METHOD_COLORS["super_resolved" if place else "prediction"][0]
-            axes.plot([right, value], [place, place], color=colour, lw=1.4)
-            axes.plot(value, place, "o", ms=5, color=colour)
+        pinned = ways[0][1]
+        axes.axvline(pinned, color=METHOD_COLORS["prediction"][0], lw=1)
+        for row, (_, value) in enumerate(ways):
+            color = METHOD_COLORS["super_resolved" if row else "prediction"][0]
+            axes.plot([pinned, value], [row, row], color=color, lw=1.4)
+            axes.plot(value, row, "o", ms=5, color=color)
         axes.set_yticks(range(len(ways)), [way for way, _ in ways])
         axes.set_ylim(len(ways) - 0.5, -0.5)
         axes.tick_params(left=False)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x", color=INK, alpha=0.12, lw=0.5)
-        return to_svg(figure, name, told)
+        return to_svg(figure, name, description)
 
 
-def to_svg(figure: Any, name: str, told: str) -> str:
-    """A figure as an SVG element, the same bytes for the same figure."""
+def to_svg(figure: Any, name: str, description: str) -> str:
+    """Convert a figure to an SVG element; the same figure gives the same bytes."""
     buffer = io.StringIO()
-    # The salt makes identifiers, which must not be those of another plot on the page.
+    # The salt determines the element ids, which must be unique on the page.
     with mpl.rc_context({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     drawn = buffer.getvalue()
     body = drawn[drawn.index("<svg") :].partition(">")[2]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)
-    body = re.sub(r'<g id="[^"]*"', "<g", body)  # axes_1 and the like, in every plot
+    body = re.sub(r'<g id="[^"]*"', "<g", body)  # ids such as axes_1 occur in every plot
     body = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", body)
     body = body.replace(INK, "currentColor")
     for method, (light, _) in METHOD_COLORS.items():
         body = body.replace(light, f"var(--{method})")
     width, height = 72 * figure.get_size_inches()
-    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{html.escape(told)}">{body}'
+    return (
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{html.escape(description)}">{body}'
+    )

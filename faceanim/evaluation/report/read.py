@@ -1,4 +1,4 @@
-"""Reading the folder that an evaluation leaves behind; see faceanim.evaluation.protocol."""
+"""Readers of an evaluation folder, as `faceanim.evaluation.protocol` defines it, and of training curves."""
 
 import csv
 import json
@@ -17,19 +17,19 @@ from faceanim.tables import Row, read_rows, read_table
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a page is made of.
+    """Contents of an evaluation folder that the page shows.
 
     Attributes:
         scores: rows of SCORES.
-        protocol: what decides the figures, by name.
-        networks: SHA-256 of the networks that measured, by name.
-        left_out: why a metric could not be told, by its name.
-        test_set: identifies what the figures are of.
-        videos: of index.json: task, rank, item_id, metric, value and file.
+        protocol: settings that affect the scores, by name.
+        networks: SHA-256 of the networks that metrics used, by name.
+        left_out: reason why a metric was skipped, by the metric's name.
+        test_set: id of the test set.
+        videos: entries of index.json: task, rank, item_id, metric, value and file.
         frames: rows of FRAME_SCORES of the clips in the videos.
-        traps: item_id and rows, see faceanim.evaluation.metric_pitfalls; None: no clip was reconstructed.
-        pictures: the picture grid; None: what was evaluated is no model of ours, whose steps could be shown.
-        folder: where the videos are.
+        traps: item_id and rows, see `faceanim.evaluation.metric_pitfalls`; None: no clip was reconstructed.
+        pictures: grid of sample images; None: the evaluated method is not a model whose steps can be shown.
+        folder: the evaluation folder.
     """
 
     scores: list[Row]
@@ -45,7 +45,7 @@ class Evaluation:
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """Read all of it but the pictures and videos.
+    """Read an evaluation folder except its images and videos.
 
     Raises:
         FaceanimError: a table is missing or has other columns.
@@ -78,9 +78,9 @@ class Curve:
     """A column of a training history.
 
     Attributes:
-        name: of the column.
-        points: step and value of the rows that have one.
-        switches: step and name of each phase that another one went before.
+        name: name of the column.
+        points: step and value of the rows that have a value.
+        switches: step and name of each phase except the first.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Curve:
 
 
 def read_curves(path: Path) -> list[Curve]:
-    """The numeric columns of a training history; see faceanim.training.monitoring."""
+    """Read the numeric columns of a training history; see `faceanim.training.monitoring`."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     phases = [(int(row["step"]), row.get("phase") or "") for row in rows]

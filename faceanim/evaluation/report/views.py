@@ -1,4 +1,4 @@
-"""What the page's template is filled with: figures as words, tables and plots."""
+"""View models of the page's template: scores as text, tables and plots."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from faceanim.evaluation.statistics import (
 from faceanim.tables import Row
 
 FEW_PEOPLE = 10
-"""Below that many, an interval says little about other people."""
+"""Number of people below which the page warns that an interval says little about other people."""
 GROUPS = (
     (
         "animated",
@@ -31,16 +31,16 @@ GROUPS = (
     ),
     ("enlarged", (MethodName.SUPER_RESOLVED, MethodName.BICUBIC)),
 )
-"""Methods whose frames are of one size, the one that is evaluated first: only they can be compared."""
+"""Groups of methods whose frames have the same size and can thus be compared, the evaluated method first."""
 
 
 @dataclass(frozen=True)
 class ReferenceRun:
-    """What the figures stand beside, such as the champion.
+    """An evaluation to compare with, such as the champion's.
 
     Attributes:
-        name: what readers call it.
-        scores: its rows of SCORES, on the same test set.
+        name: display name.
+        scores: rows of SCORES on the same test set.
     """
 
     name: str
@@ -49,7 +49,7 @@ class ReferenceRun:
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure in a table: the mean, its interval in words, and what there is to say of it."""
+    """A table cell: the mean and its interval as text, and a mark such as `best`, `better` or `unsure`."""
 
     value: str
     ends: str
@@ -58,7 +58,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A metric's row in a table; a cell is None where there is no figure."""
+    """A metric's row in a table; a cell is None where there is no value."""
 
     metric: Metric
     cells: list[Cell | None]
@@ -66,7 +66,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """A plot under its heading."""
+    """A plot of a metric, as SVG."""
 
     metric: Metric
     svg: str
@@ -74,16 +74,16 @@ class Panel:
 
 @dataclass(frozen=True)
 class Group:
-    """What there is to see of methods of one size in one task.
+    """Results of the methods of one frame size in one task.
 
     Attributes:
         size: `animated` or `enlarged`.
-        methods: those that have figures, the rival among them.
-        lines: the figures.
+        methods: methods that have scores, including the reference.
+        lines: means by metric.
         against: methods that the first one is compared with.
-        gaps: its differences from them, clip by clip.
-        panels: the distributions.
-        people, clips, frames: under the figures.
+        gaps: differences of the first one from them, clip by clip.
+        panels: distributions over clips.
+        people, clips, frames: numbers of them behind the scores.
     """
 
     size: str
@@ -99,27 +99,27 @@ class Group:
 
 @dataclass(frozen=True)
 class Tile:
-    """A figure of the headline."""
+    """A score in the headline."""
 
     title: str
     value: str
-    told: str
+    interval: str
     mark: str = ""
 
 
-def build_groups(task: Task, scores: Sequence[Row], rival: ReferenceRun | None) -> list[Group]:
-    """What there is to see of a task."""
-    found = summarize_scores(scores)
+def build_groups(task: Task, scores: Sequence[Row], reference: ReferenceRun | None) -> list[Group]:
+    """Build the groups of a task that have scores."""
+    summaries = summarize_scores(scores)
     return [
-        build_group(task, size, members, rows, rival)
+        build_group(task, size, members, rows, reference)
         for size, methods in GROUPS
-        if (members := [method for method in methods if any(_matches(f, task, method) for f in found)])
+        if (members := [method for method in methods if any(_matches(s, task, method) for s in summaries)])
         and (rows := {method: select_scores(scores, task, method) for method in members})
     ]
 
 
-def _matches(figure: MetricSummary, task: str, method: str) -> bool:
-    return (figure.task, figure.method) == (task, method)
+def _matches(summary: MetricSummary, task: str, method: str) -> bool:
+    return (summary.task, summary.method) == (task, method)
 
 
 def build_group(
@@ -127,25 +127,25 @@ def build_group(
     size: str,
     methods: Sequence[MethodName],
     rows: dict[MethodName, list[Row]],
-    rival: ReferenceRun | None,
+    reference: ReferenceRun | None,
 ) -> Group:
-    """See `Group`; `rows` are the methods' scores."""
+    """Build a group from the methods' rows of SCORES."""
     main = methods[0]
     shown: dict[str, list[Row]] = {str(method): rows[method] for method in methods}
-    if rival is not None and (theirs := select_scores(rival.scores, task, main)):
+    if reference is not None and (theirs := select_scores(reference.scores, task, main)):
         shown[REFERENCE] = theirs
     means = {name: summarize_metrics(clips) for name, clips in shown.items()}
-    told = [metric for metric in METRICS if any(means[name][metric.name] for name in shown)]
+    metrics = [metric for metric in METRICS if any(means[name][metric.name] for name in shown)]
     return Group(
         size=size,
         methods=list(shown),
         lines=[
             Line(metric, metric_cells(metric, [means[name][metric.name] for name in shown]))
-            for metric in told
+            for metric in metrics
         ],
         against=list(shown)[1:],
-        gaps=difference_lines(told, list(shown.values())),
-        panels=[Panel(metric, draw_distribution(task, size, metric, shown)) for metric in told],
+        gaps=difference_lines(metrics, list(shown.values())),
+        panels=[Panel(metric, draw_distribution(task, size, metric, shown)) for metric in metrics],
         people=len({row["person_id"] for row in rows[main]}),
         clips=len(rows[main]),
         frames=sum(row["frames"] for row in rows[main]),
@@ -153,7 +153,7 @@ def build_group(
 
 
 def summarize_metrics(clips: Sequence[Row]) -> dict[str, Interval | None]:
-    """The mean of each metric over a method's clips."""
+    """Compute the mean of each metric over a method's clips."""
     people = [row["person_id"] for row in clips]
     return {
         metric.name: bootstrap_interval([row[metric.name] for row in clips], people) for metric in METRICS
@@ -161,29 +161,29 @@ def summarize_metrics(clips: Sequence[Row]) -> dict[str, Interval | None]:
 
 
 def metric_cells(metric: Metric, means: Sequence[Interval | None]) -> list[Cell | None]:
-    """A metric's figures of several methods, the best marked."""
+    """Format a metric's means of several methods, with the best one marked."""
     best = max(to_merit(metric, mean.mean) for mean in means if mean is not None)
     return [None if mean is None else metric_cell(metric, mean, best) for mean in means]
 
 
 def metric_cell(metric: Metric, mean: Interval, best: float) -> Cell:
-    """A metric's figure; `best` is the merit to be marked."""
+    """Format a metric's mean; it is marked if its merit equals `best`."""
     mark = "best" if to_merit(metric, mean.mean) == best else ""
     return Cell(format_number(mean.mean, metric), format_interval(mean, metric), mark)
 
 
 def to_merit(metric: Metric, value: float) -> float:
-    """Greater for what is better."""
+    """Convert a value to a merit, which is higher for better values."""
     return {"higher": value, "lower": -value, "zero": -abs(value)}[metric.better]
 
 
 def format_interval(mean: Interval, metric: Metric) -> str:
-    """An interval in words."""
+    """Format the ends of an interval."""
     return f"{format_number(mean.low, metric)} to {format_number(mean.high, metric)}"
 
 
 def difference_lines(metrics: Iterable[Metric], shown: Sequence[Sequence[Row]]) -> list[Line]:
-    """The first method's differences from each of the others, by metric; without those that none has."""
+    """Format the first method's differences from each of the others, leaving out metrics without any."""
     ours, *others = shown
     lines = [
         Line(metric, [difference_cell(metric, paired_difference(ours, theirs, metric)) for theirs in others])
@@ -193,7 +193,7 @@ def difference_lines(metrics: Iterable[Metric], shown: Sequence[Sequence[Row]]) 
 
 
 def difference_cell(metric: Metric, gap: Interval | None) -> Cell | None:
-    """A difference, and whether the interval leaves a doubt of its sign."""
+    """Format a difference and its interval, and mark its direction; see `classify_difference`."""
     if gap is None:
         return None
     return Cell(
@@ -204,31 +204,31 @@ def difference_cell(metric: Metric, gap: Interval | None) -> Cell | None:
 
 
 def classify_difference(metric: Metric, gap: Interval) -> str:
-    """Whether a difference is for the better, for the worse, or too small or unsure to say."""
+    """Classify a difference: `better`, `worse`, or `unsure` if it is too small or its sign uncertain."""
     if gap.low <= 0 <= gap.high or round(gap.mean, metric.digits) == 0:
         return "unsure"
     return "better" if (gap.mean > 0) == (metric.better == "higher") else "worse"
 
 
 def draw_distribution(task: Task, size: str, metric: Metric, shown: dict[str, list[Row]]) -> str:
-    """The distribution of a metric over clips."""
+    """Draw the distribution of a metric over clips, as SVG."""
     strips = []
     for name, clips in shown.items():
         known = [(row["person_id"], row[metric.name]) for row in clips if row[metric.name] is not None]
         mean = bootstrap_interval([value for _, value in known], [person for person, _ in known])
         if mean is not None:
             people = sorted({person for person, _ in known})
-            lanes = [[value for whose, value in known if whose == person] for person in people]
+            lanes = [[value for owner, value in known if owner == person] for person in people]
             strips.append(Strip(name, lanes, mean))
     means = ", ".join(
         f"{METHOD_LABELS[strip.method]} {format_number(strip.mean.mean, metric)}" for strip in strips
     )
-    told = f"{metric.label} of each clip; means: {means}; {DIRECTION_TEXTS[metric.better]}"
-    return draw_strips(f"{task} {size} {metric.name}", told, strips)
+    description = f"{metric.label} of each clip; means: {means}; {DIRECTION_TEXTS[metric.better]}"
+    return draw_strips(f"{task} {size} {metric.name}", description, strips)
 
 
-def build_tiles(scores: Sequence[Row], rival: ReferenceRun | None) -> list[Tile]:
-    """The headline: the reconstruction's PSNR, and how far it is above what it has to beat."""
+def build_tiles(scores: Sequence[Row], reference: ReferenceRun | None) -> list[Tile]:
+    """Build the headline: PSNR of the reconstruction, and its gain over the baselines and the reference."""
     psnr = METRICS[0]
     ours = select_scores(scores, Task.RECONSTRUCTION, MethodName.PREDICTION)
     mean = bootstrap_interval([row["psnr"] for row in ours], [row["person_id"] for row in ours])
@@ -238,10 +238,10 @@ def build_tiles(scores: Sequence[Row], rival: ReferenceRun | None) -> list[Tile]
         (METHOD_LABELS[name], select_scores(scores, Task.RECONSTRUCTION, name))
         for name in (MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP)
     ]
-    if rival is not None:
-        theirs = select_scores(rival.scores, Task.RECONSTRUCTION, MethodName.PREDICTION)
-        others.insert(0, (rival.name, theirs))
-    found = [
+    if reference is not None:
+        theirs = select_scores(reference.scores, Task.RECONSTRUCTION, MethodName.PREDICTION)
+        others.insert(0, (reference.name, theirs))
+    tiles = [
         Tile(
             "PSNR of the reconstruction", f"{format_number(mean.mean, psnr)} dB", format_interval(mean, psnr)
         )
@@ -249,5 +249,5 @@ def build_tiles(scores: Sequence[Row], rival: ReferenceRun | None) -> list[Tile]
     for title, rows in others:
         gap = difference_cell(psnr, paired_difference(ours, rows, psnr))
         if gap is not None:
-            found.append(Tile(f"against {title}", f"{gap.value} dB", gap.ends, gap.mark))
-    return found
+            tiles.append(Tile(f"against {title}", f"{gap.value} dB", gap.ends, gap.mark))
+    return tiles
