@@ -1,4 +1,7 @@
-"""What came of a stage, as tables and links on the page of its task; read from the reports it wrote."""
+"""Artifacts in the Prefect UI: the progress of a running stage, and tables and links read from its reports.
+
+Updates are sent by a background thread, so that the work never waits for a server.
+"""
 
 import json
 import threading
@@ -23,60 +26,62 @@ from flows.prefect_api import API_ERRORS, is_api_healthy
 
 UPDATE_INTERVAL_S = 2.0
 FLUSH_TIMEOUT_S = 10.0
-"""That a stage waits at its end for what it has told to arrive."""
+"""Timeout at the end of a stage for the last update to arrive."""
 RETRY_AFTER_S = 60.0
-"""For which a server that does not answer is left alone."""
+"""Pause after a failed request."""
+REPORTS = Path("reports")
+BASELINES = (MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP)
 
 
 class ProgressPage:
-    """What a flow run's page shows of its progress, brought up to date by a thread of its own.
+    """Progress artifacts of a flow run, updated by a background thread.
 
     Args:
-        name: of the stage; the artifacts' keys are made of it.
-        flow_run_id: of the page.
-        in_terminal: is told the same.
+        name: name of the stage, from which the keys of the artifacts are derived.
+        flow_run_id: ID of the flow run.
+        in_terminal: progress display to which all calls are forwarded.
     """
 
     def __init__(self, name: str, flow_run_id: UUID, in_terminal: ProgressCallback) -> None:
         self._name = name.replace("_", "-")
         self._flow_run_id = str(flow_run_id)
         self._in_terminal = in_terminal
-        self._began: tuple[float, int] | None = None
+        self._started: tuple[float, int] | None = None
         self._bar: dict[str, Any] | None = None
         self._bar_id: str | None = None
         self._links: list[tuple[str, str]] = []
-        self._ended = threading.Event()
+        self._stopped = threading.Event()
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        """`done` of `total` items are finished."""
+        """Record that `done` of `total` items are finished."""
         self._in_terminal(done, total, note)
         now = time.monotonic()
-        if self._began is None:
-            self._began = (now, done)
-        text = describe_progress(done, total, note, done - self._began[1], now - self._began[0])
+        if self._started is None:
+            self._started = (now, done)
+        text = describe_progress(done, total, note, done - self._started[1], now - self._started[0])
         self._bar = {"data": 100.0 * done / total if total else 100.0, "description": text}
 
     def link(self, text: str, address: str) -> None:
-        """Show a link."""
+        """Queue a link for publication."""
         self._links.append((text, address))
 
     @contextmanager
     def publishing(self) -> Iterator["ProgressPage"]:
-        """Tell the server every now and then until the block ends, and then once more."""
+        """Publish updates every `UPDATE_INTERVAL_S` seconds within the block, and once more at its end."""
         thread = threading.Thread(target=self._publish_updates, daemon=True)
         thread.start()
         try:
             yield self
         finally:
-            self._ended.set()
+            self._stopped.set()
             thread.join(FLUSH_TIMEOUT_S)
 
     def _publish_updates(self) -> None:
-        told = None
+        published = None
         with get_client(sync_client=True) as client:
-            ended = False
-            while not ended:
-                ended = self._ended.wait(UPDATE_INTERVAL_S)
+            stopped = False
+            while not stopped:
+                stopped = self._stopped.wait(UPDATE_INTERVAL_S)
                 try:
                     while self._links:
                         text, address = self._links[0]
@@ -84,10 +89,10 @@ class ProgressPage:
                             client, "markdown", "link", data=f"[{text}]({address})", description=text
                         )
                         del self._links[0]
-                    if self._bar is not None and self._bar is not told:
-                        told = self._publish_bar(client, self._bar)
+                    if self._bar is not None and self._bar is not published:
+                        published = self._publish_bar(client, self._bar)
                 except API_ERRORS:
-                    ended = ended or self._ended.wait(RETRY_AFTER_S)
+                    stopped = stopped or self._stopped.wait(RETRY_AFTER_S)
 
     def _publish_bar(self, client: SyncPrefectClient, bar: dict[str, Any]) -> dict[str, Any]:
         if self._bar_id is None:
@@ -97,33 +102,33 @@ class ProgressPage:
         return bar
 
     def _create_artifact(self, client: SyncPrefectClient, kind: str, suffix: str, **values: Any) -> str:
-        """Make an artifact; not by `client.create_artifact`, whose events start threads that break a fork."""
-        about = {"key": f"{self._name}-{suffix}", "type": kind, "flow_run_id": self._flow_run_id}
-        made: str = client.request("POST", "/artifacts/", json=about | values).json()["id"]
-        return made
+        """Create an artifact. `client.create_artifact` would emit events from threads, which break a fork."""
+        identity = {"key": f"{self._name}-{suffix}", "type": kind, "flow_run_id": self._flow_run_id}
+        artifact_id: str = client.request("POST", "/artifacts/", json=identity | values).json()["id"]
+        return artifact_id
 
 
 def describe_progress(done: int, total: int, note: str, lately: int, seconds: float) -> str:
-    """Progress in a line: what is done, how fast that goes, and how long the rest will take.
+    """Describe progress in a line: items finished, rate, and estimated time left.
 
     Args:
-        done: of `total`.
-        total: all.
-        note: what else there is to say.
-        lately: how many of those done were done in `seconds`; the others were before.
-        seconds: since the first word.
+        done: number of finished items.
+        total: number of all items.
+        note: text to append.
+        lately: number of items finished in the last `seconds`; the others were finished before.
+        seconds: seconds since the first progress report.
     """
     parts = [f"{done} of {total}"]
     if lately and seconds > 0:
         rate = lately / seconds
-        parts.append(f"{rate:.1f} a second" if rate >= 1 else f"{60 * rate:.1f} a minute")
+        parts.append(f"{rate:.1f} per second" if rate >= 1 else f"{60 * rate:.1f} per minute")
         if done < total:
             parts.append(f"{format_duration((total - done) / rate)} left")
     return ", ".join(parts + [note] * bool(note))
 
 
 def format_duration(seconds: float) -> str:
-    """A time in words, such as `2 h 05 min`."""
+    """Format a duration, such as `2 h 05 min`."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return f"{seconds:.0f} s"
@@ -132,51 +137,47 @@ def format_duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min"
 
 
-REPORTS = Path("reports")
-BASELINES = (MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP)
-
-
 def publish_results(stage: str) -> None:
-    """Show what came of a stage, if it is one of those that have something to show."""
-    show = PUBLISHERS.get(stage)
-    if show is None:
+    """Publish the results of a stage as artifacts of the current task, if the stage has a publisher."""
+    publish = PUBLISHERS.get(stage)
+    if publish is None:
         return
     try:
         if is_api_healthy():
-            show(load_params())
+            publish(load_params())
     except API_ERRORS as error:
-        get_run_logger().warning("Prefect does not take the tables of %s: %s", stage, error)
+        get_run_logger().warning("cannot publish the results of %s: %s", stage, error)
 
 
 def read_report(name: str) -> dict[str, Any]:
-    """One of the reports."""
-    found: dict[str, Any] = json.loads((REPORTS / name).read_text(encoding="utf-8"))
-    return found
+    """Read a JSON report by file name."""
+    report: dict[str, Any] = json.loads((REPORTS / name).read_text(encoding="utf-8"))
+    return report
 
 
 def build_outcome_rows(counts: Mapping[str, int], what: str) -> list[dict[str, Any]]:
-    """Rows of a table of outcomes, the most frequent first."""
+    """Build the rows of a table of outcomes, most frequent first; `what` names the column of counts."""
     total = sum(counts.values())
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [{"outcome": outcome, what: count, "share": f"{count / total:.1%}"} for outcome, count in ordered]
 
 
 def show_download(params: Params) -> None:
-    """Videos by outcome."""
+    """Publish the table of videos by outcome."""
     report = read_report("download.json")
     text = (
-        f"{report['clips_ok']:,} of {report['clips']:,} clips have their video: "
-        f"{decimal(report['bytes'])}, {format_duration(report['seconds'])} in all."
+        f"{report['clips_ok']:,} of {report['clips']:,} clips have a video: "
+        f"{decimal(report['bytes'])}, {format_duration(report['seconds'])} in total."
     )
     if passing := report["passing"]:
-        text += f" To try again what may pass: `faceanim retry {' '.join(passing)}`, then run this again."
+        text += f" To retry transient failures: `faceanim retry {' '.join(passing)}`, then run this again."
     create_table_artifact(
         build_outcome_rows(report["videos"], "videos"), key="download-outcomes", description=text
     )
 
 
 def show_crop(params: Params) -> None:
-    """Sequences by outcome, with their frames."""
+    """Publish the table of sequences and their frames by outcome."""
     report = read_report("crop.json")
     rows = build_outcome_rows(report["sequences"], "sequences")
     for row in rows:
@@ -186,35 +187,35 @@ def show_crop(params: Params) -> None:
 
 
 def show_landmarks(params: Params) -> None:
-    """In how many frames there are landmarks."""
+    """Publish the detection rate of the landmarks."""
     report = read_report("landmarks.json")
-    text = f"A face was found in {report['detected_rate']:.1%} of {report['frames']:,} frames."
+    text = f"A face was detected in {report['detected_rate']:.1%} of {report['frames']:,} frames."
     create_table_artifact([report], key="landmarks-outcomes", description=text)
 
 
 def show_evaluate(params: Params) -> None:
-    """The figures beside the baselines' and the champion's."""
-    ours = flatten_keys(read_report("metrics.json"))
+    """Publish the reconstruction metrics next to those of the baselines and the champion."""
+    scores = flatten_keys(read_report("metrics.json"))
     against, champion = read_champion_metrics(params)
-    columns: dict[str, tuple[Mapping[str, Any], str]] = {"this run": (ours, "")}
-    columns |= {method: (ours, f"{method}.") for method in BASELINES}
+    columns: dict[str, tuple[Mapping[str, Any], str]] = {"this run": (scores, "")}
+    columns |= {method: (scores, f"{method}.") for method in BASELINES}
     if champion:
         columns[against] = (champion, "")
     rows = []
     for metric in METRICS:
-        if ours.get(f"{Task.RECONSTRUCTION}.{metric.name}") is None:
+        if scores.get(f"{Task.RECONSTRUCTION}.{metric.name}") is None:
             continue
         row: dict[str, str] = {"metric": metric.label, "better": metric.better}
-        for column, (figures, prefix) in columns.items():
-            figure = figures.get(f"{Task.RECONSTRUCTION}.{prefix}{metric.name}")
-            row[column] = "" if figure is None else f"{figure:.{metric.digits}f}"
+        for column, (metrics, prefix) in columns.items():
+            value = metrics.get(f"{Task.RECONSTRUCTION}.{prefix}{metric.name}")
+            row[column] = "" if value is None else f"{value:.{metric.digits}f}"
         rows.append(row)
-    text = "Reconstruction of the held-out people; reports/report.html has intervals and every clip."
+    text = "Reconstruction of held-out people; reports/report.html has intervals and all clips."
     create_table_artifact(rows, key="figures", description=text)
 
 
 def read_champion_metrics(params: Params) -> tuple[str, Mapping[str, float]]:
-    """The champion's name in a table, and its figures; none where there is none or MLflow does not answer."""
+    """Return the champion's column title and metrics, which are empty without a champion or MLflow."""
     from faceanim.registry.store import ModelRegistry
     from faceanim.tracking import resolve_tracking_uri
 
@@ -228,12 +229,12 @@ def read_champion_metrics(params: Params) -> tuple[str, Mapping[str, float]]:
         name = f"champion (version {number})" if same else f"champion (version {number}, of another test set)"
         return name, store.client.get_run(version.run_id).data.metrics
     except FaceanimError as error:
-        get_run_logger().warning("the champion's figures are left out: %s", error)
+        get_run_logger().warning("cannot read the champion's metrics: %s", error)
         return "champion", {}
 
 
 def show_register(params: Params) -> None:
-    """The verdict, and links to the version and its run."""
+    """Publish the verdict, and links to the version and its run in MLflow."""
     from faceanim.registry.store import ModelRegistry
     from faceanim.tracking import resolve_tracking_uri, run_url, version_url
 
@@ -246,10 +247,10 @@ def show_register(params: Params) -> None:
         store = ModelRegistry.open(params.register_, uri)
         run = store.client.get_run(store.get_version(number).run_id).info
     except FaceanimError as error:
-        get_run_logger().warning("the link to the MLflow run is left out: %s", error)
+        get_run_logger().warning("cannot link to the MLflow run: %s", error)
         return
     page = run_url(uri, run.experiment_id, run.run_id)
-    create_link_artifact(page, "Its run in MLflow", key="registered-run")
+    create_link_artifact(page, "Run of this version in MLflow", key="registered-run")
 
 
 PUBLISHERS: Mapping[str, Callable[[Params], None]] = {

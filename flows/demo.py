@@ -1,4 +1,4 @@
-"""`make demo`: the whole pipeline on the embedded sample, an animated portrait, and what came of it."""
+"""Demo (`make demo`): the pipeline on the embedded sample, an animated portrait, and a table of results."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ API_URL = "http://127.0.0.1:4200/api"
 
 
 def find_held_out_video(crops: Path, download: Path) -> Path:
-    """The first video of a held-out person, one with sound where there is one.
+    """Find a video of a held-out person: the first with sound, or the first of all.
 
     Raises:
         FaceanimError: no crop of a held-out person was accepted.
@@ -34,27 +34,27 @@ def find_held_out_video(crops: Path, download: Path) -> Path:
     }
     videos = [Path(row["path"]) for row in read_rows(download, DOWNLOAD) if row["clip_id"] in clips]
     if not videos:
-        raise FaceanimError("no face of a held-out person was cropped; reports/crop.json says why")
+        raise FaceanimError("cannot animate: no face of a held-out person was cropped; see reports/crop.json")
     return next((video for video in videos if probe(video).has_audio), videos[0])
 
 
 def build_summary(params: Params, video: Path) -> Table:
-    """The figures beside their baselines, and where to look next."""
-    figures: dict[str, Any] = json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))
+    """Build the table of results, next to a baseline, with the files and pages to look at."""
+    metrics: dict[str, Any] = json.loads(Path("reports/metrics.json").read_text(encoding="utf-8"))
     registered = json.loads(Path("reports/registered.json").read_text(encoding="utf-8"))
-    ours = figures["reconstruction"]
-    copied = ours["copy_source"]
+    scores = metrics["reconstruction"]
+    copy_scores = scores["copy_source"]
     name = params.register_.model_name
     binaries = Path(sys.executable).parent
     table = Table(title="faceanim", show_header=False, title_justify="left")
-    table.add_row("held out", f"{ours['clips']} clips, {ours['frames']} frames")
-    table.add_row("PSNR", f"{ours['psnr']:.2f} dB; copying the source: {copied['psnr']:.2f} dB")
-    table.add_row("SSIM", f"{ours['ssim']:.3f}; copying the source: {copied['ssim']:.3f}")
+    table.add_row("held out", f"{scores['clips']} clips, {scores['frames']} frames")
+    table.add_row("PSNR", f"{scores['psnr']:.2f} dB; copying the source: {copy_scores['psnr']:.2f} dB")
+    table.add_row("SSIM", f"{scores['ssim']:.3f}; copying the source: {copy_scores['ssim']:.3f}")
     table.add_row("animated video", str(video))
-    table.add_row("the report", "reports/report.html")
+    table.add_row("report", "reports/report.html")
     table.add_row("registered", f"{name} version {registered['version']}: {registered['verdict']}")
-    table.add_row("MLflow's and Prefect's pages", "make ui")
-    table.add_row("a run shown there", f"PREFECT_API_URL={API_URL} {binaries}/python -m flows.pipeline")
+    table.add_row("MLflow and Prefect UI", "make ui")
+    table.add_row("pipeline with Prefect", f"PREFECT_API_URL={API_URL} {binaries}/python -m flows.pipeline")
     return table
 
 

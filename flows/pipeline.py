@@ -1,4 +1,4 @@
-"""The parent flow, `python -m flows.pipeline [STAGE...]`: DVC's stages in order, as tasks."""
+"""The pipeline as a Prefect flow, `python -m flows.pipeline [STAGE...]`: DVC's stages in order, as tasks."""
 
 import os
 import sys
@@ -38,12 +38,12 @@ from flows.prefect_api import (
 from flows.prefect_runs import PARENT_VARIABLE, is_transient_failure
 
 RETRIES = 3
-"""Of a stage that failed in a way that may pass."""
+"""Retries of a stage that failed with a transient error."""
 RETRY_DELAY_S = 60.0
 
 
 def name_run() -> str:
-    """The name of the present run of the pipeline."""
+    """Return the name of the current flow run: its targets and start time."""
     targets = flow_run.parameters.get("targets") or ["everything"]
     return f"{' '.join(targets)} {format_start()}"
 
@@ -55,15 +55,15 @@ def pipeline(
     force: bool = False,
     dry_run: bool = False,
 ) -> State[Any]:
-    """From a list of videos to a registered model: the stages of dvc.yaml, whichever are out of date.
+    """Run the stages of dvc.yaml that are out of date, from a list of videos to a registered model.
 
-    Cancel it whenever you like: what is finished is kept, and the next run goes on from there.
+    A run can be cancelled at any time: finished work is kept, and the next run resumes from there.
 
     Args:
-        targets: Stages to bring up to date, with all that they need; none means everything.
-        profile: A shipped profile (sample, paper, voxceleb) to write to params.yaml first.
+        targets: Stages to bring up to date, with all stages that they need; all stages by default.
+        profile: Shipped profile (sample, paper, voxceleb) to write to params.yaml first.
         force: Run the stages even if nothing has changed.
-        dry_run: Only say what would run.
+        dry_run: Only list the stages that would run.
     """
     processes, run_id = SupervisedProcesses(), UUID(flow_run.id)
     try:
@@ -80,34 +80,34 @@ def pipeline(
         return Failed(message=str(error))
     except KeyboardInterrupt:
         processes.stop()
-        return Cancelled(message="Ctrl-C; the next run goes on from where it was")
+        return Cancelled(message="interrupted by Ctrl-C; the next run resumes where this one ended")
 
 
 def choose_profile(profile: str | None, dry_run: bool) -> None:
-    """Write a profile to params.yaml, unless that would lose something.
+    """Write a profile to params.yaml, unless that would overwrite the user's changes.
 
     Raises:
-        FaceanimError: there is no such profile, params.yaml has changes of its own, or this is a dry run.
+        FaceanimError: the profile does not exist, params.yaml has local changes, or this is a dry run.
     """
     if profile is None or profile == detect_profile():
         return
     if dry_run:
-        raise FaceanimError("a dry run tells what the present params.yaml would run; it takes no profile")
-    if detect_profile() == CUSTOM_PROFILE:
         raise FaceanimError(
-            f"params.yaml has changes of its own; `faceanim profile {profile}` writes over them"
+            "a dry run takes no profile: it lists what would run with the current params.yaml"
         )
+    if detect_profile() == CUSTOM_PROFILE:
+        raise FaceanimError(f"params.yaml has local changes; `faceanim profile {profile}` overwrites them")
     apply_profile(profile)
 
 
 def describe_plan(stages: Sequence[Stage], force: bool) -> str:
-    """Names the stages that would run, in a line; `dvc repro --dry` fails where nothing was ever run."""
+    """List the stages that would run, in a line. `dvc repro --dry` fails if no stage has run before."""
     names = [stage.name for stage in stages] if force else find_stale_stages(stages, changed_stages())
-    return f"would run: {', '.join(names)}" if names else "would run nothing: all is up to date"
+    return f"would run: {', '.join(names)}" if names else "would run nothing: everything is up to date"
 
 
 def run_stages(processes: SupervisedProcesses, stages: Sequence[Stage], force: bool) -> State[Any]:
-    """Run the stages in order, each as a task, up to the first that fails."""
+    """Run the stages in order, each as a task, until one fails."""
     done: list[State[Any]] = []
     try:
         for stage in stages:
@@ -123,9 +123,9 @@ def run_stages(processes: SupervisedProcesses, stages: Sequence[Stage], force: b
 
 
 def make_stage_task(processes: SupervisedProcesses, stage: Stage, force: bool) -> Any:
-    """The task of a stage; it ends with DVC's word, and shows on its page what came of it."""
+    """Make the task that runs a stage with DVC and publishes its results."""
     delay_s = load_params().download.cooldown_s if stage.name == "download" else RETRY_DELAY_S
-    # What a first stage needs may come from another dvc.yaml, as the sample's videos do: DVC sees to that.
+    # First stages run without --single-item: their inputs may come from another dvc.yaml, as the sample's do.
     options = [*["--single-item"] * bool(stage.needs), *["--force"] * force]
 
     @task(
@@ -147,10 +147,10 @@ def make_stage_task(processes: SupervisedProcesses, stage: Stage, force: bool) -
             )
         except FaceanimError as error:
             if isinstance(error, TemporaryError) and task_run.run_count <= RETRIES:
-                raise  # for Prefect to try again; else a traceback would bury the line
+                raise  # Prefect retries; after the last try, a traceback would bury the message
             return Failed(message=str(error))
         back_up_lock_file()
-        from flows.artifacts import publish_results  # brings MLflow, which takes seconds to import
+        from flows.artifacts import publish_results  # imports MLflow, which takes seconds
 
         publish_results(stage.name)
         return Completed(message="up to date")
@@ -159,17 +159,21 @@ def make_stage_task(processes: SupervisedProcesses, stage: Stage, force: bool) -
 
 
 def main(
-    targets: Annotated[list[str] | None, typer.Argument(help="Stages; none means everything.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Written to params.yaml first.")] = None,
-    force: Annotated[bool, typer.Option(help="Run them even if nothing has changed.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Only say what would run.")] = False,
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Stages to bring up to date; all by default.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Shipped profile to write to params.yaml first.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Run the stages even if nothing has changed.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only list the stages that would run.")] = False,
 ) -> None:
-    """Bring stages and what they need up to date, watched by Prefect where its API is configured."""
+    """Bring stages and their dependencies up to date, shown in Prefect if its API is configured."""
     try:
         if api_address():
             run_with_prefect(targets or [], profile, force, dry_run)
         else:
-            print("no Prefect API is configured (PREFECT_API_URL): running without one", file=sys.stderr)
+            print("no Prefect API is configured (PREFECT_API_URL); running without Prefect", file=sys.stderr)
             run_without_prefect(targets or [], profile, force, dry_run)
     except FaceanimError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -177,10 +181,10 @@ def main(
 
 
 def run_without_prefect(targets: Sequence[str], profile: str | None, force: bool, dry_run: bool) -> None:
-    """The same without Prefect: one `dvc repro`.
+    """Run the stages without Prefect, by a single `dvc repro`.
 
     Raises:
-        FaceanimError: no such stage or profile, or a stage failed.
+        FaceanimError: a stage or the profile does not exist, or a stage failed.
     """
     choose_profile(profile, dry_run)
     stages = select_stages(read_stages(), targets)
@@ -191,18 +195,20 @@ def run_without_prefect(targets: Sequence[str], profile: str | None, force: bool
 
 
 def run_with_prefect(targets: Sequence[str], profile: str | None, force: bool, dry_run: bool) -> None:
-    """Run the flow in this process; a server that goes away meanwhile leaves the rest to DVC.
+    """Run the flow in this process; if the connection to the server is lost, DVC runs the remaining stages.
 
     Raises:
-        FaceanimError: the API does not answer, no such stage or profile, or a stage failed.
+        FaceanimError: the API does not respond, a stage or the profile does not exist, or a stage failed.
     """
     if not is_api_healthy():
-        raise FaceanimError(f"the Prefect API at {api_address()} does not answer; start it or unset it")
+        raise FaceanimError(
+            f"the Prefect API at {api_address()} does not respond; start it or unset PREFECT_API_URL"
+        )
     try:
         state = pipeline(list(targets) or None, profile, force, dry_run, return_state=True)
     except API_ERRORS as error:
         print(
-            f"the Prefect API at {api_address()} went away ({error}); DVC finishes what is left",
+            f"lost connection to the Prefect API at {api_address()} ({error}); DVC runs the remaining stages",
             file=sys.stderr,
         )
         run_without_prefect(targets, None, False, dry_run)

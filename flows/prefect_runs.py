@@ -1,4 +1,4 @@
-"""A stage as a Prefect flow run: how far it has come, and a task for each shard."""
+"""Stages as Prefect flow runs, with their progress and a task per shard."""
 
 import os
 import sys
@@ -27,22 +27,66 @@ from flows.artifacts import ProgressPage
 from flows.prefect_api import API_ERRORS, PrefectUnavailableError, build_run_tags, format_start, mark_running
 from flows.task_runners import create_task_runner
 
+PARENT_VARIABLE = "FACEANIM_STAGE_TASK"
+"""Environment variable with the ID of the pipeline's task run that a stage belongs to."""
+PARENT_WAIT_S = 15.0
+"""Timeout for the server to record that task run, which happens asynchronously."""
+RETRY_DELAYS_S = [2.0, 30.0]
+"""Delays before the retries of a shard that failed with a transient error."""
 
-def placeholder() -> None:
-    """Stands for what this process does, which Prefect does not call."""
+
+def run_watched_stage(name: str, run: RunConfig, step: StageWork[StageResult], api: str) -> StageResult:
+    """Run the work of a stage as a flow run.
+
+    Raises:
+        PrefectUnavailableError: the API does not respond, and no work has been done.
+        FaceanimError: raised by the step.
+    """
+    started: list[bool] = []
+    outcome: list[StageResult] = []
+    failures: list[Exception] = []
+
+    def stage() -> State[Any]:
+        started.append(True)
+        try:
+            with show_run(name) as page, open_shard_mapper(name, run) as map_shards:
+                outcome.append(step(map_shards, page))
+        except FaceanimError as error:  # the message becomes the state's; a traceback would bury it
+            failures.append(error)
+            return Failed(message=str(error))
+        except Exception as error:
+            failures.append(error)
+            raise
+        return Completed(message="done")
+
+    stage_flow = flow(name=name, task_runner=create_task_runner(run), persist_result=False)(stage)
+    try:
+        with wrap_cluster_errors(run):  # raised by Ray, before the step starts
+            run_flow(stage_flow, create_run(stage_flow, Pending()), return_type="state")
+    except API_ERRORS as error:
+        if not started:
+            raise PrefectUnavailableError(f"the Prefect API at {api} does not respond ({error})") from None
+        print(
+            f"{name}: lost connection to the Prefect API at {api}; its page is out of date", file=sys.stderr
+        )
+    if failures:
+        raise failures[0]
+    if not outcome:
+        raise FaceanimError(f"{name}: Prefect did not start the run; its page gives the reason")
+    return outcome[0]
 
 
 @contextmanager
 def report_run(name: str, in_terminal: ProgressCallback, api: str) -> Iterator[Watcher]:
-    """Show what the block does as a flow run of that name.
+    """Report the block as a flow run of that name, through Prefect's API and without its engine.
 
     Raises:
-        NotBegunError: the API does not answer.
+        PrefectUnavailableError: the API does not respond.
     """
     try:
         run_id = create_run(Flow(fn=placeholder, name=name), Running()).id
     except API_ERRORS as error:
-        raise PrefectUnavailableError(f"the Prefect API at {api} does not answer ({error})") from None
+        raise PrefectUnavailableError(f"the Prefect API at {api} does not respond ({error})") from None
     state: State[Any] = Completed(message="done")
     try:
         with mark_running(name, run_id), ProgressPage(name, run_id, in_terminal).publishing() as page:
@@ -54,66 +98,26 @@ def report_run(name: str, in_terminal: ProgressCallback, api: str) -> Iterator[W
         state = Failed(message=f"{type(error).__name__}: {error}")
         raise
     except BaseException as error:
-        state = Cancelled(message=f"{type(error).__name__}; the next run goes on from where it was")
+        state = Cancelled(message=f"{type(error).__name__}; the next run resumes where this one ended")
         raise
     finally:
         try:
             with get_client(sync_client=True) as client:
                 client.set_flow_run_state(run_id, state, force=True)
         except API_ERRORS:
-            print(f"{name}: the Prefect API at {api} went away; its page is out of date", file=sys.stderr)
+            print(
+                f"{name}: lost connection to the Prefect API at {api}; its page is out of date",
+                file=sys.stderr,
+            )
 
 
-PARENT_VARIABLE = "FACEANIM_STAGE_TASK"
-"""Environment variable: the task run, of the pipeline, that a stage belongs to."""
-PARENT_WAIT_S = 15.0
-"""For the server to have recorded that task run, which it does behind the work."""
-RETRY_DELAYS_S = [2.0, 30.0]
-"""Before a shard that failed in a way that may pass is tried again."""
-
-
-def run_watched_stage(name: str, run: RunConfig, step: StageWork[StageResult], api: str) -> StageResult:
-    """Do a stage's work as a flow run.
-
-    Raises:
-        NotBegunError: the API does not answer, and nothing has been done.
-        FaceanimError: what the step says.
-    """
-    begun: list[bool] = []
-    outcome: list[StageResult] = []
-    failures: list[Exception] = []
-
-    def stage() -> State[Any]:
-        begun.append(True)
-        try:
-            with show_run(name) as page, open_shard_mapper(name, run) as map_shards:
-                outcome.append(step(map_shards, page))
-        except FaceanimError as error:  # its line is the run's message; a traceback would bury it
-            failures.append(error)
-            return Failed(message=str(error))
-        except Exception as error:
-            failures.append(error)
-            raise
-        return Completed(message="done")
-
-    stage_flow = flow(name=name, task_runner=create_task_runner(run), persist_result=False)(stage)
-    try:
-        with wrap_cluster_errors(run):  # Ray's, before the step begins
-            run_flow(stage_flow, create_run(stage_flow, Pending()), return_type="state")
-    except API_ERRORS as error:
-        if not begun:
-            raise PrefectUnavailableError(f"the Prefect API at {api} does not answer ({error})") from None
-        print(f"{name}: the Prefect API at {api} went away; its page is out of date", file=sys.stderr)
-    if failures:
-        raise failures[0]
-    if not outcome:
-        raise FaceanimError(f"{name}: Prefect did not let it begin; its page says why")
-    return outcome[0]
+def placeholder() -> None:
+    """Stand in for the work of this process, which Prefect does not call."""
 
 
 @contextmanager
 def show_run(name: str) -> Iterator[ProgressPage]:
-    """Progress in the terminal and on the page of the present flow run, which is marked as at work."""
+    """Show progress in the terminal and on the page of the current flow run, and mark the run as active."""
     run_id = UUID(flow_run.id)
     with ExitStack() as stack:
         stack.enter_context(wrap_disk_errors())
@@ -123,7 +127,7 @@ def show_run(name: str) -> Iterator[ProgressPage]:
 
 
 def create_run(stage_flow: Flow[..., Any], state: State[Any]) -> FlowRun:
-    """A flow run with a name and tags, below the pipeline's task where there is one."""
+    """Create a flow run with a name and tags, below the pipeline's task if there is one."""
     with get_client(sync_client=True) as client:
         return client.create_flow_run(
             stage_flow,
@@ -135,7 +139,7 @@ def create_run(stage_flow: Flow[..., Any], state: State[Any]) -> FlowRun:
 
 
 def find_parent_task(client: SyncPrefectClient) -> UUID | None:
-    """The pipeline's task run that this stage belongs to, once the server knows it; else None."""
+    """Return the pipeline's task run that this stage belongs to, once the server has recorded it, or None."""
     if PARENT_VARIABLE not in os.environ:
         return None
     parent, deadline = UUID(os.environ[PARENT_VARIABLE]), time.monotonic() + PARENT_WAIT_S
@@ -151,7 +155,7 @@ def find_parent_task(client: SyncPrefectClient) -> UUID | None:
 
 @contextmanager
 def open_shard_mapper(name: str, run: RunConfig) -> Iterator[MapShards]:
-    """A `MapShards` that makes a task of each shard, in this machine's processes or on the cluster."""
+    """Open a `MapShards` that runs each shard as a task, in processes of this machine or on the cluster."""
     if run.task_runner != "processes":
         yield make_cluster_task_mapper(name, run)
         return
@@ -160,40 +164,40 @@ def open_shard_mapper(name: str, run: RunConfig) -> Iterator[MapShards]:
 
 
 def make_pool_task_mapper(name: str, pool: ShardPool) -> MapShards:
-    """Tasks that wait, in threads, for the processes of a pool."""
+    """Make a `MapShards` of tasks that wait, in threads, for the processes of a pool."""
 
     def map_shards(work: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
-        refusals: list[FaceanimError] = []
+        failures: list[FaceanimError] = []
 
         @task(**task_options(name, len(shards)))
         def shard(number: int) -> Any:
-            if refusals:
-                return Cancelled(message="not begun, for another shard has ended the run")
+            if failures:
+                return Cancelled(message="not started: another shard ended the run")
             try:
                 with wrap_disk_errors():
                     return pool.schedule(work, shards[number - 1])()
-            except FaceanimError as error:  # without a traceback in the log, and without another try
-                refusals.append(error)
+            except FaceanimError as error:  # no traceback in the log, and no retry
+                failures.append(error)
                 return Failed(message=str(error))
 
         futures = [shard.submit(number) for number in range(1, len(shards) + 1)]
         for future in futures:
             future.wait()
-            if refusals:
-                raise refusals[0]
+            if failures:
+                raise failures[0]
             yield future.result()
 
     return map_shards
 
 
 def make_cluster_task_mapper(name: str, run: RunConfig) -> MapShards:
-    """Tasks that carry their shard to another machine, which has this folder too."""
+    """Make a `MapShards` of tasks that send their shard to another machine, which shares this folder."""
 
     def map_shards(work: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
         shard_task = task(run_remote_shard, **task_options(name, len(shards)))
-        # As a partial, in which Prefect does not look for futures; it would visit every item.
+        # Partials, because Prefect would visit every item of a plain argument to look for futures.
         jobs = [partial(run_shard, run, work, shard, Path.cwd()) for shard in shards]
-        with wrap_cluster_errors(run):  # by the first that is submitted
+        with wrap_cluster_errors(run):  # raised by the first submission
             futures = [shard_task.submit(number, job) for number, job in enumerate(jobs, start=1)]
         for future in futures:
             yield future.result()
@@ -203,26 +207,26 @@ def make_cluster_task_mapper(name: str, run: RunConfig) -> MapShards:
 
 @contextmanager
 def wrap_cluster_errors(run: RunConfig) -> Iterator[None]:
-    """Say in a line that a cluster cannot be reached.
+    """Turn connection errors of a cluster into a one-line message.
 
     Raises:
-        TemporaryError: it can't; the machine may be back later.
+        TemporaryError: the cluster does not respond; it may be back later.
     """
     try:
         yield
     except OSError as error:
         line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise TemporaryError(f"run.cluster: {run.cluster} does not answer: {line}") from error
+        raise TemporaryError(f"run.cluster: cannot connect to {run.cluster}: {line}") from error
 
 
 def run_remote_shard(number: int, job: Callable[[], list[Result]]) -> list[Result]:
-    """Shard `number`, on a machine of the cluster."""
+    """Run shard `number` on a machine of the cluster."""
     with wrap_disk_errors():
         return job()
 
 
 def task_options(name: str, total: int) -> dict[str, Any]:
-    """What all tasks of shards have in common."""
+    """Return the options that all tasks of shards have in common."""
     return {
         "name": f"{name}-shard",
         "task_run_name": f"{name} shard {{number}} of {total}",
@@ -235,5 +239,8 @@ def task_options(name: str, total: int) -> dict[str, Any]:
 
 
 def is_transient_failure(task: Any, task_run: TaskRun, state: State[Any]) -> bool:
-    """Whether a task failed in a way that may pass: what `disk_explained` left an OSError is no full disk."""
+    """Check whether a task failed with a transient error.
+
+    This includes every OSError: `wrap_disk_errors` has already converted those that a full disk raises.
+    """
     return isinstance(state.result(raise_on_failure=False), (OSError, TemporaryError))

@@ -1,4 +1,4 @@
-"""How a stage runs: by the library alone, or shown by Prefect, whose server it does not depend on."""
+"""Running a stage, with or without Prefect; the work never depends on its server."""
 
 import os
 import sys
@@ -12,15 +12,15 @@ from faceanim.workers import StageResult, StageWork, make_pool_mapper
 
 
 def run_sharded_stage(name: str, run: RunConfig, step: StageWork[StageResult]) -> StageResult:
-    """Do the work of a stage that goes over many clips.
+    """Run a stage that processes many clips in shards.
 
-    With PREFECT_API_URL in the environment it is a flow run of that name with a task per shard. Without it
-    Prefect is not even imported: it would start a server of its own, which takes seconds and loses records.
-    A server that does not answer costs what it would have shown, never the work: a run of a week outlives it.
+    If PREFECT_API_URL is set, the stage is a flow run of that name with a task per shard. Otherwise Prefect
+    is not even imported: it would start a temporary server, which takes seconds and loses records. If the
+    server does not respond, only its display is lost, never the work: a run of a week outlives the server.
 
     Raises:
-        FaceanimError: the disk is full or cannot be written, `run.task_runner` needs a Prefect API, or
-            whatever the step says.
+        FaceanimError: the disk is full or not writable, `run.task_runner` needs a Prefect API, or the step
+            raised it.
     """
     with wrap_disk_errors():
         if api := os.environ.get("PREFECT_API_URL"):
@@ -36,21 +36,21 @@ def run_sharded_stage(name: str, run: RunConfig, step: StageWork[StageResult]) -
         elif run.task_runner != "processes":
             raise FaceanimError(
                 f"run.task_runner is {run.task_runner}, which needs a Prefect API: `make ui` starts one and "
-                "says which PREFECT_API_URL to set"
+                "prints the PREFECT_API_URL to set"
             )
         with show_progress(name) as on_progress:
             return step(make_pool_mapper(run), on_progress)
 
 
 def run_single_stage(name: str, step: Callable[[Watcher], StageResult]) -> StageResult:
-    """Do the work of a stage that is one piece: a training, an evaluation.
+    """Run a stage that is not divided into shards: a training or an evaluation.
 
-    It is shown as a flow run too, but Prefect's engine stays out of its process, whose data loaders fork.
+    It is shown as a flow run too, but without Prefect's engine in its process, whose data loaders fork.
 
     Raises:
-        FaceanimError: the disk is full or cannot be written, or whatever the step says.
+        FaceanimError: the disk is full or not writable, or the step raised it.
     """
-    if os.environ.get("RANK", "0") != "0":  # of the processes that torchrun starts, one tells
+    if os.environ.get("RANK", "0") != "0":  # of the processes started by torchrun, only rank 0 reports
         return step(TerminalWatcher(lambda done, total, note="": None))
     with wrap_disk_errors(), ExitStack() as stack:
         watcher: Watcher = TerminalWatcher(stack.enter_context(show_progress(name)))
@@ -66,19 +66,19 @@ def run_single_stage(name: str, step: Callable[[Watcher], StageResult]) -> Stage
 
 
 def warn_unwatched(name: str, error: Exception) -> None:
-    """Say that a stage goes on without Prefect."""
-    print(f"{name}: {error}; going on without it", file=sys.stderr)
+    """Print a warning that a stage continues without Prefect."""
+    print(f"{name}: {error}; continuing without it", file=sys.stderr)
 
 
 class TerminalWatcher:
-    """Progress in the terminal alone."""
+    """Watcher that shows progress in the terminal only."""
 
     def __init__(self, on_progress: ProgressCallback) -> None:
         self._on_progress = on_progress
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        """`done` of `total` items are finished."""
+        """Show that `done` of `total` items are finished."""
         self._on_progress(done, total, note)
 
     def link(self, text: str, address: str) -> None:
-        """Nothing: the terminal has said where the curves are."""
+        """Ignore the link: the location of the curves has been printed."""

@@ -1,8 +1,9 @@
-"""`python -m flows.supervise COMMAND...`: a command that does not outlive whoever started it.
+"""Supervisor of a command that must not outlive its parent: `python -m flows.supervise COMMAND...`.
 
-The starter holds the other end of this process's standard input. When that closes, by SIGKILL too, the
-command and all its children are asked to stop (SIGINT, at which a training saves a checkpoint) and after a
-while made to. Only the standard library: it starts in no time and is there before anything can go wrong.
+The parent holds the other end of this process's standard input. When that closes, even by SIGKILL of the
+parent, the command and all its children receive SIGINT (on which a training saves a checkpoint) and, after a
+grace period, SIGKILL. Only the standard library is imported, so that the supervisor starts quickly, before
+anything can go wrong.
 """
 
 import os
@@ -14,12 +15,12 @@ import time
 from contextlib import suppress
 
 GRACE_S = 60.0
-"""From being asked to stop to being made to."""
+"""Seconds between SIGINT and SIGKILL."""
 
 
 def main() -> int:
-    """Run the command and give its exit code, as a shell does: 128 and the signal's number for a signal."""
-    # The terminal's Ctrl-C goes to the starter, which says in its own time that it is over.
+    """Run the command and return its exit code as a shell does: 128 plus the number of a fatal signal."""
+    # Ctrl-C in the terminal is handled by the parent, which closes standard input when it is done.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     command = subprocess.Popen(
@@ -27,19 +28,19 @@ def main() -> int:
     )
     threading.Thread(target=stop_when_orphaned, args=(command.pid,), daemon=True).start()
     code = command.wait()
-    signal_group(command.pid, signal.SIGKILL)  # what a command that was killed has left behind
+    signal_group(command.pid, signal.SIGKILL)  # children that a killed command has left behind
     return code if code >= 0 else 128 - code
 
 
 def restore_signals() -> None:
-    """In the child: undo what it would inherit, for a Python that begins with SIGINT ignored keeps it so."""
+    """Restore the child's default signal handlers: a Python started with SIGINT ignored keeps ignoring it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
 
 def stop_when_orphaned(group: int) -> None:
-    """Wait until the starter is gone, or closes its end, and stop the group of processes."""
-    # Not by sys.stdin: the lock of its buffer, held here, would break this process's exit.
+    """Wait until the parent has ended or closed its end of the pipe, then stop the process group."""
+    # Not through sys.stdin: holding its buffer's lock here would break the exit of this process.
     while os.read(0, 1):
         pass
     signal_group(group, signal.SIGINT)
@@ -48,7 +49,7 @@ def stop_when_orphaned(group: int) -> None:
 
 
 def signal_group(group: int, number: int) -> None:
-    """Send a signal to a group of processes, if there still is one."""
+    """Send a signal to a process group, if it still exists."""
     with suppress(ProcessLookupError):
         os.killpg(group, number)
 

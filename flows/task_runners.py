@@ -1,4 +1,4 @@
-"""The Prefect task runner that `run.task_runner` names."""
+"""Prefect task runners for the values of `run.task_runner`."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from faceanim.errors import FaceanimError
 
 
 def create_task_runner(run: RunConfig) -> TaskRunner[Any]:
-    """A new task runner: threads that wait for the process pool, or a Dask or Ray cluster.
+    """Create a task runner: threads that wait for the process pool, or a Dask or Ray cluster.
 
     Raises:
         FaceanimError: the extra of that name is not installed.
@@ -26,33 +26,33 @@ def create_task_runner(run: RunConfig) -> TaskRunner[Any]:
                 return ThreadPoolTaskRunner(max_workers=run.workers)
     except ModuleNotFoundError as error:
         raise FaceanimError(
-            f"run.task_runner is {run.task_runner}, and {error.name} is not installed: "
+            f"run.task_runner is {run.task_runner}, but {error.name} is not installed; "
             f"pip install -e '.[{run.task_runner}]'"
         ) from None
 
 
 def create_dask_runner(run: RunConfig) -> TaskRunner[Any]:
-    """Dask: a scheduler's workers, or as many processes of this machine as params.yaml has workers."""
+    """Create a Dask runner: the workers of `run.cluster`, or `run.workers` processes on this machine."""
     from prefect_dask.task_runners import DaskTaskRunner
 
-    logging.getLogger("distributed").setLevel(logging.WARNING)  # it tells of every connection
-    here = {
+    logging.getLogger("distributed").setLevel(logging.WARNING)  # it logs every connection
+    local = {
         "n_workers": run.workers,
         "threads_per_worker": 1,
         "host": "127.0.0.1",
-        "dashboard_address": "127.0.0.1:0",  # its default is every address of the machine
+        "dashboard_address": "127.0.0.1:0",  # listens on all interfaces by default
     }
-    given = {"address": run.cluster} if run.cluster else {"cluster_kwargs": here}
-    runner: TaskRunner[Any] = DaskTaskRunner(**given)
+    options = {"address": run.cluster} if run.cluster else {"cluster_kwargs": local}
+    runner: TaskRunner[Any] = DaskTaskRunner(**options)
     return runner
 
 
 def create_ray_runner(run: RunConfig) -> TaskRunner[Any]:
-    """Ray: a head's workers, or as many processes of this machine as params.yaml has workers."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    """Create a Ray runner: the workers of `run.cluster`, or `run.workers` processes on this machine."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
     if not run.cluster:
-        # Its servers listen on every address of a Linux machine otherwise; with this, whose name tells of
-        # other systems, on loopback.
+        # On Linux, Ray's servers listen on all interfaces by default. This variable, despite its name, makes
+        # them listen on loopback.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     from prefect_ray import RayTaskRunner
 

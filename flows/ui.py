@@ -1,4 +1,4 @@
-"""`make ui`: the pages of Prefect and MLflow on this machine, until Ctrl-C."""
+"""Servers of the Prefect and MLflow UIs on this machine (`make ui`), until Ctrl-C."""
 
 import socket
 import subprocess
@@ -20,27 +20,27 @@ from flows.dvc import build_environment
 LOOPBACK = "127.0.0.1"
 LOG_FOLDER = Path(".faceanim")
 START_TIMEOUT_S = 120.0
-"""For a server to answer; its first start makes a database."""
+"""Timeout for a server to respond; its first start creates a database."""
 
 
 @contextmanager
 def run_server(name: str, port: int, health: str, command: list[str], **variables: str) -> Iterator[str]:
-    """Run a server until the block ends, or this process does by whatever cause; yields its address.
+    """Run a server until the block or this process ends, for whatever reason; yields its URL.
 
     Args:
-        name: of the server, and of its log.
-        port: on loopback.
-        health: the path at which it says that it is well.
-        command: of this environment's Python.
-        variables: for its environment.
+        name: name of the server and of its log.
+        port: port on loopback.
+        health: path of the health check.
+        command: module and arguments for this environment's Python.
+        variables: additional environment variables.
 
     Raises:
-        FaceanimError: the port is taken, or it does not answer.
+        FaceanimError: the port is in use, or the server does not respond.
     """
-    with socket.socket() as taken:
-        if taken.connect_ex((LOOPBACK, port)) == 0:
-            other = f"`python -m flows.ui --{name}-port` takes another"
-            raise FaceanimError(f"something answers at {LOOPBACK}:{port} already; {other}")
+    with socket.socket() as probe:
+        if probe.connect_ex((LOOPBACK, port)) == 0:
+            remedy = f"choose another port with `python -m flows.ui --{name}-port`"
+            raise FaceanimError(f"{LOOPBACK}:{port} is already in use; {remedy}")
     LOG_FOLDER.mkdir(exist_ok=True)
     log = LOG_FOLDER / f"{name}.log"
     with log.open("w") as file:
@@ -62,42 +62,42 @@ def run_server(name: str, port: int, health: str, command: list[str], **variable
 
 
 def wait_until_healthy(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    """Return when a server answers.
+    """Wait until a server responds.
 
     Raises:
-        FaceanimError: it has ended, or takes too long.
+        FaceanimError: the server has ended or exceeded the timeout.
     """
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(address, timeout=5):  # noqa: S310, our own server
+            with urllib.request.urlopen(address, timeout=5):  # noqa: S310, a local server
                 return
         except OSError:
             time.sleep(0.2)
-    raise FaceanimError(f"{address} does not answer; {log} says why")
+    raise FaceanimError(f"{address} does not respond; see {log}")
 
 
 def prefect_server(port: int) -> AbstractContextManager[str]:
-    """Prefect's server; its database is the one that Prefect's own settings name."""
+    """Run the Prefect server, with the database of Prefect's settings."""
     command = ["prefect", "server", "start", "--host", LOOPBACK, "--port", str(port), "--analytics-off"]
-    # Else its page would ask the API at the default port.
+    # Without this variable, the UI would use the API at the default port.
     return run_server(
         "prefect", port, "/api/health", command, PREFECT_UI_API_URL=f"http://{LOOPBACK}:{port}/api"
     )
 
 
 def mlflow_server(port: int, uri: str) -> AbstractContextManager[str]:
-    """MLflow's page of a database; its background jobs would be processes for what nothing here uses."""
+    """Run the MLflow server for a database, without its background jobs, whose features are not used here."""
     command = ["mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", uri]
     return run_server("mlflow", port, "/health", command, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
 
 
 def main(
-    prefect_port: Annotated[int, typer.Option(help="Of Prefect's page.")] = 4200,
-    mlflow_port: Annotated[int, typer.Option(help="Of MLflow's page.")] = 5000,
+    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect UI.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
 ) -> None:
-    """Start both servers, say where they are, and end them at Ctrl-C."""
+    """Start both servers, print their addresses, and stop them on Ctrl-C."""
     try:
         uri = resolve_tracking_uri(load_params().run)
         with ExitStack() as servers:
@@ -105,14 +105,16 @@ def main(
             is_server = uri.startswith(("http://", "https://"))
             mlflow = uri if is_server else servers.enter_context(mlflow_server(mlflow_port, uri))
             print(f"Prefect  {prefect}\nMLflow   {mlflow}\n")
-            print(f"In another terminal: export PREFECT_API_URL={prefect}/api\nCtrl-C ends both.", flush=True)
+            print(
+                f"In another terminal: export PREFECT_API_URL={prefect}/api\nCtrl-C stops both.", flush=True
+            )
             while True:
                 time.sleep(3600)
     except FaceanimError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        print("\nended")
+        print("\nstopped")
 
 
 if __name__ == "__main__":

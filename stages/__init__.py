@@ -1,1 +1,4 @@
-"""One thin script per DVC stage: its section of params.yaml, one call of the library, its metrics."""
+"""Scripts of DVC's stages: each reads its section of params.yaml, calls the library once and writes metrics.
+
+Imports `flows` and `faceanim`; imported by neither.
+"""

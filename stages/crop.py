@@ -16,8 +16,8 @@ from stages.common import run_stage
 def main(
     index: Annotated[Path, typer.Argument(help="index.parquet.")],
     download: Annotated[Path, typer.Argument(help="download.parquet.")],
-    crops: Annotated[Path, typer.Argument(help="Folder of the crop files to write, one folder a video.")],
-    out: Annotated[Path, typer.Argument(help="crops.parquet to write: a row for each sequence.")],
+    crops: Annotated[Path, typer.Argument(help="Folder of the crop files to write, one folder per video.")],
+    out: Annotated[Path, typer.Argument(help="crops.parquet to write: one row per sequence.")],
     metrics: Annotated[Path, typer.Argument(help="JSON of counts to write.")],
 ) -> None:
     """Crop the videos that are new or have changed."""

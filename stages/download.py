@@ -19,7 +19,7 @@ def main(
     videos: Annotated[Path, typer.Argument(help="Folder to write the videos to.")],
     out: Annotated[Path, typer.Argument(help="download.parquet to write: the outcome of each clip.")],
     metrics: Annotated[Path, typer.Argument(help="JSON of counts to write.")],
-    part: Annotated[str, typer.Option(help="Share of one machine of several, such as 2/4.")] = "1/1",
+    part: Annotated[str, typer.Option(help="Part to download on this machine, such as 2/4.")] = "1/1",
 ) -> None:
     """Fetch the videos that are not there yet."""
     params = load_params()

@@ -17,7 +17,7 @@ from stages.common import run_stage
 
 
 def format_counts(name: str, counts: Mapping[str, Any]) -> str:
-    """Format counts as a line such as `test: 525 clips, 90 videos`, and each group of counts as another."""
+    """Format counts as a line such as `test: 525 clips, 90 videos`, with another line for each group."""
     plain = [
         f"{count} {key.replace('_', ' ')}" for key, count in counts.items() if not isinstance(count, Mapping)
     ]
@@ -26,12 +26,12 @@ def format_counts(name: str, counts: Mapping[str, Any]) -> str:
 
 
 def main(
-    out: Annotated[Path, typer.Argument(help="index.parquet to write: a row for each clip.")],
+    out: Annotated[Path, typer.Argument(help="index.parquet to write: one row per clip.")],
     metrics: Annotated[Path, typer.Argument(help="JSON of counts to write.")],
 ) -> None:
-    """Write the index and its counts, and print them.
+    """Write the index and its counts, and print the counts.
 
-    Which videos, and who is held out, is in the section `index` of params.yaml.
+    The section `index` of params.yaml selects the videos and the held-out people.
     """
     counts = build_index(load_params().index, out)
     write_json(counts, metrics)

@@ -16,7 +16,7 @@ from stages.common import run_stage
 def main(
     crops: Annotated[Path, typer.Argument(help="crops.parquet.")],
     folder: Annotated[Path, typer.Argument(help="Folder of the crop files.")],
-    out: Annotated[Path, typer.Argument(help="Folder of landmark tables to write, one table a video.")],
+    out: Annotated[Path, typer.Argument(help="Folder of landmark tables to write, one table per video.")],
     metrics: Annotated[Path, typer.Argument(help="JSON of counts to write.")],
 ) -> None:
     """Detect the landmarks of the crops that are new or have changed."""

@@ -23,7 +23,7 @@ from stages.common import collect_revision_tags, read_curve, run_stage
 def register_evaluated(
     params: Params, evaluated: EvaluatedModel, crops: Path, landmarks: Path
 ) -> RegistrationResult:
-    """Register the model, and score the champion again if it was scored on another test set."""
+    """Register the model, and score the champion again if it was scored on a different test set."""
     with tempfile.TemporaryDirectory() as temporary, show_progress("score again") as on_progress:
 
         def score_again(models: Path) -> Path:
@@ -35,7 +35,7 @@ def register_evaluated(
 
 
 def make_reference(registered: RegistrationResult) -> ReferenceRun | None:
-    """Make the report's reference of the champion that the new version was compared with."""
+    """Build the report's reference run: the champion that the new version was compared with, if any."""
     against = registered.against
     return None if against is None else ReferenceRun(f"version {against.version}", against.scores)
 

@@ -1,4 +1,4 @@
-"""Code shared by the two training stages: progress, MLflow, and where an unfinished run is kept."""
+"""Code shared by the two training stages: progress, MLflow logging, and the folder of unfinished runs."""
 
 import os
 import sys
@@ -31,10 +31,10 @@ def run_training(
 
     Args:
         stage: name of the stage, and of its MLflow run.
-        run: how the work is distributed, and MLflow's address.
+        run: parameters of the run: number of workers and MLflow's address.
         config: parameters of the training, logged to MLflow.
-        train: trains and returns the last row of the curves.
-        metrics: JSON to write it to; of several processes, rank 0 writes.
+        train: function that trains and returns the last row of the curves.
+        metrics: JSON file to write that row to; only rank 0 writes.
     """
 
     def with_watcher(watcher: Watcher) -> dict[str, float]:
@@ -45,7 +45,7 @@ def run_training(
 
 
 def make_run_context(stage: str, run: RunConfig, config: Section, watcher: Watcher) -> RunContext:
-    """Connect a training to the progress display, and to MLflow where that is installed."""
+    """Connect a training to the progress display, and to MLflow if it is installed."""
 
     def on_step(report: StepReport) -> None:
         watcher(report.step, report.total, report.to_line())
@@ -69,7 +69,7 @@ def make_logger_opener(stage: str, run: RunConfig, config: Section, watcher: Wat
         logger.log_params(config.model_dump(mode="json"))
         if isinstance(logger, MlflowLogger) and logger.run_id is not None:
             page = run_url(resolve_tracking_uri(run), logger.experiment_id, logger.run_id)
-            watcher.link("Its curves in MLflow", page)
+            watcher.link("Training curves in MLflow", page)
         return logger
 
     return open_logger

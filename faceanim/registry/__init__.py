@@ -1,4 +1,5 @@
-"""The registered model: its versions in MLflow, what may become champion, and the commands for it.
+"""Registered models in MLflow: versions, model cards, validation, and promotion to champion.
 
-Empty, so that what needs no MLflow (`card`, `judge`, `commands`) is imported without it.
+Imports `evaluation`, `inference`, `models`, `media` and the layers below. Exports nothing, so that importing
+`card` does not import MLflow.
 """

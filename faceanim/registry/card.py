@@ -1,4 +1,4 @@
-"""What a version says of itself: its data, what binds its use, its model card. Knows nothing of MLflow."""
+"""Documentation of a version: its data, license notes and model card. Does not import MLflow."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,15 +17,15 @@ CARD_FILE = "MODEL_CARD.md"
 MANIFEST_FILE = "manifest.json"
 METRICS_FILE = "metrics.json"
 SAMPLE_PATH = "sample/videos"
-"""`index.path` of the embedded sample."""
+"""Value of `index.path` for the embedded sample."""
 EXCLUDED_PARAMS = ("run.", "register.", "download.")
-"""Sections that do not tell how a model was made."""
+"""Prefixes of parameters that do not describe how a model was made."""
 
 
 def build_manifest(
     index: list[Row], download: list[Row], crops: list[Row], test_set: list[Row]
 ) -> dict[str, Any]:
-    """What data a model was trained and scored on.
+    """Build the manifest of the data that a model was trained and scored on.
 
     Args:
         index: rows of index.parquet.
@@ -34,9 +34,8 @@ def build_manifest(
         test_set: rows of the evaluation's clips.parquet.
 
     Returns:
-        For JSON: `splits` (of each: people, clips, crops and frames that were used), `people` of each split,
-        `videos` and `test_crops` with their SHA-256, and `dead_links`: by reason, the clips that could not be
-        had.
+        JSON-serializable: `splits` (numbers of people, clips, crops and frames used, by split), `people` by
+        split, `videos` and `test_crops` with their SHA-256, and `dead_links` (unavailable clips, by reason).
     """
     known = {row["clip_id"]: row for row in index}
     used = [row for row in crops if row["status"] == Status.OK]
@@ -64,12 +63,12 @@ def build_manifest(
 
 
 def list_splits(crops: list[Row]) -> list[str]:
-    """The splits that there are."""
+    """Return the names of the splits that occur, sorted."""
     return sorted({row["split"] for row in crops})
 
 
 def count_split(crops: Iterable[Row]) -> dict[str, int]:
-    """How much there is of a split."""
+    """Count the people, clips, crops and frames of a split."""
     rows = list(crops)
     return {
         "people": len({row["person_id"] for row in rows}),
@@ -80,20 +79,21 @@ def count_split(crops: Iterable[Row]) -> dict[str, int]:
 
 
 def describe_data(manifest: Mapping[str, Any]) -> list[str]:
-    """A manifest's counts, a sentence for each split and one for what is missing."""
+    """Describe a manifest: one line per split, and one for the unavailable clips."""
     lines = [
-        f"{split}: {of['people']} people, {of['clips']} clips, {of['crops']} crops, {of['frames']} frames"
-        for split, of in manifest["splits"].items()
+        f"{split}: {count['people']} people, {count['clips']} clips, {count['crops']} crops, "
+        f"{count['frames']} frames"
+        for split, count in manifest["splits"].items()
     ]
     dead = sorted(manifest["dead_links"].items())
     missing = ", ".join(f"{len(clips)} {reason}" for reason, clips in dead) or "none"
-    return [*lines, f"clips that could not be had: {missing}"]
+    return [*lines, f"unavailable clips: {missing}"]
 
 
 def collect_license_notes(params: Params) -> list[str]:
-    """What the use of a model is bound to by the data, the detector and the weights that made it."""
+    """Collect the terms that code, videos, landmark detector and pretrained weights impose on a model."""
     training, folder = params.train_animation, params.index.source == "folder"
-    learnt = training.losses.landmarks > 0 or training.num_driving_candidates > 1
+    guided = training.losses.landmarks > 0 or training.num_driving_candidates > 1
     if folder and params.index.path == SAMPLE_PATH:
         videos = "Videos: the embedded sample, rendered from two portraits in the public domain."
     elif folder:
@@ -107,7 +107,7 @@ def collect_license_notes(params: Params) -> list[str]:
         )
     if params.landmarks.detector == "mediapipe":
         detector = "Landmarks: MediaPipe's (Apache-2.0), which bind the model to nothing."
-    elif learnt:
+    elif guided:
         detector = (
             "Landmarks: dlib's, by weights from iBUG 300-W, guided the training: not for commercial use."
         )
@@ -127,27 +127,27 @@ def collect_license_notes(params: Params) -> list[str]:
 def render_card(
     evaluation: Path, params: Mapping[str, Any], manifest: Mapping[str, Any], licences: list[str]
 ) -> str:
-    """The model card, in Markdown; the same model and figures give the same card.
+    """Render the model card as Markdown. Deterministic: the same model and scores give the same card.
 
     Args:
-        evaluation: holds the scores.
-        params: what made the model, flat.
-        manifest: see `data_manifest`.
-        licences: see `licence_notes`.
+        evaluation: evaluation folder with the scores.
+        params: parameters that made the model, flattened.
+        manifest: manifest of the data; see `build_manifest`.
+        licences: license notes; see `collect_license_notes`.
     """
-    found = summarize_scores(read_rows(evaluation / SCORES_FILE, SCORES_SCHEMA))
-    tables = [render_table(found, task) for task in dict.fromkeys(figure.task for figure in found)]
+    summaries = summarize_scores(read_rows(evaluation / SCORES_FILE, SCORES_SCHEMA))
+    tables = [render_table(summaries, task) for task in dict.fromkeys(item.task for item in summaries)]
     size, factor = (
         params.get(f"{name}", "?") for name in ("train_animation.model.size", "train_sr.model.factor")
     )
-    of = next(figure.interval for figure in found if figure.task == Task.RECONSTRUCTION)
+    counts = next(item.interval for item in summaries if item.task == Task.RECONSTRUCTION)
     return Template(Path(__file__).with_name("card.md").read_text(encoding="utf-8")).substitute(
         size=f"{size}x{size} pixels, enlarged by {factor}",
         version=__version__,
         steps=params.get("train_animation.steps", "?"),
         sr_steps=params.get("train_sr.steps", "?"),
         figures="\n\n".join(tables),
-        counts=f"{of.clips} clips of {of.people} held-out people.",
+        counts=f"{counts.clips} clips of {counts.people} held-out people.",
         data=to_bullets(describe_data(manifest)),
         licences=to_bullets(licences),
         params="\n".join(
@@ -157,41 +157,44 @@ def render_card(
 
 
 def to_bullets(lines: list[str]) -> str:
-    """A Markdown list."""
+    """Format lines as a Markdown list."""
     return "\n".join(f"- {line}" for line in lines)
 
 
 def render_table(found: list[MetricSummary], task: str) -> str:
-    """A task's figures as a Markdown table, a column for each method."""
-    cells = {(figure.metric, figure.method): figure.interval for figure in found if figure.task == task}
+    """Render the metrics of a task as a Markdown table with one column per method."""
+    cells = {(item.metric, item.method): item.interval for item in found if item.task == task}
     methods = list(dict.fromkeys(method for _, method in cells))
     rows = [["", *(method.replace("_", " ") for method in methods)], ["---"] * (1 + len(methods))]
     for metric in METRICS:
-        told = [cells.get((metric.name, method)) for method in methods]
-        if any(told):
+        intervals = [cells.get((metric.name, method)) for method in methods]
+        if any(intervals):
             rows.append(
-                [f"{metric.label} {metric.unit}".strip(), *(format_interval(each, metric) for each in told)]
+                [
+                    f"{metric.label} {metric.unit}".strip(),
+                    *(format_interval(interval, metric) for interval in intervals),
+                ]
             )
     lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return f"### {task.replace('_', ' ').capitalize()}\n\n{lines}"
 
 
-def format_interval(told: Interval | None, metric: Metric) -> str:
-    """A figure with its interval; empty where there is none."""
-    if told is None:
+def format_interval(interval: Interval | None, metric: Metric) -> str:
+    """Format a mean with its 95 % interval; empty for None."""
+    if interval is None:
         return ""
-    mean, low, high = (f"{value:.{metric.digits}f}" for value in (told.mean, told.low, told.high))
+    mean, low, high = (f"{value:.{metric.digits}f}" for value in (interval.mean, interval.low, interval.high))
     return f"{mean} ({low} to {high})"
 
 
 def truncate_card(card: str, most: int) -> str:
-    """A card less the sections that have no room in `most` characters."""
-    note = f"\nThe whole card is {CARD_FILE} in the model's folder (`faceanim models pull`).\n"
+    """Drop the sections of a card that do not fit into `most` characters."""
+    note = f"\nThe full card is {CARD_FILE} in the model's folder (`faceanim models pull`).\n"
     if len(card) <= most:
         return card
-    kept = ""
+    shortened = ""
     for number, section in enumerate(card.split("\n## ")):
         text = section if number == 0 else f"\n## {section}"
-        if len(kept) + len(text) + len(note) <= most:
-            kept += text
-    return kept + note
+        if len(shortened) + len(text) + len(note) <= most:
+            shortened += text
+    return shortened + note

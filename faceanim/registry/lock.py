@@ -1,8 +1,8 @@
-"""One process at a time: a mutex in MLflow, which has no compare-and-swap for aliases.
+"""Mutex in MLflow, which has no compare-and-swap for aliases.
 
-A registered model's name is unique and is taken in one transaction, so the process that manages to create the
-model `<name>-lock` holds the lock, on whatever machine it runs. It is held for moments: what takes long,
-checking and scoring, happens before.
+Names of registered models are unique and created in one transaction, so the process that succeeds in creating
+the model `<name>-lock` holds the lock, on whichever machine it runs. It is held for moments only: the slow
+steps, validation and scoring, come before.
 """
 
 import random
@@ -17,30 +17,30 @@ from mlflow.tracking import MlflowClient
 from faceanim.registry.store import EXISTS_CODE, NOT_FOUND_CODE
 
 STALE_S = 60.0
-"""Seconds that one holder may be seen to keep the lock. It is held for a few short requests."""
+"""Seconds after which the holder of a lock is considered dead: it is held for a few short requests."""
 POLL_INTERVAL_S = 0.2
 HOLDER_TAG = "holder"
 DESCRIPTION = (
-    "No model, but a lock: while it is here, a process moves an alias of the model of that name. "
-    "If the process died, the next one takes the lock away after a minute."
+    "Not a model but a lock: it exists while a process moves an alias of the model of that name. "
+    "If the process died, the next one removes the lock after a minute."
 )
 
 
 @contextmanager
 def hold_lock(client: MlflowClient, name: str, stale_s: float = STALE_S) -> Iterator[None]:
-    """Hold the lock of the registered model `name`; waits for it.
+    """Hold the lock of a registered model, waiting until it is free.
 
     Args:
-        client: connected.
-        name: the registered model's.
-        stale_s: seconds after which a holder that is seen to keep the lock is taken for dead.
+        client: a connected client.
+        name: name of the registered model.
+        stale_s: seconds of observing the same holder after which it is considered dead.
     """
-    lock, ours = f"{name}-lock", uuid.uuid4().hex
+    lock, own_id = f"{name}-lock", uuid.uuid4().hex
     seen, since = "", time.monotonic()
-    while not _acquire(client, lock, ours):
+    while not _acquire(client, lock, own_id):
         holder = _holder(client, lock)
         if holder != seen:
-            # Our own clock measures how long it stays: another machine's may be off by more than that.
+            # Timed by the local clock: the clocks of other machines may be off by more than `stale_s`.
             seen, since = holder, time.monotonic()
         elif holder and time.monotonic() - since > stale_s:
             _break(client, lock, holder)
@@ -48,15 +48,15 @@ def hold_lock(client: MlflowClient, name: str, stale_s: float = STALE_S) -> Iter
     try:
         yield
     finally:
-        if _holder(client, lock) == ours:
+        if _holder(client, lock) == own_id:
             client.delete_registered_model(lock)
 
 
-def _acquire(client: MlflowClient, lock: str, ours: str) -> bool:
+def _acquire(client: MlflowClient, lock: str, own_id: str) -> bool:
     try:
-        client.create_registered_model(lock, tags={HOLDER_TAG: ours}, description=DESCRIPTION)
+        client.create_registered_model(lock, tags={HOLDER_TAG: own_id}, description=DESCRIPTION)
     except MlflowException as error:
-        # MISSING: it was there, and was given back before MLflow, which refuses by its tags, could read them.
+        # Not found: the lock existed, but was released before MLflow could read its tags for the error.
         if error.error_code not in (EXISTS_CODE, NOT_FOUND_CODE):
             raise
         return False
@@ -64,7 +64,7 @@ def _acquire(client: MlflowClient, lock: str, ours: str) -> bool:
 
 
 def _holder(client: MlflowClient, lock: str) -> str:
-    """Who holds the lock; empty: nobody."""
+    """Return the ID of the lock's holder; empty if the lock is free."""
     try:
         return str(client.get_registered_model(lock).tags.get(HOLDER_TAG, "unknown"))
     except MlflowException as error:
@@ -74,11 +74,11 @@ def _holder(client: MlflowClient, lock: str) -> str:
 
 
 def _break(client: MlflowClient, lock: str, holder: str) -> None:
-    """Take the lock away from a dead holder.
+    """Break the lock of a dead holder.
 
-    It is renamed, not deleted: the new name, with the dead holder's in it, can be taken once only, so that of
-    two that find the same holder dead the slower one cannot take away the lock that the faster one already
-    holds.
+    The lock is renamed instead of deleted. The new name contains the dead holder's ID and can be created only
+    once: if two processes find the same holder dead, the slower one cannot break the lock that the faster one
+    has acquired since.
     """
     try:
         client.rename_registered_model(lock, f"{lock}-broken-{holder}")

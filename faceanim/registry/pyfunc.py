@@ -1,6 +1,7 @@
-"""The registered model's code (MLflow's models from code): both networks behind `predict`.
+"""Code of the registered model (MLflow's models from code): both networks behind `predict`.
 
-MLflow runs this file when it loads the model; the weights are safetensors beside it, so nothing is unpickled.
+MLflow runs this file when it loads the model. The weights are safetensors files next to it, so nothing is
+unpickled.
 """
 
 import warnings
@@ -17,12 +18,13 @@ from faceanim.media.tensors import to_float, to_uint8
 BATCH_SIZE = 16
 
 
-# MLflow checks no dictionary of arrays by its type hint, and says so in red wherever the model is loaded,
-# whatever the filters are; so its warnings are caught here. The signature that is logged does the checking.
+# MLflow does not validate dictionaries of arrays by their type hint, and warns about it whenever the model is
+# loaded, regardless of the warning filters; the warnings are caught here. Inputs are validated by the logged
+# signature instead.
 with warnings.catch_warnings(record=True):
 
     class FaceAnimation(mlflow.pyfunc.PythonModel):  # type: ignore[misc, unused-ignore]
-        """Animates a portrait with a driving face, both already cropped to squares, by absolute keypoints."""
+        """Animation of a portrait by a driving face, both cropped to squares, with absolute keypoints."""
 
         def load_context(self, context: Any) -> None:
             """Load both networks from the model's artifacts."""
@@ -34,15 +36,15 @@ with warnings.catch_warnings(record=True):
             model_input: dict[str, NDArray[np.uint8]],
             params: dict[str, Any] | None = None,
         ) -> NDArray[np.uint8]:
-            """Animate.
+            """Animate a source image with driving frames.
 
             Args:
-                context: MLflow's, unused.
+                context: unused, passed by MLflow.
                 model_input: `source` (1, H, W, 3) and `driving` (N, h, w, 3), RGB in [0, 255].
-                params: MLflow's, unused.
+                params: unused, passed by MLflow.
 
             Returns:
-                (N, S, S, 3), RGB in [0, 255], super-resolved.
+                (N, S, S, 3), super-resolved frames, RGB in [0, 255].
             """
             source = self.animator.prepare(to_float(model_input["source"][:1]))
             driving = model_input["driving"]

@@ -1,6 +1,6 @@
-"""An evaluated model as a version in MLflow, and what became of it."""
+"""Registration of an evaluated model as a version in MLflow, with its run, files and model card."""
 
-# First, for it sets the environment that mlflow reads when it is imported.
+# Imported first: it sets environment variables that mlflow reads on import.
 from faceanim.tracking import MAX_METRICS_PER_BATCH, get_or_create_experiment
 
 # isort: split
@@ -45,22 +45,22 @@ from faceanim.tables import Row, content_key, file_sha256, flatten_keys, write_j
 from faceanim.tracking import MODEL_ARTIFACT
 
 MAX_DESCRIPTION = 5000
-"""Characters of a version's description, as MLflow's databases take it."""
+"""Characters of a version's description that MLflow's databases accept."""
 
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """What the pipeline knows of the model it hands over.
+    """An evaluated model with its provenance, as the pipeline registers it.
 
     Attributes:
-        models: the folder that holds `animation` and `super_resolution`.
-        evaluation: the folder that their evaluation left; see `faceanim.evaluation.protocol`.
-        metrics: as in reports/metrics.json.
-        params: what made the model, of params.yaml, flat.
-        curves: by name, the rows of a training history, `step` among their columns.
-        tags: where the model comes from: `git_revision`, `dvc_lock_sha256`.
-        manifest: the data; see `faceanim.registry.card.build_manifest`.
-        licences: what the model's use is bound to; see `faceanim.registry.card.collect_license_notes`.
+        models: folder with `animation` and `super_resolution`.
+        evaluation: folder of their evaluation; see `faceanim.evaluation.protocol`.
+        metrics: content of reports/metrics.json.
+        params: parameters of params.yaml that made the model, flattened.
+        curves: rows of each training history, by name; `step` is one of their columns.
+        tags: origin of the model: `git_revision`, `dvc_lock_sha256`.
+        manifest: manifest of the data; see `faceanim.registry.card.build_manifest`.
+        licences: license notes; see `faceanim.registry.card.collect_license_notes`.
     """
 
     models: Path
@@ -75,7 +75,7 @@ class EvaluatedModel:
 
 @dataclass(frozen=True)
 class ComparedVersion:
-    """The champion that a version was compared with, and its scores, rows of SCORES, on the same test set."""
+    """Champion that a version was compared with, and its scores on the same test set, rows of SCORES."""
 
     version: int
     scores: list[Row]
@@ -83,13 +83,14 @@ class ComparedVersion:
 
 @dataclass(frozen=True)
 class RegistrationResult:
-    """What became of a version.
+    """Outcome of a registration.
 
     Attributes:
-        version: its number.
-        champion: whether it is the champion.
-        verdict: why, or why not.
-        against: the champion it was compared with; None: there was none, or it was not fit to be compared.
+        version: number of the version.
+        champion: the version is the champion.
+        verdict: reason why the version is the champion or not.
+        against: the champion that the version was compared with; None if there was no champion or no
+            comparison was made.
     """
 
     version: int
@@ -101,20 +102,20 @@ class RegistrationResult:
 def register_model(
     config: RegisterConfig, uri: str, evaluated: EvaluatedModel, score_again: Rescore
 ) -> RegistrationResult:
-    """Make an evaluated model a version, and judge it and whatever else waits for its verdict.
+    """Register an evaluated model as a version, and decide on all versions that have no verdict.
 
-    The same content, registered again, is the version that it was. A version that is broken, wrongly scored
-    or no better stays a version, and its verdict says so.
+    Registering the same content again returns the existing version. A version that is broken, has
+    inconsistent scores or is no better than the champion stays registered, and its verdict gives the reason.
 
     Args:
-        config: the model's name, and what makes one better.
-        uri: MLflow's address.
-        evaluated: what is handed over.
-        score_again: scores a model on the test set that `evaluated` was scored on; returns the new
-            evaluation's folder.
+        config: name of the registered model, and the gain required of a new champion.
+        uri: MLflow tracking URI.
+        evaluated: the model to register.
+        score_again: scores a model on the test set that `evaluated` was scored on; returns the folder of the
+            new evaluation.
 
     Raises:
-        FaceanimError: MLflow does not answer.
+        FaceanimError: MLflow does not respond.
     """
     with wrap_mlflow_errors():
         store = ModelRegistry.open(config, uri)
@@ -123,14 +124,14 @@ def register_model(
         number = find_version(store, content)
         if number is None:
             number = log_version(store, evaluated, content)
-            # Before its turn comes: of several processes at once, each finds the others' checks made.
+            # Validated here so that, of several concurrent processes, each validates only its own version.
             validate_once(store, store.get_version(number))
         evaluate_pending_versions(store, config.min_gain_db, test_set_id(evaluated.evaluation), score_again)
         return read_result(store, number)
 
 
 def hash_content(evaluated: EvaluatedModel) -> str:
-    """Identifies what is registered: the networks, the test set and the scores."""
+    """Hash the networks, the test set and the scores; the hash identifies the content of a version."""
     networks = {
         path.relative_to(evaluated.models).as_posix(): file_sha256(path)
         for part in (ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER)
@@ -142,14 +143,14 @@ def hash_content(evaluated: EvaluatedModel) -> str:
 
 
 def find_version(store: ModelRegistry, content: str) -> int | None:
-    """The version that has this content."""
+    """Return the number of the version with a content hash, or None."""
     return next(
         (item.number for item in store.list_versions() if item.tags.get(CONTENT_TAG) == content), None
     )
 
 
 def log_version(store: ModelRegistry, evaluated: EvaluatedModel, content: str) -> int:
-    """Log a run with all there is to know, and make the version, with all its tags at once."""
+    """Log a run with parameters, metrics and files, then create the version with all its tags at once."""
     test_set = test_set_id(evaluated.evaluation)
     card = render_card(evaluated.evaluation, evaluated.params, evaluated.manifest, evaluated.licences)
     tags = {
@@ -163,10 +164,10 @@ def log_version(store: ModelRegistry, evaluated: EvaluatedModel, content: str) -
         log_run(store, run.info.run_id, evaluated)
         model_id = log_model(evaluated, card)
     with hold_lock(store.client, store.name):
-        # Another process may have registered the same in the meantime.
+        # Another process may have registered the same content in the meantime.
         number = find_version(store, content)
         if number is None:
-            made = store.client.create_model_version(
+            created = store.client.create_model_version(
                 store.name,
                 f"models:/{model_id}",
                 run.info.run_id,
@@ -174,16 +175,16 @@ def log_version(store: ModelRegistry, evaluated: EvaluatedModel, content: str) -
                 description=truncate_card(card, MAX_DESCRIPTION),
                 model_id=model_id,
             )
-            number = int(made.version)
+            number = int(created.version)
     return number
 
 
 def log_run(store: ModelRegistry, run_id: str, evaluated: EvaluatedModel) -> None:
-    """Log parameters, figures, curves and the evaluation's files."""
+    """Log parameters, metrics, training curves and the files of the evaluation."""
     mlflow.log_params(dict(evaluated.params))
     mlflow.set_tags(dict(evaluated.tags))
-    figures = flatten_keys(evaluated.metrics)
-    mlflow.log_metrics({key: value for key, value in figures.items() if isinstance(value, int | float)})
+    metrics = flatten_keys(evaluated.metrics)
+    mlflow.log_metrics({key: value for key, value in metrics.items() if isinstance(value, int | float)})
     now = int(time.time() * 1000)
     points = [
         Metric(f"{name}/{key}", value, now, int(row["step"]))
@@ -199,7 +200,7 @@ def log_run(store: ModelRegistry, run_id: str, evaluated: EvaluatedModel) -> Non
 
 
 def log_model(evaluated: EvaluatedModel, card: str) -> str:
-    """Log both networks as one MLflow model in the active run; returns its id."""
+    """Log both networks as one MLflow model in the active run; returns its ID."""
     size = json.loads((evaluated.models / ANIMATION_FOLDER / CONFIG).read_text(encoding="utf-8"))["size"]
     example = {
         "source": np.full((1, size, size, 3), 127, np.uint8),
@@ -207,13 +208,13 @@ def log_model(evaluated: EvaluatedModel, card: str) -> str:
     }
     frames = (-1, -1, -1, 3)
     inputs = Schema([TensorSpec(np.dtype(np.uint8), frames, name) for name in example])
-    # MLflow infers no signature from a dictionary of arrays, and warns of it whatever the filters say. What a
-    # warning may hide (a model that does not load), the check finds.
+    # MLflow cannot infer a signature from a dictionary of arrays and warns about it regardless of the warning
+    # filters. Validation finds the defects that a suppressed warning may hide (a model that does not load).
     with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings(record=True):
         folder = assemble_model_folder(evaluated, card, Path(temporary) / MODEL_ARTIFACT)
         info = mlflow.pyfunc.log_model(
             name="model",
-            # Models from code: nothing is pickled, so the model loads with pickle switched off.
+            # Models from code: nothing is pickled, so the model loads with pickle disabled.
             python_model=str(Path(__file__).with_name("pyfunc.py")),
             artifacts={MODEL_ARTIFACT: str(folder)},
             signature=ModelSignature(inputs=inputs, outputs=Schema([TensorSpec(np.dtype(np.uint8), frames)])),
@@ -224,7 +225,7 @@ def log_model(evaluated: EvaluatedModel, card: str) -> str:
 
 
 def assemble_model_folder(evaluated: EvaluatedModel, card: str, folder: Path) -> Path:
-    """Put together what is pulled later: both networks and what says what they are."""
+    """Assemble the folder that `pull_version` copies: both networks, model card, manifest and metrics."""
     for part in (ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER):
         shutil.copytree(evaluated.models / part, folder / part)
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
@@ -234,9 +235,9 @@ def assemble_model_folder(evaluated: EvaluatedModel, card: str, folder: Path) ->
 
 
 def read_result(store: ModelRegistry, number: int) -> RegistrationResult:
-    """What became of a version, as it stands in the store."""
+    """Read the outcome of a version's registration from the store."""
     version, against = store.get_version(number), None
-    for other in store.list_versions():  # which may have been deleted since
+    for other in store.list_versions():  # the compared version may have been deleted since
         if version.tags.get(AGAINST_TAG) == str(other.number) and is_scored_on(
             other, version.tags[COMPARED_ON_TAG]
         ):
@@ -245,5 +246,5 @@ def read_result(store: ModelRegistry, number: int) -> RegistrationResult:
 
 
 def reconstruction_psnr(metrics: Mapping[str, Any]) -> float:
-    """The figure that champions are chosen by, in dB."""
+    """Return the reconstruction PSNR, in dB, by which champions are chosen."""
     return float(metrics["reconstruction"]["psnr"])

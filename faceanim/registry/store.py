@@ -1,4 +1,5 @@
-"""The registered model of one name, in MLflow: its versions, their tags and files, and the aliases."""
+"""Registered model in MLflow: its versions with their tags and files, its aliases, and a copy for use without
+MLflow."""
 
 import shutil
 import tempfile
@@ -6,7 +7,7 @@ from pathlib import Path
 
 from faceanim.errors import FaceanimError
 
-# First, for it sets the environment that mlflow reads when it is imported.
+# Imported first: it sets environment variables that mlflow reads on import.
 from faceanim.tracking import connect, download_model
 
 # isort: split
@@ -34,9 +35,9 @@ from faceanim.tables import Row, read_rows
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 EVALUATION_FOLDER = "evaluation"
-"""The folder of a run's artifacts that holds what the pipeline's evaluation left."""
+"""Folder of a run's artifacts with the files of the pipeline's evaluation."""
 RESCORED_FILES = (SCORES_FILE, FIGURES_FILE, CLIPS_FILE, PAIRS_FILE, PROTOCOL_FILE, MEASURED_WITH_FILE)
-"""What is kept of an evaluation on a later test set."""
+"""Files kept of an evaluation on a later test set."""
 # Tags of a version.
 TEST_SET_TAG = "test_set"
 PSNR_TAG = "psnr"
@@ -47,7 +48,7 @@ PASSED = "passed"
 VERDICT_TAG = "verdict"
 AGAINST_TAG = "against"
 COMPARED_ON_TAG = "compared_on"
-# Tag of the registered model: those that have been champion, the oldest first.
+# Tag of the registered model: numbers of all champions, oldest first.
 CHAMPIONS_TAG = "champions"
 NOT_FOUND_CODE = "RESOURCE_DOES_NOT_EXIST"
 EXISTS_CODE = "RESOURCE_ALREADY_EXISTS"
@@ -55,14 +56,14 @@ EXISTS_CODE = "RESOURCE_ALREADY_EXISTS"
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version, as it was when it was read.
+    """Snapshot of a registered version.
 
     Attributes:
-        number: counts from 1.
-        run_id: of the run with its metrics and files.
-        tags: see the names above.
-        aliases: that it held.
-        description: its model card, or the beginning of it.
+        number: version number, starting from 1.
+        run_id: ID of the run with its metrics and files.
+        tags: tags of the version; see the `*_TAG` constants.
+        aliases: aliases of the version.
+        description: the model card, or the sections of it that fit.
     """
 
     number: int
@@ -73,21 +74,21 @@ class Version:
 
     @property
     def test_set(self) -> str:
-        """Identifies what its figures are of.
+        """ID of the test set that the version was first scored on.
 
         Raises:
-            FaceanimError: it has none: somebody else's tool registered it.
+            FaceanimError: the version has no scores, because another tool registered it.
         """
         if TEST_SET_TAG not in self.tags:
             raise FaceanimError(
-                f"version {self.number} was not registered by this pipeline: it has no figures"
+                f"version {self.number} was not registered by this pipeline: it has no scores"
             )
         return self.tags[TEST_SET_TAG]
 
 
 @contextmanager
 def wrap_mlflow_errors() -> Iterator[None]:
-    """Say in one line what MLflow refuses."""
+    """Turn MLflow's exceptions into a `FaceanimError` with a one-line message."""
     try:
         yield
     except MlflowException as error:
@@ -95,12 +96,12 @@ def wrap_mlflow_errors() -> Iterator[None]:
 
 
 class ModelRegistry:
-    """A registered model in MLflow, which need not exist yet.
+    """A registered model in MLflow, which may not exist yet.
 
     Args:
-        client: connected.
-        name: the model's.
-        uri: MLflow's address.
+        client: a connected client.
+        name: name of the registered model.
+        uri: MLflow tracking URI.
     """
 
     def __init__(self, client: MlflowClient, name: str, uri: str) -> None:
@@ -113,12 +114,12 @@ class ModelRegistry:
         """Connect to MLflow.
 
         Raises:
-            FaceanimError: it does not answer.
+            FaceanimError: MLflow does not respond.
         """
         return cls(connect(uri), config.model_name, uri)
 
     def create(self) -> None:
-        """Make the registered model where there is none."""
+        """Create the registered model if it does not exist."""
         try:
             self.client.create_registered_model(self.name)
         except MlflowException as error:
@@ -126,14 +127,14 @@ class ModelRegistry:
                 raise
 
     def model_uri(self, number: int) -> str:
-        """The address of a version, as MLflow takes it."""
+        """Return MLflow's URI of a version."""
         return f"models:/{self.name}/{number}"
 
     def list_versions(self) -> list[Version]:
-        """All versions, the oldest first."""
+        """List all versions, oldest first."""
         aliases = self._aliases()
-        found = self.client.search_model_versions(f"name = '{self.name}'")
-        read = [
+        entries = self.client.search_model_versions(f"name = '{self.name}'")
+        versions = [
             Version(
                 number=int(item.version),
                 run_id=str(item.run_id),
@@ -143,64 +144,64 @@ class ModelRegistry:
                 ),
                 description=item.description or "",
             )
-            for item in found
+            for item in entries
         ]
-        return sorted(read, key=lambda version: version.number)
+        return sorted(versions, key=lambda version: version.number)
 
     def get_version(self, number: int) -> Version:
-        """One version.
+        """Return the version of a number.
 
         Raises:
-            FaceanimError: there is none of that number.
+            FaceanimError: the version does not exist.
         """
         for version in self.list_versions():
             if version.number == number:
                 return version
-        raise FaceanimError(f"{self.name} has no version {number}; `faceanim models` lists them")
+        raise FaceanimError(f"{self.name} has no version {number}; `faceanim models` lists the versions")
 
     def get_champion(self) -> int | None:
-        """The version that holds the alias `champion`."""
+        """Return the number of the version with the alias `champion`, or None."""
         return self._aliases().get(CHAMPION)
 
     def set_alias(self, alias: str, number: int) -> None:
-        """Give a version an alias, which it takes from whichever holds it."""
+        """Move an alias to a version."""
         self.client.set_registered_model_alias(self.name, alias, str(number))
 
     def set_tags(self, number: int, **tags: str) -> None:
-        """Set tags of a version."""
+        """Set tags of a version, one per keyword argument."""
         for key, value in tags.items():
             self.client.set_model_version_tag(self.name, str(number), key, value)
 
     def champion_history(self) -> list[int]:
-        """The champions there were as they were written down, those that have been deleted left out."""
-        written = self._model_tags().get(CHAMPIONS_TAG, "").split()
-        present = {version.number for version in self.list_versions()}
-        return [number for number in map(int, written) if number in present]
+        """Return the recorded champions that still exist, oldest first."""
+        recorded = self._model_tags().get(CHAMPIONS_TAG, "").split()
+        existing = {version.number for version in self.list_versions()}
+        return [number for number in map(int, recorded) if number in existing]
 
     def set_champion_history(self, champions: list[int]) -> None:
-        """Write down the champions there were, the present one last."""
+        """Record all champions, the current one last."""
         self.client.set_registered_model_tag(self.name, CHAMPIONS_TAG, " ".join(map(str, champions)))
 
     def download(self, version: Version, path: str, folder: Path) -> Path:
-        """Copy a file of a version's run into a folder.
+        """Download a file of a version's run to a folder; returns its path there.
 
         Raises:
-            FaceanimError: the run has no such file, or it can't be had.
+            FaceanimError: the run has no such file, or the download failed.
         """
         try:
-            got = mlflow.artifacts.download_artifacts(
+            local_path = mlflow.artifacts.download_artifacts(
                 run_id=version.run_id, artifact_path=path, dst_path=str(folder), tracking_uri=self.uri
             )
         except (MlflowException, OSError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-            raise FaceanimError(f"{path} of version {version.number} can't be had: {reason}") from error
-        return Path(got)
+            raise FaceanimError(f"cannot download {path} of version {version.number}: {reason}") from error
+        return Path(local_path)
 
     def load_scores(self, version: Version, test_set: str) -> list[Row]:
-        """A version's scores, rows of SCORES, on a test set that it was scored on.
+        """Load the scores of a version, rows of SCORES, on a test set that it was scored on.
 
         Raises:
-            FaceanimError: they can't be had.
+            FaceanimError: the scores cannot be downloaded or read.
         """
         folder = (
             EVALUATION_FOLDER if version.tags.get(TEST_SET_TAG) == test_set else rescored_folder(test_set)
@@ -211,11 +212,11 @@ class ModelRegistry:
             )
 
     def save_scores(self, version: Version, test_set: str, evaluation: Path) -> None:
-        """Keep what a later evaluation of a version left, so that it is done once."""
+        """Store the files of a later evaluation of a version, so that it runs only once."""
         for name in RESCORED_FILES:
             if (evaluation / name).is_file():
                 self.client.log_artifact(version.run_id, str(evaluation / name), rescored_folder(test_set))
-        # Last, so that an upload that broke off counts for nothing.
+        # Last, so that an interrupted upload is not used.
         self.set_tags(version.number, **{rescored_tag(test_set): "yes"})
 
     def _model(self) -> Any | None:
@@ -236,39 +237,39 @@ class ModelRegistry:
 
 
 def is_scored_on(version: Version, test_set: str) -> bool:
-    """Whether a version was scored on a test set, at first or again."""
+    """Check whether a version was scored on a test set, at registration or later."""
     return version.tags.get(TEST_SET_TAG) == test_set or rescored_tag(test_set) in version.tags
 
 
 def rescored_folder(test_set: str) -> str:
-    """The folder of a run's artifacts for what a later evaluation left."""
+    """Return the folder of a run's artifacts for the files of a later evaluation."""
     return f"evaluations/{test_set[:16]}"
 
 
 def rescored_tag(test_set: str) -> str:
-    """The tag of a version that was scored again."""
+    """Return the tag of versions that were scored again on a test set."""
     return f"scored_again.{test_set[:16]}"
 
 
 def pull_version(store: ModelRegistry, which: str, folder: Path) -> Path:
-    """Copy a version's model to a folder that does not exist yet or is empty: whole or not at all.
+    """Copy the model of a version to a folder, atomically, for use without MLflow.
 
     Args:
         store: the registered model.
-        which: a version's number or an alias.
-        folder: then holds `animation`, `super_resolution`, the model card, the data's manifest and the
-            metrics.
+        which: a version number or an alias.
+        folder: folder that does not exist yet or is empty; receives `animation`, `super_resolution`, the
+            model card, the manifest of the data and the metrics.
 
     Raises:
-        FaceanimError: there is no such version, or the folder holds something.
+        FaceanimError: the version does not exist, or the folder is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FaceanimError(f"{folder} is there already and is not empty; name another folder")
+        raise FaceanimError(f"cannot write to {folder}: it exists and is not empty; choose another folder")
     address = f"models:/{store.name}/{which}" if which.isdigit() else f"models:/{store.name}@{which}"
     model = download_model(address, store.uri)
     target = folder.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as temporary:
         copy = Path(shutil.copytree(model, Path(temporary) / folder.name))
-        copy.replace(target)  # an empty folder makes way
+        copy.replace(target)  # replaces an empty folder
     return folder

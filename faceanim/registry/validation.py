@@ -1,5 +1,5 @@
-"""Whether a registered version is what was scored: it loads in a clean process, predicts the same, and the
-figures it came with are those of its own predictions."""
+"""Validation of registered versions: a version must load in a clean process, reproduce the predictions that
+were scored, and have scores that match these predictions."""
 
 import os
 import subprocess
@@ -42,43 +42,42 @@ from faceanim.tables import read_rows, read_table
 
 TIME_LIMIT_S = 900
 MAX_LEVELS_OFF = 2
-"""By which a value of [0, 255] may be off. On one machine a model gives the same bytes; between processors,
-and from a GPU to a CPU, its floats differ by about 1e-3, which moves keypoints by less than a tenth of a
-pixel."""
+"""Tolerance for values in [0, 255]. On one machine a model gives identical bytes; between processors, and
+between GPU and CPU, floats differ by about 1e-3, which moves keypoints by less than a tenth of a pixel."""
 MAX_MEAN_LEVELS_OFF = 0.25
 MAX_FRACTION_OFF = 1e-3
-"""Of the values that may be off by more: those at the sharpest edges."""
+"""Fraction of values that may exceed `MAX_LEVELS_OFF`: those at the sharpest edges."""
 TOLERANCE_DB = 0.1
 ROUNDING = 1 / 12 / 255**2
-"""What rounding to 256 levels adds to a mean squared error of [0, 1]."""
+"""Mean squared error, for values in [0, 1], that rounding to 256 levels adds."""
 
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """The outcome of validating a version.
+    """Outcome of validating a version.
 
     Attributes:
-        problem: a sentence that says why the version may not become champion; None if it may.
+        problem: reason why the version cannot become champion; None if it can.
     """
 
     problem: str | None = None
 
     @property
     def is_valid(self) -> bool:
-        """The version is the model that was scored."""
+        """True if the version is the model that was scored."""
         return self.problem is None
 
 
 def validate_version(store: ModelRegistry, version: Version) -> ValidationResult:
-    """Check that a version loads, predicts what was scored, and has the scores that it claims."""
+    """Check that a version loads, reproduces the scored predictions, and has the scores that it claims."""
     try:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            needed = (CHECK_FILE, FRAMES_FILE, SCORES_FILE, CLIPS_FILE, PAIRS_FILE, PROTOCOL_FILE)
-            files = [store.download(version, f"{EVALUATION_FOLDER}/{name}", folder) for name in needed]
+            names = (CHECK_FILE, FRAMES_FILE, SCORES_FILE, CLIPS_FILE, PAIRS_FILE, PROTOCOL_FILE)
+            files = [store.download(version, f"{EVALUATION_FOLDER}/{name}", folder) for name in names]
             evaluation = files[0].parent
-            made = predict_in_clean_process(store, version, evaluation / CHECK_FILE, folder)
-            check_predictions(evaluation, made)
+            predictions = predict_in_clean_process(store, version, evaluation / CHECK_FILE, folder)
+            check_predictions(evaluation, predictions)
             check_tables(evaluation, version)
     except FaceanimError as error:
         return ValidationResult(str(error))
@@ -88,15 +87,15 @@ def validate_version(store: ModelRegistry, version: Version) -> ValidationResult
 def predict_in_clean_process(
     store: ModelRegistry, version: Version, check: Path, folder: Path
 ) -> dict[str, NDArray[Any]]:
-    """What a version predicts in a new process with pickle switched off; see `predict`.
+    """Run `predict` with a version in a new process with pickle disabled; returns the arrays that it writes.
 
     Raises:
-        FaceanimError: it does not load, or does not predict.
+        FaceanimError: the version does not load, does not predict, or exceeds the time limit.
     """
     out = folder / "predicted.safetensors"
     command = [sys.executable, "-m", "faceanim.registry.validation", store.model_uri(version.number)]
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             [*command, str(check), str(out)],
             env={
                 **os.environ,
@@ -109,30 +108,30 @@ def predict_in_clean_process(
             timeout=TIME_LIMIT_S,
         )
     except subprocess.TimeoutExpired:
-        raise FaceanimError(f"it does not predict in a clean process within {TIME_LIMIT_S} seconds") from None
-    if done.returncode:
-        last_line = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise FaceanimError(f"it does not load and predict in a clean process: {last_line[:300]}")
+        raise FaceanimError(f"cannot predict in a clean process within {TIME_LIMIT_S} seconds") from None
+    if completed.returncode:
+        last_line = (completed.stderr.strip().splitlines() or [f"exit code {completed.returncode}"])[-1]
+        raise FaceanimError(f"cannot load and predict in a clean process: {last_line[:300]}")
     return read_tensors(out)
 
 
 def check_predictions(evaluation: Path, made: dict[str, NDArray[Any]]) -> None:
-    """See that predictions are those of the evaluation, and have the PSNR that it says they have.
+    """Check that predictions match those of the evaluation and have the PSNR that it reports.
 
     Raises:
-        FaceanimError: they are not, or have another.
+        FaceanimError: the predictions or their PSNR differ.
     """
     frames = read_tensors(evaluation / CHECK_FILE)
     expected, predicted = frames["predicted"], made["predicted"]
     if predicted.shape != expected.shape or predicted.dtype != expected.dtype:
         raise FaceanimError(
-            f"it predicts frames of shape {predicted.shape} where {expected.shape} were scored"
+            f"predicted frames have shape {predicted.shape}, the scored ones {expected.shape}"
         )
     off = np.abs(predicted.astype(np.int16) - expected)
     if off.mean() > MAX_MEAN_LEVELS_OFF or (off > MAX_LEVELS_OFF).mean() > MAX_FRACTION_OFF:
         raise FaceanimError(
-            f"it does not predict what was scored: values in [0, 255] are off by {off.mean():.2f} in the "
-            f"mean and by {off.max()} at most"
+            f"predictions differ from those that were scored: values in [0, 255] are off by {off.mean():.2f} "
+            f"on average and by up to {off.max()}"
         )
     driving, animated = to_float(frames["driving"]), torch.from_numpy(made["animated"])
     check_psnr(evaluation, MethodName.SUPER_RESOLVED, to_float(predicted), driving)
@@ -140,18 +139,18 @@ def check_predictions(evaluation: Path, made: dict[str, NDArray[Any]]) -> None:
 
 
 def check_psnr(evaluation: Path, method: MethodName, frames: Tensor, driving: Tensor) -> None:
-    """See that frames (N, 3, H, W) have the PSNR that the evaluation says the check's frames have.
+    """Check that frames (N, 3, H, W) have the PSNR that the evaluation reports for them.
 
     Raises:
-        FaceanimError: they have another, or the evaluation says nothing of them.
+        FaceanimError: the PSNR differs, or the evaluation does not report it.
     """
     if frames.shape != driving.shape:
         raise FaceanimError(
-            f"its frames are {tuple(frames.shape)}, those to be scored against {tuple(driving.shape)}"
+            f"predicted frames have shape {tuple(frames.shape)}, the driving frames {tuple(driving.shape)}"
         )
     with safe_open(evaluation / CHECK_FILE, framework="numpy") as file:
         item, numbers = file.metadata()["item_id"], file.get_tensor("frames").tolist()
-    said = {
+    reported = {
         row["frame"]: row["psnr"]
         for row in read_table(evaluation / FRAMES_FILE, FRAME_SCORES)
         .filter((pc.field("item_id") == item) & pc.field("frame").isin(numbers))
@@ -159,82 +158,83 @@ def check_psnr(evaluation: Path, method: MethodName, frames: Tensor, driving: Te
         if (row["task"], row["method"]) == (Task.RECONSTRUCTION.value, method.value)
     }
     for number, measured in zip(numbers, psnr(frames, driving).tolist(), strict=True):
-        if said.get(number) is None:
-            raise FaceanimError(f"its evaluation has no PSNR of {method} in frame {number} of {item}")
-        if not psnr_agrees(said[number], measured):
+        if reported.get(number) is None:
+            raise FaceanimError(f"the evaluation has no PSNR of {method} for frame {number} of {item}")
+        if not psnr_agrees(reported[number], measured):
             raise FaceanimError(
-                f"wrongly scored: its evaluation says {said[number]:.2f} dB of {method} in frame {number} of "
-                f"{item}, its predictions have {measured:.2f} dB"
+                f"inconsistent scores: the evaluation reports {reported[number]:.2f} dB of {method} for "
+                f"frame {number} of {item}, the predictions have {measured:.2f} dB"
             )
 
 
 def psnr_agrees(one: float, other: float) -> bool:
-    """Whether two PSNRs (dB) are of the same frames, one of them perhaps rounded to 256 levels."""
+    """Check whether two PSNRs (dB) can be of the same frames, allowing for rounding to 256 levels in one."""
     errors = 10 ** (-one / 10), 10 ** (-other / 10)
     return abs(errors[0] - errors[1]) <= min(errors) * (10 ** (TOLERANCE_DB / 10) - 1) + ROUNDING
 
 
 def check_tables(evaluation: Path, version: Version) -> None:
-    """See that the figures of clips are the means of their frames', and the version's tags are of these
-    clips.
+    """Check that scores of clips are means over their frames, and that the version's tags match these clips.
 
     Raises:
-        FaceanimError: they are not.
+        FaceanimError: the scores or the tags are inconsistent.
     """
     scores = read_rows(evaluation / SCORES_FILE, SCORES_SCHEMA)
     key = ["task", "method", "item_id"]
     frames = read_table(evaluation / FRAMES_FILE, FRAME_SCORES)
     means = frames.group_by(key).aggregate([(name, "mean") for name in METRIC_NAMES])
-    of_frames = {tuple(row[name] for name in key): row for row in means.to_pylist()}
+    by_clip = {tuple(row[name] for name in key): row for row in means.to_pylist()}
     for row in scores:
-        mean = of_frames.get(tuple(row[name] for name in key), {})
+        mean = by_clip.get(tuple(row[name] for name in key), {})
         for name in METRIC_NAMES:
             if not nearly_equal(row[name], mean.get(f"{name}_mean")):
                 raise FaceanimError(
-                    f"wrongly scored: {name} of {row['method']} in {row['item_id']} is not the mean of its "
-                    "frames'"
+                    f"inconsistent scores: {name} of {row['method']} for {row['item_id']} is not the mean "
+                    "over its frames"
                 )
     test_set = {row["crop_id"] for row in read_rows(evaluation / CLIPS_FILE, TEST_SET_SCHEMA)}
     clips = select_scores(scores, Task.RECONSTRUCTION, MethodName.PREDICTION)
     if {row["item_id"] for row in clips} != test_set or test_set_id(evaluation) != version.tags.get(
         TEST_SET_TAG
     ):
-        raise FaceanimError("wrongly scored: its scores are not of the clips that its test set names")
+        raise FaceanimError("inconsistent scores: the scored clips are not those of the test set")
     mean_of_clips = float(np.mean([row["psnr"] for row in clips]))
     if not nearly_equal(mean_of_clips, float(version.tags.get(PSNR_TAG, "nan"))):
-        raise FaceanimError(f"wrongly scored: its PSNR is not {mean_of_clips:.3f} dB, the mean of its clips'")
+        raise FaceanimError(
+            f"inconsistent scores: the registered PSNR is not {mean_of_clips:.3f} dB, the mean over the clips"
+        )
 
 
 def nearly_equal(one: float | None, other: float | None) -> bool:
-    """Whether two figures are the same but for their last digits, or both are missing."""
+    """Check whether two scores agree up to their last digits, or are both missing."""
     if one is None or other is None:
         return one is other
     return bool(np.isclose(one, other, rtol=1e-4, atol=1e-5))
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a safetensors file.
+    """Read the arrays of a safetensors file.
 
     Raises:
-        FaceanimError: it is damaged.
+        FaceanimError: the file is damaged.
     """
     try:
         return dict(load_file(path))
     except SafetensorError as error:
-        raise FaceanimError(f"{path.name} is damaged: {error}") from None
+        raise FaceanimError(f"cannot read {path.name}: the file is damaged ({error})") from None
 
 
 def predict(model_uri: str, check: Path, out: Path) -> None:
-    """Load a registered version as any user would, and predict the driving frames of a check.
+    """Load a registered version as a user would, and predict the frames of the check file.
 
-    Runs in the clean process, with MLflow's address in the environment:
+    Runs in the clean process, with the MLflow tracking URI in the environment:
     `python -m faceanim.registry.validation models:/faceanim/3 check.safetensors out.safetensors`.
 
     Args:
-        model_uri: address of the version.
+        model_uri: MLflow's URI of the version.
         check: file with `source` and `driving`; see `CHECK_FILE`.
-        out: file to write: uint8 `predicted` (N, O, O, 3), and float32 `animated` (N, 3, S, S) in [0, 1], the
-            frames before super-resolution.
+        out: file to write: `predicted`, uint8 (N, O, O, 3), and `animated`, float32 (N, 3, S, S) in [0, 1],
+            the frames before super-resolution.
     """
     model = mlflow.pyfunc.load_model(model_uri)
     frames = {name: array for name, array in load_file(check).items() if name in ("source", "driving")}

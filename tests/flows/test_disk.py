@@ -42,7 +42,7 @@ def test_a_full_disk_costs_nothing_that_is_made(request, small_disk, tmp_path, s
     (folder / "crops").symlink_to(disk)
     line, code = ended(start(folder, api))
     assert code == 1
-    assert "no space left on device; what is finished is kept: mend that and run it again" in line
+    assert "no space left on device; finished work is kept: fix this and run the command again" in line
     finished = finished_files(folder / "crops")
     assert finished
     small_disk(f"remount,size={size_kb * 3}k")

@@ -39,7 +39,7 @@ def test_dvc_lock_is_put_back(whole, length, capsys):
     with pytest.raises(FaceanimError):
         run_python("-m", "dvc", "repro")
     repro()
-    assert "cut short" in capsys.readouterr().err
+    assert "truncated" in capsys.readouterr().err
     assert LOCK.read_text() == whole
 
 

@@ -156,9 +156,7 @@ def test_a_full_disk_is_not_tried_again_and_is_one_line(prefect_api, tmp_path):
         "    print(error)"
     )
     done = run_script(tmp_path, script, prefect_api)
-    assert done.stdout.startswith("data/crops: no space left on device; what is finished is kept"), (
-        done.stderr
-    )
+    assert done.stdout.startswith("data/crops: no space left on device; finished work is kept"), done.stderr
     assert "Traceback" not in done.stderr
     (run,) = Pages(prefect_api).runs("full")
     assert run["state_type"] == "FAILED"
@@ -173,7 +171,7 @@ def test_an_api_that_does_not_answer_costs_a_line(tmp_path):
     done = run_script(tmp_path, script, NOWHERE)
     assert done.returncode == 0, done.stderr
     for name in ("double", "train"):
-        assert f"{name}: the Prefect API at {NOWHERE} does not answer" in done.stderr
+        assert f"{name}: the Prefect API at {NOWHERE} does not respond" in done.stderr
 
 
 def test_a_cluster_needs_an_api(monkeypatch, tmp_path):
@@ -205,7 +203,7 @@ def test_a_cluster_that_does_not_answer_is_one_line(prefect_api, tmp_path):
         "    print(type(error).__name__, error)"
     )
     done = run_script(tmp_path, script, prefect_api)
-    expected = "TemporaryError run.cluster: tcp://127.0.0.1:9 does not answer"
+    expected = "TemporaryError run.cluster: cannot connect to tcp://127.0.0.1:9"
     assert done.stdout.startswith(expected), done.stderr
     (run,) = Pages(prefect_api).runs("lost")
     assert run["state_type"] == "FAILED"

@@ -30,7 +30,7 @@ def test_both_pages_live_as_long_as_it_does(tmp_path):
         process.args, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(PROJECT)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert taken.stderr.startswith(f"error: something answers at 127.0.0.1:{ports[0]} already")
+    assert taken.stderr.startswith(f"error: 127.0.0.1:{ports[0]} is already in use")
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)

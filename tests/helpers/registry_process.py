@@ -44,7 +44,7 @@ def register_and_die(uri: str, models: str, evaluation: str) -> None:
     """Is killed once the version is there and before anything is found out about it."""
     import faceanim.registry.register as module
 
-    module.checked = die
+    module.validate_once = die
     register(uri, models, evaluation)
 
 

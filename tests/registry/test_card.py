@@ -63,7 +63,7 @@ def test_the_manifest_names_people_clips_hashes_and_dead_links():
     assert describe_data(manifest) == [
         "test: 1 people, 1 clips, 1 crops, 10 frames",
         "train: 1 people, 1 clips, 2 crops, 20 frames",
-        "clips that could not be had: 1 private, 1 removed",
+        "unavailable clips: 1 private, 1 removed",
     ]
 
 
@@ -107,7 +107,7 @@ def test_the_card_has_figures_data_licences_and_what_it_is_for(card):
     assert "5 clips of 4 held-out people" in card
     assert "- train: 1 people, 1 clips, 2 crops, 20 frames" in card
     assert "not for commercial use" in card
-    assert "**Not for** deceiving anybody" in card
+    assert "**Not for** deceiving people" in card
     assert "    train_animation.steps: 480" in card
     assert "tracking_uri" not in card
     assert "$" not in card
@@ -117,6 +117,6 @@ def test_a_description_keeps_the_sections_that_fit(card):
     assert truncate_card(card, len(card)) == card
     short = truncate_card(card, 3000)
     assert len(short) <= 3000
-    assert "## Licences that come along" in short
-    assert "## What made it" not in short
+    assert "## Licenses" in short
+    assert "## Training parameters" not in short
     assert short.endswith("(`faceanim models pull`).\n")

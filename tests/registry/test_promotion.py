@@ -26,20 +26,20 @@ def test_better_is_what_is_better_with_other_people_too():
     better = finding(0.4, 0.5, 0.6, 0.3)
     assert better.promotes
     assert better.verdict == (
-        "better than version 7, the champion till then: +0.450 dB PSNR (95 % interval +0.300 to +0.600) "
+        "better than version 7, the previous champion: +0.450 dB PSNR (95 % interval +0.300 to +0.600) "
         "on 4 clips of 3 people"
     )
     # As good in the mean, but only by one person's clips.
     doubtful = finding(-0.1, -0.1, 2.1, -0.1)
     assert not doubtful.promotes
-    assert "not surely better than version 7" in doubtful.verdict
+    assert "not significantly better than version 7" in doubtful.verdict
 
 
 def test_ties_and_regressions_leave_the_champion():
     tie, worse = finding(0.0, 0.0, 0.0, 0.0), finding(-0.2, -0.3, -0.2, -0.2)
     assert not tie.promotes
     assert not worse.promotes
-    assert "not surely better" in tie.verdict
+    assert "not significantly better" in tie.verdict
     assert worse.verdict.startswith("worse than version 7, the champion: -0.225 dB")
 
 
@@ -49,7 +49,7 @@ def test_a_gain_below_the_one_asked_for_is_none():
 
 
 def test_scores_of_other_clips_are_not_compared():
-    with pytest.raises(FaceanimError, match="not of the same clips"):
+    with pytest.raises(FaceanimError, match="not scored on the same clips"):
         measure_psnr_gain(scores(THEIRS), scores({**THEIRS, "dan1": 30.0}))
-    with pytest.raises(FaceanimError, match="not of the same clips"):
+    with pytest.raises(FaceanimError, match="not scored on the same clips"):
         measure_psnr_gain(scores({}), scores({}))

@@ -21,7 +21,7 @@ def test_a_process_killed_before_the_verdict_is_made_up_for_by_the_next(uri, mod
     made = add(uri, evaluated(models, tmp_path / "worse"))
     assert (made.version, made.champion) == (2, False)
     assert store.get_champion() == 1
-    assert store.get_version(1).tags["verdict"] == "there was none before"
+    assert store.get_version(1).tags["verdict"] == "no previous champion"
     assert store.get_version(2).aliases == ("challenger",)
 
 
@@ -45,13 +45,13 @@ def test_of_two_at_once_the_best_is_the_one_champion(uri, models, tmp_path):
     for each in made:
         verdict = store.get_version(each["version"]).tags["verdict"]
         assert each["verdict"] == verdict
-        took_it = verdict.startswith(("there was none before", "better than"))
+        took_it = verdict.startswith(("no previous champion", "better than"))
         assert (each["version"] in store.champion_history()) == took_it
     assert [model.name for model in store.client.search_registered_models()] == ["faceanim"]
 
 
 def test_no_such_model(uri):
-    with pytest.raises(FaceanimError, match="no model at"):
+    with pytest.raises(FaceanimError, match="cannot load the model"):
         download_model("models:/faceanim@champion", uri)
     store = open_store(uri)
     assert (store.list_versions(), store.get_champion(), store.champion_history()) == ([], None, [])

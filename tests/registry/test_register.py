@@ -41,7 +41,7 @@ print(model.predict({"source": source, "driving": driving}).shape)
 WITHOUT_MLFLOW = """
 import sys
 sys.modules["mlflow"] = None  # importing it fails from here on
-from faceanim.cli import main
+from faceanim.cli.main import main
 main()
 """
 
@@ -57,15 +57,13 @@ def test_a_better_model_takes_champion_and_no_other_does(drilled):
     assert [made.version for made in drilled.made.values()] == [1, 2, 3, 4, 5, 6]
     assert [made.champion for made in drilled.made.values()] == [True, True, False, False, False, False]
     assert drilled.champions == [FIRST, BETTER, BETTER, BETTER, BETTER, BETTER]
-    assert drilled.verdict(FIRST) == "there was none before"
+    assert drilled.verdict(FIRST) == "no previous champion"
     gain = drilled.psnr(BETTER) - drilled.psnr(FIRST)
-    assert drilled.verdict(BETTER).startswith(
-        f"better than version 1, the champion till then: {gain:+.3f} dB"
-    )
+    assert drilled.verdict(BETTER).startswith(f"better than version 1, the previous champion: {gain:+.3f} dB")
     assert drilled.verdict(WORSE).startswith("worse than version 2, the champion: -0.")
-    assert "does not load and predict in a clean process" in drilled.verdict(BROKEN)
+    assert "cannot load and predict in a clean process" in drilled.verdict(BROKEN)
     assert "is damaged" in drilled.verdict(BROKEN)
-    assert "not fit to be champion: wrongly scored" in drilled.verdict(LIED)
+    assert "failed validation: inconsistent scores" in drilled.verdict(LIED)
     for number, made in drilled.made.items():
         assert made.verdict == drilled.verdict(number)
     assert drilled.made[FIRST].against is None
@@ -110,15 +108,15 @@ def test_what_cannot_be_scored_again_leaves_the_champion_and_says_so(drilled):
 
     store = drilled.store
     finding = decide_promotion(store, store.get_version(ELSEWHERE), BETTER, "f" * 64, 0.0, fails)
-    assert not finding.better
+    assert not finding.promotes
     assert finding.verdict == (
-        "not compared with version 2, the champion: version 2 can't be scored on this test set: the crops "
-        "are 256 pixels wide and the model makes 128 (`faceanim models promote 6` makes it champion by hand)"
+        "not compared with version 2, the champion: cannot score version 2 on this test set: the crops are "
+        "256 pixels wide and the model makes 128 (`faceanim models promote 6` promotes it by hand)"
     )
     finding = decide_promotion(
         store, store.get_version(ELSEWHERE), BETTER, "f" * 64, 0.0, lambda models: drilled.folder / "first"
     )
-    assert "was scored again on another test set" in finding.verdict
+    assert "was scored again on a different test set" in finding.verdict
 
 
 def test_the_same_content_again_is_the_version_that_it_was(drilled, models):
@@ -154,7 +152,7 @@ def test_the_commands_list_and_show(drilled):
     for text in (
         "worse than version 2, the champion",
         "test: 4 people, 5 clips, 5 crops, 20 frames",
-        "clips that could not be had: 2 removed",
+        "unavailable clips: 2 removed",
         "Landmarks: not for commercial use.",
         "PSNR dB",
         f"{drilled.psnr(WORSE):.2f} [",
@@ -192,7 +190,7 @@ def test_a_version_is_pulled_whole_or_not_at_all(drilled, tmp_path, other_models
     assert "is not empty" in str(drilled.run("pull", "2", str(folder)).exception)
     (tmp_path / "empty").mkdir()
     assert drilled.run("pull", str(FIRST), str(tmp_path / "empty")).exit_code == 0
-    assert "no model at" in str(drilled.run("pull", "99", str(tmp_path / "none")).exception)
+    assert "cannot load the model" in str(drilled.run("pull", "99", str(tmp_path / "none")).exception)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "new"]
 
 
@@ -218,22 +216,22 @@ def test_the_alias_wins_over_the_history(drilled):
 
 
 def test_rollback_gives_the_champion_before_back_for_good(drilled):
-    assert "version 1 is the champion again; version 2 was" in drilled.run("rollback").stdout
+    assert "version 1 is the champion again; it replaces version 2" in drilled.run("rollback").stdout
     assert drilled.champion() == FIRST
-    said = "rolled back to version 1 by hand; the verdict before: better than"
+    said = "rolled back to version 1 by hand; previous verdict: better than"
     assert drilled.verdict(BETTER).startswith(said)
-    assert "no champion before the present one" in str(drilled.run("rollback").exception)
+    assert "has no previous champion" in str(drilled.run("rollback").exception)
     # What was rolled back is better still, and is left alone all the same.
     evaluate_pending_versions(drilled.store, 0.0, drilled.store.get_version(BETTER).tags["test_set"], unasked)
     assert drilled.champion() == FIRST
 
 
 def test_promotion_by_hand_passes_the_check_too(drilled):
-    assert "version 5 can't be champion: wrongly scored" in str(drilled.run("promote", "5").exception)
+    assert "cannot promote version 5: inconsistent scores" in str(drilled.run("promote", "5").exception)
     assert drilled.champion() == FIRST
     assert "version 2 is the champion" in drilled.run("promote", "2").stdout
     assert drilled.champion() == BETTER
-    assert drilled.verdict(BETTER).startswith("made champion by hand; the verdict before: rolled back")
+    assert drilled.verdict(BETTER).startswith("promoted by hand; previous verdict: rolled back")
     assert previous_champions(drilled.store) == [FIRST]
 
 
