@@ -1,4 +1,4 @@
-"""Filter: the lock without torch and what only its CUDA build needs."""
+"""Filter the lock: remove torch and the packages that only its CUDA build needs."""
 
 import re
 import sys

@@ -1,0 +1,92 @@
+"""The documentation is current, complete and without dead ends, and its commands exist."""
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+
+import pytest
+
+from tests.helpers.paths import PROJECT
+
+PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
+
+
+def load_script(name):
+    spec = spec_from_file_location(name, PROJECT / f"docs/{name}.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def read_commands() -> list[str]:
+    """Collect the lines of the shell blocks of all pages, without comments; continued lines are joined."""
+    blocks = [
+        block for page in PAGES for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split(" #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+@cache
+def help_of(*command: str) -> str:
+    done = subprocess.run([*command, "--help"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)} --help: {done.stderr}"
+    return done.stdout
+
+
+def test_generated_pages_are_current():
+    generate = load_script("generate")
+    assert generate.PARAMETERS.read_text() == generate.render_parameters()
+    assert generate.render_imports() in generate.ARCHITECTURE.read_text(), "run python docs/generate.py"
+
+
+def test_the_map_shows_every_package():
+    shown = (PROJECT / "docs/images/layers.svg").read_text()
+    missing = [name for name in load_script("generate").list_packages() if f">{name}<" not in shown]
+    assert missing == ["__main__"]
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    site = {path.relative_to(tmp_path / "site").as_posix() for path in (tmp_path / "site").rglob("*.html")}
+    assert {"index.html", "parameters/index.html", "reference/models/index.html"} <= site
+    reference = (tmp_path / "site/reference/inference/index.html").read_text()
+    assert 'id="faceanim.inference.api.animate"' in reference
+
+
+def test_links_of_the_root_pages_lead_somewhere():
+    for page in (PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "MODEL_CARD.md", "DATA.md")):
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            assert "://" in target or (PROJECT / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.slow
+def test_commands_of_faceanim_exist_with_their_options():
+    commands = [shlex.split(line) for line in read_commands() if line.startswith("faceanim ")]
+    assert len(commands) > 15
+    for words in commands:
+        depth = 3 if words[1] == "models" and len(words) > 2 else 2
+        usage = help_of(sys.executable, "-m", "faceanim", *words[1:depth])
+        for option in (word.split("=")[0] for word in words if word.startswith("--")):
+            assert option in usage, f"{' '.join(words)}: {option}"
+
+
+def test_modules_and_targets_of_commands_exist():
+    targets = re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    for line in read_commands():
+        for module in re.findall(r"-m ((?:benchmarks|flows|stages)\.\w+)", line):
+            assert find_spec(module), line
+        if line.startswith("make "):
+            assert line.split()[1] in targets, line
+        for script in re.findall(r"python ((?:docs|examples)/\S+)", line):
+            assert (PROJECT / script).is_file(), line
+
+
+def test_the_readme_is_short():
+    assert len((PROJECT / "README.md").read_text().splitlines()) <= 150
