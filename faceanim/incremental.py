@@ -72,7 +72,7 @@ def prune(folder: Path, keep: set[str]) -> int:
 
 
 def process_items(
-    work: ShardJob[Item, bool],
+    job: ShardJob[Item, bool],
     items: Sequence[Item],
     total: int,
     run: RunConfig,
@@ -82,7 +82,7 @@ def process_items(
     """Process the items that are not current, in shards; each item writes its own fragment.
 
     Args:
-        work: processes an item and returns whether it gave any output.
+        job: processes an item and returns whether it gave any output.
         items: the items that are not current.
         total: number of all items, including current ones.
         run: size of the shards.
@@ -91,7 +91,7 @@ def process_items(
     """
     done, empty = total - len(items), 0
     on_progress(done, total)
-    for results in map_shards(work, chunk(items, run.shard_size)):
+    for results in map_shards(job, chunk(items, run.shard_size)):
         done += len(results)
         empty += results.count(False)
         on_progress(done, total, f"{empty} without output" if empty else "")

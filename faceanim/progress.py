@@ -34,7 +34,7 @@ class RunLogger(Protocol):
     def log_metrics(self, step: int, values: dict[str, float]) -> None:
         """Log the metrics of a step."""
 
-    def log_image(self, step: int, name: str, picture: "NDArray[np.uint8]") -> None:
+    def log_image(self, step: int, name: str, image: "NDArray[np.uint8]") -> None:
         """Log an image of a step, (H, W, 3), RGB."""
 
     def close(self, status: RunStatus) -> None:
@@ -56,7 +56,7 @@ class NullLogger:
     def log_metrics(self, step: int, values: dict[str, float]) -> None:
         """Discard the metrics."""
 
-    def log_image(self, step: int, name: str, picture: "NDArray[np.uint8]") -> None:
+    def log_image(self, step: int, name: str, image: "NDArray[np.uint8]") -> None:
         """Discard the image."""
 
     def close(self, status: RunStatus) -> None:

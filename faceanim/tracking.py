@@ -195,10 +195,10 @@ class MlflowLogger:
         self._pending += [Metric(name, value, now, step) for name, value in values.items()]
         self._try(self._send)
 
-    def log_image(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
+    def log_image(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
         """Log an image of a step, (H, W, 3), RGB."""
         file = f"{name}/{step:09}.png"
-        self._try(lambda: self._client.log_image(self.run_id, picture, file))
+        self._try(lambda: self._client.log_image(self.run_id, image, file))
 
     def close(self, status: RunStatus) -> None:
         """Send pending metrics and end the run."""

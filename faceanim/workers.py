@@ -48,7 +48,7 @@ class MapShards(Protocol):
     """Callable that processes shards and yields their results in the order of the shards."""
 
     def __call__(
-        self, work: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]
+        self, job: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]
     ) -> Iterator[list[Result]]:
         """Yield a list of results per shard."""
 
@@ -65,9 +65,9 @@ def chunk(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
 def make_pool_mapper(run: RunConfig) -> MapShards:
     """Return a mapper that uses up to `run.workers` child processes on this machine."""
 
-    def map_shards(work: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
+    def map_shards(job: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
         with ShardPool(run) as pool:
-            scheduled = [pool.schedule(work, shard) for shard in shards]
+            scheduled = [pool.schedule(job, shard) for shard in shards]
             for results in scheduled:
                 yield results()
 
@@ -75,13 +75,13 @@ def make_pool_mapper(run: RunConfig) -> MapShards:
 
 
 def run_shard(
-    run: RunConfig, work: ShardJob[Item, Result], shard: Sequence[Item], folder: Path
+    run: RunConfig, job: ShardJob[Item, Result], shard: Sequence[Item], folder: Path
 ) -> list[Result]:
     """Process a shard in a child process of this worker of a cluster.
 
     Args:
         run: limits of the child process.
-        work: work on each item.
+        job: function of each item.
         shard: the items.
         folder: folder of the project, to which paths are relative.
 
@@ -96,7 +96,7 @@ def run_shard(
     # Dask workers are daemons, which may not have children that could outlive them; the pool's cannot.
     multiprocessing.current_process().daemon = False
     with chdir(folder), ShardPool(run.model_copy(update={"workers": 1})) as pool:
-        return pool.schedule(work, shard)()
+        return pool.schedule(job, shard)()
 
 
 class ShardPool:
@@ -123,18 +123,18 @@ class ShardPool:
             self._pool.stop()
         self._pool.join()
 
-    def schedule(self, work: ShardJob[Item, Result], shard: Sequence[Item]) -> Callable[[], list[Result]]:
+    def schedule(self, job: ShardJob[Item, Result], shard: Sequence[Item]) -> Callable[[], list[Result]]:
         """Queue a shard and return a callable that waits for its results.
 
-        The callable raises what `work.process` raised, which is a bug or a broken setup (such as a full
+        The callable raises what `job.process` raised, which is a bug or a broken setup (such as a full
         disk), and cancels the rest of the shard. A crash of the interpreter, a timeout or exhausted memory is
-        attributed to the item and becomes `work.on_failure(item, reason)`; a crash only if it recurs.
+        attributed to the item and becomes `job.on_failure(item, reason)`; a crash only if it recurs.
         """
-        futures = [self._submit(work, item) for item in shard]
+        futures = [self._submit(job, item) for item in shard]
 
         def results() -> list[Result]:
             try:
-                return [self._result(work, item, future) for item, future in zip(shard, futures, strict=True)]
+                return [self._result(job, item, future) for item, future in zip(shard, futures, strict=True)]
             except BaseException:
                 for future in futures:
                     future.cancel()
@@ -142,18 +142,18 @@ class ShardPool:
 
         return results
 
-    def _submit(self, work: ShardJob[Item, Result], item: Item) -> Any:
-        return self._pool.schedule(_process_item, args=(work.process, item), timeout=self._timeout_s)
+    def _submit(self, job: ShardJob[Item, Result], item: Item) -> Any:
+        return self._pool.schedule(_process_item, args=(job.process, item), timeout=self._timeout_s)
 
-    def _result(self, work: ShardJob[Item, Result], item: Item, future: Any) -> Result:
+    def _result(self, job: ShardJob[Item, Result], item: Item, future: Any) -> Result:
         try:
-            return _item_result(work, item, future)
+            return _item_result(job, item, future)
         except ProcessExpired:
             pass  # possibly killed by a system short of memory; a crash that the item causes will recur
         try:
-            return _item_result(work, item, self._submit(work, item))
+            return _item_result(job, item, self._submit(job, item))
         except ProcessExpired:
-            return work.on_failure(item, Reason.CRASHED)
+            return job.on_failure(item, Reason.CRASHED)
 
 
 def _init_worker(memory_mb: int) -> None:
@@ -182,11 +182,11 @@ def _process_item(process: Callable[[Item], Result], item: Item) -> Result:
         raise
 
 
-def _item_result(work: ShardJob[Item, Result], item: Item, future: Any) -> Result:
+def _item_result(job: ShardJob[Item, Result], item: Item, future: Any) -> Result:
     try:
         result: Result = future.result()
     except TimeoutError:
-        return work.on_failure(item, Reason.TIMED_OUT)
+        return job.on_failure(item, Reason.TIMED_OUT)
     except MemoryError:
-        return work.on_failure(item, Reason.OUT_OF_MEMORY)
+        return job.on_failure(item, Reason.OUT_OF_MEMORY)
     return result

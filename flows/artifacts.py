@@ -108,19 +108,19 @@ class ProgressPage:
         return artifact_id
 
 
-def describe_progress(done: int, total: int, note: str, lately: int, seconds: float) -> str:
+def describe_progress(done: int, total: int, note: str, recent: int, seconds: float) -> str:
     """Describe progress in a line: items finished, rate, and estimated time left.
 
     Args:
         done: number of finished items.
         total: number of all items.
         note: text to append.
-        lately: number of items finished in the last `seconds`; the others were finished before.
+        recent: number of items finished in the last `seconds`; the others were finished before.
         seconds: seconds since the first progress report.
     """
     parts = [f"{done} of {total}"]
-    if lately and seconds > 0:
-        rate = lately / seconds
+    if recent and seconds > 0:
+        rate = recent / seconds
         parts.append(f"{rate:.1f} per second" if rate >= 1 else f"{60 * rate:.1f} per minute")
         if done < total:
             parts.append(f"{format_duration((total - done) / rate)} left")
@@ -155,11 +155,14 @@ def read_report(name: str) -> dict[str, Any]:
     return report
 
 
-def build_outcome_rows(counts: Mapping[str, int], what: str) -> list[dict[str, Any]]:
-    """Build the rows of a table of outcomes, most frequent first; `what` names the column of counts."""
+def build_outcome_rows(counts: Mapping[str, int], count_column: str) -> list[dict[str, Any]]:
+    """Build the rows of a table of outcomes, most frequent first, with the counts in `count_column`."""
     total = sum(counts.values())
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [{"outcome": outcome, what: count, "share": f"{count / total:.1%}"} for outcome, count in ordered]
+    return [
+        {"outcome": outcome, count_column: count, "share": f"{count / total:.1%}"}
+        for outcome, count in ordered
+    ]
 
 
 def show_download(params: Params) -> None:
@@ -196,11 +199,11 @@ def show_landmarks(params: Params) -> None:
 def show_evaluate(params: Params) -> None:
     """Publish the reconstruction metrics next to those of the baselines and the champion."""
     scores = flatten_keys(read_report("metrics.json"))
-    against, champion = read_champion_metrics(params)
+    champion_title, champion = read_champion_metrics(params)
     columns: dict[str, tuple[Mapping[str, Any], str]] = {"this run": (scores, "")}
     columns |= {method: (scores, f"{method}.") for method in BASELINES}
     if champion:
-        columns[against] = (champion, "")
+        columns[champion_title] = (champion, "")
     rows = []
     for metric in METRICS:
         if scores.get(f"{Task.RECONSTRUCTION}.{metric.name}") is None:

@@ -117,10 +117,10 @@ def run_python(*arguments: str) -> None:
     Raises:
         FaceanimError: the command failed; its own output gives the reason.
     """
-    done = subprocess.run([sys.executable, *arguments], check=False, env=build_environment())
-    if done.returncode:
+    completed = subprocess.run([sys.executable, *arguments], check=False, env=build_environment())
+    if completed.returncode:
         raise FaceanimError(
-            f"`{' '.join(arguments)}` failed (exit code {done.returncode}); see its output above"
+            f"`{' '.join(arguments)}` failed (exit code {completed.returncode}); see its output above"
         )
 
 
@@ -137,10 +137,10 @@ def changed_stages() -> set[str]:
         FaceanimError: `dvc status` failed.
     """
     command = [sys.executable, "-m", "dvc", "status", "--json"]
-    done = subprocess.run(command, check=False, env=build_environment(), capture_output=True, text=True)
-    if done.returncode:
-        raise parse_failure(done.stderr.splitlines(), done.returncode)
-    return set(json.loads(done.stdout))
+    completed = subprocess.run(command, check=False, env=build_environment(), capture_output=True, text=True)
+    if completed.returncode:
+        raise parse_failure(completed.stderr.splitlines(), completed.returncode)
+    return set(json.loads(completed.stdout))
 
 
 def parse_failure(lines: list[str], code: int) -> FaceanimError:
@@ -199,10 +199,10 @@ def list_paths(stage: Mapping[str, Any], kind: str) -> list[str]:
     return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in stage.get(kind, [])]
 
 
-def paths_overlap(one: str, other: str) -> bool:
+def paths_overlap(a: str, b: str) -> bool:
     """Check whether two paths are equal or one contains the other."""
-    a, b = PurePosixPath(one), PurePosixPath(other)
-    return a == b or a in b.parents or b in a.parents
+    path_a, path_b = PurePosixPath(a), PurePosixPath(b)
+    return path_a == path_b or path_a in path_b.parents or path_b in path_a.parents
 
 
 def find_stale_stages(stages: Iterable[Stage], changed: Collection[str]) -> list[str]:

@@ -108,14 +108,14 @@ def describe_plan(stages: Sequence[Stage], force: bool) -> str:
 
 def run_stages(processes: SupervisedProcesses, stages: Sequence[Stage], force: bool) -> State[Any]:
     """Run the stages in order, each as a task, until one fails."""
-    done: list[State[Any]] = []
+    states: list[State[Any]] = []
     try:
         for stage in stages:
-            done.append(make_stage_task(processes, stage, force)(wait_for=done[-1:], return_state=True))
+            states.append(make_stage_task(processes, stage, force)(wait_for=states[-1:], return_state=True))
             if processes.stopped:
                 return Cancelled(message="stopped; the next run resumes where this one ended")
-            if not done[-1].is_completed():
-                return Failed(message=f"{stage.name}: {done[-1].message}")
+            if not states[-1].is_completed():
+                return Failed(message=f"{stage.name}: {states[-1].message}")
     except BaseException:
         processes.stop()
         raise

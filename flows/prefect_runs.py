@@ -84,7 +84,7 @@ def report_run(name: str, in_terminal: ProgressCallback, api: str) -> Iterator[W
         PrefectUnavailableError: the API does not respond.
     """
     try:
-        run_id = create_run(Flow(fn=placeholder, name=name), Running()).id
+        run_id = create_run(Flow(fn=noop, name=name), Running()).id
     except API_ERRORS as error:
         raise PrefectUnavailableError(f"the Prefect API at {api} does not respond ({error})") from None
     state: State[Any] = Completed(message="done")
@@ -111,7 +111,7 @@ def report_run(name: str, in_terminal: ProgressCallback, api: str) -> Iterator[W
             )
 
 
-def placeholder() -> None:
+def noop() -> None:
     """Stand in for the work of this process, which Prefect does not call."""
 
 
@@ -166,7 +166,7 @@ def open_shard_mapper(name: str, run: RunConfig) -> Iterator[MapShards]:
 def make_pool_task_mapper(name: str, pool: ShardPool) -> MapShards:
     """Make a `MapShards` of tasks that wait, in threads, for the processes of a pool."""
 
-    def map_shards(work: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
+    def map_shards(job: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
         failures: list[FaceanimError] = []
 
         @task(**task_options(name, len(shards)))
@@ -175,7 +175,7 @@ def make_pool_task_mapper(name: str, pool: ShardPool) -> MapShards:
                 return Cancelled(message="not started: another shard ended the run")
             try:
                 with wrap_disk_errors():
-                    return pool.schedule(work, shards[number - 1])()
+                    return pool.schedule(job, shards[number - 1])()
             except FaceanimError as error:  # no traceback in the log, and no retry
                 failures.append(error)
                 return Failed(message=str(error))
@@ -193,12 +193,12 @@ def make_pool_task_mapper(name: str, pool: ShardPool) -> MapShards:
 def make_cluster_task_mapper(name: str, run: RunConfig) -> MapShards:
     """Make a `MapShards` of tasks that send their shard to another machine, which shares this folder."""
 
-    def map_shards(work: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
+    def map_shards(job: ShardJob[Item, Result], shards: Sequence[Sequence[Item]]) -> Iterator[list[Result]]:
         shard_task = task(run_remote_shard, **task_options(name, len(shards)))
         # Partials, because Prefect would visit every item of a plain argument to look for futures.
-        jobs = [partial(run_shard, run, work, shard, Path.cwd()) for shard in shards]
+        calls = [partial(run_shard, run, job, shard, Path.cwd()) for shard in shards]
         with wrap_cluster_errors(run):  # raised by the first submission
-            futures = [shard_task.submit(number, job) for number, job in enumerate(jobs, start=1)]
+            futures = [shard_task.submit(number, call) for number, call in enumerate(calls, start=1)]
         for future in futures:
             yield future.result()
 
@@ -219,10 +219,10 @@ def wrap_cluster_errors(run: RunConfig) -> Iterator[None]:
         raise TemporaryError(f"run.cluster: cannot connect to {run.cluster}: {line}") from error
 
 
-def run_remote_shard(number: int, job: Callable[[], list[Result]]) -> list[Result]:
+def run_remote_shard(number: int, call: Callable[[], list[Result]]) -> list[Result]:
     """Run shard `number` on a machine of the cluster."""
     with wrap_disk_errors():
-        return job()
+        return call()
 
 
 def task_options(name: str, total: int) -> dict[str, Any]:

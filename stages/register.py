@@ -26,12 +26,12 @@ def register_evaluated(
     """Register the model, and score the champion again if it was scored on a different test set."""
     with tempfile.TemporaryDirectory() as temporary, show_progress("score again") as on_progress:
 
-        def score_again(models: Path) -> Path:
+        def rescore(models: Path) -> Path:
             out = Path(tempfile.mkdtemp(dir=temporary))
             evaluate_model(params.evaluate, crops, landmarks, models, out, on_progress)
             return out
 
-        return register_model(params.register_, resolve_tracking_uri(params.run), evaluated, score_again)
+        return register_model(params.register_, resolve_tracking_uri(params.run), evaluated, rescore)
 
 
 def make_reference(registered: RegistrationResult) -> ReferenceRun | None:

@@ -38,13 +38,13 @@ def history(client, run_id, name):
 
 def test_a_run_goes_on_where_it_was(run, tmp_path):
     first = open_run(run, "train_sr", {"git_revision": "abc"}, None)
-    first.params({"lr": 0.1, "engine": {"log_every": 2}})
-    first.metrics(2, {"l1": 0.5})
-    first.picture(2, "samples", np.full((4, 6, 3), 200, np.uint8))
+    first.log_params({"lr": 0.1, "engine": {"log_every": 2}})
+    first.log_metrics(2, {"l1": 0.5})
+    first.log_image(2, "samples", np.full((4, 6, 3), 200, np.uint8))
     first.close("KILLED")
     second = open_run(run, "train_sr", {}, first.run_id)
-    second.params({"lr": 0.2})  # would be refused, were it sent
-    second.metrics(4, {"l1": 0.25})
+    second.log_params({"lr": 0.2})  # would be refused, were it sent
+    second.log_metrics(4, {"l1": 0.25})
     second.close("FINISHED")
     client = connect(run.tracking_uri)
     (experiment,) = client.search_experiments(filter_string=f"name = '{EXPERIMENT}'")

@@ -84,7 +84,7 @@ class Handlers:
         """Fill in the inputs of an example, and switch the buttons to the running state."""
         return str(example.portrait), str(example.video), example.show, *RUNNING_BUTTONS
 
-    def end(self) -> tuple[ComponentUpdate, ComponentUpdate]:
+    def finish(self) -> tuple[ComponentUpdate, ComponentUpdate]:
         """Switch the buttons back to the idle state."""
         return IDLE_BUTTONS
 

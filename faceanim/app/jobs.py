@@ -18,7 +18,7 @@ from faceanim.progress import ProgressCallback
 PORTRAIT_NAME, VIDEO_NAME = "the portrait", "the video"
 """Names of the uploads: of their files in a job's folder, and therefore in messages."""
 
-TellProgress = Callable[[float, str], None]
+ReportProgress = Callable[[float, str], None]
 """Callable that receives the completed fraction of the work, in [0, 1], and a description of the step."""
 
 
@@ -45,7 +45,7 @@ class Jobs:
             stop.set()
 
     def run(
-        self, session: str, portrait: Path, video: Path, choices: Choices, tell: TellProgress
+        self, session: str, portrait: Path, video: Path, choices: Choices, report: ReportProgress
     ) -> AnimatedVideo:
         """Animate a portrait.
 
@@ -54,7 +54,7 @@ class Jobs:
             portrait: uploaded image.
             video: uploaded driving video.
             choices: options of the animation.
-            tell: receives the progress.
+            report: receives the progress.
 
         Raises:
             FaceanimError: the animation fails or exceeds the time limit; the message contains no path.
@@ -65,13 +65,13 @@ class Jobs:
             info = check_video(inputs[1])
             if choices.kind == "gif":
                 check_gif(info.seconds * (1 + choices.loop))
-            tell(0.0, "analyzing the portrait")
+            report(0.0, "analyzing the portrait")
             result = animate(
                 *inputs,
                 job / f"faceanim.{choices.kind}",
                 model=self._network,
                 options=choices.options,
-                on_progress=progress_callback(tell, stop),
+                on_progress=progress_callback(report, stop),
             )
             return keep_result(result, self._folder)
 
@@ -114,7 +114,7 @@ def keep_result(result: AnimatedVideo, folder: Path) -> AnimatedVideo:
     return replace(result, path=result.path.replace(path))
 
 
-def progress_callback(tell: TellProgress, stop: threading.Event) -> ProgressCallback:
+def progress_callback(report: ReportProgress, stop: threading.Event) -> ProgressCallback:
     """Return a callback that reports progress and remaining time.
 
     The callback raises `StoppedError` once `stop` is set, and `FaceanimError` past `MAX_JOB_MINUTES`.
@@ -130,21 +130,21 @@ def progress_callback(tell: TellProgress, stop: threading.Event) -> ProgressCall
                 f"cannot finish the animation: it took longer than {MAX_JOB_MINUTES} minutes; "
                 "use a shorter video"
             )
-        tell(done / total, note + format_time_left(elapsed, done / total))
+        report(done / total, note + format_time_left(elapsed, done / total))
 
     return on_progress
 
 
-def format_time_left(elapsed: float, share: float) -> str:
+def format_time_left(elapsed: float, fraction: float) -> str:
     """Format the remaining time at the present rate; empty near the start, when it is unknown, and the end.
 
     Args:
         elapsed: time since the start, in seconds.
-        share: completed fraction of the work, in [0, 1].
+        fraction: completed fraction of the work, in [0, 1].
     """
-    if share < 0.05 or elapsed < 1:
+    if fraction < 0.05 or elapsed < 1:
         return ""
-    seconds = elapsed / share * (1 - share)
+    seconds = elapsed / fraction * (1 - fraction)
     if seconds < 1:
         return ""
     return f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} min left"

@@ -54,17 +54,17 @@ class Choices(Section):
     kind: Literal["mp4", "gif"] = "mp4"
 
     @classmethod
-    def parse(cls, given: dict[str, Any]) -> "Choices":
+    def parse(cls, values: dict[str, Any]) -> "Choices":
         """Validate the choices of a request, in which the number of a face is a string.
 
         Raises:
             FaceanimError: a choice is invalid.
         """
-        face = parse_face(str(given["face"]))
+        face = parse_face(str(values["face"]))
         if face not in ("largest", "all", *range(1, 100)):
             raise FaceanimError("invalid face: expected `largest`, `all`, or a number counted from the left")
         try:
-            return cls.model_validate(given | {"face": face})
+            return cls.model_validate(values | {"face": face})
         except ValidationError as error:
             raise FaceanimError(format_validation_error(error)) from None
 

@@ -19,20 +19,25 @@ from faceanim.inference.backend import Network
 
 log = logging.getLogger(__name__)
 
-POINT_AT_CONSENT = """(...given) => {
-    document.querySelector('#fa-consent').classList.toggle('fa-missing', !given[2]);
-    return given;
+HIGHLIGHT_CONSENT = """(...values) => {
+    document.querySelector('#fa-consent').classList.toggle('fa-missing', !values[2]);
+    return values;
 }"""
 """JavaScript that highlights the consent box if it is not ticked."""
-POINT_AT_NOTHING = "() => document.querySelector('#fa-consent').classList.remove('fa-missing')"
+CLEAR_HIGHLIGHT = "() => document.querySelector('#fa-consent').classList.remove('fa-missing')"
 """JavaScript that removes the highlight."""
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """Settings of events without a progress display or an API endpoint."""
-AT_ONCE: dict[str, Any] = {**QUIET, "preprocess": False, "concurrency_limit": None}
+IMMEDIATE: dict[str, Any] = {**PRIVATE, "preprocess": False, "concurrency_limit": None}
 """Settings of events that run without waiting. `queue=False` would hide their errors from the user."""
 ANIMATING: dict[str, Any] = {"concurrency_id": "animating", "concurrency_limit": 1, "scroll_to_output": True}
 """Settings of the events that animate: one at a time."""
-LOOKING: dict[str, Any] = {**QUIET, "preprocess": False, "concurrency_id": "looking", "concurrency_limit": 1}
+INSPECTING: dict[str, Any] = {
+    **PRIVATE,
+    "preprocess": False,
+    "concurrency_id": "inspecting",
+    "concurrency_limit": 1,
+}
 """Settings of the events that inspect uploads: one at a time, because an image may take 0.3 GB."""
 
 
@@ -65,8 +70,8 @@ def connect_uploads(handlers: Handlers, layout: Layout) -> None:
     """Inspect each upload when it changes."""
     inputs = layout.inputs
     outputs = [inputs.portrait_hint, inputs.several, inputs.faces, inputs.face]
-    inputs.portrait.change(handlers.inspect_portrait, inputs.portrait, outputs, **LOOKING)
-    inputs.video.change(handlers.inspect_video, inputs.video, inputs.video_hint, **LOOKING)
+    inputs.portrait.change(handlers.inspect_portrait, inputs.portrait, outputs, **INSPECTING)
+    inputs.video.change(handlers.inspect_video, inputs.video, inputs.video_hint, **INSPECTING)
 
 
 def connect_animation(handlers: Handlers, layout: Layout) -> Dependency:
@@ -75,9 +80,9 @@ def connect_animation(handlers: Handlers, layout: Layout) -> Dependency:
     request = [inputs.portrait, inputs.video, controls.consent]
     settings = [getattr(layout.settings, field.name) for field in fields(layout.settings)]
     validated = controls.go.click(
-        handlers.validate, request, controls.switches, js=POINT_AT_CONSENT, **AT_ONCE
+        handlers.validate, request, controls.switches, js=HIGHLIGHT_CONSENT, **IMMEDIATE
     )
-    controls.consent.change(None, None, None, js=POINT_AT_NOTHING, **QUIET)
+    controls.consent.change(None, None, None, js=CLEAR_HIGHLIGHT, **PRIVATE)
     animated: Dependency = validated.success(
         handlers.animate,
         [*request, inputs.face, *settings],
@@ -97,7 +102,7 @@ def connect_example(handlers: Handlers, layout: Layout, button: gr.Button, examp
 
     controls = layout.controls
     outputs = [layout.inputs.portrait, layout.inputs.video, layout.settings.show, *controls.switches]
-    shown = button.click(lambda: handlers.show_example(example), None, outputs, **AT_ONCE)
+    shown = button.click(lambda: handlers.show_example(example), None, outputs, **IMMEDIATE)
     animated: Dependency = shown.success(run, None, controls.stage, api_visibility="private", **ANIMATING)
     return animated
 
@@ -105,11 +110,11 @@ def connect_example(handlers: Handlers, layout: Layout, button: gr.Button, examp
 def connect_end(handlers: Handlers, layout: Layout, runs: list[Dependency]) -> None:
     """Let the stop button cancel every run, and bring back the start button after each run."""
     controls = layout.controls
-    controls.stop.click(handlers.stop, None, None, cancels=[*runs], **AT_ONCE)
+    controls.stop.click(handlers.stop, None, None, cancels=[*runs], **IMMEDIATE)
     for run in runs:
         # Gradio 6.31 skips `then` after an error.
         for finished in (run.success, run.failure):
-            finished(handlers.end, None, controls.switches, **AT_ONCE)
+            finished(handlers.finish, None, controls.switches, **IMMEDIATE)
 
 
 class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is Any to mypy
@@ -158,8 +163,8 @@ def user_error(sentence: str) -> gr.Error:
     return gr.Error(sentence, duration=None, print_exception=False)
 
 
-def contains_url(given: object) -> bool:
+def contains_url(value: object) -> bool:
     """Check whether a request gives a file by its URL, at any depth of nested lists and dictionaries."""
-    if isinstance(given, dict):
-        return "://" in str(given.get("path")) or contains_url([*given.values()])
-    return isinstance(given, list) and any(map(contains_url, given))
+    if isinstance(value, dict):
+        return "://" in str(value.get("path")) or contains_url([*value.values()])
+    return isinstance(value, list) and any(map(contains_url, value))

@@ -216,13 +216,13 @@ def load_model(model: str, device: "Device", params: Path) -> "Network":
     return load_network(resolve_model(model, params), device)
 
 
-def parse_options(**given: object) -> Options:
+def parse_options(**values: object) -> Options:
     """Validate the options given on the command line.
 
     Raises:
         FaceanimError: a value is invalid.
     """
     try:
-        return Options.model_validate(given)
+        return Options.model_validate(values)
     except ValidationError as error:
         raise FaceanimError(format_validation_error(error)) from None

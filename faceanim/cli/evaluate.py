@@ -49,12 +49,12 @@ def evaluate(
     from faceanim.evaluation.statistics import summarize_scores
     from faceanim.tables import write_json
 
-    loaded = load_params(params)
-    size = loaded.train_animation.model.size
-    items, candidate = collect_predictions(loaded.evaluate, crops, predictions, size, out)
+    config = load_params(params)
+    size = config.train_animation.model.size
+    items, method = collect_predictions(config.evaluate, crops, predictions, size, out)
     reference = None if beside is None else load_reference(beside, out)
     with show_progress("evaluate") as on_progress:
-        scores = score_items(loaded.evaluate, items, candidate, landmarks, out, on_progress)
+        scores = score_items(config.evaluate, items, method, landmarks, out, on_progress)
     write_json(nest_metrics(scores), out / "metrics.json")
     write_report(out, out / "report.html", {}, reference, None)
     print_summaries(summarize_scores(scores))
@@ -85,12 +85,12 @@ def load_reference(folder: Path, out: Path) -> "ReferenceRun":
     return ReferenceRun(folder.name, rows)
 
 
-def print_summaries(found: Sequence["MetricSummary"]) -> None:
+def print_summaries(summaries: Sequence["MetricSummary"]) -> None:
     """Print scores with their intervals, one table per task and one column per method."""
     from faceanim.evaluation.protocol import METRICS
 
-    for task in dict.fromkeys(summary.task for summary in found):
-        cells = {(s.metric, s.method): s.interval for s in found if s.task == task}
+    for task in dict.fromkeys(summary.task for summary in summaries):
+        cells = {(s.metric, s.method): s.interval for s in summaries if s.task == task}
         methods = list(dict.fromkeys(method for _, method in cells))
         table = Table(title=task.replace("_", " "), title_justify="left")
         for title in ("", *(method.replace("_", " ") for method in methods)):

@@ -59,13 +59,9 @@ def retry(
     table = Table(title="Failed downloads")
     for column in ("reason", "videos", "retried"):
         table.add_column(column)
-    for failures in list_failures(videos):
-        when = (
-            "on every run of the stage"
-            if failures.is_transient
-            else f"after `faceanim retry {failures.reason}`"
-        )
-        table.add_row(failures.reason, str(len(failures.fragments)), when)
+    for group in list_failures(videos):
+        when = "on every run of the stage" if group.is_transient else f"after `faceanim retry {group.reason}`"
+        table.add_row(group.reason, str(len(group.fragments)), when)
     Console().print(table)
 
 

@@ -82,18 +82,18 @@ def show(number: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
 
 
 @app.command()
-def compare(one: VersionNumber, other: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
+def compare(version: VersionNumber, other_version: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
     """Compare two versions on the clips that both were scored on, with paired differences."""
     store = open_registry(params)
-    pair = [store.get_version(number) for number in (one, other)]
-    shared = shared_test_set(pair)
-    scores, other_scores = (store.load_scores(version, shared or version.test_set) for version in pair)
+    versions = [store.get_version(number) for number in (version, other_version)]
+    shared = shared_test_set(versions)
+    scores, other_scores = (store.load_scores(item, shared or item.test_set) for item in versions)
     if shared is None:
         Console().print(
             "warning: the versions were scored on different test sets or with different protocols; the "
             "comparison is limited to clips with the same names and is not fair"
         )
-    table = Table(title=f"version {one} minus version {other}, mean over clips")
+    table = Table(title=f"version {version} minus version {other_version}, mean over clips")
     for column in ("task", "method", "metric", "difference", "95 % interval", "clips", "people"):
         table.add_column(column)
     for row in difference_rows(scores, other_scores):
@@ -136,30 +136,31 @@ def open_registry(params: Path) -> "ModelRegistry":
     from faceanim.registry.store import ModelRegistry
     from faceanim.tracking import resolve_tracking_uri
 
-    loaded = load_params(params)
-    return ModelRegistry.open(loaded.register_, resolve_tracking_uri(loaded.run))
+    config = load_params(params)
+    return ModelRegistry.open(config.register_, resolve_tracking_uri(config.run))
 
 
-def shared_test_set(pair: "list[Version]") -> str | None:
+def shared_test_set(versions: "list[Version]") -> str | None:
     """Return a test set that both versions were scored on, at registration or later; None without one."""
     from faceanim.registry.store import is_scored_on
 
-    for version in pair:
-        if all(is_scored_on(candidate, version.test_set) for candidate in pair):
+    for version in versions:
+        if all(is_scored_on(item, version.test_set) for item in versions):
             return version.test_set
     return None
 
 
-def difference_rows(ours: "list[Row]", theirs: "list[Row]") -> Iterator[tuple[str, ...]]:
+def difference_rows(scores: "list[Row]", other_scores: "list[Row]") -> Iterator[tuple[str, ...]]:
     """Yield the rows of the table of `compare`, for the metrics that both versions have."""
     from faceanim.evaluation.protocol import METRICS, MethodName, Task
     from faceanim.evaluation.statistics import paired_difference, select_scores
 
     for task in Task:
         for method in (MethodName.PREDICTION, MethodName.SUPER_RESOLVED):
-            scores, other_scores = (select_scores(rows, task, method) for rows in (ours, theirs))
+            rows = select_scores(scores, task, method)
+            other_rows = select_scores(other_scores, task, method)
             for metric in METRICS:
-                if difference := paired_difference(scores, other_scores, metric):
+                if difference := paired_difference(rows, other_rows, metric):
                     values = (difference.mean, difference.low, difference.high)
                     mean, low, high = (f"{value:+.{metric.digits}f}" for value in values)
                     names = (task.replace("_", " "), method.replace("_", " "))

@@ -38,7 +38,7 @@ def verify(
     all_marked = True
     for file in files:
         findings = verify_file(file)
-        all_marked &= findings.synthetic
+        all_marked &= findings.is_synthetic
         print(json.dumps(_to_json(findings))) if as_json else _print_findings(findings)
     if not all_marked:
         raise typer.Exit(EXIT_UNMARKED)
@@ -49,7 +49,7 @@ def _to_json(findings: "Findings") -> dict[str, object]:
     mark = findings.watermark
     return {
         "file": str(findings.path),
-        "synthetic": findings.synthetic,
+        "synthetic": findings.is_synthetic,
         "metadata": findings.metadata,
         "manifest": asdict(findings.manifest) if findings.manifest else None,
         "watermark": {"score": mark.score, "threshold": mark.threshold, "found": mark.found}
@@ -65,7 +65,7 @@ def _print_findings(findings: "Findings") -> None:
     table.add_row("C2PA manifest", Text(_describe_manifest(findings.manifest)))
     table.add_row("watermark", Text(_describe_watermark(findings.watermark)))
     Console().print(table)
-    if findings.synthetic:
+    if findings.is_synthetic:
         print(f"{findings.path} is marked as synthetic (by {' and '.join(findings.marks)})")
     else:
         print(

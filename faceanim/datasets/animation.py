@@ -22,10 +22,9 @@ from faceanim.datasets.frames import (
     random_color_table,
     to_batch,
 )
-from faceanim.faces.landmark_sets import MIRRORED_GUIDES, compute_guides
+from faceanim.faces.landmark_sets import MIRRORED_GUIDES, Points, compute_guides
 from faceanim.media.frames import Frame
 
-Points = NDArray[np.float32]
 NO_GUIDES: Points = np.zeros((0, 2), np.float32)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from faceanim.errors import FaceanimError
-from faceanim.faces.landmark_sets import load_landmarks
+from faceanim.faces.landmark_sets import Points, load_landmarks
 from faceanim.media.frames import Frame
 from faceanim.media.mjpeg import read_frame
 from faceanim.media.tensors import to_float
@@ -26,7 +26,6 @@ from faceanim.tables import read_table
 CACHE_BYTES = 1 << 30
 """Size of the in-memory cache of resized frames, in bytes; other frames are read again at each use."""
 
-Points = NDArray[np.float32]
 Batch = TypeVar("Batch", covariant=True, bound=tuple[Tensor, ...])
 
 
@@ -124,7 +123,7 @@ class CropFrames:
         """Load two frames of a crop by their numbers: `frames.load_pair(*frames.sample_pair(rng))`."""
         source, driving = numbers
         frames = self.load_frame(crop, source), self.load_frame(crop, driving)
-        return FramePair(*frames, self.points(source), self.points(driving))
+        return FramePair(*frames, self.get_points(source), self.get_points(driving))
 
     def _distance(self, first: int, second: int) -> float:
         assert self._points is not None, "landmarks are needed to compare driving candidates"
@@ -144,7 +143,7 @@ class CropFrames:
             self._cached_bytes += frame.nbytes
         return frame
 
-    def points(self, number: int) -> Points | None:
+    def get_points(self, number: int) -> Points | None:
         """Return the landmarks of a frame, (P, 2), in pixels of the resized frame; None if not loaded."""
         if self._points is None:
             return None
@@ -248,20 +247,20 @@ def mirror_frame(frame: Frame) -> Frame:
     return np.asarray(cv2.flip(frame, 1), np.uint8)
 
 
-def random_color_table(colour: float, rng: np.random.Generator) -> Frame:
+def random_color_table(strength: float, rng: np.random.Generator) -> Frame:
     """Draw a change of light and skin as a lookup table: gamma, then gain about middle gray, then offset.
 
     Args:
-        colour: strength; see `AugmentConfig.color_jitter`.
+        strength: see `AugmentConfig.color_jitter`.
         rng: random generator.
 
     Returns:
         (1, 256, 3), the new level for each level of each channel, in [0, 255]; only the gain differs
         between the channels.
     """
-    gamma = np.exp(rng.uniform(-1, 1) * 2 * colour)
-    gain = (1 + colour * rng.uniform(-1, 1)) * (1 + colour / 2 * rng.uniform(-1, 1, size=3))
-    offset = 100 * colour * rng.uniform(-1, 1)
+    gamma = np.exp(rng.uniform(-1, 1) * 2 * strength)
+    gain = (1 + strength * rng.uniform(-1, 1)) * (1 + strength / 2 * rng.uniform(-1, 1, size=3))
+    offset = 100 * strength * rng.uniform(-1, 1)
     levels = 255 * (np.arange(256) / 255) ** gamma
     values = (levels[:, None] - 127.5) * gain + 127.5 + offset
     return np.asarray(np.clip(np.rint(values), 0, 255)[None], np.uint8)

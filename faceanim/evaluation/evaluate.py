@@ -183,9 +183,9 @@ def write_test_set(todo: Sequence[TestItem], method: Method, out: Path) -> None:
     write_table(pairs, PAIRS, out / protocol.PAIRS_FILE)
 
 
-def write_metric_models(tools: MetricModels, out: Path) -> None:
+def write_metric_models(models: MetricModels, out: Path) -> None:
     """Write which networks the metrics used, and which metrics were skipped for lack of one."""
-    write_json({"networks": tools.networks, "left_out": tools.left_out}, out / protocol.MEASURED_WITH_FILE)
+    write_json({"networks": models.networks, "left_out": models.left_out}, out / protocol.MEASURED_WITH_FILE)
 
 
 @contextmanager

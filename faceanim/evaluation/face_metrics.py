@@ -16,10 +16,9 @@ from faceanim.faces.landmark_detectors import (
     DlibDetector,
     LandmarkDetector,
     Landmarks,
-    Points,
     find_dlib_weights,
 )
-from faceanim.faces.landmark_sets import EYE_CORNERS
+from faceanim.faces.landmark_sets import EYE_CORNERS, Points
 from faceanim.media.frames import Frames, resize_square
 
 FACE_SIDE = 256
@@ -170,9 +169,9 @@ def estimate_head_rotation(points: Points, side: int) -> NDArray[np.float64]:
     return np.asarray(cv2.Rodrigues(rotation)[0], dtype=np.float64)
 
 
-def rotation_angle(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+def rotation_angle(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Compute the angle between two rotations (3, 3), in degrees."""
-    cosine = (np.trace(one.T @ other) - 1) / 2
+    cosine = (np.trace(a.T @ b) - 1) / 2
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 

@@ -82,7 +82,7 @@ class ModelMethod:
         return predict
 
     def _enlarge(self, crops: Tensor, frames: slice) -> Predictions:
-        small = self.degraded(crops)
+        small = self.degrade(crops)
         return {MethodName.SUPER_RESOLVED: self.animator.enlarge(small, generated=False)} | self._bicubic(
             small
         )
@@ -90,7 +90,7 @@ class ModelMethod:
     def _bicubic(self, frames: Tensor) -> Predictions:
         return {MethodName.BICUBIC: upscale_bicubic(frames, self.output_size // self.size).clamp(0, 1)}
 
-    def degraded(self, crops: Tensor) -> Tensor:
+    def degrade(self, crops: Tensor) -> Tensor:
         """Degrade crops to inputs of the super-resolution network.
 
         They are shrunk to the animation size, or compressed with H.264 if the network does not enlarge.
@@ -221,25 +221,25 @@ def border_anchors() -> Tensor:
     return grid[grid.abs().amax(dim=1) == 1]
 
 
-def fit_thin_plate_spline(here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-    """Fit the spline (Bookstein, 1989) that maps `here` to `there`, for kornia's warps with centers `here`.
+def fit_thin_plate_spline(points: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Fit the spline (Bookstein, 1989) that maps points to targets, for kornia's warps centered at points.
 
     kornia's own solver has no smoothing and fails on coinciding landmarks.
 
     Args:
-        here: (B, N, 2), points to be mapped.
-        there: (B, N, 2), points that they are mapped to.
+        points: (B, N, 2), points to be mapped.
+        targets: (B, N, 2), points that they are mapped to.
 
     Returns:
         Kernel weights (B, N, 2) and affine weights (B, 3, 2), the constant in the first row.
     """
-    squared = torch.cdist(here, here, compute_mode="donot_use_mm_for_euclid_dist").square()
+    squared = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").square()
     kernel = torch.xlogy(squared, squared) / 2  # r^2 log r
     kernel = kernel + SPLINE_SMOOTHING * torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device)
-    affine = torch.cat((torch.ones_like(here[..., :1]), here), dim=-1)
-    zeros = affine.new_zeros(len(here), 3, 3)
+    affine = torch.cat((torch.ones_like(points[..., :1]), points), dim=-1)
+    zeros = affine.new_zeros(len(points), 3, 3)
     system = torch.cat(
         (torch.cat((kernel, affine), dim=-1), torch.cat((affine.transpose(1, 2), zeros), dim=-1)), dim=1
     )
-    weights = torch.linalg.solve(system, torch.cat((there, zeros[..., :2]), dim=1))
+    weights = torch.linalg.solve(system, torch.cat((targets, zeros[..., :2]), dim=1))
     return weights[:, :-3], weights[:, -3:]

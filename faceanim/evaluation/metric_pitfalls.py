@@ -74,9 +74,9 @@ def compute_variants(prediction: Tensor, driving: Tensor) -> list[MetricVariant]
     return variants
 
 
-def write_variants(item_id: str, found: Sequence[MetricVariant], path: Path) -> None:
+def write_variants(item_id: str, variants: Sequence[MetricVariant], path: Path) -> None:
     """Write the result of `compute_variants` for a clip as JSON."""
-    write_json({"item_id": item_id, "rows": [asdict(variant) for variant in found]}, path)
+    write_json({"item_id": item_id, "rows": [asdict(variant) for variant in variants]}, path)
 
 
 def to_images(frames: Tensor) -> Images:
@@ -131,7 +131,7 @@ def ssim(a: Images, b: Images, data_range: float = 1.0, gaussian: bool = True) -
     return float(np.mean(values))
 
 
-def ssim_grey(a: Images, b: Images) -> float:
+def ssim_gray(a: Images, b: Images) -> float:
     """Compute SSIM of the frames in grayscale."""
     from skimage.color import rgb2gray
 
@@ -200,7 +200,7 @@ VARIANTS = (
         "scikit-image's default window. A choice, but one to state.",
     ),
     VariantSpec(
-        "ssim", "grey", ssim_grey, "Of the frames in grey: colour does not count. A choice, but one to state."
+        "ssim", "grey", ssim_gray, "Of the frames in grey: colour does not count. A choice, but one to state."
     ),
 )
 """Variants that score the same frames differently, grouped by metric, mistakes first."""

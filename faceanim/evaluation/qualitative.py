@@ -119,17 +119,17 @@ def write_pitfall_example(item: TestItem, method: Method, path: Path) -> None:
 
 
 def write_sample_grid(
-    animator: Animator, items: Sequence[TestItem], farthest: Mapping[str, int], out: Path
+    animator: Animator, items: Sequence[TestItem], frame_numbers: Mapping[str, int], out: Path
 ) -> None:
     """Write the grid of sample images: one row per reconstruction, at the frame least like the source.
 
     Args:
         animator: the model.
         items: reconstructions to show.
-        farthest: number of that frame, by item_id.
+        frame_numbers: number of that frame, by item_id.
         out: PNG to write.
     """
-    write_image_grid([draw_grid_row(animator, item, farthest[item.item_id]) for item in items], out)
+    write_image_grid([draw_grid_row(animator, item, frame_numbers[item.item_id]) for item in items], out)
 
 
 @torch.inference_mode()

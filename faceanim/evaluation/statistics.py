@@ -114,35 +114,35 @@ def select_scores(scores: Iterable[Row], task: str, method: str) -> list[Row]:
     return [row for row in scores if row["task"] == task and row["method"] == method]
 
 
-def paired_difference(ours: Sequence[Row], theirs: Sequence[Row], metric: Metric) -> Interval | None:
-    """Average the clip-by-clip differences `ours` minus `theirs`; None if no clip has both values.
+def paired_difference(scores: Sequence[Row], other_scores: Sequence[Row], metric: Metric) -> Interval | None:
+    """Average the clip-by-clip differences `scores` minus `other_scores`; None if no clip has both values.
 
     The variation between clips cancels, so this interval is narrower than those of the means. For a metric
     that is better closer to zero, the distances from zero are compared.
 
     Args:
-        ours: rows of SCORES of one method in one task.
-        theirs: rows of another method, or of another model on the same clips.
+        scores: rows of SCORES of one method in one task.
+        other_scores: rows of another method, or of another model on the same clips.
         metric: metric to compare.
     """
-    others = {row["item_id"]: row[metric.name] for row in theirs}
+    other_values = {row["item_id"]: row[metric.name] for row in other_scores}
     pairs = [
-        (row, others[row["item_id"]])
-        for row in ours
-        if row[metric.name] is not None and others.get(row["item_id"]) is not None
+        (row, other_values[row["item_id"]])
+        for row in scores
+        if row[metric.name] is not None and other_values.get(row["item_id"]) is not None
     ]
     size = np.abs if metric.better == "zero" else float
-    differences = [size(row[metric.name]) - size(other) for row, other in pairs]
+    differences = [size(row[metric.name]) - size(other_value) for row, other_value in pairs]
     return bootstrap_interval(differences, [row["person_id"] for row, _ in pairs])
 
 
-def write_summaries_csv(found: Sequence[MetricSummary], path: Path) -> None:
+def write_summaries_csv(summaries: Sequence[MetricSummary], path: Path) -> None:
     """Write summaries as CSV under `SUMMARY_COLUMNS`, for DVC's plots and for readers without Parquet."""
     lines = []
-    for summary in found:
+    for summary in summaries:
         interval = summary.interval
-        ends = (f"{value:.6g}" for value in (interval.mean, interval.low, interval.high))
-        lines.append((summary.task, summary.method, summary.metric, *ends, interval.people, interval.clips))
+        values = (f"{value:.6g}" for value in (interval.mean, interval.low, interval.high))
+        lines.append((summary.task, summary.method, summary.metric, *values, interval.people, interval.clips))
     _write_csv(SUMMARY_COLUMNS, lines, path)
 
 

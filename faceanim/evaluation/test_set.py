@@ -29,6 +29,8 @@ class TestItem:
         driving: row of crops.parquet, the same as `source` except in a re-enactment.
     """
 
+    __test__ = False  # pytest would otherwise collect the class because of its name
+
     task: Task
     item_id: str
     source: Row

@@ -49,10 +49,10 @@ def export_test_set(crops: Path, pairs: int, out: Path, on_progress: ProgressCal
     return len(todo)
 
 
-def write_png(picture: Frame, path: Path) -> None:
+def write_png(image: Frame, path: Path) -> None:
     """Write an image (H, W, 3), RGB in [0, 255], as a PNG."""
     with atomic_path(path) as temporary:
-        encoded, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        encoded, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         if not encoded:
             raise FaceanimError(f"cannot write {path}: PNG encoding failed")
         temporary.write_bytes(png.tobytes())

@@ -77,8 +77,8 @@ def crop_videos(
     crops.mkdir(parents=True, exist_ok=True)
     stale = [job for job in jobs if not is_current(_fragment_path(crops, job.video_id), job.key)]
     process = partial(_crop_one, config=config, folder=crops)
-    work = ShardJob("crop", process, partial(_record_crash, folder=crops))
-    process_items(work, stale, len(jobs), run, map_shards, on_progress)
+    shard_job = ShardJob("crop", process, partial(_record_crash, folder=crops))
+    process_items(shard_job, stale, len(jobs), run, map_shards, on_progress)
     prune(crops, {job.video_id for job in jobs})
     clips = {clip["clip_id"]: clip for _, rows in fetched for clip in rows}
     table = _build_table([job.video_id for job in jobs], clips, crops)

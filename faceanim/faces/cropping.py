@@ -100,12 +100,12 @@ class _ClipCropper:
         """Write the accepted sequences, and yield a row for each segment, in order."""
         segmenter = Segmenter(self._config, _scale_hint(self._clip, self._info))
         number = -1
-        pictures = decode_frames(self._video, self._info, self._config.decoder, self._first, self._end)
-        changes = detect_shot_changes(pictures, self._config.cut_threshold)
-        for number, (picture, change) in enumerate(changes):
-            for segment in segmenter.push(picture.luma, change):
+        frames = decode_frames(self._video, self._info, self._config.decoder, self._first, self._end)
+        changes = detect_shot_changes(frames, self._config.cut_threshold)
+        for number, (frame, change) in enumerate(changes):
+            for segment in segmenter.push(frame.luma, change):
                 yield self._row(segment)
-            self._buffer.add(number, picture, segmenter.faces)
+            self._buffer.add(number, frame, segmenter.faces)
         if number < 0:
             raise MediaError(Reason.PAST_END, f"{self._video} ends before {self._clip.start_s} s")
         for segment in segmenter.finish():
@@ -151,17 +151,17 @@ class _ClipCropper:
     def _frames(self, segment: Segment, box: Box) -> Iterator[Frame]:
         """Iterate over the cropped frames of a sequence; those no longer in the buffer are decoded again."""
         buffered = self._buffer.find(segment.first, segment.last, box)
-        pictures = chain(self._redecode(segment.first, len(segment.boxes) - len(buffered), box), buffered)
-        return (crop_frame(picture, crop, self._config.size) for picture, crop in pictures)
+        frames = chain(self._redecode(segment.first, len(segment.boxes) - len(buffered), box), buffered)
+        return (crop_frame(frame, crop, self._config.size) for frame, crop in frames)
 
     def _redecode(self, first: int, missing: int, box: Box) -> Iterator[tuple[DecodedFrame, Box]]:
         if not missing:
             return
         time, start = self._buffer.time(first), self._first + first
         decoder = self._config.decoder
-        for picture in decode_frames(self._video, self._info, decoder, start, start + missing, time):
+        for frame in decode_frames(self._video, self._info, decoder, start, start + missing, time):
             missing -= 1
-            yield picture, box
+            yield frame, box
         if missing:
             raise MediaError(Reason.INVALID_MEDIA, f"{self._video} has fewer frames when decoded again")
 
@@ -189,7 +189,7 @@ def _rejection_reason(box: Box, segment: Segment, config: CropConfig) -> Reason:
 class _BufferedFrame(NamedTuple):
     number: int
     window: Box
-    picture: DecodedFrame
+    frame: DecodedFrame
 
 
 class FrameBuffer:
@@ -215,12 +215,12 @@ class FrameBuffer:
         self._bytes = 0
         self._times: dict[int, Fraction | None] = {}
 
-    def add(self, number: int, picture: DecodedFrame, faces: Box | None) -> None:
+    def add(self, number: int, frame: DecodedFrame, faces: Box | None) -> None:
         """Buffer the part of a frame that may be needed.
 
         Args:
             number: number of the frame in the clip, from 0.
-            picture: decoded frame.
+            frame: decoded frame.
             faces: smallest box around the faces of the sequence so far; None outside of a sequence, which
                 clears the buffer.
         """
@@ -235,8 +235,8 @@ class FrameBuffer:
                 self._window = self._clip_to_frame(
                     _round_to_even(crop.expand(BUFFER_MARGIN, BUFFER_MARGIN, BUFFER_MARGIN, BUFFER_MARGIN))
                 )
-        self._times[number] = picture.time
-        part = picture.crop(self._window).copy(self._pool)
+        self._times[number] = frame.time
+        part = frame.crop(self._window).copy(self._pool)
         self._buffered.append(_BufferedFrame(number, self._window, part))
         self._bytes += part.nbytes
         while self._bytes > MAX_BUFFER_BYTES:
@@ -249,7 +249,7 @@ class FrameBuffer:
             self._drop_first()
 
     def _drop_first(self) -> None:
-        self._bytes -= self._buffered.popleft().picture.nbytes
+        self._bytes -= self._buffered.popleft().frame.nbytes
 
     def time(self, number: int) -> Fraction | None:
         """Return the time of a frame of the sequence, buffered or not; see `DecodedFrame`."""
@@ -262,9 +262,12 @@ class FrameBuffer:
         box of the crop in its window.
         """
         required = self._clip_to_frame(crop)
-        frames = [frame for frame in self._buffered if first <= frame.number <= last]
-        usable = list(takewhile(lambda frame: frame.window.contains(required), reversed(frames)))
-        return [(frame.picture, crop.shift(-frame.window.x0, -frame.window.y0)) for frame in reversed(usable)]
+        candidates = [buffered for buffered in self._buffered if first <= buffered.number <= last]
+        usable = list(takewhile(lambda buffered: buffered.window.contains(required), reversed(candidates)))
+        return [
+            (buffered.frame, crop.shift(-buffered.window.x0, -buffered.window.y0))
+            for buffered in reversed(usable)
+        ]
 
     def _clip_to_frame(self, box: Box) -> Box:
         width, height = self._frame_size

@@ -39,34 +39,34 @@ class ViolaJones:
         self._cascade = cv2.CascadeClassifier(str(path))
 
     def detect(
-        self, luma: Plane, side: int = SEARCH_SIDE, smallest_share: float = MIN_FACE_FRACTION
+        self, luma: Plane, side: int = SEARCH_SIDE, min_face_fraction: float = MIN_FACE_FRACTION
     ) -> list[Box]:
         """Detect all faces in an image.
 
         Args:
             luma: (H, W), uint8, brightness of the image.
             side: shorter side in pixels to which a larger image is shrunk for the search.
-            smallest_share: smallest face searched for, as a fraction of the shorter side.
+            min_face_fraction: smallest face searched for, as a fraction of the shorter side.
 
         Returns:
             Boxes in pixels of the image, sorted from largest to smallest (ties: leftmost, then topmost).
         """
         factor = min(side / min(luma.shape), 1.0)
         small = _shrink_luma(luma, factor)
-        smallest = max(round(smallest_share * min(small.shape)), 20)
+        smallest = max(round(min_face_fraction * min(small.shape)), 20)
         return self._search(small, factor, smallest, min(small.shape), MIN_NEIGHBORS)
 
-    def detect_near(self, luma: Plane, known: Box) -> list[Box]:
+    def detect_near(self, luma: Plane, last_box: Box) -> list[Box]:
         """Detect faces of about the position and size of a known one, in the order of `detect`."""
         height, width = luma.shape
-        area = known.expand(NEAR_MARGIN, NEAR_MARGIN, NEAR_MARGIN, NEAR_MARGIN)
+        area = last_box.expand(NEAR_MARGIN, NEAR_MARGIN, NEAR_MARGIN, NEAR_MARGIN)
         x0, y0 = max(int(area.x0), 0), max(int(area.y0), 0)
         x1, y1 = min(int(area.x1) + 1, width), min(int(area.y1) + 1, height)
-        factor = min(NEAR_SIDE / max(known.width, 1.0), 1.0)
+        factor = min(NEAR_SIDE / max(last_box.width, 1.0), 1.0)
         if min(x1 - x0, y1 - y0) * factor < 20:  # side of the cascade's window
             return []
         part = _shrink_luma(luma[y0:y1, x0:x1], factor)
-        side = known.width * factor
+        side = last_box.width * factor
         for ratio in NEAR_SCALES:
             smallest, largest = max(round(side / ratio), 20), round(side * ratio)
             boxes = self._search(part, factor, smallest, largest, NEAR_MIN_NEIGHBORS)
@@ -74,11 +74,13 @@ class ViolaJones:
                 break
         return [box.shift(x0, y0) for box in boxes]
 
-    def _search(self, gray: Plane, factor: float, smallest: int, largest: int, neighbours: int) -> list[Box]:
+    def _search(
+        self, gray: Plane, factor: float, smallest: int, largest: int, min_neighbors: int
+    ) -> list[Box]:
         detections = self._cascade.detectMultiScale(
             gray,
             scaleFactor=1.1,
-            minNeighbors=neighbours,
+            minNeighbors=min_neighbors,
             minSize=(smallest, smallest),
             maxSize=(largest, largest),
         )

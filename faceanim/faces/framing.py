@@ -47,15 +47,15 @@ def _place_interval(start: float, length: int, available: int) -> float:
     return 2.0 * math.floor(inside / 2)
 
 
-def crop_frame(picture: DecodedFrame, box: Box, size: int) -> Frame:
+def crop_frame(frame: DecodedFrame, box: Box, size: int) -> Frame:
     """Crop a square box (even whole pixels) from a frame and resize it to (size, size, 3).
 
     Beyond the frame, its edge pixels are repeated.
     """
-    width, height = picture.size
+    width, height = frame.size
     x0, y0, x1, y1 = (int(edge) for edge in box)
     inside = Box(max(x0, 0), max(y0, 0), min(x1, width), min(y1, height))
-    part = picture.crop(inside)
+    part = frame.crop(inside)
     padding = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
     if any(padding):
         padded = cv2.copyMakeBorder(part.to_rgb(), *padding, cv2.BORDER_REPLICATE)

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from faceanim.errors import FaceanimError
+from faceanim.faces.landmark_sets import Points
 from faceanim.media.boxes import Box
 from faceanim.media.frames import Frame, Plane
 from faceanim.models.pretrained import fetch_weights
@@ -39,9 +39,6 @@ CONTEXT_MARGIN = 0.15
 """Context around the face in the image given to dlib, as a fraction of the side of the box."""
 MIN_SEARCH_SIDE = 256
 """Side in pixels below which images are doubled for dlib's own detector, which finds faces from 80 pixels."""
-
-Points = npt.NDArray[np.float32]
-"""(P, 2), x then y, in pixels of the image; the center of the first pixel is 0."""
 
 
 @dataclass(frozen=True)
@@ -206,9 +203,9 @@ class MediaPipeDetector:
         self._landmarker.close()
 
 
-def _to_points(found: Iterable[Any]) -> Points:
+def _to_points(objects: Iterable[Any]) -> Points:
     """Convert objects with the attributes x and y to (P, 2), float32."""
-    points = list(found)
+    points = list(objects)
     return np.array(([point.x for point in points], [point.y for point in points]), dtype=np.float32).T
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from faceanim.errors import FaceanimError
 
 Points = npt.NDArray[np.float32]
-"""(P, 2), x then y."""
+"""(P, 2), x then y; in pixels of an image, the center of the first pixel is 0."""
 DetectedPoints = tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]
 """Landmarks of a crop's frames: detected (N,), and points (N, P, 2) in crop pixels, NaN if not detected."""
 

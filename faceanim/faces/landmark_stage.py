@@ -19,10 +19,10 @@ from faceanim.faces.crop_stage import FRAGMENT_NAME
 from faceanim.faces.landmark_detectors import (
     DetectorInfo,
     LandmarkDetector,
-    Points,
     create_detector,
     describe_detector,
 )
+from faceanim.faces.landmark_sets import Points
 from faceanim.incremental import RETRY_KEY, is_current, process_items, prune, read_metadata
 from faceanim.media.boxes import Box
 from faceanim.media.frames import Frame, Plane
@@ -146,8 +146,8 @@ def detect_landmarks(
     out.mkdir(parents=True, exist_ok=True)
     stale = [video for video in videos if not is_current(_table_path(out, video), video.key)]
     process = partial(_detect_in_video, info=info, out=out)
-    work = ShardJob("landmarks", process, partial(_record_failure, info=info, out=out))
-    process_items(work, stale, len(videos), run, map_shards, on_progress)
+    shard_job = ShardJob("landmarks", process, partial(_record_failure, info=info, out=out))
+    process_items(shard_job, stale, len(videos), run, map_shards, on_progress)
     tables = [_table_path(out, video) for video in videos]
     prune(out, {path.name for path in tables})
     return {"detector": info.name, "videos": len(videos), "crops": len(accepted)} | _summarize_tables(tables)
@@ -170,9 +170,9 @@ def measure_jitter(points: Points, thumbnails: npt.NDArray[np.uint8]) -> Jitter:
         thumbnails: (N, 16, 16), uint8, see `make_thumbnail`.
     """
     change = np.abs(np.diff(thumbnails.astype(np.int16), axis=0)).max(axis=(1, 2))
-    still = change < STILL_THRESHOLD
+    is_still = change < STILL_THRESHOLD
     jitter = np.linalg.norm(points[2:] - 2 * points[1:-1] + points[:-2], axis=2).mean(axis=1)
-    counted = jitter[still[1:] & still[:-1] & np.isfinite(jitter)]
+    counted = jitter[is_still[1:] & is_still[:-1] & np.isfinite(jitter)]
     return Jitter(float(counted.sum(dtype=np.float64)), len(counted))
 
 
@@ -190,7 +190,7 @@ def _summarize_tables(tables: Sequence[Path]) -> dict[str, Any]:
     """Count the frames, and compute the fraction with a detected face and the mean jitter in crop pixels."""
     # Each file stores its sums in the metadata: reading the points of millions of frames takes minutes.
     sums = [pq.read_metadata(path).metadata for path in tables]
-    frames, detected, still = (
+    frames, detected, jitter_frames = (
         sum(int(metadata[name]) for metadata in sums) for name in (b"frames", b"detected", b"jitter_frames")
     )
     total = sum(float(metadata[b"jitter_total"]) for metadata in sums)
@@ -198,8 +198,8 @@ def _summarize_tables(tables: Sequence[Path]) -> dict[str, Any]:
         "frames": frames,
         "detected": detected,
         "detected_rate": round(detected / frames, 4) if frames else 0.0,
-        "jitter_px": round(total / still, 4) if still else None,
-        "jitter_frames": still,
+        "jitter_px": round(total / jitter_frames, 4) if jitter_frames else None,
+        "jitter_frames": jitter_frames,
     }
 
 
@@ -225,16 +225,16 @@ def _read_accepted_crops(video: CroppedVideo) -> Iterator[Row]:
         yield accepted.slice(number, 1).to_pylist()[0]
 
 
-def _detect_in_crop(row: Row, folder: Path, found: LandmarkDetector, points: int) -> CropLandmarks:
+def _detect_in_crop(row: Row, folder: Path, detector: LandmarkDetector, points: int) -> CropLandmarks:
     """Detect the landmarks in each frame of a crop; where the tracker missed the face, search the frame."""
     count = len(row["frame_offsets"])
     result = _empty_landmarks(row["crop_id"], count, points)
     thumbnails = np.zeros((count, *THUMBNAIL_SIZE), dtype=np.uint8)
-    images = stream_mjpeg(folder / row["path"], row["frame_offsets"], row["frame_lengths"], found.gray)
+    images = stream_mjpeg(folder / row["path"], row["frame_offsets"], row["frame_lengths"], detector.gray)
     tracked = [Box(*box) for box in np.reshape(row["faces"], (count, 4)).tolist()]
     for number, (image, box, seen) in enumerate(zip(images, tracked, row["seen"], strict=True)):
         thumbnails[number] = make_thumbnail(image)
-        face = found.detect(image, box if seen else None)
+        face = detector.detect(image, box if seen else None)
         if face is not None and face.box.iou(box) >= MIN_FACE_IOU:
             result.boxes[number] = face.box
             result.scores[number] = np.nan if face.score is None else face.score

@@ -64,35 +64,35 @@ class ShotChange(Enum):
 
 @dataclass
 class _PendingFrame:
-    picture: DecodedFrame
+    frame: DecodedFrame
     change: ShotChange
 
 
 def detect_shot_changes(
-    pictures: Iterable[DecodedFrame], threshold: float
+    frames: Iterable[DecodedFrame], threshold: float
 ) -> Iterator[tuple[DecodedFrame, ShotChange]]:
     """Yield each frame of a video with its shot change, up to `MAX_DELAY` frames late.
 
     Args:
-        pictures: consecutive frames of one size.
+        frames: consecutive frames of one size.
         threshold: mean change of brightness, as a fraction of its range, above which two neighboring frames
             are a cut, and frames twice `FADE_HALF_LENGTHS` apart may be the ends of a fade.
     """
     pending: deque[_PendingFrame] = deque()
     thumbnails: deque[_Thumbnails] = deque(maxlen=MAX_DELAY + 1)
-    for picture in pictures:
-        thumbnails.append(_make_thumbnails(picture.luma))
+    for frame in frames:
+        thumbnails.append(_make_thumbnails(frame.luma))
         pending.append(
-            _PendingFrame(picture, ShotChange.CUT if _is_cut(thumbnails, threshold) else ShotChange.NONE)
+            _PendingFrame(frame, ShotChange.CUT if _is_cut(thumbnails, threshold) else ShotChange.NONE)
         )
         for half in FADE_HALF_LENGTHS:
             if _is_fade(thumbnails, half, threshold):
-                for frame in islice(reversed(pending), 1, 2 * half):
-                    frame.change = ShotChange.FADE
-        while len(pending) >= MAX_DELAY or len(pending) * picture.nbytes > MAX_PENDING_BYTES:
+                for in_fade in islice(reversed(pending), 1, 2 * half):
+                    in_fade.change = ShotChange.FADE
+        while len(pending) >= MAX_DELAY or len(pending) * frame.nbytes > MAX_PENDING_BYTES:
             first = pending.popleft()
-            yield first.picture, first.change
-    yield from ((frame.picture, frame.change) for frame in pending)
+            yield first.frame, first.change
+    yield from ((item.frame, item.change) for item in pending)
 
 
 def _make_thumbnails(luma: Plane) -> _Thumbnails:
@@ -104,8 +104,8 @@ def _make_thumbnails(luma: Plane) -> _Thumbnails:
     return _Thumbnails(np.asarray(coarse), np.asarray(fine))
 
 
-def _mean_difference(one: Thumbnail, other: Thumbnail) -> float:
-    return float(cv2.norm(one, other, cv2.NORM_L1) / (255 * one.size))
+def _mean_difference(a: Thumbnail, b: Thumbnail) -> float:
+    return float(cv2.norm(a, b, cv2.NORM_L1) / (255 * a.size))
 
 
 def _is_cut(thumbnails: deque[_Thumbnails], threshold: float) -> bool:

@@ -245,8 +245,8 @@ def render_frames(
         yield watermark.mark(result) if options.watermark else result
 
 
-def report_progress(frames: Iterator[Frame], tell: Callable[[int], None]) -> Iterator[Frame]:
+def report_progress(frames: Iterator[Frame], report: Callable[[int], None]) -> Iterator[Frame]:
     """Yield the frames, and report the number of frames each time the consumer asks for the next one."""
     for number, frame in enumerate(frames, start=1):
         yield frame
-        tell(number)
+        report(number)

@@ -38,14 +38,14 @@ class AnimatedFace:
 
     @classmethod
     def prepare(
-        cls, network: Network, picture: Frame, face: Box, motion: Motion, options: Options
+        cls, network: Network, image: Frame, face: Box, motion: Motion, options: Options
     ) -> "AnimatedFace":
         """Frame a face as the driving face is framed where the motion starts, and prepare its portrait."""
         start_frame = 0
-        square, portrait = _frame_portrait(network, picture, face, motion, start_frame)
+        square, portrait = _frame_portrait(network, image, face, motion, start_frame)
         if options.relative and options.start == "best":
             start_frame = find_nearest_pose(motion.points, portrait.keypoints)
-            square, portrait = _frame_portrait(network, picture, face, motion, start_frame)
+            square, portrait = _frame_portrait(network, image, face, motion, start_frame)
         start = motion.points[start_frame : start_frame + 1] if options.relative else None
         return cls(square, portrait, start, options.scale)
 
@@ -102,11 +102,11 @@ class WholeComposition:
     photographs: Sequence[Frame]
 
     @classmethod
-    def create(cls, picture: Frame, actors: Sequence[AnimatedFace]) -> "WholeComposition":
+    def create(cls, image: Frame, faces: Sequence[AnimatedFace]) -> "WholeComposition":
         """Crop the squares of the faces and prepare their seams."""
-        placements = [Placement.create(face.square, picture) for face in actors]
-        photographs = [crop_photograph(picture, face.square, int(face.square.width)) for face in actors]
-        return cls(picture, actors, placements, photographs)
+        placements = [Placement.create(face.square, image) for face in faces]
+        photographs = [crop_photograph(image, face.square, int(face.square.width)) for face in faces]
+        return cls(image, faces, placements, photographs)
 
     def frames(self, driving: KeypointArray) -> Iterator[Frame]:
         """Render the image for each of a batch of driving keypoints."""
@@ -124,14 +124,14 @@ Composition = CropComposition | WholeComposition
 
 
 def build_composition(
-    network: Network, picture: Frame, faces: Sequence[Box], motion: Motion, options: Options
+    network: Network, image: Frame, faces: Sequence[Box], motion: Motion, options: Options
 ) -> Composition:
     """Prepare the faces of an image for a motion, and the background that they move in."""
-    animated_faces = [AnimatedFace.prepare(network, picture, face, motion, options) for face in faces]
+    animated_faces = [AnimatedFace.prepare(network, image, face, motion, options) for face in faces]
     if options.shows_whole:
-        return WholeComposition.create(picture, animated_faces)
+        return WholeComposition.create(image, animated_faces)
     network_size = network.output_size if options.super_resolution else network.size
-    background = crop_photograph(picture, animated_faces[0].square, options.size or network_size)
+    background = crop_photograph(image, animated_faces[0].square, options.size or network_size)
     return CropComposition(background, animated_faces[0], None if options.size else options.super_resolution)
 
 
@@ -142,11 +142,11 @@ def hstack_panels(panels: Sequence[Frame]) -> Frame:
 
 
 def _frame_portrait(
-    network: Network, picture: Frame, face: Box, motion: Motion, start_frame: int
+    network: Network, image: Frame, face: Box, motion: Motion, start_frame: int
 ) -> tuple[Box, Portrait]:
     """Compute the square that frames a face as the driving face in a frame, and prepare its portrait."""
     square = match_framing(face, motion.face(start_frame), UNIT_BOX)
-    return square, network.portrait(crop_photograph(picture, square, network.size))
+    return square, network.portrait(crop_photograph(image, square, network.size))
 
 
 def _match_height(panel: Frame, height: int) -> Frame:

@@ -158,11 +158,11 @@ def compute_squares(faces: Sequence[Box], frame_size: tuple[int, int], fps: floa
         frame_size: width and height of a frame, in pixels.
         fps: frame rate, in frames per second.
     """
-    still = compute_crop_box(faces, CROP_MARGIN, frame_size)
+    still_square = compute_crop_box(faces, CROP_MARGIN, frame_size)
     heads = [face.expand(**HEAD_MARGINS) for face in faces]
     side = float(np.quantile([max(head.width, head.height) for head in heads], 0.9)) * (1 + 2 * CROP_MARGIN)
-    if still.width <= MAX_STILL_RATIO * side:
-        return [still] * len(faces)
+    if still_square.width <= MAX_STILL_RATIO * side:
+        return [still_square] * len(faces)
     side = min(2.0 * math.ceil(side / 2), min(frame_size) // 2 * 2.0)
     corners = np.array([((h.x0 + h.x1 - side) / 2, (h.y0 + h.y1 - side) / 2) for h in heads])
     clipped = np.clip(corners, 0, np.array(frame_size) - side)

@@ -83,13 +83,13 @@ class AnimationLayers:
     residual: Floats
 
 
-def render_at_full_size(photograph: Frame, deformation: Floats, painted: Floats) -> Frame:
+def render_at_full_size(photograph: Frame, deformation: Floats, residual: Floats) -> Frame:
     """Render one animated frame at the size of the photograph.
 
     Args:
         photograph: the portrait, (H, H, 3) uint8 RGB.
         deformation: (h, w, 2), the deformation of one frame; see `AnimationLayers`.
-        painted: (S, S, 3), the residual of one frame.
+        residual: (S, S, 3), the residual of one frame.
 
     Returns:
         (H, H, 3) uint8 RGB.
@@ -97,8 +97,8 @@ def render_at_full_size(photograph: Frame, deformation: Floats, painted: Floats)
     side = photograph.shape[0]
     pixels = (_upsample_grid(deformation, side) + 1) * np.float32((side - 1) / 2)
     warped = cv2.remap(photograph, pixels, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    residual = cv2.resize(painted, (side, side), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.rint(warped + 255 * residual).clip(0, 255), np.uint8)
+    upsampled = cv2.resize(residual, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.rint(warped + 255 * upsampled).clip(0, 255), np.uint8)
 
 
 def _upsample_grid(grid: Floats, side: int) -> Floats:

@@ -55,13 +55,13 @@ class OnnxPortrait:
 class OnnxNetwork:
     """Both networks in ONNX Runtime; implements `Network`."""
 
-    def __init__(self, sessions: dict[str, Any], about: dict[str, str], device: str) -> None:
+    def __init__(self, sessions: dict[str, Any], metadata: dict[str, str], device: str) -> None:
         self._sessions = sessions
         self.device = device
         self.batch = BATCH
-        self.size = int(about["size"])
-        self.output_size = int(about["output_size"])
-        self.detector_id = about["detector_id"]
+        self.size = int(metadata["size"])
+        self.output_size = int(metadata["output_size"])
+        self.detector_id = metadata["detector_id"]
 
     @classmethod
     def load(cls, path: Path, device: Device = "auto") -> "OnnxNetwork":
@@ -90,7 +90,7 @@ class OnnxNetwork:
             sessions = {graph: create_session(part, providers) for graph, part in split_graphs(model)}
             network = cls(sessions, read_metadata(model), "cpu")
         except Exception as error:  # a damaged file raises errors of onnx, ONNX Runtime or Python
-            raise damaged_error(path) from error
+            raise make_damaged_error(path) from error
         # ONNX Runtime silently falls back to the CPU if the libraries of the GPU are missing.
         if all(GPU_PROVIDER in session.get_providers() for session in sessions.values()):
             network.device = "cuda"
@@ -109,15 +109,15 @@ class OnnxNetwork:
         """Prepare a cropped portrait; see `Network.portrait`."""
         return OnnxPortrait(self, frame)
 
-    def animate(self, given: list[Floats], outputs: list[str]) -> list[Floats]:
+    def animate(self, inputs: list[Floats], outputs: list[str]) -> list[Floats]:
         """Run the animation graph.
 
         Args:
-            given: the source (1, 3, S, S), its keypoints and the driving keypoints.
+            inputs: the source (1, 3, S, S), its keypoints and the driving keypoints.
             outputs: names of the outputs to compute, without prefix.
         """
-        inputs, _ = graph_signatures(jacobians=len(given) > 3)[ANIMATE]
-        feeds = dict(zip(prefix_names(ANIMATE, inputs), given, strict=True))
+        input_names, _ = graph_signatures(jacobians=len(inputs) > 3)[ANIMATE]
+        feeds = dict(zip(prefix_names(ANIMATE, input_names), inputs, strict=True))
         results: list[Floats] = self._sessions[ANIMATE].run(prefix_names(ANIMATE, outputs), feeds)
         return results
 
@@ -167,7 +167,7 @@ def read_model(path: Path) -> Any:
     except OSError as error:
         raise FaceanimError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
     except (DecodeError, UnicodeDecodeError):
-        raise damaged_error(path) from None
+        raise make_damaged_error(path) from None
     if metadata.get("format") != FORMAT:
         raise FaceanimError(
             f"cannot read {path}: not a model of faceanim; create one with `faceanim export {path.name}`"
@@ -180,11 +180,11 @@ def read_model(path: Path) -> Any:
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, UnicodeDecodeError):
-        raise damaged_error(path) from None
+        raise make_damaged_error(path) from None
     return model
 
 
-def damaged_error(path: Path) -> FaceanimError:
+def make_damaged_error(path: Path) -> FaceanimError:
     """Create the error for a file that cannot be decoded."""
     return FaceanimError(f"cannot read {path}: damaged, or not an ONNX model; export it again")
 

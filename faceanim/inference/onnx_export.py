@@ -214,20 +214,20 @@ def list_graphs(animator: Animator) -> Iterator[GraphSpec]:
     yield ENLARGE, EnlargeModule(animator.super_resolution).eval(), (frames,), 0, jacobians
 
 
-def export_graph(graph: str, module: nn.Module, given: Sequence[Tensor], fixed: int, jacobians: bool) -> Any:
+def export_graph(graph: str, module: nn.Module, inputs: Sequence[Tensor], fixed: int, jacobians: bool) -> Any:
     """Export one graph as an ONNX model, with the graph's name as prefix to all names; see `GraphSpec`."""
     from onnx.compose import add_prefix
 
-    inputs, outputs = graph_signatures(jacobians)[graph]
+    input_names, output_names = graph_signatures(jacobians)[graph]
     batch = torch.export.Dim("batch", min=1, max=4096)
-    dimensions = [{} if number < fixed else {0: batch} for number in range(len(given))]
-    dynamic_shapes = (dimensions[0], tuple(dimensions[1:])) if len(given) > 1 else (dimensions[0],)
+    dimensions = [{} if number < fixed else {0: batch} for number in range(len(inputs))]
+    dynamic_shapes = (dimensions[0], tuple(dimensions[1:])) if len(inputs) > 1 else (dimensions[0],)
     with silence_exporter():
         program = torch.onnx.export(
             module,
-            tuple(given),
-            input_names=inputs,
-            output_names=outputs,
+            tuple(inputs),
+            input_names=input_names,
+            output_names=output_names,
             dynamic_shapes=dynamic_shapes,
             dynamo=True,
             opset_version=OPSET,

@@ -60,24 +60,24 @@ def check_output(out: Path, inputs: Sequence[Path]) -> None:
         raise FaceanimError(f"cannot write {out}: it is a folder; name a file")
 
 
-def write_result(out: Path, frames: Iterator[Frame], clock: FrameTiming, sound: Path | None) -> int:
+def write_result(out: Path, frames: Iterator[Frame], timing: FrameTiming, audio: Path | None) -> int:
     """Write frames in the format given by the suffix; return their number.
 
     Args:
         out: path that ends in `.mp4` or `.gif`; a folder of PNG frames has no suffix.
         frames: (H, W, 3) uint8 RGB, all of the same even size.
-        clock: presentation times of the frames.
-        sound: file whose sound is added to an MP4; None: the MP4 is silent.
+        timing: presentation times of the frames.
+        audio: file whose sound is added to an MP4; None: the MP4 is silent.
 
     Raises:
         FaceanimError: the disk is full or not writable.
     """
     with wrap_disk_errors():
         if out.suffix.lower() == MP4_SUFFIX:
-            times = clock.times if clock.is_variable else None
-            return write_mp4(out, frames, clock.fps, audio_from=sound, comment=COMMENT, times=times)
+            times = timing.times if timing.is_variable else None
+            return write_mp4(out, frames, timing.fps, audio_from=audio, comment=COMMENT, times=times)
         if out.suffix.lower() == GIF_SUFFIX:
-            return _write_gif(out, frames, clock)
+            return _write_gif(out, frames, timing)
         return _write_png_folder(out, frames)
 
 
@@ -98,13 +98,13 @@ def _write_png_folder(out: Path, frames: Iterator[Frame]) -> int:
     return count
 
 
-def _write_gif(out: Path, frames: Iterator[Frame], clock: FrameTiming) -> int:
+def _write_gif(out: Path, frames: Iterator[Frame], timing: FrameTiming) -> int:
     """Write an endless GIF frame by frame, with the palette of its first frame."""
     first = next(frames)
     # One palette for all frames: with separate palettes, parts that do not move would flicker.
     palette = Image.fromarray(first).quantize(256, dither=Image.Dither.NONE)
     colors = _palette_to_argb(palette)
-    options = {"loop": "0", "final_delay": str(round(1 / (clock.fps * GIF_TICK))), "fflags": "+bitexact"}
+    options = {"loop": "0", "final_delay": str(round(1 / (timing.fps * GIF_TICK))), "fflags": "+bitexact"}
     with atomic_path(out) as temporary:
         with av.open(str(temporary), "w", format="gif", options=options) as output:
             stream: Any = output.add_stream("gif", rate=100)
@@ -114,7 +114,7 @@ def _write_gif(out: Path, frames: Iterator[Frame], clock: FrameTiming) -> int:
             for count, frame in enumerate(chain([first], frames), start=1):
                 indices = np.asarray(Image.fromarray(frame).quantize(palette=palette))
                 av_frame = av.VideoFrame.from_ndarray((indices, colors), format="pal8")
-                av_frame.pts, av_frame.time_base = round(clock.times[count - 1] / GIF_TICK), GIF_TICK
+                av_frame.pts, av_frame.time_base = round(timing.times[count - 1] / GIF_TICK), GIF_TICK
                 output.mux(stream.encode(av_frame))
             output.mux(stream.encode(None))
         temporary.write_bytes(_insert_comment(temporary.read_bytes()))

@@ -24,9 +24,9 @@ SEAM_FRACTION = 0.12
 """Width of the seam around an animated square, as a share of its side."""
 
 
-def find_faces(picture: Frame) -> list[Box]:
+def find_faces(image: Frame) -> list[Box]:
     """Detect all faces in a photograph; return their Viola-Jones boxes from left to right."""
-    detector, luma = ViolaJones(), RgbFrame(picture).luma
+    detector, luma = ViolaJones(), RgbFrame(image).luma
     faces = detector.detect(luma)
     for face in detector.detect(luma, FINE_SEARCH_SIDE, FINE_FACE_FRACTION):
         if all(face.iou(other) < SAME_FACE_IOU for other in faces):
@@ -34,25 +34,25 @@ def find_faces(picture: Frame) -> list[Box]:
     return sorted(faces, key=lambda box: (box.x0, box.y0))
 
 
-def select_faces(picture: Frame, name: str, which: int | str) -> list[Box]:
+def select_faces(image: Frame, name: str, face: int | str) -> list[Box]:
     """Detect the faces in a photograph and select those requested by `Options.face`.
 
     Args:
-        picture: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB.
         name: name of the photograph, for messages.
-        which: `largest`, `all`, or the number of a face from left to right.
+        face: `largest`, `all`, or the number of a face from left to right.
 
     Raises:
         FaceanimError: no face is found, or too few for that number.
     """
-    faces = find_faces(picture)
+    faces = find_faces(image)
     if not faces:
         raise FaceanimError(f"no face found in {name}; use an image with one upright, frontal face")
-    if which == "all":
+    if face == "all":
         return faces
-    if which == "largest":
+    if face == "largest":
         return [max(faces, key=lambda box: box.area)]
-    return [pick_face(faces, int(which), name)]
+    return [pick_face(faces, int(face), name)]
 
 
 def pick_face(faces: list[Box], number: int, name: str) -> Box:
@@ -66,25 +66,25 @@ def pick_face(faces: list[Box], number: int, name: str) -> Box:
     return sorted(faces)[number - 1]
 
 
-def prepare_photograph(picture: Frame, options: Options) -> Frame:
+def prepare_photograph(image: Frame, options: Options) -> Frame:
     """Shrink a photograph to the size of the output and crop it to even sides, as H.264 requires.
 
     A photograph of which only the square around a face is shown is returned unchanged.
     """
     if not options.shows_whole:
-        return picture
-    height, width = picture.shape[:2]
+        return image
+    height, width = image.shape[:2]
     factor = min(MAX_WHOLE_SIDE / max(height, width), 1.0)
     if factor < 1:
         size = (round(width * factor), round(height * factor))
-        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    height, width = picture.shape[:2]
-    return picture[: height // 2 * 2, : width // 2 * 2]
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    height, width = image.shape[:2]
+    return image[: height // 2 * 2, : width // 2 * 2]
 
 
-def crop_photograph(picture: Frame, square: Box, size: int) -> Frame:
+def crop_photograph(image: Frame, square: Box, size: int) -> Frame:
     """Crop a square from a photograph and resize it to (size, size, 3)."""
-    return crop_frame(RgbFrame(picture), square, size)
+    return crop_frame(RgbFrame(image), square, size)
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,14 @@ class Placement:
     opacity: NDArray[np.float32]
 
     @classmethod
-    def create(cls, square: Box, picture: Frame) -> "Placement":
+    def create(cls, square: Box, image: Frame) -> "Placement":
         """Place a square in a photograph, with a soft seam."""
         side = int(square.width)
         ramp = np.minimum(np.arange(side) + 0.5, np.arange(side)[::-1] + 0.5) / (SEAM_FRACTION * side)
         ramp = np.clip(ramp, 0, 1)
         ramp = ramp * ramp * (3 - 2 * ramp)
         opacity = (ramp[:, None] * ramp[None])[..., None].astype(np.float32)
-        return cls(square, opacity[_intersect(square, picture)[1]])
+        return cls(square, opacity[_intersect(square, image)[1]])
 
     def blend_into(self, animated: Frame, canvas: Frame) -> None:
         """Blend the animated square, as large as `square`, into the photograph `canvas` in place."""
@@ -119,10 +119,10 @@ class Placement:
         )
 
 
-def _intersect(square: Box, picture: Frame) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+def _intersect(square: Box, image: Frame) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Intersect a square with an image; return the common part as slices of the image and of the square."""
     x0, y0, x1, y1 = (int(edge) for edge in square)
     left, top = max(x0, 0), max(y0, 0)
-    right, bottom = min(x1, picture.shape[1]), min(y1, picture.shape[0])
-    in_picture = slice(top, bottom), slice(left, right)
-    return in_picture, (slice(top - y0, bottom - y0), slice(left - x0, right - x0))
+    right, bottom = min(x1, image.shape[1]), min(y1, image.shape[0])
+    in_image = slice(top, bottom), slice(left, right)
+    return in_image, (slice(top - y0, bottom - y0), slice(left - x0, right - x0))

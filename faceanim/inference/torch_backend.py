@@ -12,7 +12,7 @@ from faceanim.inference.animator import Animator, PreparedSource, to_arrays, to_
 from faceanim.inference.backend import Device
 from faceanim.inference.keypoints import AnimationLayers, KeypointArray
 from faceanim.media.frames import Frame, Frames
-from faceanim.media.tensors import to_float, to_uint8
+from faceanim.media.tensors import to_channels_last, to_uint8
 
 CPU_BATCH = 8
 GPU_BATCH = 32
@@ -82,11 +82,6 @@ class TorchNetwork:
     def portrait(self, frame: Frame) -> TorchPortrait:
         """Prepare a cropped portrait; see `Network.portrait`."""
         return TorchPortrait(self._animator, self._animator.prepare(to_channels_last(frame[None])))
-
-
-def to_channels_last(frames: Frames) -> Tensor:
-    """Convert frames as `to_float` does, in the memory layout of the networks."""
-    return to_float(frames).contiguous(memory_format=torch.channels_last)
 
 
 def choose_half_precision(device: str) -> torch.dtype | None:

@@ -51,7 +51,7 @@ def fetch_video(
 
 def record_crash(video: VideoRecord, reason: Reason, videos: Path) -> VideoRecord:
     """Record the failure of a video whose worker crashed or hung; the next run retries it."""
-    return _record(video.failed(reason, True, video.attempts + 1), videos)
+    return _record(video.as_failed(reason, True, video.attempts + 1), videos)
 
 
 def _copy(video: VideoRecord, folder: Path) -> FetchedFile:
@@ -89,7 +89,7 @@ def _verify(file: FetchedFile) -> VideoInfo:
 
 def _record_failure(video: VideoRecord, error: FetchError, attempt: int, videos: Path) -> VideoRecord:
     attempts = attempt - 1 if error.reason is Reason.NOT_TRIED else attempt
-    failed = video.failed(error.reason, error.is_transient, video.attempts + attempts)
+    failed = video.as_failed(error.reason, error.is_transient, video.attempts + attempts)
     return failed if failed.is_pending else _record(failed, videos)
 
 

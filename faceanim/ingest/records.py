@@ -90,7 +90,7 @@ class VideoRecord:
         """Return the path of the fragment in the videos folder."""
         return videos / f"{self.video_id}.parquet"
 
-    def failed(self, reason: Reason, is_transient: bool, attempts: int) -> "VideoRecord":
+    def as_failed(self, reason: Reason, is_transient: bool, attempts: int) -> "VideoRecord":
         """Return the record of a failure after `attempts` fetches."""
         return VideoRecord(
             self.video_id,
@@ -175,7 +175,7 @@ def read_fetched(index: Path, download: Path) -> list[tuple[VideoRecord, list[Ro
     ]
 
 
-class Failures(NamedTuple):
+class FailureGroup(NamedTuple):
     """Videos that failed for the same reason.
 
     Attributes:
@@ -189,7 +189,7 @@ class Failures(NamedTuple):
     fragments: list[Path]
 
 
-def list_failures(videos: Path) -> list[Failures]:
+def list_failures(videos: Path) -> list[FailureGroup]:
     """List the failed videos of a folder by reason.
 
     Raises:
@@ -203,7 +203,7 @@ def list_failures(videos: Path) -> list[Failures]:
         if row["status"] == Status.FAILED:
             is_transient = read_metadata(fragment).get("key") == RETRY_KEY
             groups[row["reason"], is_transient].append(fragment)
-    return [Failures(*kind, fragments) for kind, fragments in sorted(groups.items())]
+    return [FailureGroup(*kind, fragments) for kind, fragments in sorted(groups.items())]
 
 
 def forget_failures(videos: Path, reasons: Iterable[str]) -> int:

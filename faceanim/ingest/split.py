@@ -53,13 +53,13 @@ def choose_test_people(people: Iterable[str], config: IndexConfig) -> set[str]:
     Raises:
         FaceanimError: a named person is not among `people`.
     """
-    everyone = set(people)
+    all_people = set(people)
     named = {make_safe_id(name): name for name in config.test_people}
-    if unknown := sorted(set(named) - everyone):
+    if unknown := sorted(set(named) - all_people):
         raise FaceanimError(f"index.test_people: {named[unknown[0]]!r} has no videos in {config.path}")
     if named:
         return set(named)
-    ranked = sorted(everyone, key=_hash_fraction)
+    ranked = sorted(all_people, key=_hash_fraction)
     num_below = sum(_hash_fraction(person) < config.test_fraction for person in ranked)
     return set(ranked[: max(1, min(num_below, len(ranked) - 1))])
 

@@ -28,9 +28,11 @@ MAX_REORDERED_FRAMES = 17
 
 Containers seek by decoding time.
 """
+CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo"
+"""FFmpeg's names of the supported containers.
 
-# FFmpeg supports many more. Some of these follow scripts to other files, or render text or still images.
-_CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo"
+FFmpeg supports many more. Some of these follow scripts to other files, or render text or still images.
+"""
 
 # In other containers, such as MPEG program streams, seeking is a guess, and decord drops and repeats frames.
 _INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
@@ -39,8 +41,8 @@ _INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
 class MediaError(Exception):
     """A file that is not a usable video; `reason` is stored in its record."""
 
-    def __init__(self, reason: Reason, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
         self.reason = reason
 
 
@@ -154,7 +156,7 @@ def wrap_media_errors(path: Path) -> Iterator[None]:
 @contextmanager
 def _open_video(path: Path) -> Iterator[tuple[Any, Any]]:
     """Open a file and yield its container and its main video stream."""
-    options = {"format_whitelist": _CONTAINERS}
+    options = {"format_whitelist": CONTAINERS}
     with (
         wrap_media_errors(path),
         av.open(str(path), container_options=options, metadata_errors="replace") as container,
@@ -211,7 +213,8 @@ def _decode_with_decord(path: Path, count: int, first: int, limit: int | None) -
                     raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: too narrow for decord")
                 yield RgbFrame(frame)
     except (decord.DECORDError, StopIteration) as error:
-        raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: {str(error).splitlines()[:1]}") from None
+        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: {first_line}") from None
 
 
 def _decode_with_pyav(

@@ -18,14 +18,14 @@ class DenseMotion(nn.Module):
 
     Args:
         hourglass: takes 4 * (K + 1) channels: a heatmap and a warped source for each motion.
-        keypoints: number of keypoints, K.
+        num_keypoints: number of keypoints, K.
         kp_variance: variance of the Gaussians rendered at the keypoints, in units of [-1, 1].
     """
 
-    def __init__(self, hourglass: Hourglass, keypoints: int, kp_variance: float) -> None:
+    def __init__(self, hourglass: Hourglass, num_keypoints: int, kp_variance: float) -> None:
         super().__init__()
         self.hourglass = hourglass
-        self.mask = nn.Conv2d(hourglass.outputs, keypoints + 1, 7, padding=3)
+        self.mask = nn.Conv2d(hourglass.outputs, num_keypoints + 1, 7, padding=3)
         self.kp_variance = kp_variance
 
     def forward(self, source: Tensor, kp_source: Keypoints, kp_driving: Keypoints) -> Tensor:

@@ -53,17 +53,17 @@ class KeypointDetector(nn.Module):
 
     Args:
         unet: maps (B, 3, h, w) to (B, K, h, w), unnormalized, or to (B, 5 * K, h, w) with jacobians.
-        keypoints: number of keypoints, K.
+        num_keypoints: number of keypoints, K.
         temperature: temperature of the softmax; smaller is sharper.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, unet: nn.Module, keypoints: int, temperature: float) -> None:
+    def __init__(self, unet: nn.Module, num_keypoints: int, temperature: float) -> None:
         super().__init__()
         self.unet = unet
-        self.keypoints = keypoints
+        self.num_keypoints = num_keypoints
         self.temperature = temperature
         # Statistics of ImageNet, which pretrained encoders expect.
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
@@ -73,7 +73,7 @@ class KeypointDetector(nn.Module):
         """Detect the keypoints of frames (B, 3, h, w), RGB in [0, 1], h and w multiples of 32."""
         # Under autocast the output is bfloat16, which distinguishes only 128 positions per side.
         maps = self.unet((image - self.mean) / self.std).to(image.dtype)
-        logits, affine = maps[:, : self.keypoints], maps[:, self.keypoints :]
+        logits, affine = maps[:, : self.num_keypoints], maps[:, self.num_keypoints :]
         heatmap = spatial_softmax2d(logits.contiguous(), temperature=self.temperature)
         jacobian = local_jacobian(heatmap, affine) if affine.shape[1] else None
         return Keypoints(soft_argmax(heatmap), jacobian)

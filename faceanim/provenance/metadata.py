@@ -10,6 +10,7 @@ import av
 from PIL import Image
 
 from faceanim.errors import FaceanimError
+from faceanim.media.video import CONTAINERS
 
 COMMENT = "synthetic: animated by faceanim"
 """Text in every result: in the container of an MP4, the comment block of a GIF, a text chunk of a PNG."""
@@ -18,8 +19,6 @@ COMMENT_KEY = "Comment"
 
 GIF, MP4, PNG = "image/gif", "video/mp4", "image/png"
 
-# The containers of `faceanim.media.video`. FFmpeg supports more, some of which follow scripts to other files.
-_CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo"
 _SIGNATURES = {
     b"GIF8": GIF,
     b"\x89PNG\r\n\x1a\n": PNG,
@@ -92,7 +91,7 @@ def wrap_read_errors(path: Path) -> Iterator[None]:
 
 
 def _container_comment(path: Path) -> str | None:
-    options = {"format_whitelist": _CONTAINERS}
+    options = {"format_whitelist": CONTAINERS}
     # An absolute path, because FFmpeg treats what precedes a colon as a protocol.
     with av.open(str(path.absolute()), container_options=options, metadata_errors="replace") as container:
         texts = {key.lower(): text for key, text in container.metadata.items()}

@@ -45,15 +45,15 @@ class Findings:
     @property
     def marks(self) -> tuple[str, ...]:
         """The marks that identify the file as synthetic, in words."""
-        found = {
+        presence = {
             "its metadata": self.metadata is not None,
             "a C2PA manifest": self.manifest is not None and self.manifest.synthetic,
             "a watermark": self.watermark is not None and self.watermark.found,
         }
-        return tuple(mark for mark, is_found in found.items() if is_found)
+        return tuple(mark for mark, is_present in presence.items() if is_present)
 
     @property
-    def synthetic(self) -> bool:
+    def is_synthetic(self) -> bool:
         """Return whether any mark was found. A file without marks proves nothing: each can be removed."""
         return bool(self.marks)
 
@@ -75,7 +75,7 @@ def verify_file(path: Path) -> Findings:
     manifests = filter(None, map(read_manifest, files))
     manifest = max(manifests, key=lambda candidate: candidate.synthetic, default=None)
     findings = Findings(path, metadata, manifest, _find_watermark(files, errors))
-    if errors and not findings.synthetic:
+    if errors and not findings.is_synthetic:
         raise errors[-1]
     return findings
 

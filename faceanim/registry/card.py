@@ -161,9 +161,9 @@ def to_bullets(lines: list[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def render_table(found: list[MetricSummary], task: str) -> str:
+def render_table(summaries: list[MetricSummary], task: str) -> str:
     """Render the metrics of a task as a Markdown table with one column per method."""
-    cells = {(item.metric, item.method): item.interval for item in found if item.task == task}
+    cells = {(item.metric, item.method): item.interval for item in summaries if item.task == task}
     methods = list(dict.fromkeys(method for _, method in cells))
     rows = [["", *(method.replace("_", " ") for method in methods)], ["---"] * (1 + len(methods))]
     for metric in METRICS:
@@ -187,14 +187,14 @@ def format_interval(interval: Interval | None, metric: Metric) -> str:
     return f"{mean} ({low} to {high})"
 
 
-def truncate_card(card: str, most: int) -> str:
-    """Drop the sections of a card that do not fit into `most` characters."""
+def truncate_card(card: str, max_chars: int) -> str:
+    """Drop the sections of a card that do not fit into `max_chars` characters."""
     note = f"\nThe full card is {CARD_FILE} in the model's folder (`faceanim models pull`).\n"
-    if len(card) <= most:
+    if len(card) <= max_chars:
         return card
     shortened = ""
     for number, section in enumerate(card.split("\n## ")):
         text = section if number == 0 else f"\n## {section}"
-        if len(shortened) + len(text) + len(note) <= most:
+        if len(shortened) + len(text) + len(note) <= max_chars:
             shortened += text
     return shortened + note

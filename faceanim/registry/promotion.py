@@ -52,19 +52,19 @@ class PromotionDecision:
 
 
 def evaluate_pending_versions(
-    store: ModelRegistry, min_gain_db: float, today: str, score_again: Rescore
+    store: ModelRegistry, min_gain_db: float, current_test_set: str, rescore: Rescore
 ) -> None:
     """Decide on all versions that have no verdict, oldest first.
 
     Args:
         store: the registered model.
         min_gain_db: gain over the champion, in dB, that the lower end of the interval must exceed.
-        today: ID of the current test set, on which `score_again` scores.
-        score_again: scores a version again if it and the champion were scored on different test sets.
+        current_test_set: ID of the current test set, on which `rescore` scores.
+        rescore: scores a version again if it and the champion were scored on different test sets.
     """
     for version in store.list_versions():
         if VERDICT_TAG not in store.get_version(version.number).tags:
-            _evaluate_version(store, version, min_gain_db, today, score_again)
+            _evaluate_version(store, version, min_gain_db, current_test_set, rescore)
 
 
 def promote(store: ModelRegistry, number: int) -> None:
@@ -157,10 +157,10 @@ def validate_once(store: ModelRegistry, version: Version) -> str:
     return outcome
 
 
-def choose_test_set(version: Version, baseline: Version, today: str) -> str:
+def choose_test_set(version: Version, baseline: Version, current_test_set: str) -> str:
     """Return the ID of the test set to compare two versions on: the version's own, or the current one."""
-    own = version.tags.get(TEST_SET_TAG, today)
-    return own if is_scored_on(baseline, own) else today
+    own = version.tags.get(TEST_SET_TAG, current_test_set)
+    return own if is_scored_on(baseline, own) else current_test_set
 
 
 def decide_promotion(
@@ -169,13 +169,13 @@ def decide_promotion(
     baseline: int,
     test_set: str,
     min_gain_db: float,
-    score_again: Rescore,
+    rescore: Rescore,
 ) -> PromotionDecision:
     """Compare a version to the champion, the version `baseline`, on a test set."""
     try:
-        theirs = load_scores_on(store, store.get_version(baseline), test_set, score_again)
-        ours = load_scores_on(store, version, test_set, score_again)
-        return compare_to_champion(measure_psnr_gain(ours, theirs), baseline, min_gain_db)
+        baseline_scores = load_scores_on(store, store.get_version(baseline), test_set, rescore)
+        scores = load_scores_on(store, version, test_set, rescore)
+        return compare_to_champion(measure_psnr_gain(scores, baseline_scores), baseline, min_gain_db)
     except FaceanimError as error:
         return PromotionDecision(
             False,
@@ -184,7 +184,7 @@ def decide_promotion(
         )
 
 
-def load_scores_on(store: ModelRegistry, version: Version, test_set: str, score_again: Rescore) -> list[Row]:
+def load_scores_on(store: ModelRegistry, version: Version, test_set: str, rescore: Rescore) -> list[Row]:
     """Load a version's scores on a test set, scoring it first if necessary.
 
     Raises:
@@ -193,7 +193,7 @@ def load_scores_on(store: ModelRegistry, version: Version, test_set: str, score_
     if not is_scored_on(version, test_set):
         model = download_model(store.model_uri(version.number), store.uri)
         try:
-            evaluation = score_again(model)
+            evaluation = rescore(model)
         except FaceanimError as error:
             raise FaceanimError(f"cannot score version {version.number} on this test set: {error}") from error
         if test_set_id(evaluation) != test_set:
@@ -202,21 +202,21 @@ def load_scores_on(store: ModelRegistry, version: Version, test_set: str, score_
     return store.load_scores(version, test_set)
 
 
-def measure_psnr_gain(ours: Sequence[Row], theirs: Sequence[Row]) -> Interval:
+def measure_psnr_gain(scores: Sequence[Row], champion_scores: Sequence[Row]) -> Interval:
     """Compute the gain in reconstruction PSNR on a common test set, the criterion for champions.
 
     Args:
-        ours: rows of SCORES of a version.
-        theirs: rows of SCORES of the champion.
+        scores: rows of SCORES of a version.
+        champion_scores: rows of SCORES of the champion.
 
     Raises:
         FaceanimError: the clips differ, or there are no clips.
     """
-    clips, others = (
-        select_scores(rows, Task.RECONSTRUCTION, MethodName.PREDICTION) for rows in (ours, theirs)
+    clips, champion_clips = (
+        select_scores(rows, Task.RECONSTRUCTION, MethodName.PREDICTION) for rows in (scores, champion_scores)
     )
-    gain = paired_difference(clips, others, METRICS[0])
-    if gain is None or {row["item_id"] for row in clips} != {row["item_id"] for row in others}:
+    gain = paired_difference(clips, champion_clips, METRICS[0])
+    if gain is None or {row["item_id"] for row in clips} != {row["item_id"] for row in champion_clips}:
         raise FaceanimError("the two versions were not scored on the same clips")
     return gain
 
@@ -238,7 +238,7 @@ def compare_to_champion(gain: Interval, baseline: int, min_gain_db: float) -> Pr
 
 
 def _evaluate_version(
-    store: ModelRegistry, version: Version, min_gain_db: float, today: str, score_again: Rescore
+    store: ModelRegistry, version: Version, min_gain_db: float, current_test_set: str, rescore: Rescore
 ) -> None:
     outcome = validate_once(store, version)
     while True:
@@ -249,8 +249,8 @@ def _evaluate_version(
         elif baseline is None:
             decision = PromotionDecision(True, "no previous champion")
         else:
-            test_set = choose_test_set(version, store.get_version(baseline), today)
-            decision = decide_promotion(store, version, baseline, test_set, min_gain_db, score_again)
+            test_set = choose_test_set(version, store.get_version(baseline), current_test_set)
+            decision = decide_promotion(store, version, baseline, test_set, min_gain_db, rescore)
         with hold_lock(store.client, store.name):
             if VERDICT_TAG in store.get_version(version.number).tags:
                 return  # another process was faster

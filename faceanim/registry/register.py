@@ -100,7 +100,7 @@ class RegistrationResult:
 
 
 def register_model(
-    config: RegisterConfig, uri: str, evaluated: EvaluatedModel, score_again: Rescore
+    config: RegisterConfig, uri: str, evaluated: EvaluatedModel, rescore: Rescore
 ) -> RegistrationResult:
     """Register an evaluated model as a version, and decide on all versions that have no verdict.
 
@@ -111,7 +111,7 @@ def register_model(
         config: name of the registered model, and the gain required of a new champion.
         uri: MLflow tracking URI.
         evaluated: the model to register.
-        score_again: scores a model on the test set that `evaluated` was scored on; returns the folder of the
+        rescore: scores a model on the test set that `evaluated` was scored on; returns the folder of the
             new evaluation.
 
     Raises:
@@ -126,7 +126,7 @@ def register_model(
             number = log_version(store, evaluated, content)
             # Validated here so that, of several concurrent processes, each validates only its own version.
             validate_once(store, store.get_version(number))
-        evaluate_pending_versions(store, config.min_gain_db, test_set_id(evaluated.evaluation), score_again)
+        evaluate_pending_versions(store, config.min_gain_db, test_set_id(evaluated.evaluation), rescore)
         return read_result(store, number)
 
 

@@ -251,12 +251,12 @@ def rescored_tag(test_set: str) -> str:
     return f"scored_again.{test_set[:16]}"
 
 
-def pull_version(store: ModelRegistry, which: str, folder: Path) -> Path:
+def pull_version(store: ModelRegistry, version: str, folder: Path) -> Path:
     """Copy the model of a version to a folder, atomically, for use without MLflow.
 
     Args:
         store: the registered model.
-        which: a version number or an alias.
+        version: a version number or an alias.
         folder: folder that does not exist yet or is empty; receives `animation`, `super_resolution`, the
             model card, the manifest of the data and the metrics.
 
@@ -265,7 +265,7 @@ def pull_version(store: ModelRegistry, which: str, folder: Path) -> Path:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FaceanimError(f"cannot write to {folder}: it exists and is not empty; choose another folder")
-    address = f"models:/{store.name}/{which}" if which.isdigit() else f"models:/{store.name}@{which}"
+    address = f"models:/{store.name}/{version}" if version.isdigit() else f"models:/{store.name}@{version}"
     model = download_model(address, store.uri)
     target = folder.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -115,14 +115,14 @@ def predict_in_clean_process(
     return read_tensors(out)
 
 
-def check_predictions(evaluation: Path, made: dict[str, NDArray[Any]]) -> None:
+def check_predictions(evaluation: Path, predictions: dict[str, NDArray[Any]]) -> None:
     """Check that predictions match those of the evaluation and have the PSNR that it reports.
 
     Raises:
         FaceanimError: the predictions or their PSNR differ.
     """
     frames = read_tensors(evaluation / CHECK_FILE)
-    expected, predicted = frames["predicted"], made["predicted"]
+    expected, predicted = frames["predicted"], predictions["predicted"]
     if predicted.shape != expected.shape or predicted.dtype != expected.dtype:
         raise FaceanimError(
             f"predicted frames have shape {predicted.shape}, the scored ones {expected.shape}"
@@ -133,7 +133,7 @@ def check_predictions(evaluation: Path, made: dict[str, NDArray[Any]]) -> None:
             f"predictions differ from those that were scored: values in [0, 255] are off by {off.mean():.2f} "
             f"on average and by up to {off.max()}"
         )
-    driving, animated = to_float(frames["driving"]), torch.from_numpy(made["animated"])
+    driving, animated = to_float(frames["driving"]), torch.from_numpy(predictions["animated"])
     check_psnr(evaluation, MethodName.SUPER_RESOLVED, to_float(predicted), driving)
     check_psnr(evaluation, MethodName.PREDICTION, animated, resize_frames(driving, animated.shape[-1]))
 
@@ -167,9 +167,9 @@ def check_psnr(evaluation: Path, method: MethodName, frames: Tensor, driving: Te
             )
 
 
-def psnr_agrees(one: float, other: float) -> bool:
+def psnr_agrees(a: float, b: float) -> bool:
     """Check whether two PSNRs (dB) can be of the same frames, allowing for rounding to 256 levels in one."""
-    errors = 10 ** (-one / 10), 10 ** (-other / 10)
+    errors = 10 ** (-a / 10), 10 ** (-b / 10)
     return abs(errors[0] - errors[1]) <= min(errors) * (10 ** (TOLERANCE_DB / 10) - 1) + ROUNDING
 
 
@@ -205,11 +205,11 @@ def check_tables(evaluation: Path, version: Version) -> None:
         )
 
 
-def nearly_equal(one: float | None, other: float | None) -> bool:
+def nearly_equal(a: float | None, b: float | None) -> bool:
     """Check whether two scores agree up to their last digits, or are both missing."""
-    if one is None or other is None:
-        return one is other
-    return bool(np.isclose(one, other, rtol=1e-4, atol=1e-5))
+    if a is None or b is None:
+        return a is b
+    return bool(np.isclose(a, b, rtol=1e-4, atol=1e-5))
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:

@@ -40,7 +40,7 @@ class Annotation:
     """Outline of the region above the clothes; the person in it, except for the skin, is hair (or hat)."""
     person: tuple[tuple[int, int], ...]
     """Outline of the certain foreground for GrabCut."""
-    maybe: tuple[tuple[int, int], ...]
+    possible: tuple[tuple[int, int], ...]
     """Outline of the possible foreground for GrabCut; everything outside is background."""
 
 
@@ -70,7 +70,7 @@ ASTRONAUT = Annotation(
         (440, 360), (490, 420), (490, 511), (50, 511), (30, 470), (45, 300), (90, 235), (118, 205),
         (130, 170), (165, 155), (185, 160), (180, 130), (165, 105),
     ),
-    maybe=(
+    possible=(
         (146, 95), (146, 60), (165, 25), (195, 10), (240, 8), (280, 20), (304, 60), (307, 100), (294, 128),
         (272, 140), (264, 152), (258, 166), (257, 172), (280, 188), (300, 208), (312, 236), (345, 250),
         (368, 335), (440, 335), (490, 370), (508, 450), (511, 511), (14, 511), (14, 470), (34, 280),
@@ -106,7 +106,7 @@ HOPPER = Annotation(
         (500, 599), (30, 599), (45, 400), (70, 385), (150, 365), (209, 335), (207, 315), (194, 287),
         (176, 267), (165, 250), (158, 205), (160, 160),
     ),
-    maybe=(
+    possible=(
         (144, 115), (152, 92), (172, 80), (178, 48), (215, 28), (262, 18), (320, 30), (352, 55), (358, 84),
         (374, 95), (376, 180), (380, 200), (368, 260), (362, 300), (335, 312), (336, 325), (430, 368),
         (496, 392), (505, 430), (506, 599), (0, 599), (25, 400), (55, 372), (140, 352), (205, 322),
@@ -201,7 +201,7 @@ def _draw_polygon(shape: tuple[int, ...], outline: tuple[tuple[int, int], ...]) 
 def _segment_person(image: NDArray[np.uint8], annotation: Annotation) -> Image:
     """Compute the coverage of the person, (H, W) in [0, 1], by GrabCut between the two annotated outlines."""
     labels = np.full(image.shape[:2], cv2.GC_BGD, np.uint8)
-    cv2.fillPoly(labels, [np.array(annotation.maybe, np.int32)], cv2.GC_PR_FGD)
+    cv2.fillPoly(labels, [np.array(annotation.possible, np.int32)], cv2.GC_PR_FGD)
     cv2.fillPoly(labels, [np.array(annotation.person, np.int32)], cv2.GC_FGD)
     cv2.setRNGSeed(0)  # GrabCut's k-means uses OpenCV's global generator
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)

@@ -109,14 +109,14 @@ class Layer:
     points: Points
 
 
-def make_layer(cutout: Cutout, who: Identity) -> Layer:
+def make_layer(cutout: Cutout, identity: Identity) -> Layer:
     """Derive a person from a portrait.
 
     Args:
         cutout: the segmented portrait.
-        who: the differences from it.
+        identity: the differences from it.
     """
-    bumps = _list_bumps(cutout.points, who)
+    bumps = _list_bumps(cutout.points, identity)
     rows, columns = np.mgrid[: CANVAS[0], : CANVAS[1]].astype(np.float32)
     grid = np.stack([columns, rows], -1)
     source = grid + sum(bump.offset(grid) for bump in bumps)
@@ -129,13 +129,13 @@ def make_layer(cutout: Cutout, who: Identity) -> Layer:
     color, alpha, skin, hair = (
         warp(plane) for plane in (cutout.color, cutout.alpha, cutout.skin, cutout.hair)
     )
-    color = _apply_tones(color, skin, hair, who)
-    if who.long_hair:
+    color = _apply_tones(color, skin, hair, identity)
+    if identity.long_hair:
         color, alpha = _add_long_hair(color, alpha, skin, hair, points)
-    if who.beard:
-        color = _add_beard(color, skin, points, who)
-    glasses = _draw_glasses(points, who.glasses)
-    if not who.mirrored:
+    if identity.beard:
+        color = _add_beard(color, skin, points, identity)
+    glasses = _draw_glasses(points, identity.glasses)
+    if not identity.mirrored:
         return Layer(color, alpha, glasses, points)
     return Layer(
         color[:, ::-1].copy(), alpha[:, ::-1].copy(), glasses[:, ::-1].copy(), _mirror_points(points)
@@ -160,22 +160,22 @@ class _Bump:
         return result
 
 
-def _list_bumps(points: Points, who: Identity) -> list[_Bump]:
+def _list_bumps(points: Points, identity: Identity) -> list[_Bump]:
     eyes = [(points[f"eye{i}_l"] + points[f"eye{i}_r"]) / 2 for i in (0, 1)]
     face = (eyes[0] + eyes[1] + points["mouth_l"] + points["mouth_r"]) / 4
     mouth = (points["mouth_l"] + points["mouth_r"]) / 2
     crown = (points["side_l"] + points["side_r"]) / 2 * f32((1, 0.6)) + points["crown"] * f32((0, 0.4))
     jaw = (points["jaw_l"] + points["jaw_r"]) / 2
-    gap = who.eye_gap / 2
+    gap = identity.eye_gap / 2
     return [
-        _Bump(face, (120, 130), (who.head_width, who.head_height)),
-        _Bump(crown, (105, 75), (who.hair_size, who.hair_size)),
-        _Bump(jaw, (80, 40), (who.jaw, 1.0)),
-        _Bump(points["chin"], (75, 38), shift=(0, who.chin)),
-        _Bump(eyes[0], (26, 17), (who.eyes, who.eyes), (-gap, 0)),
-        _Bump(eyes[1], (26, 17), (who.eyes, who.eyes), (gap, 0)),
-        _Bump(points["nose"], (20, 24), (who.nose[0], 1.0), (0, who.nose[1])),
-        _Bump(mouth, (38, 18), (who.mouth, who.lips)),
+        _Bump(face, (120, 130), (identity.head_width, identity.head_height)),
+        _Bump(crown, (105, 75), (identity.hair_size, identity.hair_size)),
+        _Bump(jaw, (80, 40), (identity.jaw, 1.0)),
+        _Bump(points["chin"], (75, 38), shift=(0, identity.chin)),
+        _Bump(eyes[0], (26, 17), (identity.eyes, identity.eyes), (-gap, 0)),
+        _Bump(eyes[1], (26, 17), (identity.eyes, identity.eyes), (gap, 0)),
+        _Bump(points["nose"], (20, 24), (identity.nose[0], 1.0), (0, identity.nose[1])),
+        _Bump(mouth, (38, 18), (identity.mouth, identity.lips)),
     ]
 
 
@@ -198,21 +198,23 @@ def _mirror_points(points: Points) -> Points:
     }
 
 
-def _apply_tones(color: Image, skin: Image, hair: Image, who: Identity) -> Image:
+def _apply_tones(color: Image, skin: Image, hair: Image, identity: Identity) -> Image:
     lab = cv2.cvtColor(color, cv2.COLOR_RGB2LAB)
     mean = np.average(lab.reshape(-1, 3), axis=0, weights=skin.ravel())
     # Eyes, teeth and glasses are far from the color of the skin and are left unchanged.
     distance = np.linalg.norm((lab - mean)[..., 1:], axis=-1)
     is_skin = skin * np.clip(1.9 - distance / 14, 0, 1)
     toned = lab.copy()
-    toned += is_skin[..., None] * ((lab - mean) * (who.skin[0] - 1) + f32(who.skin[1]))
+    toned += is_skin[..., None] * ((lab - mean) * (identity.skin[0] - 1) + f32(identity.skin[1]))
     hair_mean = np.average(lab.reshape(-1, 3), axis=0, weights=hair.ravel() + 1e-9)
-    toned += hair[..., None] * ((lab - hair_mean) * (who.hair[0] - 1) + f32(who.hair[1]))
-    angle = np.deg2rad(who.clothes[0])
+    toned += hair[..., None] * ((lab - hair_mean) * (identity.hair[0] - 1) + f32(identity.hair[1]))
+    angle = np.deg2rad(identity.clothes[0])
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
     # White stays white and black nearly black.
     weight = np.clip((92 - lab[..., :1]) / 30, 0, 1) * np.clip(lab[..., :1] / 8, 0, 1)
-    clothes = np.concatenate([lab[..., :1], lab[..., 1:] @ rotation.T], -1) + weight * f32(who.clothes[1])
+    clothes = np.concatenate([lab[..., :1], lab[..., 1:] @ rotation.T], -1) + weight * f32(
+        identity.clothes[1]
+    )
     rest = np.clip(1 - skin - hair, 0, 1)[..., None]
     toned = toned * (1 - rest) + clothes * rest
     toned[..., 0] = np.clip(toned[..., 0], 1, 99)
@@ -258,7 +260,7 @@ def _add_long_hair(
     return color * (1 - cover) + strands * cover, 1 - (1 - alpha) * (1 - mask)
 
 
-def _add_beard(color: Image, skin: Image, points: Points, who: Identity) -> Image:
+def _add_beard(color: Image, skin: Image, points: Points, identity: Identity) -> Image:
     """Darken chin, jaw and upper lip like a short beard, except for the mouth."""
     rows, columns = np.mgrid[: CANVAS[0], : CANVAS[1]].astype(np.float32)
     mouth = (points["mouth_l"] + points["mouth_r"]) / 2
@@ -270,7 +272,7 @@ def _add_beard(color: Image, skin: Image, points: Points, who: Identity) -> Imag
     lips = np.exp(-((((columns - mouth[0]) / (half * 1.08)) ** 2 + ((rows - mouth[1] - 7) / 15) ** 2) ** 3))
     area = cv2.GaussianBlur(area.astype(np.float32), (0, 0), 4) * skin * (1 - lips)
     grain = np.clip(0.9 + 0.2 * _draw_strands(8, 2.2, 1.0), 0.4, 1)
-    cover = (who.beard * area * grain)[..., None]
+    cover = (identity.beard * area * grain)[..., None]
     dark = f32((0.12, 0.08, 0.06)) + 0.2 * color
     return f32(color * (1 - cover) + dark * cover)
 
@@ -280,20 +282,20 @@ def _draw_glasses(points: Points, kind: str) -> Image:
     canvas = np.zeros((CANVAS[0] * 2, CANVAS[1] * 2), np.float32)  # twice the size, for smooth edges
     if kind:
         eyes = [(points[f"eye{i}_l"] + points[f"eye{i}_r"]) / 2 for i in (0, 1)]
-        wide = float(eyes[1][0] - eyes[0][0]) * 0.40
-        high = wide * (0.86 if kind == "round" else 0.66)
+        half_width = float(eyes[1][0] - eyes[0][0]) * 0.40
+        half_height = half_width * (0.86 if kind == "round" else 0.66)
         centers = [eye + f32((0, 5)) for eye in eyes]
         for center in centers:
             t = np.linspace(0, 2 * np.pi, 80)
             power = 1.0 if kind == "round" else 0.45
-            x = center[0] + wide * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power
-            y = center[1] + high * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power
+            x = center[0] + half_width * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power
+            y = center[1] + half_height * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power
             cv2.polylines(canvas, [np.int32(np.stack([x, y], -1) * 32)], True, 1.0, 8, cv2.LINE_AA, 4)
         (ax, ay), (bx, by) = centers
         lines = [
-            [(ax + wide, ay - 4), ((ax + bx) / 2, (ay + by) / 2 - 9), (bx - wide, by - 4)],
-            [(ax - wide, ay - 5), (points["side_l"][0] + 32, ay - 10)],
-            [(bx + wide, by - 5), (points["side_r"][0] - 40, by - 10)],
+            [(ax + half_width, ay - 4), ((ax + bx) / 2, (ay + by) / 2 - 9), (bx - half_width, by - 4)],
+            [(ax - half_width, ay - 5), (points["side_l"][0] + 32, ay - 10)],
+            [(bx + half_width, by - 5), (points["side_r"][0] - 40, by - 10)],
         ]
         for line in lines:
             cv2.polylines(canvas, [np.int32(np.array(line) * 32)], False, 1.0, 8, cv2.LINE_AA, 4)

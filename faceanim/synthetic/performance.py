@@ -27,7 +27,7 @@ class Pose:
     """Rotation that lifts the chin, in degrees."""
     mouth: float
     """Opening of the mouth: -1 for closed lips, 0 as in the portrait, 1 for wide open."""
-    wide: float
+    mouth_width: float
     """Width of the mouth: -1 for rounded lips, 1 for a broad mouth."""
     blink: float
     """Closure of the eyes: 0 for open, 1 for closed."""
@@ -48,7 +48,7 @@ class Performance:
     """Center of the head at rest, in frame pixels."""
     scale: float
     """Frame pixels per canvas pixel at rest."""
-    travel: tuple[float, float] = (26.0, 9.0)
+    sway: tuple[float, float] = (26.0, 9.0)
     """Horizontal and vertical amplitude of the sway, in frame pixels."""
     drift: float = 0.0
     """Additional displacement to the right over the whole take, in frame pixels."""
@@ -68,19 +68,19 @@ def generate_poses(take: Performance) -> list[Pose]:
     size = 1 + 0.04 * _sway_curve(rng, time, 2.5)
     ease = time / time[-1]
     ease = ease * ease * (3 - 2 * ease)
-    mouth, wide = _speech_curves(rng, time)
+    mouth, mouth_width = _speech_curves(rng, time)
     blink, (gaze_x, gaze_y) = _blink_curve(rng, time), _gaze_curves(rng, time)
     brows = np.clip(_sway_curve(rng, time, 1.3), 0, 1)
     return [
         Pose(
-            x=float(take.start[0] + take.travel[0] * x[i] + take.drift * ease[i]),
-            y=float(take.start[1] + take.travel[1] * y[i]),
+            x=float(take.start[0] + take.sway[0] * x[i] + take.drift * ease[i]),
+            y=float(take.start[1] + take.sway[1] * y[i]),
             scale=float(take.scale * size[i]),
             roll=float(take.roll * roll[i]),
             yaw=float(take.yaw * yaw[i]),
             pitch=float(take.pitch * pitch[i]),
             mouth=float(mouth[i]),
-            wide=float(wide[i]),
+            mouth_width=float(mouth_width[i]),
             blink=float(blink[i]),
             gaze=(float(gaze_x[i]), float(gaze_y[i])),
             brows=float(brows[i]),
@@ -99,15 +99,15 @@ def _sway_curve(rng: np.random.Generator, time: Curve, period: float) -> Curve:
 
 def _speech_curves(rng: np.random.Generator, time: Curve) -> tuple[Curve, Curve]:
     """Generate mouth opening and width: syllables of about a fifth of a second, in phrases with pauses."""
-    mouth, wide = np.full(len(time), -0.9), np.zeros(len(time))
+    mouth, mouth_width = np.full(len(time), -0.9), np.zeros(len(time))
     start = rng.uniform(0, 0.15)
     while start < time[-1]:
         length, height = rng.uniform(0.16, 0.27), rng.uniform(0.35, 1.0)
         pulse = np.exp(-0.5 * ((time - start - length / 2) / (0.3 * length)) ** 2)
         mouth += (0.9 + height) * pulse
-        wide += rng.uniform(-1, 1) * pulse
+        mouth_width += rng.uniform(-1, 1) * pulse
         start += length + (rng.uniform(0.25, 0.4) if rng.random() < 0.14 else 0.0)
-    return np.clip(mouth, -0.9, 1), np.clip(wide, -1, 1)
+    return np.clip(mouth, -0.9, 1), np.clip(mouth_width, -1, 1)
 
 
 def _blink_curve(rng: np.random.Generator, time: Curve) -> Curve:

@@ -110,7 +110,7 @@ class _Mouth(_Part):
 
     def paint(self, region: Pixels, neutral: Pixels, pose: Pose) -> None:
         """Move lips, jaw and neck, and paint the opening."""
-        x = (self.x - 0.16 * pose.wide * self.spread).astype(np.float32)
+        x = (self.x - 0.16 * pose.mouth_width * self.spread).astype(np.float32)
         along = (x - self.middle[0]) / self.half
         arch = np.clip(1 - along**2, 0, 1)
         upper, lower = self.line + self.top * arch, self.line + self.bottom * arch
@@ -195,12 +195,12 @@ def _rotate_head(points: Points, pose: Pose, xy: Image) -> Image:
     relief under orthographic projection.
     """
     center = _head_center(points)
-    wide = float(points["side_r"][0] - points["side_l"][0]) / 2 * 1.02
-    high = float(points["chin"][1] - points["crown"][1]) / 2 * 1.06
+    half_width = float(points["side_r"][0] - points["side_l"][0]) / 2 * 1.02
+    half_height = float(points["chin"][1] - points["crown"][1]) / 2 * 1.06
     dx, dy = xy[..., 0] - center[0], xy[..., 1] - center[1]
-    square = (dx / wide) ** 2 + (dy / high) ** 2
+    square = (dx / half_width) ** 2 + (dy / half_height) ** 2
     nose = ((xy[..., 0] - points["nose"][0]) / 16) ** 2 + ((xy[..., 1] - points["nose"][1]) / 22) ** 2
-    relief = 0.72 * wide * np.clip(1 - square, 0, 1) ** 1.5 + 13 * np.exp(-0.5 * nose)
+    relief = 0.72 * half_width * np.clip(1 - square, 0, 1) ** 1.5 + 13 * np.exp(-0.5 * nose)
     yaw, pitch, roll = np.deg2rad((pose.yaw, pose.pitch, pose.roll))
     x = dx * np.cos(yaw) + relief * np.sin(yaw)
     y = dy * np.cos(pitch) - relief * np.sin(pitch)

@@ -60,11 +60,11 @@ def list_videos() -> list[SampleVideo]:
     videos += [
         # The face leaves its first bounding box once, at a displacement of about 0.6 of the box's width.
         SampleVideo(
-            "p03", "drift", (480, 360), "curtain", (replace(base, travel=(4, 4), drift=130),), kind="drift",
+            "p03", "drift", (480, 360), "curtain", (replace(base, sway=(4, 4), drift=130),), kind="drift",
         ),
         SampleVideo(
             "p06", "small", (480, 360), "bricks",
-            (replace(base, seed=901, frames=60, start=(230, 275), scale=0.25, travel=(6, 3)),), kind="small",
+            (replace(base, seed=901, frames=60, start=(230, 275), scale=0.25, sway=(6, 3)),), kind="small",
         ),
         SampleVideo(
             "p01", "cut", (480, 360), "shelf",
@@ -123,7 +123,7 @@ def _plain_take(person: str, number: int, take: int) -> SampleVideo:
         fps=(25, 30)[(number + take) % 2],
         start=(width * (0.5, 0.46, 0.54)[take], height * (0.46 if height == 360 else 0.4)),
         scale=scale,
-        travel=(24 * scale, 9 * scale),
+        sway=(24 * scale, 9 * scale),
     )
     return SampleVideo(
         person,
@@ -175,7 +175,7 @@ def _synthesize_voice(poses: list[Pose], fps: int, seed: int) -> NDArray[np.floa
     time = np.arange(len(poses) * SOUND_RATE // fps) / SOUND_RATE
     frame_times = np.arange(len(poses)) / fps
     opening = np.interp(time, frame_times, [max(pose.mouth + 0.6, 0) / 1.6 for pose in poses])
-    vowel = np.interp(time, frame_times, [pose.wide for pose in poses])
+    vowel = np.interp(time, frame_times, [pose.mouth_width for pose in poses])
     pitch = 110 + 17 * (seed % 7) + 12 * np.sin(2 * np.pi * 0.7 * time) + 8 * vowel
     phase = 2 * np.pi * np.cumsum(pitch) / SOUND_RATE
     formants = ((500 + 250 * opening, 130.0), (1500 + 500 * vowel, 220.0))

@@ -107,14 +107,14 @@ def feature_matching_loss(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Ten
     return torch.stack([F.l1_loss(a, b.detach()) for a, b in zip(fake, real, strict=True)]).sum()
 
 
-def landmark_loss(found: Tensor, target: Tensor) -> Tensor:
+def landmark_loss(keypoints: Tensor, target: Tensor) -> Tensor:
     """Compute the mean absolute distance of the first keypoints from the landmarks that guide them.
 
     Args:
-        found: detected keypoints, (B, K, 2) in [-1, 1].
+        keypoints: detected keypoints, (B, K, 2) in [-1, 1].
         target: their target positions, (B, G, 2) in [-1, 1], G <= K; the other keypoints are free.
     """
-    return F.l1_loss(found[:, : target.shape[1]], target)
+    return F.l1_loss(keypoints[:, : target.shape[1]], target)
 
 
 def equivariance_losses(

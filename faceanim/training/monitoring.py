@@ -131,11 +131,11 @@ class ThroughputMeter:
     """Speed of a training, and fraction of its time spent waiting for data, over the last `WINDOW` steps.
 
     Args:
-        samples: samples of a step.
+        batch_size: samples of a step.
     """
 
-    def __init__(self, samples: int) -> None:
-        self.samples = samples
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
         self._steps: deque[tuple[float, float]] = deque(maxlen=WINDOW)
 
     def time_batches(self, batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -153,7 +153,7 @@ class ThroughputMeter:
     @property
     def samples_per_s(self) -> float:
         """Samples per second; 0 before the first step has ended."""
-        return len(self._steps) * self.samples / self._sum(0) if self._steps else 0.0
+        return len(self._steps) * self.batch_size / self._sum(0) if self._steps else 0.0
 
     @property
     def data_wait(self) -> float:

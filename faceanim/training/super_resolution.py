@@ -95,7 +95,7 @@ class SuperResolutionTrainer:
         self.model = build_super_resolution(config.model)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda done: lr_factor(done, config.steps)
+            self.optimizer, lambda step: lr_factor(step, config.steps)
         )
         self.enlarge, self.fabric_optimizer = self.engine.setup(self.model, self.optimizer)
         self.average = WeightAverage(self.model, config.engine.ema_decay)
@@ -160,12 +160,12 @@ class SuperResolutionTrainer:
         }
 
 
-def lr_factor(done: int, steps: int) -> float:
-    """Return the factor of the learning rate after `done` steps: a rise, then half a cosine to 0."""
+def lr_factor(step: int, steps: int) -> float:
+    """Return the factor of the learning rate after `step` steps: a rise, then half a cosine to 0."""
     rise = max(1, round(WARM_UP_FRACTION * steps))
-    if done < rise:
-        return (done + 1) / rise
-    return (1 + math.cos(math.pi * (done - rise) / max(1, steps - rise))) / 2
+    if step < rise:
+        return (step + 1) / rise
+    return (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
 
 
 def permute_channels(frames: Tensor, order: Tensor) -> Tensor:

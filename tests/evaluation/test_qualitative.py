@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.sensitivity import PERFECT, SPOILT, score, worse
+from benchmarks.sensitivity import DEGRADATIONS, UNCHANGED, is_worse, score_degradations
 from faceanim.config import EvaluateConfig
 from faceanim.errors import FaceanimError
 from faceanim.evaluation import protocol
@@ -85,11 +85,11 @@ def test_a_model_scored_by_its_videos_has_its_own_figures(data, tmp_path):
 
 
 def test_each_metric_sees_what_it_is_meant_to(data, tmp_path):
-    found = score(data / "crops.parquet", data / "landmarks", 128, tmp_path)
+    means = score_degradations(data / "crops.parquet", data / "landmarks", 128, tmp_path)
     # Frames that all show one face, and one person, in one expression: the rest is measured on real clips.
     for name in ("shuffled frames", "blurred", "shifted", "frozen", "flickering"):
-        metric = SPOILT[name][1][0]
-        assert worse(metric, found[name], found[PERFECT]), (name, metric)
+        metric = DEGRADATIONS[name][1][0]
+        assert is_worse(metric, means[name], means[UNCHANGED]), (name, metric)
 
 
 def test_videos_that_cannot_be_scored(data, tmp_path):

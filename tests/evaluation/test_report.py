@@ -177,8 +177,8 @@ def test_groups_hold_what_can_be_compared(evaluation, champion):
     assert (animated.people, animated.clips, animated.frames) == (3, 5, 60)
     assert [line.metric.name for line in animated.lines] == ["psnr", "ssim", "l1", "akd", "csim", "flicker"]
     # The champion is half a decibel worse in every frame, so that there is no doubt.
-    gap = animated.gaps[0].cells[animated.against.index("reference")]
-    assert (gap.value, gap.ends, gap.mark) == ("+0.50", "+0.50 to +0.50", "better")
+    difference = animated.differences[0].cells[animated.baselines.index("reference")]
+    assert (difference.value, difference.interval, difference.mark) == ("+0.50", "+0.50 to +0.50", "better")
     assert len(animated.panels) == len(animated.lines)
 
 

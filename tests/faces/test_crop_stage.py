@@ -255,9 +255,9 @@ def test_a_video_that_breaks_later_is_a_failed_clip(copy):
     assert outcome(made, "ann--long")[0] == (0, 19, "none", "max_frames")
 
 
-def give_up(work, shards):
+def give_up(job, shards):
     for shard in shards:
-        yield [work.on_failure(item, Reason.TIMED_OUT) for item in shard]
+        yield [job.on_failure(item, Reason.TIMED_OUT) for item in shard]
 
 
 def test_what_was_given_up_is_tried_again(copy):

@@ -233,9 +233,9 @@ def test_a_crash_flags_every_frame_and_is_tried_again(tmp_path):
     assert "failed" not in read_metadata(tmp_path / "out/v.parquet")
 
 
-def crash(work, shards):
+def crash(job, shards):
     for shard in shards:
-        yield [work.on_failure(item, Reason.CRASHED) for item in shard]
+        yield [job.on_failure(item, Reason.CRASHED) for item in shard]
 
 
 def test_the_report_says_how_much_still_frames_tremble(tmp_path):

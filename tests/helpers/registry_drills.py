@@ -49,7 +49,7 @@ def drill(folder, uri, models, other_models):
     truncated = save_models(folder / "truncated", seed=2, encoder="plain")
     asked = []
 
-    def score_again(model):
+    def rescore(model):
         asked.append(model)
         out = folder / f"again{len(asked)}"
         write_evaluation(model, out, gain=2.0, protocol=2)  # the champion is good there, too
@@ -68,6 +68,6 @@ def drill(folder, uri, models, other_models):
     shutil.copy(PROJECT / "params.yaml", folder)
     store, made, champions = open_store(uri), {}, []
     for number, item in given.items():
-        made[number] = add(uri, item, score_again if number == ELSEWHERE else unasked)
+        made[number] = add(uri, item, rescore if number == ELSEWHERE else unasked)
         champions.append(store.get_champion())
     return Drilled(uri, store, folder, made, champions, asked)

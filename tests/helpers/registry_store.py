@@ -42,8 +42,8 @@ def unasked(models: Path) -> Path:
     raise AssertionError("scored again without need")
 
 
-def add(uri: str, item: EvaluatedModel, score_again=unasked) -> RegistrationResult:
-    return register_model(CONFIG, uri, item, score_again)
+def add(uri: str, item: EvaluatedModel, rescore=unasked) -> RegistrationResult:
+    return register_model(CONFIG, uri, item, rescore)
 
 
 def open_store(uri: str) -> ModelRegistry:

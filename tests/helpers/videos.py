@@ -69,10 +69,10 @@ def write(path: Path, frames: Iterator[np.ndarray], fps: Fraction = Fraction(25)
     return path
 
 
-def inline(work, shards):
+def inline(job, shards):
     """A `MapShards` without processes, which take seconds to start."""
     for shard in shards:
-        yield [work.process(item) for item in shard]
+        yield [job.process(item) for item in shard]
 
 
 def ignore(done: int, total: int, note: str = "") -> None:

@@ -112,11 +112,11 @@ def test_another_height_is_another_file(site):
 def test_what_a_lost_worker_had_begun_is_continued(site):
     index_addresses(v=site.url("reset", "v.mp4", times=2), w=site.url("ok", "w.mp4"))
 
-    def lost(work, shards):
+    def lost(job, shards):
         for shard in shards:
             for video in shard:
-                work.process(video)
-            yield [work.on_failure(video, Reason.CRASHED) for video in shard]
+                job.process(video)
+            yield [job.on_failure(video, Reason.CRASHED) for video in shard]
 
     metrics, rows = run(map_shards=lost)
     assert reasons(rows) == {"v": "crashed", "w": "crashed"}
@@ -212,9 +212,9 @@ def test_the_cap_on_fetches_holds_whatever_runs_the_shards(site):
     site.chunk_s = 0.005
     index_addresses(**{f"v{number}": site.url("slow", "v.mp4") + f"?{number}" for number in range(8)})
 
-    def threads(work, shards):
+    def threads(job, shards):
         with ThreadPoolExecutor(8) as pool:
-            yield from pool.map(lambda shard: [work.process(item) for item in shard], shards)
+            yield from pool.map(lambda shard: [job.process(item) for item in shard], shards)
 
     one_each = RUN.model_copy(update={"shard_size": 1})
     config = changed(sleep_s=0.1)

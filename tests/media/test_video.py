@@ -8,6 +8,7 @@ from faceanim.evaluation.test_set_export import write_ffv1
 from faceanim.media.encode import write_mp4
 from faceanim.media.video import MediaError, probe, read_frames
 from faceanim.schemas import Reason
+from tests.helpers.encoding import encode
 from tests.helpers.videos import moving, write
 
 NTSC = Fraction(30000, 1001)
@@ -175,6 +176,22 @@ def test_files_that_are_no_video(tmp_path):
         assert caught.value.reason == reason
     with pytest.raises(FileNotFoundError):
         probe(tmp_path / "none.mp4")
+
+
+def test_damage_that_decord_notices_while_decoding_is_a_plain_line(tmp_path):
+    """decord's own message has many lines, with a stack trace; only the first one is kept."""
+    content = encode("mp4", list(moving(40, (120, 280))), codec="mpeg4", g=8)
+    start = len(content) // 2
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(content[:start] + bytes(3000) + content[start + 3000 :])
+    with pytest.raises(MediaError) as caught:
+        list(read_frames(path, "decord"))
+    assert caught.value.reason is Reason.INVALID_MEDIA
+    message = str(caught.value)
+    assert message.startswith(f"cannot read {path}: ")
+    assert "Check failed: avcodec" in message
+    assert "\n" not in message
+    assert "['" not in message
 
 
 def test_rgb_keeps_every_bit(tmp_path):

@@ -81,7 +81,7 @@ def test_each_mark_alone_says_synthetic(tmp_path, credentials):
 def test_nothing_is_found_in_a_recording(tmp_path):
     found = verify_file(video(tmp_path / "plain.mp4", comment="synthetic: animated by hand"))
     assert (found.metadata, found.manifest, found.watermark.found) == (None, None, False)
-    assert not found.synthetic
+    assert not found.is_synthetic
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".jpg", ".webp"])
@@ -90,7 +90,7 @@ def test_pictures_are_looked_at(suffix, tmp_path):
     frame = next(moving(1, (200, 200), (640, 480)))
     Image.fromarray(frame).save(path)
     assert verify_file(path).watermark is not None
-    assert not verify_file(path).synthetic
+    assert not verify_file(path).is_synthetic
     Image.fromarray(Watermark().mark(frame)).save(path, quality=90)
     assert verify_file(path).marks == ("a watermark",)
 

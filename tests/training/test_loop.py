@@ -29,8 +29,8 @@ class Recorder(NullLogger):
     def log_metrics(self, step, values):
         self.rows[step] = values
 
-    def log_image(self, step, name, picture):
-        self.pictures[step] = picture
+    def log_image(self, step, name, image):
+        self.pictures[step] = image
 
     def close(self, status):
         self.status = status
@@ -156,7 +156,7 @@ def test_the_meter_tells_waiting_from_work(monkeypatch):
             now[0] += 1.0
             yield "batch"
 
-    meter = ThroughputMeter(samples=8)
+    meter = ThroughputMeter(batch_size=8)
     assert (meter.samples_per_s, meter.data_wait) == (0.0, 0.0)
     watched = meter.time_batches(slow())
     for _ in range(monitoring.WINDOW):

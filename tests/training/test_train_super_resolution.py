@@ -114,7 +114,7 @@ def test_it_learns_to_beat_bicubic(data, tmp_path):
 
 @pytest.mark.parametrize("steps", [1, 2, 10, 100])
 def test_the_rate_rises_for_a_tenth_of_the_steps_and_falls_to_nothing(steps):
-    shares = [lr_factor(done, steps) for done in range(steps)]
+    shares = [lr_factor(step, steps) for step in range(steps)]
     highest = max(0, round(steps / 10) - 1)
     assert shares[highest] == max(shares) == 1
     assert shares[: highest + 1] == sorted(shares[: highest + 1])

@@ -174,9 +174,9 @@ def pitfall_tables(evaluation: Evaluation) -> list[tuple[Metric, list[dict[str, 
     return tables
 
 
-def pitfall_cells(metric: Metric, value: float, right: float) -> dict[str, str]:
-    """Format a variant's value and its difference from `right`, the protocol's."""
-    return {"shown": labels.format_number(value, metric), "off": labels.format_signed(value - right, metric)}
+def pitfall_cells(metric: Metric, value: float, pinned: float) -> dict[str, str]:
+    """Format a variant's value and its difference from `pinned`, the protocol's."""
+    return {"shown": labels.format_number(value, metric), "off": labels.format_signed(value - pinned, metric)}
 
 
 def render_pitfalls(metric: Metric, rows: list[dict[str, Any]]) -> Markup:

@@ -120,19 +120,19 @@ def draw_curve(name: str, description: str, curve: Curve) -> str:
         return to_svg(figure, name, description)
 
 
-def draw_pitfalls(name: str, description: str, ways: Sequence[tuple[str, float]]) -> str:
+def draw_pitfalls(name: str, description: str, variants: Sequence[tuple[str, float]]) -> str:
     """Draw how far each variant of a metric deviates from the first, which is the protocol's."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(1.3 * WIDTH, 0.4 + 0.24 * len(ways)), layout="constrained")
+        figure = Figure(figsize=(1.3 * WIDTH, 0.4 + 0.24 * len(variants)), layout="constrained")
         axes = figure.subplots()
-        pinned = ways[0][1]
+        pinned = variants[0][1]
         axes.axvline(pinned, color=METHOD_COLORS["prediction"][0], lw=1)
-        for row, (_, value) in enumerate(ways):
+        for row, (_, value) in enumerate(variants):
             color = METHOD_COLORS["super_resolved" if row else "prediction"][0]
             axes.plot([pinned, value], [row, row], color=color, lw=1.4)
             axes.plot(value, row, "o", ms=5, color=color)
-        axes.set_yticks(range(len(ways)), [way for way, _ in ways])
-        axes.set_ylim(len(ways) - 0.5, -0.5)
+        axes.set_yticks(range(len(variants)), [variant for variant, _ in variants])
+        axes.set_ylim(len(variants) - 0.5, -0.5)
         axes.tick_params(left=False)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x", color=INK, alpha=0.12, lw=0.5)

@@ -52,7 +52,7 @@ class Cell:
     """A table cell: the mean and its interval as text, and a mark such as `best`, `better` or `unsure`."""
 
     value: str
-    ends: str
+    interval: str
     mark: str = ""
 
 
@@ -80,8 +80,8 @@ class Group:
         size: `animated` or `enlarged`.
         methods: methods that have scores, including the reference.
         lines: means by metric.
-        against: methods that the first one is compared with.
-        gaps: differences of the first one from them, clip by clip.
+        baselines: methods that the first one is compared with.
+        differences: differences of the first one from them, clip by clip.
         panels: distributions over clips.
         people, clips, frames: numbers of them behind the scores.
     """
@@ -89,8 +89,8 @@ class Group:
     size: str
     methods: list[str]
     lines: list[Line]
-    against: list[str]
-    gaps: list[Line]
+    baselines: list[str]
+    differences: list[Line]
     panels: list[Panel]
     people: int
     clips: int
@@ -132,8 +132,8 @@ def build_group(
     """Build a group from the methods' rows of SCORES."""
     main = methods[0]
     shown: dict[str, list[Row]] = {str(method): rows[method] for method in methods}
-    if reference is not None and (theirs := select_scores(reference.scores, task, main)):
-        shown[REFERENCE] = theirs
+    if reference is not None and (reference_rows := select_scores(reference.scores, task, main)):
+        shown[REFERENCE] = reference_rows
     means = {name: summarize_metrics(clips) for name, clips in shown.items()}
     metrics = [metric for metric in METRICS if any(means[name][metric.name] for name in shown)]
     return Group(
@@ -143,8 +143,8 @@ def build_group(
             Line(metric, metric_cells(metric, [means[name][metric.name] for name in shown]))
             for metric in metrics
         ],
-        against=list(shown)[1:],
-        gaps=difference_lines(metrics, list(shown.values())),
+        baselines=list(shown)[1:],
+        differences=difference_lines(metrics, list(shown.values())),
         panels=[Panel(metric, draw_distribution(task, size, metric, shown)) for metric in metrics],
         people=len({row["person_id"] for row in rows[main]}),
         clips=len(rows[main]),
@@ -184,30 +184,33 @@ def format_interval(mean: Interval, metric: Metric) -> str:
 
 def difference_lines(metrics: Iterable[Metric], shown: Sequence[Sequence[Row]]) -> list[Line]:
     """Format the first method's differences from each of the others, leaving out metrics without any."""
-    ours, *others = shown
+    main_rows, *other_rows = shown
     lines = [
-        Line(metric, [difference_cell(metric, paired_difference(ours, theirs, metric)) for theirs in others])
+        Line(
+            metric,
+            [difference_cell(metric, paired_difference(main_rows, rows, metric)) for rows in other_rows],
+        )
         for metric in metrics
     ]
     return [line for line in lines if any(line.cells)]
 
 
-def difference_cell(metric: Metric, gap: Interval | None) -> Cell | None:
+def difference_cell(metric: Metric, difference: Interval | None) -> Cell | None:
     """Format a difference and its interval, and mark its direction; see `classify_difference`."""
-    if gap is None:
+    if difference is None:
         return None
     return Cell(
-        format_signed(gap.mean, metric),
-        f"{format_signed(gap.low, metric)} to {format_signed(gap.high, metric)}",
-        classify_difference(metric, gap),
+        format_signed(difference.mean, metric),
+        f"{format_signed(difference.low, metric)} to {format_signed(difference.high, metric)}",
+        classify_difference(metric, difference),
     )
 
 
-def classify_difference(metric: Metric, gap: Interval) -> str:
+def classify_difference(metric: Metric, difference: Interval) -> str:
     """Classify a difference: `better`, `worse`, or `unsure` if it is too small or its sign uncertain."""
-    if gap.low <= 0 <= gap.high or round(gap.mean, metric.digits) == 0:
+    if difference.low <= 0 <= difference.high or round(difference.mean, metric.digits) == 0:
         return "unsure"
-    return "better" if (gap.mean > 0) == (metric.better == "higher") else "worse"
+    return "better" if (difference.mean > 0) == (metric.better == "higher") else "worse"
 
 
 def draw_distribution(task: Task, size: str, metric: Metric, shown: dict[str, list[Row]]) -> str:
@@ -230,24 +233,24 @@ def draw_distribution(task: Task, size: str, metric: Metric, shown: dict[str, li
 def build_tiles(scores: Sequence[Row], reference: ReferenceRun | None) -> list[Tile]:
     """Build the headline: PSNR of the reconstruction, and its gain over the baselines and the reference."""
     psnr = METRICS[0]
-    ours = select_scores(scores, Task.RECONSTRUCTION, MethodName.PREDICTION)
-    mean = bootstrap_interval([row["psnr"] for row in ours], [row["person_id"] for row in ours])
+    main_rows = select_scores(scores, Task.RECONSTRUCTION, MethodName.PREDICTION)
+    mean = bootstrap_interval([row["psnr"] for row in main_rows], [row["person_id"] for row in main_rows])
     if mean is None:
         return []
-    others = [
+    comparisons = [
         (METHOD_LABELS[name], select_scores(scores, Task.RECONSTRUCTION, name))
         for name in (MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP)
     ]
     if reference is not None:
-        theirs = select_scores(reference.scores, Task.RECONSTRUCTION, MethodName.PREDICTION)
-        others.insert(0, (reference.name, theirs))
+        reference_rows = select_scores(reference.scores, Task.RECONSTRUCTION, MethodName.PREDICTION)
+        comparisons.insert(0, (reference.name, reference_rows))
     tiles = [
         Tile(
             "PSNR of the reconstruction", f"{format_number(mean.mean, psnr)} dB", format_interval(mean, psnr)
         )
     ]
-    for title, rows in others:
-        gap = difference_cell(psnr, paired_difference(ours, rows, psnr))
-        if gap is not None:
-            tiles.append(Tile(f"against {title}", f"{gap.value} dB", gap.ends, gap.mark))
+    for title, rows in comparisons:
+        cell = difference_cell(psnr, paired_difference(main_rows, rows, psnr))
+        if cell is not None:
+            tiles.append(Tile(f"against {title}", f"{cell.value} dB", cell.interval, cell.mark))
     return tiles
