@@ -1,8 +1,8 @@
-"""What each choice in the sample's profile is worth: changes to it, given the same minutes of training.
+"""Effect of each choice in the profile `sample`: trainings of equal length with some parameters changed.
 
-Trained on the held-out people and scored on the others, so that nothing is chosen here by those whom
-the quality benchmark scores. A change is `NAME:KEY=VALUE,...`, with keys as in params.yaml below
-`train_animation`:
+The networks are trained on the held-out people and scored on the others, so that nothing is chosen on the
+people whom the quality benchmark scores. A change is `NAME:KEY=VALUE,...`, with keys as in the section
+`train_animation` of params.yaml:
 
     python -m benchmarks.ablation unguided:losses.landmarks=0.0 adam:optimizer.name=adam [--seeds 0 1]
 """
@@ -16,48 +16,50 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from benchmarks.common import finish
-from benchmarks.contest import DEFAULT, OURS, SIZE, arguments, contest, more, our_job
+from benchmarks.common import print_summary
+from benchmarks.contest import DEFAULT, OURS, SIZE, create_parser, make_job, min_difference, run_contest
 from benchmarks.trial import Job
 from faceanim.config import TrainAnimationConfig, format_validation_error
 
-BETWEEN = re.compile(r",(?![^\[]*\])")
-"""Commas, but not those of a list."""
+SETTING_SEPARATOR = re.compile(r",(?![^\[]*\])")
+"""Comma that is not inside a list."""
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = arguments(__doc__)
+    """Run the benchmark and print its results."""
+    parser = create_parser(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("changes", nargs="+", metavar="NAME:KEY=VALUE,...")
-    given = parser.parse_args()
-    jobs = [our_job(OURS, DEFAULT), *map(changed, given.changes)]
-    results = contest(jobs, given, swapped=True)
-    finish({f"psnr_db_{job.name}_vs_ours": more(results, "psnr", job.name, OURS) for job in jobs[1:]})
+    parser.add_argument("changes", nargs="+", metavar="NAME:KEY=VALUE,...", help="Rows of the table.")
+    args = parser.parse_args()
+    jobs = [make_job(OURS, DEFAULT), *map(parse_change, args.changes)]
+    results = run_contest(jobs, args, swapped=True)
+    print_summary(
+        {f"psnr_db_{job.name}_vs_ours": min_difference(results, "psnr", job.name, OURS) for job in jobs[1:]}
+    )
 
 
-def changed(text: str) -> Job:
-    """The training that a change asks for."""
+def parse_change(text: str) -> Job:
+    """Parse a change into the training that it describes; exit with a message if it is invalid."""
     name, _, settings = text.partition(":")
-    config = DEFAULT.model_dump(mode="json")
-    for setting in BETWEEN.split(settings):
+    values = DEFAULT.model_dump(mode="json")
+    for setting in SETTING_SEPARATOR.split(settings):
         path, _, value = setting.partition("=")
-        put(config, path.strip(), YAML(typ="safe", pure=True).load(value))
+        set_nested(values, path.strip(), YAML(typ="safe", pure=True).load(value))
     try:
-        checked = TrainAnimationConfig.model_validate_json(json.dumps(config), strict=True)
+        config = TrainAnimationConfig.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
-        sys.exit(f"{text}: {format_validation_error(error)}")
-    if checked.model.size != SIZE:
-        sys.exit(f"{text}: every row is scored at {SIZE}x{SIZE}, model.size stays")
-    return our_job(name, checked)
+        sys.exit(f"invalid change {text}: {format_validation_error(error)}")
+    if config.model.size != SIZE:
+        sys.exit(f"invalid change {text}: model.size must stay {SIZE}, the size at which all rows are scored")
+    return make_job(name, config)
 
 
-def put(config: dict[str, Any], path: str, value: Any) -> None:
-    """Set what a dotted path names; a section that there is not is left to the check that follows."""
+def set_nested(values: dict[str, Any], path: str, value: Any) -> None:
+    """Set the value at a dotted path; unknown sections are created and fail the validation that follows."""
     *sections, key = path.split(".")
     for section in sections:
-        config = config.setdefault(section, {})
-    config[key] = value
+        values = values.setdefault(section, {})
+    values[key] = value
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What index, download and crop cost beside the work: VoxCeleb's whole list, with tiny local videos."""
+"""Cost of index, download and crop besides the work itself: VoxCeleb's whole list with tiny local videos."""
 
 import tempfile
 import time
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import finish, pin, shared
+from benchmarks.common import pin_to_one_core, print_summary, shared_path
+from benchmarks.real_crops import ignore_progress
 from faceanim.config import Params, load_params
 from faceanim.faces.crop_stage import crop_videos
 from faceanim.faces.cropping import ClipTarget, crop_video
@@ -21,64 +22,64 @@ from faceanim.tables import Row, file_sha256, read_rows, write_table
 from faceanim.workers import make_pool_mapper
 
 BUDGET_MS = 2.0
-"""Milliseconds a clip a stage may cost beside its work."""
+"""Time that a stage may take per clip besides its work, in milliseconds."""
 BUDGET_AGAIN_S = 30.0
-"""Seconds that a run with nothing new may take."""
+"""Time that a run without new items may take, in seconds."""
 FRAMES = 4
+"""Frames of each tiny video."""
 
 
 def main() -> None:
-    """Measure and print."""
-    pin()
+    """Run the benchmark and print its results."""
+    pin_to_one_core()
     params = load_params(Path("profiles/voxceleb.yaml"))
-    index_config = params.index.model_copy(update={"path": str(shared("vox", "vox-metadata.csv"))})
+    index_config = params.index.model_copy(update={"path": str(shared_path("vox", "vox-metadata.csv"))})
     params = params.model_copy(
         update={"index": index_config, "run": params.run.model_copy(update={"workers": 1})}
     )
-    print(
-        "VoxCeleb's list through index, download and crop, its media replaced by tiny local files; one core."
-    )
+    print("VoxCeleb's list through index, download and crop, with tiny local files as media; one core.")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        index_s = seconds(lambda: build_index(params.index, folder / "index.parquet"))
+        index_s = measure_seconds(lambda: build_index(params.index, folder / "index.parquet"))
         rows = read_rows(folder / "index.parquet", INDEX)
-        local = tiny(rows, folder / "media")
-        write_table(local, INDEX, folder / "index.parquet")
-        fetch_s, crop_s = run_stages(params, folder)
-        bare_fetch_s, bare_crop_s = bare(params, local, folder)
+        local_rows = write_tiny_videos(rows, folder / "media")
+        write_table(local_rows, INDEX, folder / "index.parquet")
+        download_s, crop_s = run_stages(params, folder)
+        bare_download_s, bare_crop_s = run_bare(params, local_rows, folder)
         again_s = index_s + sum(run_stages(params, folder))
     clips = len(rows)
-    cost = {
+    cost_ms = {
         "index": index_s / clips * 1000,
-        "download": (fetch_s - bare_fetch_s) / clips * 1000,
+        "download": (download_s - bare_download_s) / clips * 1000,
         "crop": (crop_s - bare_crop_s) / clips * 1000,
     }
+    videos = len({row["video_id"] for row in rows})
+    print(f"index     {index_s:6.1f} s for {clips:,} clips of {videos:,} videos")
     print(
-        f"index     {index_s:6.1f} s for {clips:,} clips of {len({row['video_id'] for row in rows}):,} videos"
+        f"download  {download_s:6.1f} s, of which copying, hashing and probing take {bare_download_s:.1f} s"
     )
-    print(f"download  {fetch_s:6.1f} s, of which to copy, hash and probe alone takes {bare_fetch_s:.1f} s")
-    print(f"crop      {crop_s:6.1f} s, of which to decode, search and write alone takes {bare_crop_s:.1f} s")
-    print(f"again     {again_s:6.1f} s for all three with nothing new")
-    for stage, milliseconds in cost.items():
-        print(f"{stage:9} {milliseconds:6.2f} ms a clip of bookkeeping, of {BUDGET_MS} allowed")
-    finish(
-        {f"budget_vs_{stage}": BUDGET_MS / value for stage, value in cost.items()}
+    print(f"crop      {crop_s:6.1f} s, of which decoding, searching and writing take {bare_crop_s:.1f} s")
+    print(f"again     {again_s:6.1f} s for all three without new items")
+    for stage, milliseconds in cost_ms.items():
+        print(f"{stage:9} {milliseconds:6.2f} ms of bookkeeping per clip (budget {BUDGET_MS})")
+    print_summary(
+        {f"budget_vs_{stage}": BUDGET_MS / value for stage, value in cost_ms.items()}
         | {"budget_vs_second_run": BUDGET_AGAIN_S / again_s}
     )
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """How long something takes."""
-    began = time.perf_counter()
+def measure_seconds(work: Callable[[], object]) -> float:
+    """Measure the duration of a call, in seconds."""
+    start = time.perf_counter()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
-def tiny(rows: list[Row], folder: Path) -> list[Row]:
-    """The rows with a tiny video of its own for each video, whole for each clip."""
+def write_tiny_videos(rows: list[Row], folder: Path) -> list[Row]:
+    """Write a tiny video for each video of the index; return the rows, each clip being its whole video."""
     folder.mkdir()
-    grey = [np.full((32, 32, 3), 100 + number, np.uint8) for number in range(FRAMES)]
-    write_mp4(folder / "one.mp4", grey, Fraction(25))
+    frames = [np.full((32, 32, 3), 100 + number, np.uint8) for number in range(FRAMES)]
+    write_mp4(folder / "one.mp4", frames, Fraction(25))
     content = (folder / "one.mp4").read_bytes()
     for name in {row["video_id"] for row in rows}:
         (folder / f"{name}.mp4").write_bytes(content)
@@ -87,29 +88,29 @@ def tiny(rows: list[Row], folder: Path) -> list[Row]:
 
 
 def run_stages(params: Params, folder: Path) -> tuple[float, float]:
-    """Run download and crop, and give the seconds each took."""
-    index, fetched = folder / "index.parquet", folder / "download.parquet"
+    """Run download and crop, and return the duration of each in seconds."""
+    index, downloads = folder / "index.parquet", folder / "download.parquet"
     map_shards = make_pool_mapper(params.run)
-    fetch_s = seconds(
+    download_s = measure_seconds(
         lambda: download_videos(
-            params.download, params.run, index, folder / "videos", fetched, map_shards, lambda *_: None
+            params.download, params.run, index, folder / "videos", downloads, map_shards, ignore_progress
         )
     )
     outs = (folder / "crops", folder / "crops.parquet")
-    crop_s = seconds(
-        lambda: crop_videos(params.crop, params.run, index, fetched, *outs, map_shards, lambda *_: None)
+    crop_s = measure_seconds(
+        lambda: crop_videos(params.crop, params.run, index, downloads, *outs, map_shards, ignore_progress)
     )
-    return fetch_s, crop_s
+    return download_s, crop_s
 
 
-def bare(params: Params, rows: list[Row], folder: Path) -> tuple[float, float]:
-    """Seconds that the work alone takes: the same files in a plain loop, with no table and no process."""
+def run_bare(params: Params, rows: list[Row], folder: Path) -> tuple[float, float]:
+    """Do the work in a plain loop, without tables and processes; return the two durations in seconds."""
     urls = sorted({row["url"] for row in rows})
     clips: dict[str, list[ClipTarget]] = {url: [] for url in urls}
     for row in rows:
         clips[row["url"]].append(ClipTarget(row["clip_id"], 0.0, None, None, None))
 
-    def fetch() -> None:
+    def download_all() -> None:
         for url in urls:
             (folder / "copy.mp4").write_bytes(Path(url).read_bytes())
             file_sha256(folder / "copy.mp4")
@@ -119,7 +120,7 @@ def bare(params: Params, rows: list[Row], folder: Path) -> tuple[float, float]:
         for url in urls:
             crop_video(Path(url), clips[url], params.crop, folder)
 
-    return seconds(fetch), seconds(crop_all)
+    return measure_seconds(download_all), measure_seconds(crop_all)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How every benchmark is run: pinned cores, interleaved runs, medians and spread, one line of JSON."""
+"""Tools of all benchmarks: pinned cores, alternating runs, medians with their spread, a JSON summary."""
 
 import json
 import os
@@ -14,61 +14,66 @@ import cv2
 from faceanim.models.pretrained import WEIGHTS_VARIABLE
 
 SHARED = Path(__file__).parents[1] / "../shared"
+"""Folder of the real media, beside the checkout."""
 
 
-def pin() -> None:
-    """Keep this process, and those that it starts, on one core."""
+def pin_to_one_core() -> None:
+    """Pin this process and its child processes to one core."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     cv2.setNumThreads(1)
 
 
-def cpu_threads(count: int) -> None:
-    """Let torch compute on that many threads and on no GPU, and OpenCV, beside it, on one."""
-    import torch  # here, because most benchmarks do without
+def set_cpu_threads(count: int) -> None:
+    """Limit torch to `count` CPU threads and no GPU, and OpenCV to one thread."""
+    import torch  # imported late, because most benchmarks do not need it
 
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch.set_num_threads(count)
     cv2.setNumThreads(1)
 
 
-def peak_kilobytes() -> int:
-    """The most memory that this process has held, on Linux.
+def read_peak_memory() -> int:
+    """Read the peak memory of this process, in kilobytes (Linux only).
 
-    `getrusage` would not do: it starts from what the process that started this one held.
+    `getrusage` is unsuitable: its peak starts at the memory of the parent process.
     """
     status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
 
-def shared(*parts: str) -> Path:
-    """A file of the real media beside the checkout; without it the benchmark ends with a message."""
+def shared_path(*parts: str) -> Path:
+    """Return the path of real media beside the checkout; exit with a message if it does not exist."""
     path = SHARED.joinpath(*parts).resolve()
     if not path.exists():
-        sys.exit(f"{path} is missing: this benchmark measures on the real media that lie beside the checkout")
+        sys.exit(f"{path} does not exist; this benchmark needs the real media expected beside the checkout")
     return path
 
 
 def use_shared_weights() -> None:
-    """Let MediaPipe's weights be those beside the checkout."""
-    os.environ[WEIGHTS_VARIABLE] = str(shared("models", "face_landmarker.task").parent)
+    """Make MediaPipe use the weights beside the checkout."""
+    os.environ[WEIGHTS_VARIABLE] = str(shared_path("models", "face_landmarker.task").parent)
 
 
-def rates(variants: Mapping[str, Callable[[], int]], unit: str, runs: int) -> dict[str, float]:
-    """Run the variants in turn, `runs` times over, and print and return their median rates.
+def measure_rates(variants: Mapping[str, Callable[[], int]], unit: str, runs: int) -> dict[str, float]:
+    """Run the variants alternately, then print and return the median rate of each.
 
     Args:
-        variants: by name: does the work, and returns how many units it was; once before, unmeasured.
-        unit: what is counted, in the plural.
-        runs: how often each is measured.
+        variants: callables by name; each does its work and returns the number of units processed. All are
+            called once before the measurement.
+        unit: name of the unit, in the plural.
+        runs: number of measured runs of each variant.
+
+    Returns:
+        Median rate of each variant, in units per second.
     """
     measured: dict[str, list[float]] = {name: [] for name in variants}
     for variant in variants.values():
         variant()
     for _ in range(runs):
         for name, variant in variants.items():
-            began = time.perf_counter()
+            start = time.perf_counter()
             count = variant()
-            measured[name].append(count / (time.perf_counter() - began))
+            measured[name].append(count / (time.perf_counter() - start))
     width = max(map(len, measured))
     digits = 1 if min(map(min, measured.values())) >= 10 else 3
     for name, values in measured.items():
@@ -77,6 +82,6 @@ def rates(variants: Mapping[str, Callable[[], int]], unit: str, runs: int) -> di
     return {name: statistics.median(values) for name, values in measured.items()}
 
 
-def finish(ratios: Mapping[str, float]) -> None:
-    """Print the ratios as the last line, null where there is none; greater is better for us."""
-    print(json.dumps({name: None if isnan(value) else round(value, 3) for name, value in ratios.items()}))
+def print_summary(results: Mapping[str, float]) -> None:
+    """Print the results as the last line, in JSON, with null for NaN; in ratios, greater is better."""
+    print(json.dumps({name: None if isnan(value) else round(value, 3) for name, value in results.items()}))

@@ -1,4 +1,4 @@
-"""Trainings of the same length, one after the other, beside the baselines: one table, and its comparisons."""
+"""Trainings of equal length, one after the other, and baselines: a table of scores, and comparisons."""
 
 import argparse
 import json
@@ -12,16 +12,27 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import cpu_threads, shared
-from benchmarks.real_crops import make_crops, make_landmarks
-from benchmarks.scoring import BASELINES, Clip, Figures, find_faces, mean, read_clips, score, thinned
-from benchmarks.trial import Job, splits
+from benchmarks.common import set_cpu_threads
+from benchmarks.real_crops import list_clips, make_crops, make_landmarks
+from benchmarks.scoring import (
+    BASELINES,
+    Clip,
+    Scores,
+    average_clips,
+    find_faces,
+    read_clips,
+    score_clips,
+    thin_clip,
+)
+from benchmarks.trial import Job, select_splits
 from faceanim.config import TrainAnimationConfig, load_params
 
 SIZE = 64
+"""Side of the frames, in pixels."""
 PARAMS = load_params(Path("profiles/sample.yaml"))
 DEFAULT: TrainAnimationConfig = PARAMS.train_animation
 OURS = "ours"
+"""Name of the row of the profile `sample`."""
 COLUMNS = {
     "PSNR, dB": ("psnr", 2),
     "SSIM": ("ssim", 3),
@@ -32,26 +43,30 @@ COLUMNS = {
     "steps": ("steps", 0),
     "samples": ("samples", 0),
 }
-"""By title: the figure, and its decimals."""
+"""Score and number of decimals of each column, by title."""
 
-Results = dict[str, list[Figures]]
-"""By row: one for each seed, empty where the training failed; a baseline has one."""
+Results = dict[str, list[Scores]]
+"""Scores of each row, one for each seed, empty if the training failed; a baseline has only one."""
 
 
-def arguments(about: str | None) -> argparse.ArgumentParser:
-    """The arguments that every contest has."""
-    parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--minutes", type=float, default=10.0, help="of training, for each row and seed")
-    parser.add_argument("--threads", type=int, default=2, help="that each row computes on")
-    parser.add_argument("--every", type=int, default=1, help="one driving frame in so many is scored")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--data", type=Path, help="folder with crops.parquet and landmarks, else made anew")
-    parser.add_argument("--out", type=Path, help="folder for weights, each clip's figures, and pictures")
+def create_parser(description: str | None) -> argparse.ArgumentParser:
+    """Create a parser with the options of every contest."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--minutes", type=float, default=10.0, help="Training time of each row and seed, in minutes."
+    )
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads of each training.")
+    parser.add_argument("--every", type=int, default=1, help="Score one in so many driving frames.")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="Seeds of each row.")
+    parser.add_argument(
+        "--data", type=Path, help="Folder with crops.parquet and landmarks; by default, it is created anew."
+    )
+    parser.add_argument("--out", type=Path, help="Output folder of weights, scores of each clip, and images.")
     return parser
 
 
-def our_job(name: str, config: TrainAnimationConfig) -> Job:
-    """A training of ours; the contest fills in the rest."""
+def make_job(name: str, config: TrainAnimationConfig) -> Job:
+    """Create a training of faceanim; the contest sets the remaining fields."""
     return Job(
         name=name,
         seconds=0.0,
@@ -65,113 +80,121 @@ def our_job(name: str, config: TrainAnimationConfig) -> Job:
     )
 
 
-def contest(jobs: Sequence[Job], given: argparse.Namespace, swapped: bool = False) -> Results:
-    """Score the baselines and, for each seed, do the jobs; print the table. For `swapped` see `Job`."""
-    cpu_threads(given.threads)
-    with data_folder(given.data) as data:
-        clips = [thinned(clip, given.every) for clip in read_clips(data, splits(swapped)[1], SIZE)]
-        print(describe(clips, given), flush=True)
+def run_contest(jobs: Sequence[Job], args: argparse.Namespace, swapped: bool = False) -> Results:
+    """Score the baselines, train and score all jobs for each seed, and print the table.
+
+    Args:
+        jobs: the trainings, one per row.
+        args: options of `create_parser`.
+        swapped: see `Job`.
+    """
+    set_cpu_threads(args.threads)
+    with open_data(args.data) as data:
+        clips = [thin_clip(clip, args.every) for clip in read_clips(data, select_splits(swapped)[1], SIZE)]
+        print(describe_contest(clips, args), flush=True)
         faces = [find_faces(clip.frames[1:]) for clip in clips]
-        results = {name: [mean(score(clips, faces, animate))] for name, animate in BASELINES.items()}
-        print("\n".join(head(results)), flush=True)
-        terms = {
-            "seconds": given.minutes * 60,
-            "threads": given.threads,
-            "every": given.every,
+        results = {
+            name: [average_clips(score_clips(clips, faces, animate))] for name, animate in BASELINES.items()
+        }
+        print("\n".join(format_head(results)), flush=True)
+        settings = {
+            "seconds": args.minutes * 60,
+            "threads": args.threads,
+            "every": args.every,
             "data": str(data),
             "swapped": swapped,
         }
-        for seed in given.seeds:
+        for seed in args.seeds:
             for job in jobs:
-                out = str(given.out / f"{job.name}-{seed}") if given.out else None
+                out = str(args.out / f"{job.name}-{seed}") if args.out else None
                 config = job.config.model_copy(update={"seed": seed})
-                changed = job.model_copy(update=terms | {"config": config, "out": out})
-                figures = run(changed)
-                results.setdefault(job.name, []).append(figures)
-                print(line(job.name, str(seed), figures), flush=True)
-    for name, each in results.items():
-        if len(each) > 1:
-            print(line(name, "mean", mean_of(each)))
+                scores = run_job(job.model_copy(update=settings | {"config": config, "out": out}))
+                results.setdefault(job.name, []).append(scores)
+                print(format_row(job.name, str(seed), scores), flush=True)
+    for name, seeds in results.items():
+        if len(seeds) > 1:
+            print(format_row(name, "mean", average_seeds(seeds)))
     return results
 
 
 @contextmanager
-def data_folder(given: Path | None) -> Iterator[Path]:
-    """Crops and landmarks: those given, or made from all the real clips as the sample's profile says."""
-    if given:
-        yield given
+def open_data(folder: Path | None) -> Iterator[Path]:
+    """Provide a folder of crops and landmarks, by default those of all real clips by the profile `sample`."""
+    if folder:
+        yield folder
         return
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make_crops(sorted(path.name for path in shared("faces", "clips").iterdir()), folder, PARAMS)
-        make_landmarks(folder, PARAMS)
-        yield folder
+        temporary = Path(name)
+        make_crops(list_clips(), temporary, PARAMS)
+        make_landmarks(temporary, PARAMS)
+        yield temporary
 
 
-def describe(clips: Sequence[Clip], given: argparse.Namespace) -> str:
-    """What is compared, on what."""
+def describe_contest(clips: Sequence[Clip], args: argparse.Namespace) -> str:
+    """Describe the task, the data and the scores of the table."""
     frames = sum(len(clip.frames) - 1 for clip in clips)
     people = len({clip.row["person_id"] for clip in clips})
     return (
         f"Self-reconstruction at {SIZE}x{SIZE} of {len(clips)} held-out clips of {people} people\n"
-        f"({frames:,} driving frames, absolute keypoints), after {given.minutes:g} minutes of training,\n"
-        f"each on {given.threads} threads and the same pairs of real frames, from random weights.\n"
+        f"({frames:,} driving frames, absolute keypoints), after {args.minutes:g} minutes of training,\n"
+        f"each on {args.threads} threads and the same pairs of real frames, from random weights.\n"
         "  AKD:       distance of dlib's landmarks, in pixels at 256\n"
-        "  missed:    frames in which it finds no face, but one in the driving frame\n"
-        "  landmarks: how far off a linear regression from the keypoints tells them, in percent of the\n"
-        "             distance between the eyes"
+        "  missed:    frames in which dlib finds no face, but finds one in the driving frame\n"
+        "  landmarks: error of the landmarks predicted from the keypoints by a linear regression, in\n"
+        "             percent of the distance between the eyes"
     )
 
 
-def run(job: Job) -> Figures:
-    """Do a job in a process of its own."""
+def run_job(job: Job) -> Scores:
+    """Run a job in a separate process; return no scores if it fails."""
     command = [sys.executable, "-m", "benchmarks.trial", job.model_dump_json()]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if process.returncode:
         print(f"{job.name}, seed {job.config.seed}: failed", file=sys.stderr)
         return {}
-    figures: Figures = json.loads(done.stdout.splitlines()[-1])
-    return figures
+    scores: Scores = json.loads(process.stdout.splitlines()[-1])
+    return scores
 
 
-def head(baselines: Results) -> Iterator[str]:
-    """The first lines of the table, in Markdown; the others come as they are known, and their means."""
+def format_head(baselines: Results) -> Iterator[str]:
+    """Yield the first lines of the table in Markdown: titles and baselines; all others follow one by one."""
     yield f"| | seed | {' | '.join(COLUMNS)} |"
     yield "|---" * (len(COLUMNS) + 2) + "|"
-    for name, figures in baselines.items():
-        yield line(name, "", figures[0])
+    for name, seeds in baselines.items():
+        yield format_row(name, "", seeds[0])
 
 
-def mean_of(seeds: Sequence[Figures]) -> Figures:
-    """The mean of a row over its seeds."""
-    return {key: float(np.mean([of(each, key) for each in seeds])) for key, _ in COLUMNS.values()}
+def average_seeds(seeds: Sequence[Scores]) -> Scores:
+    """Average the scores of a row over its seeds."""
+    return {key: float(np.mean([get_score(scores, key) for scores in seeds])) for key, _ in COLUMNS.values()}
 
 
-def line(name: str, seed: str, figures: Mapping[str, float]) -> str:
-    """One line of the table; what a row does not have is left empty."""
-    values = [(of(figures, key), digits) for key, digits in COLUMNS.values()]
+def format_row(name: str, seed: str, scores: Mapping[str, float]) -> str:
+    """Format a line of the table; missing scores are left empty."""
+    values = [(get_score(scores, key), digits) for key, digits in COLUMNS.values()]
     cells = ["" if math.isnan(value) else f"{value:,.{digits}f}" for value, digits in values]
     return f"| {' | '.join((name, seed, *cells))} |"
 
 
-def of(figures: Mapping[str, float], key: str) -> float:
-    """A figure, NaN where there is none."""
-    return figures.get(key, math.nan)
+def get_score(scores: Mapping[str, float], key: str) -> float:
+    """Return a score, or NaN if it is missing."""
+    return scores.get(key, math.nan)
 
 
-def more(results: Results, key: str, row: str, other: str) -> float:
-    """By how much a row's figure exceeds another's, at the worst of the seeds."""
-    return worst(results, key, row, other, lambda a, b: a - b)
+def min_difference(results: Results, key: str, row: str, other: str) -> float:
+    """Return by how much a row's score exceeds that of another row, for the worst seed."""
+    return worst_seed(results, key, row, other, lambda a, b: a - b)
 
 
-def times_less(results: Results, key: str, row: str, other: str) -> float:
-    """How many times smaller a row's figure is than another's, at the worst of the seeds."""
-    return worst(results, key, row, other, lambda a, b: b / a)
+def min_reduction(results: Results, key: str, row: str, other: str) -> float:
+    """Return how many times smaller a row's score is than that of another row, for the worst seed."""
+    return worst_seed(results, key, row, other, lambda a, b: b / a)
 
 
-def worst(
+def worst_seed(
     results: Results, key: str, row: str, other: str, compare: Callable[[float, float], float]
 ) -> float:
-    """The least of a comparison over the seeds, NaN where a training failed; a baseline knows no seeds."""
+    """Return the least of a comparison over the seeds, NaN if a training failed; baselines have no seeds."""
     others = results[other] * (len(results[row]) if other in BASELINES else 1)
-    return float(np.min([compare(of(a, key), of(b, key)) for a, b in zip(results[row], others, strict=True)]))
+    pairs = zip(results[row], others, strict=True)
+    return float(np.min([compare(get_score(a, key), get_score(b, key)) for a, b in pairs]))

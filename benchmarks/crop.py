@@ -1,10 +1,11 @@
-"""Track and crop real 720-line videos, from file to file: against only decoding them, and a plain recipe."""
+"""Tracking and cropping of real 720-line videos, file to file, against decoding alone and a plain recipe."""
 
 import shutil
 import tempfile
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -12,46 +13,50 @@ import cv2.data
 import imageio.v2 as imageio
 from skimage.transform import resize
 
-from benchmarks.common import finish, pin, rates, shared
+from benchmarks.common import measure_rates, pin_to_one_core, print_summary, shared_path
 from faceanim.config import load_params
 from faceanim.faces.cropping import ClipTarget, crop_video
 
 CLIPS = ("nvidia_eyecontact", "liveportrait_s18")
 PLAIN_FRAMES = 40
-"""Of each video; the plain recipe takes its time, and the same for each frame."""
+"""Frames of each video given to the plain recipe, which is slow and takes the same time for every frame."""
 RUNS = 5
 CONFIG = load_params(Path("profiles/voxceleb.yaml")).crop
 
 
 def main() -> None:
-    """Measure and print."""
-    pin()
-    videos = [shared("faces", "clips", name, f"{name}.mp4") for name in CLIPS]
-    print(f"Track and crop of {', '.join(CLIPS)} (1280x720, H.264, 30 fps) to 256x256, on one core.")
-    print("  ours:          faceanim's crop stage, one video after the other, to MJPEG files")
-    print("  decode only:   PyAV, every frame decoded and dropped")
-    print("  plain recipe:  imageio decodes, OpenCV's Viola-Jones on every whole frame,")
+    """Run the benchmark and print its results."""
+    pin_to_one_core()
+    videos = [shared_path("faces", "clips", name, f"{name}.mp4") for name in CLIPS]
+    print(f"Tracking and cropping {', '.join(CLIPS)} (1280x720, H.264, 30 fps) to 256x256, on one core.")
+    print("  faceanim:          the crop stage, one video after the other, to MJPEG files")
+    print("  faceanim, decord:  the same, decoded by decord instead of PyAV")
+    print("  decode only:       PyAV, all frames decoded and dropped")
+    print("  plain recipe:      imageio decodes, OpenCV's Viola-Jones searches every whole frame,")
     print(
-        f"                 scikit-image resizes, imageio writes MP4; the first {PLAIN_FRAMES} frames of each"
+        f"                     scikit-image resizes, imageio writes MP4; first {PLAIN_FRAMES} frames of each"
     )
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         variants: dict[str, Callable[[], int]] = {
-            "ours": lambda: sum(ours(video, Path(folder, video.stem)) for video in videos),
-            "ours, decord": lambda: sum(ours(video, Path(folder, video.stem), "decord") for video in videos),
+            "faceanim": lambda: sum(run_faceanim(video, folder / video.stem) for video in videos),
+            "faceanim, decord": lambda: sum(
+                run_faceanim(video, folder / video.stem, "decord") for video in videos
+            ),
             "decode only": lambda: sum(map(decode, videos)),
-            "plain recipe": lambda: sum(plain(video, Path(folder, "plain.mp4")) for video in videos),
+            "plain recipe": lambda: sum(run_plain(video, folder / "plain.mp4") for video in videos),
         }
-        rate = rates(variants, "frames", RUNS)
-    finish(
+        rates = measure_rates(variants, "frames", RUNS)
+    print_summary(
         {
-            "crop_vs_decode": rate["ours"] / rate["decode only"],
-            "crop_vs_plain": rate["ours"] / rate["plain recipe"],
+            "crop_vs_decode": rates["faceanim"] / rates["decode only"],
+            "crop_vs_plain": rates["faceanim"] / rates["plain recipe"],
         }
     )
 
 
-def ours(video: Path, folder: Path, decoder: str = "pyav") -> int:
-    """Crop a whole video, all of which gives accepted crops."""
+def run_faceanim(video: Path, folder: Path, decoder: str = "pyav") -> int:
+    """Crop a whole video, all of whose segments are accepted; return its number of frames."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     config = CONFIG.model_copy(update={"decoder": decoder})
@@ -61,25 +66,27 @@ def ours(video: Path, folder: Path, decoder: str = "pyav") -> int:
 
 
 def decode(video: Path) -> int:
-    """Decode a video to nothing."""
+    """Decode a video and drop its frames; return their number."""
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         return sum(1 for _ in container.decode(stream))
 
 
-def plain(video: Path, out: Path) -> int:
-    """What a script does today: the largest face of every frame, cut out on its own and resized."""
+def run_plain(video: Path, out: Path) -> int:
+    """Crop the largest face of each frame independently and resize it, as a simple script would."""
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
     count = 0
+    reader: Any
+    writer: Any
     with imageio.get_reader(video) as reader, imageio.get_writer(out, fps=30) as writer:
         for frame in islice(reader, PLAIN_FRAMES):
             count += 1
             faces = cascade.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 1.1, 5)
             if len(faces):
                 x, y, w, h = max(faces, key=lambda face: face[2] * face[3])
-                cropped = resize(frame[y : y + h, x : x + w], (256, 256), anti_aliasing=True)
-                writer.append_data((cropped * 255).astype("uint8"))
+                crop = resize(frame[y : y + h, x : x + w], (256, 256), anti_aliasing=True)
+                writer.append_data((crop * 255).astype("uint8"))
     return count
 
 

@@ -1,4 +1,7 @@
-"""Does Viola-Jones steady landmarks, as the paper credits it? Their jitter, by who says where the face is."""
+"""Jitter of the landmarks, by the source of the face box.
+
+The paper credits Viola-Jones with steadier landmarks; this benchmark tests the claim.
+"""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -12,18 +15,17 @@ import dlib
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.common import finish, pin, shared, use_shared_weights
-from benchmarks.real_crops import make_crops
+from benchmarks.common import pin_to_one_core, print_summary, use_shared_weights
+from benchmarks.real_crops import list_clips, make_crops
 from faceanim.faces.detection import ViolaJones
 from faceanim.faces.framing import crop_frame
 from faceanim.faces.landmark_detectors import (
     VIOLA_JONES_TO_DLIB,
     DlibDetector,
     MediaPipeDetector,
-    Points,
     find_dlib_weights,
 )
-from faceanim.faces.landmark_sets import EYE_CORNERS, MOUTH_CORNERS
+from faceanim.faces.landmark_sets import EYE_CORNERS, MOUTH_CORNERS, Points
 from faceanim.faces.landmark_stage import make_thumbnail, measure_jitter
 from faceanim.media.boxes import Box
 from faceanim.media.frames import Frame, Plane, RgbFrame
@@ -33,68 +35,78 @@ from faceanim.schemas import CROPS, DOWNLOAD
 from faceanim.tables import Row, read_rows
 
 FRAMES = 150
-"""Of each crop."""
-SMOOTHED = 2.0
-"""Frames: the deviation of the Gaussian that smooths the tracker's boxes."""
+"""Frames used of each crop, from its start."""
+SMOOTHING_SIGMA = 2.0
+"""Standard deviation of the Gaussian that smooths the tracker's boxes over time, in frames."""
 
 HOG = "dlib's own detector (bare)"
-VIOLA_JONES = "Viola-Jones, each frame alone"
-TRACKED = "Viola-Jones, our tracker"
-SMOOTH = "the same, smoothed over time"
-LIKE = "our tracker, as dlib draws boxes"
-OURS = "the same, enlarged (our stage)"
+VIOLA_JONES = "Viola-Jones, frame by frame"
+TRACKED = "Viola-Jones, tracked"
+TRACKED_SMOOTHED = "tracked, smoothed over time"
+TRACKED_ADJUSTED = "tracked, adjusted to dlib's boxes"
+DLIB_STAGE = "the same, enlarged (the stage)"
 HOG_ENLARGED = "dlib's own detector, enlarged"
 WHOLE = "MediaPipe, whole frame (bare)"
-UNCOMPRESSED = "MediaPipe, our crop before JPEG"
-CROPPED = "MediaPipe, our crop (our stage)"
+UNCOMPRESSED = "MediaPipe, crop before JPEG"
+MEDIAPIPE_STAGE = "MediaPipe, crop (the stage)"
 
 
 @dataclass(frozen=True)
-class Shot:
-    """A frame: its crop, that in grey, the whole of it, the crop's place there, and the tracker's boxes."""
+class CroppedFrame:
+    """A frame in all forms that the methods use.
+
+    Attributes:
+        crop: (S, S, 3) RGB, the crop as stored.
+        luma: (S, S), the brightness of the crop.
+        whole: (H, W, 3) RGB, the frame that the crop was taken from.
+        crop_box: position of the crop in that frame.
+        face: the tracker's box of the face, in pixels of the crop.
+        smoothed_face: the same, smoothed over time.
+    """
 
     crop: Frame
     luma: Plane
     whole: Frame
-    place: Box
+    crop_box: Box
     face: Box
-    smoothed: Box
+    smoothed_face: Box
 
 
-Method = Callable[[Shot], Points | None]
-Found = dict[str, tuple[Points, npt.NDArray[np.uint8]]]
-"""By method: a crop's landmarks, NaN in frames where any method has none, and its thumbnails."""
+Method = Callable[[CroppedFrame], Points | None]
+"""Callable that detects landmarks (P, 2) in pixels of the crop; None if no face is found."""
+Detections = dict[str, tuple[Points, npt.NDArray[np.uint8]]]
+"""Landmarks of a crop by method, (N, P, 2), NaN in frames where any method finds none; and thumbnails."""
 
 
 def main() -> None:
-    """Measure and print."""
-    pin()
+    """Run the benchmark and print its results."""
+    pin_to_one_core()
     use_shared_weights()
     with tempfile.TemporaryDirectory() as name, closing(MediaPipeDetector()) as landmarker:
         methods = dlib_methods() | mediapipe_methods(landmarker)
         folder = Path(name)
-        make_crops(sorted(path.name for path in shared("faces", "clips").iterdir()), folder)
+        make_crops(list_clips(), folder)
         videos = {row["clip_id"]: row["path"] for row in read_rows(folder / "download.parquet", DOWNLOAD)}
         rows = [row for row in read_rows(folder / "crops.parquet", CROPS) if row["status"] == "ok"]
-        crops = [find(row, Path(videos[row["clip_id"]]), methods) for row in rows]
+        crops = [detect_all(row, Path(videos[row["clip_id"]]), methods) for row in rows]
     print(f"Landmarks of {len(rows)} crops of real clips (256x256), {FRAMES} frames of each, in pixels.")
-    print("  jitter: mean second difference on still frames in which every method has a face")
-    print("  off:    mean distance of the eyes' and mouth's corners from MediaPipe's in the whole frame,")
-    print("          each corner's median offset in a crop taken off")
-    steady = {name: report(name, crops) for name in methods}
-    finish(
+    print("  jitter: mean second difference on still frames in which every method finds a face")
+    print("  off:    mean distance of the corners of eyes and mouth from MediaPipe's in the whole frame,")
+    print("          after removing the median offset of each corner in each crop")
+    jitter = {name: print_method(name, crops) for name in methods}
+    print_summary(
         {
-            "viola_jones_steadies_dlib": steady[HOG] / steady[TRACKED],
-            "ours_steadies_dlib": steady[HOG] / steady[OURS],
-            "crop_steadies_mediapipe": steady[WHOLE] / steady[UNCOMPRESSED],
-            "ours_steadies_mediapipe": steady[WHOLE] / steady[CROPPED],
+            "viola_jones_steadies_dlib": jitter[HOG] / jitter[TRACKED],
+            "ours_steadies_dlib": jitter[HOG] / jitter[DLIB_STAGE],
+            "crop_steadies_mediapipe": jitter[WHOLE] / jitter[UNCOMPRESSED],
+            "ours_steadies_mediapipe": jitter[WHOLE] / jitter[MEDIAPIPE_STAGE],
         }
     )
 
 
 def dlib_methods() -> dict[str, Method]:
-    """Ways to tell dlib's landmarks where the face is."""
-    ours, viola_jones = DlibDetector(), ViolaJones()
+    """Return dlib's landmarks with face boxes from different sources."""
+    stage_detector, viola_jones = DlibDetector(), ViolaJones()
     hog = dlib.get_frontal_face_detector()
     predictor = dlib.shape_predictor(str(find_dlib_weights()))
 
@@ -102,106 +114,112 @@ def dlib_methods() -> dict[str, Method]:
         shape = predictor(luma, dlib.rectangle(*(round(edge) for edge in box)))
         return np.array([(part.x, part.y) for part in shape.parts()], dtype=np.float32)
 
-    def by_hog(shot: Shot) -> Points | None:
-        faces = hog(shot.luma)
-        return predict(shot.luma, Box(*edges(faces[0]))) if faces else None
+    def detect_by_hog(frame: CroppedFrame) -> Points | None:
+        faces = hog(frame.luma)
+        return predict(frame.luma, Box(*to_edges(faces[0]))) if faces else None
 
-    def by_viola_jones(shot: Shot) -> Points | None:
-        faces = viola_jones.detect(shot.luma)
-        return predict(shot.luma, faces[0]) if faces else None
+    def detect_by_viola_jones(frame: CroppedFrame) -> Points | None:
+        faces = viola_jones.detect(frame.luma)
+        return predict(frame.luma, faces[0]) if faces else None
 
-    def by_ours(shot: Shot, face: Box | None) -> Points | None:
-        found = ours.detect(shot.luma, face)
-        return None if found is None else found.points
+    def detect_by_stage(frame: CroppedFrame, face: Box | None) -> Points | None:
+        landmarks = stage_detector.detect(frame.luma, face)
+        return None if landmarks is None else landmarks.points
 
     return {
-        HOG: by_hog,
-        VIOLA_JONES: by_viola_jones,
-        TRACKED: lambda shot: predict(shot.luma, shot.face),
-        SMOOTH: lambda shot: predict(shot.luma, shot.smoothed),
-        LIKE: lambda shot: predict(shot.luma, shot.face.expand(**VIOLA_JONES_TO_DLIB)),
-        OURS: lambda shot: by_ours(shot, shot.face),
-        HOG_ENLARGED: lambda shot: by_ours(shot, None),
+        HOG: detect_by_hog,
+        VIOLA_JONES: detect_by_viola_jones,
+        TRACKED: lambda frame: predict(frame.luma, frame.face),
+        TRACKED_SMOOTHED: lambda frame: predict(frame.luma, frame.smoothed_face),
+        TRACKED_ADJUSTED: lambda frame: predict(frame.luma, frame.face.expand(**VIOLA_JONES_TO_DLIB)),
+        DLIB_STAGE: lambda frame: detect_by_stage(frame, frame.face),
+        HOG_ENLARGED: lambda frame: detect_by_stage(frame, None),
     }
 
 
-def edges(face: dlib.rectangle) -> tuple[int, int, int, int]:
-    """A dlib rectangle's edges."""
+def to_edges(face: dlib.rectangle) -> tuple[int, int, int, int]:
+    """Return the edges of a dlib rectangle: left, top, right, bottom."""
     return face.left(), face.top(), face.right(), face.bottom()
 
 
 def mediapipe_methods(landmarker: MediaPipeDetector) -> dict[str, Method]:
-    """MediaPipe on the source's frame, its points brought into the crop, and on the crop."""
+    """Return MediaPipe's landmarks in the whole frame, mapped into the crop, and in the crop itself."""
 
-    def points(image: Frame) -> Points | None:
-        found = landmarker.detect(image, None)
-        return None if found is None else found.points
+    def detect(image: Frame) -> Points | None:
+        landmarks = landmarker.detect(image, None)
+        return None if landmarks is None else landmarks.points
 
-    def on_whole(shot: Shot) -> Points | None:
-        found = points(shot.whole)
-        corner = np.array((shot.place.x0, shot.place.y0), dtype=np.float32)
-        return None if found is None else (found - corner) * np.float32(len(shot.crop) / shot.place.width)
+    def detect_in_whole(frame: CroppedFrame) -> Points | None:
+        points = detect(frame.whole)
+        origin = np.array((frame.crop_box.x0, frame.crop_box.y0), dtype=np.float32)
+        scale = np.float32(len(frame.crop) / frame.crop_box.width)
+        return None if points is None else (points - origin) * scale
+
+    def detect_uncompressed(frame: CroppedFrame) -> Points | None:
+        return detect(crop_frame(RgbFrame(frame.whole), frame.crop_box, len(frame.crop)))
 
     return {
-        WHOLE: on_whole,
-        UNCOMPRESSED: lambda shot: points(crop_frame(RgbFrame(shot.whole), shot.place, len(shot.crop))),
-        CROPPED: lambda shot: points(shot.crop),
+        WHOLE: detect_in_whole,
+        UNCOMPRESSED: detect_uncompressed,
+        MEDIAPIPE_STAGE: lambda frame: detect(frame.crop),
     }
 
 
-def find(row: Row, video: Path, methods: Mapping[str, Method]) -> Found:
-    """Let every method find a crop's landmarks."""
+def detect_all(row: Row, video: Path, methods: Mapping[str, Method]) -> Detections:
+    """Detect the landmarks of a crop by every method."""
     points: dict[str, list[Points | None]] = {name: [] for name in methods}
     thumbnails = []
-    for shot in shots(row, video):
-        thumbnails.append(make_thumbnail(shot.luma))
+    for frame in read_cropped_frames(row, video):
+        thumbnails.append(make_thumbnail(frame.luma))
         for name, method in methods.items():
-            points[name].append(method(shot))
-    everywhere = np.all([[face is not None for face in faces] for faces in points.values()], axis=0)
-    found = {}
+            points[name].append(method(frame))
+    found_by_all = np.all([[face is not None for face in faces] for faces in points.values()], axis=0)
+    detections = {}
     for name, faces in points.items():
         shape = next(face.shape for face in faces if face is not None)
         filled = [np.full(shape, np.nan, np.float32) if face is None else face for face in faces]
-        filled = [face if good else face * np.nan for face, good in zip(filled, everywhere, strict=True)]
-        found[name] = (np.stack(filled), np.stack(thumbnails))
-    return found
+        filled = [face if found else face * np.nan for face, found in zip(filled, found_by_all, strict=True)]
+        detections[name] = (np.stack(filled), np.stack(thumbnails))
+    return detections
 
 
-def shots(row: Row, video: Path) -> Iterator[Shot]:
-    """The first frames of a crop."""
+def read_cropped_frames(row: Row, video: Path) -> Iterator[CroppedFrame]:
+    """Yield the first frames of a crop."""
     faces = np.reshape(row["faces"], (-1, 4))
-    smoothed = cv2.GaussianBlur(faces, (1, 0), sigmaX=1, sigmaY=SMOOTHED, borderType=cv2.BORDER_REPLICATE)
-    path, places = Path(row["path"]), (row["frame_offsets"], row["frame_lengths"])
-    pictures = zip(
-        stream_mjpeg(path, *places, luma=False),
-        stream_mjpeg(path, *places, luma=True),
+    smoothed = cv2.GaussianBlur(
+        faces, (1, 0), sigmaX=1, sigmaY=SMOOTHING_SIGMA, borderType=cv2.BORDER_REPLICATE
+    )
+    path, byte_ranges = Path(row["path"]), (row["frame_offsets"], row["frame_lengths"])
+    frames = zip(
+        stream_mjpeg(path, *byte_ranges, luma=False),
+        stream_mjpeg(path, *byte_ranges, luma=True),
         islice(read_frames(video, "pyav"), row["first_frame"], None),
         faces.tolist(),
         smoothed.tolist(),
         strict=False,
     )
-    for crop, luma, whole, face, smooth in islice(pictures, FRAMES):
-        yield Shot(crop, luma, whole, Box(*row["box"]), Box(*face), Box(*smooth))
+    for crop, luma, whole, face, smoothed_face in islice(frames, FRAMES):
+        yield CroppedFrame(crop, luma, whole, Box(*row["box"]), Box(*face), Box(*smoothed_face))
 
 
-def report(name: str, crops: list[Found]) -> float:
-    """Print a method's line and return its jitter."""
-    measured = [measure_jitter(*found[name]) for found in crops]
-    frames = sum(each.frames for each in measured)
-    pixels = sum(each.total for each in measured) / frames
-    off = np.mean([distance(found[name][0], found[WHOLE][0]) for found in crops])
+def print_method(name: str, crops: list[Detections]) -> float:
+    """Print the line of a method and return its jitter, in pixels."""
+    measured = [measure_jitter(*detections[name]) for detections in crops]
+    frames = sum(jitter.frames for jitter in measured)
+    pixels = sum(jitter.total for jitter in measured) / frames
+    off = np.mean([corner_distance(detections[name][0], detections[WHOLE][0]) for detections in crops])
     print(f"{name:33} jitter {pixels:6.3f} ({frames:,} frames)   off {off:6.3f}")
     return pixels
 
 
-def distance(points: Points, wanted: Points) -> float:
-    """Mean distance of the corners from where they should be, but for each corner's median offset."""
-    offsets = corners(points) - corners(wanted)
+def corner_distance(points: Points, reference: Points) -> float:
+    """Compute the mean distance of the corners from a reference, without each corner's median offset."""
+    offsets = select_corners(points) - select_corners(reference)
     return float(np.nanmean(np.linalg.norm(offsets - np.nanmedian(offsets, axis=0), axis=2)))
 
 
-def corners(points: Points) -> Points:
-    """The corners of both eyes and of the mouth, (N, 6, 2)."""
+def select_corners(points: Points) -> Points:
+    """Select the corners of both eyes and of the mouth, (N, 6, 2)."""
     scheme = "ibug68" if points.shape[1] == 68 else "mediapipe478"
     eyes = [corner for eye in EYE_CORNERS[scheme] for corner in eye]
     return points[:, [*eyes, *MOUTH_CORNERS[scheme]]]

@@ -1,8 +1,8 @@
-"""Do a trained model's keypoints mean something? Landmarks told from them by a linear regression.
+"""Error of facial landmarks predicted from a trained model's keypoints by a linear regression.
 
     python -m benchmarks.keypoints [--models models] [--data data]
 
-The regression is fitted to the people that the model was trained on, and scored on the held-out ones.
+The regression is fitted to the people on whom the model was trained, and scored on the held-out ones.
 """
 
 import argparse
@@ -16,21 +16,23 @@ from faceanim.inference.animator import Animator
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its result."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of a pipeline's models")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="with crops.parquet and landmarks")
-    given = parser.parse_args()
-    animator = Animator.load(given.models, "cpu")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="Folder of a pipeline's models.")
+    parser.add_argument(
+        "--data", type=Path, default=Path("data"), help="Folder with crops.parquet and landmarks."
+    )
+    args = parser.parse_args()
+    animator = Animator.load(args.models, "cpu")
 
     @torch.inference_mode()
     def detect(frames: Tensor) -> Tensor:
         return animator.detect(frames).value
 
-    known, held_out = (list(read_clips(given.data, split, animator.size)) for split in ("train", "test"))
-    error = keypoint_error(detect, known, held_out)
+    train, held_out = (list(read_clips(args.data, split, animator.size)) for split in ("train", "test"))
+    error = keypoint_error(detect, train, held_out)
     print(f"{100 * error:.2f} % of the distance between the eyes, on {len(held_out)} held-out clips")
 
 

@@ -1,4 +1,4 @@
-"""The landmarks stage, from crop files to Parquet, against calling its detectors alone."""
+"""The landmarks stage, from crop files to Parquet, against its detectors alone."""
 
 import os
 import shutil
@@ -12,8 +12,8 @@ import mediapipe
 import numpy as np
 from mediapipe.tasks.python import BaseOptions, vision
 
-from benchmarks.common import finish, pin, rates, shared
-from benchmarks.real_crops import PARAMS, ignore, inline, make_crops
+from benchmarks.common import measure_rates, pin_to_one_core, print_summary, shared_path
+from benchmarks.real_crops import PARAMS, ignore_progress, list_clips, make_crops, map_inline
 from faceanim.config import LandmarksConfig
 from faceanim.faces.landmark_detectors import find_dlib_weights
 from faceanim.faces.landmark_stage import detect_landmarks
@@ -23,58 +23,61 @@ from faceanim.schemas import CROPS
 from faceanim.tables import Row, read_rows
 
 CLIPS = ("liveportrait_s18", "nvidia_eyecontact", "pexels_8048492")
-"""For MediaPipe, which is ten times slower; dlib is given all there are."""
+"""Clips given to MediaPipe, which is ten times slower than dlib; dlib processes all clips."""
 RUNS = 3
 
 
 def main() -> None:
-    """Measure and print."""
-    pin()
-    model = shared("models", "face_landmarker.task")
+    """Run the benchmark and print its results."""
+    pin_to_one_core()
+    model = shared_path("models", "face_landmarker.task")
     os.environ[WEIGHTS_VARIABLE] = str(model.parent)
-    print(
-        "Landmarks of 256x256 crops of real clips, on one core; detectors are loaded before the clock starts."
-    )
-    print("  ours:       faceanim's landmarks stage, from crop files to Parquet tables")
-    print(f"  dlib:       dlib {dlib.__version__}, shape_predictor alone; grey frames in memory, boxes known")
+    print("Landmarks of 256x256 crops of real clips, on one core; loading the detectors is not measured.")
+    print("  faceanim:   the landmarks stage, from crop files to Parquet tables")
+    print(f"  dlib:       dlib {dlib.__version__}, shape_predictor alone; gray frames in memory, boxes known")
     print(f"  mediapipe:  mediapipe {mediapipe.__version__}, FaceLandmarker.detect alone; frames in memory")
     with tempfile.TemporaryDirectory() as name:
-        every, few = Path(name, "every"), Path(name, "few")
-        make_crops(sorted(path.name for path in shared("faces", "clips").iterdir()), every)
-        make_crops(CLIPS, few)
-        of_dlib = {"ours, dlib": lambda: ours("dlib", every), "dlib": bare_dlib(accepted(every))}
+        all_crops, few_crops = Path(name, "every"), Path(name, "few")
+        make_crops(list_clips(), all_crops)
+        make_crops(CLIPS, few_crops)
+        dlib_variants = {
+            "faceanim, dlib": lambda: run_stage("dlib", all_crops),
+            "dlib": prepare_dlib(read_accepted(all_crops)),
+        }
         options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_path=str(model)))
         with vision.FaceLandmarker.create_from_options(options) as landmarker:
-            of_mediapipe = {
-                "ours, mediapipe": lambda: ours("mediapipe", few),
-                "mediapipe": bare_mediapipe(accepted(few), landmarker),
+            mediapipe_variants = {
+                "faceanim, mediapipe": lambda: run_stage("mediapipe", few_crops),
+                "mediapipe": prepare_mediapipe(read_accepted(few_crops), landmarker),
             }
-            rate = rates(of_dlib, "frames", RUNS) | rates(of_mediapipe, "frames", RUNS)
-    finish(
+            rates = measure_rates(dlib_variants, "frames", RUNS)
+            rates |= measure_rates(mediapipe_variants, "frames", RUNS)
+    print_summary(
         {
-            "dlib_vs_bare": rate["ours, dlib"] / rate["dlib"],
-            "mediapipe_vs_bare": rate["ours, mediapipe"] / rate["mediapipe"],
+            "dlib_vs_bare": rates["faceanim, dlib"] / rates["dlib"],
+            "mediapipe_vs_bare": rates["faceanim, mediapipe"] / rates["mediapipe"],
         }
     )
 
 
-def accepted(folder: Path) -> list[Row]:
-    """The rows of the crops."""
+def read_accepted(folder: Path) -> list[Row]:
+    """Read the rows of the accepted crops."""
     return [row for row in read_rows(folder / "crops.parquet", CROPS) if row["status"] == "ok"]
 
 
-def ours(detector: Any, folder: Path) -> int:
-    """Run the stage from nothing."""
+def run_stage(detector: Any, folder: Path) -> int:
+    """Run the stage from scratch; return the number of frames."""
     out = folder / "landmarks"
     shutil.rmtree(out, ignore_errors=True)
     inputs = (folder / "crops.parquet", folder / "crops", out)
-    counts = detect_landmarks(LandmarksConfig(detector=detector), PARAMS.run, *inputs, inline, ignore)
+    config = LandmarksConfig(detector=detector)
+    counts = detect_landmarks(config, PARAMS.run, *inputs, map_inline, ignore_progress)
     assert counts["detected_rate"] > 0.99, counts
     return int(counts["frames"])
 
 
-def bare_dlib(rows: list[Row]) -> Callable[[], int]:
-    """Predict in the boxes that the crops' table gives."""
+def prepare_dlib(rows: list[Row]) -> Callable[[], int]:
+    """Load all frames; return a run of dlib's predictor in the boxes given by the table of crops."""
     predictor = dlib.shape_predictor(str(find_dlib_weights()))
     frames = [
         frame
@@ -92,8 +95,8 @@ def bare_dlib(rows: list[Row]) -> Callable[[], int]:
     return run
 
 
-def bare_mediapipe(rows: list[Row], landmarker: vision.FaceLandmarker) -> Callable[[], int]:
-    """Detect in each whole crop."""
+def prepare_mediapipe(rows: list[Row], landmarker: vision.FaceLandmarker) -> Callable[[], int]:
+    """Load all frames; return a run of MediaPipe's landmarker in the whole crops."""
     frames = [
         frame
         for row in rows

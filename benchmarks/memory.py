@@ -1,4 +1,4 @@
-"""Peak memory of the crop stage's work on a one-hour video, against that on one minute of it."""
+"""Peak memory of tracking and cropping a one-hour video, against that of one minute of the same video."""
 
 import argparse
 import subprocess
@@ -8,63 +8,66 @@ from pathlib import Path
 
 import av
 
-from benchmarks.common import finish, peak_kilobytes, shared
+from benchmarks.common import print_summary, read_peak_memory, shared_path
 from faceanim.config import load_params
 from faceanim.faces.cropping import ClipTarget, crop_video
 
 CLIP = "nvidia_eyecontact"
 MINUTE, HOUR = 60, 3600
+"""Lengths of the two videos, in seconds."""
 
 
 def main() -> None:
-    """Measure and print; with a video as argument, crop that and print this process's peak."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("video", type=Path, nargs="?")
+    """Run the benchmark and print its results.
+
+    With a video as argument, crop it and print the peak memory of this process.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("video", type=Path, nargs="?", help="Video to measure in this process.")
     video = parser.parse_args().video
     if video:
-        print(peak(video))
+        print(measure_peak(video))
         return
-    source = shared("faces", "clips", CLIP, f"{CLIP}.mp4")
-    print(
-        f"Peak memory of tracking and cropping {CLIP} (1280x720, 30 fps), repeated for a minute and an hour."
-    )
+    source = shared_path("faces", "clips", CLIP, f"{CLIP}.mp4")
+    print(f"Peak memory of tracking and cropping {CLIP} (1280x720, 30 fps), looped to a minute and an hour.")
     megabytes = {}
     with tempfile.TemporaryDirectory() as folder:
         for seconds in (MINUTE, HOUR):
             video = Path(folder, f"{seconds}.mp4")
-            frames = repeat(source, video, seconds)
+            frames = write_looped_video(source, video, seconds)
             command = [sys.executable, "-m", "benchmarks.memory", str(video)]
             megabytes[seconds] = int(subprocess.run(command, check=True, capture_output=True).stdout) / 1024
             print(f"{seconds:5} s, {frames:7,} frames: {megabytes[seconds]:7,.1f} MB")
-    finish({"minute_vs_hour_memory": megabytes[MINUTE] / megabytes[HOUR]})
+    print_summary({"minute_vs_hour_memory": megabytes[MINUTE] / megabytes[HOUR]})
 
 
-def repeat(source: Path, out: Path, seconds: int) -> int:
-    """Write a clip's packets again and again, until the video is that long; how many frames that gives."""
+def write_looped_video(source: Path, out: Path, seconds: int) -> int:
+    """Write the packets of a clip repeatedly until the video has that length; return its number of frames."""
     count = 0
     with av.open(str(source)) as container, av.open(str(out), "w") as output:
         packets = [packet for packet in container.demux(video=0) if packet.size]
         stream = output.add_stream_from_template(container.streams.video[0])
         step = packets[0].duration
+        assert step is not None, f"{source} states no durations"
         span = step * len(packets)
-        times = [(packet.pts, packet.dts) for packet in packets]
-        for turn in range(
+        times = [(packet.pts or 0, packet.dts or 0) for packet in packets]
+        for loop in range(
             seconds * packets[0].time_base.denominator // (span * packets[0].time_base.numerator)
         ):
             for packet, (pts, dts) in zip(packets, times, strict=True):
-                packet.pts, packet.dts, packet.stream = pts + turn * span, dts + turn * span, stream
+                packet.pts, packet.dts, packet.stream = pts + loop * span, dts + loop * span, stream
                 output.mux(packet)
                 count += 1
     return count
 
 
-def peak(video: Path) -> int:
-    """Crop a whole video and give this process's peak memory in kilobytes."""
+def measure_peak(video: Path) -> int:
+    """Crop a whole video and return the peak memory of this process, in kilobytes."""
     config = load_params(Path("profiles/voxceleb.yaml")).crop
     with tempfile.TemporaryDirectory() as folder:
         rows = crop_video(video, [ClipTarget("clip", 0.0, None, None, None)], config, Path(folder))
     assert any(row["status"] == "ok" for row in rows), rows
-    return peak_kilobytes()
+    return read_peak_memory()
 
 
 if __name__ == "__main__":

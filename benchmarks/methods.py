@@ -1,4 +1,4 @@
-"""What the quality benchmark trains: our animation networks and the reference's, on the same pairs."""
+"""Methods trained by the quality benchmark, on the same pairs: faceanim's networks and the reference."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from benchmarks.peer import Peer, PeerPortrait, build_peer, full_models, halved, load_config, scaled
+from benchmarks.peer import (
+    Peer,
+    PeerPortrait,
+    build_loss_modules,
+    build_peer,
+    halve_channels,
+    load_config,
+    set_scale_factor,
+)
 from faceanim.config import Params, TrainAnimationConfig
 from faceanim.datasets.animation import PairDataset
 from faceanim.inference.animator import Animator
@@ -19,37 +27,43 @@ from faceanim.training.engine import enable_determinism, seed_step
 from faceanim.training.losses import pyramid_l1
 
 EQUIVARIANCE = 1.0
-"""The reference's own is 10, which is little beside its perceptual loss, a sum over twenty layers and scales,
-and would be most of the loss beside an L1."""
+"""Weight of the reference's equivariance terms. Its own weight of 10 is small beside its perceptual loss, a
+sum over twenty layers and scales, but would be most of the loss beside an L1."""
 
-Answer = Callable[[Tensor], Tensor]
-"""Driving frames (B, 3, S, S) to the animated source, the same shape in [0, 1]."""
+Drive = Callable[[Tensor], Tensor]
+"""Callable that maps driving frames (B, 3, S, S) to the animated source, of the same shape, in [0, 1]."""
 
 
 class Method(Protocol):
-    """Networks that are trained a step at a time.
+    """A method that is trained one step at a time.
 
     Attributes:
-        networks: what animates; in training mode between steps.
+        networks: networks that animate; in training mode between steps.
     """
 
     networks: nn.Module
 
     def step(self, number: int) -> None:
-        """Make one step, counted from 1."""
+        """Make one training step, counted from 1."""
 
-    def portrait(self, source: Tensor) -> Answer:
-        """Prepare a source (1, 3, S, S) to be driven with absolute keypoints; in evaluation mode."""
+    def prepare(self, source: Tensor) -> Drive:
+        """Prepare a source (1, 3, S, S) to be driven with absolute keypoints, in evaluation mode."""
 
-    def keypoints(self, frames: Tensor) -> Tensor:
-        """The keypoints (B, K, 2) of frames (B, 3, S, S); in evaluation mode."""
+    def detect(self, frames: Tensor) -> Tensor:
+        """Detect the keypoints (B, K, 2) of frames (B, 3, S, S), in evaluation mode."""
 
     def save(self, folder: Path) -> None:
-        """Write the weights into a folder."""
+        """Save the weights in a folder."""
 
 
-class Ours:
-    """Our trainer, at one configuration."""
+class FaceanimMethod:
+    """The training of faceanim, as a `Method`.
+
+    Args:
+        config: configuration of the training.
+        params: parameters of a profile; only its super-resolution network is used.
+        batches: training pairs.
+    """
 
     def __init__(self, config: TrainAnimationConfig, params: Params, batches: PairDataset) -> None:
         enable_determinism()
@@ -58,37 +72,45 @@ class Ours:
         self.trainer = AnimationTrainer(config)
         self.averaged_model = self.trainer.average.averaged_model
         self.networks: nn.Module = self.averaged_model
-        # The facade enlarges too, which is not asked of it here.
+        # The animator requires a super-resolution network, which is not used here.
         super_resolution = build_super_resolution(params.train_sr.model)
         self.animator = Animator(self.averaged_model, super_resolution, config.model.size)
         self.networks.train()
 
     def step(self, number: int) -> None:
-        """See `Method`."""
+        """Make one training step."""
         seed_step(self.config.seed, number)
         self.trainer.step(self.batches[number])
 
-    def portrait(self, source: Tensor) -> Answer:
-        """See `Method`."""
+    def prepare(self, source: Tensor) -> Drive:
+        """Prepare a source to be driven."""
         prepared = self.animator.prepare(source)
         return lambda driving: self.animator.frames(prepared, driving)
 
     @torch.inference_mode()
-    def keypoints(self, frames: Tensor) -> Tensor:
-        """See `Method`."""
+    def detect(self, frames: Tensor) -> Tensor:
+        """Detect the keypoints of frames."""
         return self.animator.detect(frames).value
 
     def save(self, folder: Path) -> None:
-        """See `Method`."""
+        """Save the averaged weights as a model of the pipeline."""
         save_animation(self.averaged_model, self.config.model, folder)
 
 
-class Reference:
-    """The reference at its vox-256 configuration, on its own losses but the one that needs VGG-19's weights.
+class ReferenceMethod:
+    """The reference in its configuration vox-256, as a `Method`.
 
-    In its place is the L1 over an image pyramid that ours is trained on, at the weight that `config` gives
-    ours. Both of its equivariance terms are on, whatever ours are, for nothing else guides its keypoints;
-    they have `EQUIVARIANCE`. Optimiser and rate are its own. It has no adversarial term here.
+    It has its own losses, except that its perceptual loss, which needs VGG-19's weights, is replaced by
+    faceanim's L1 over an image pyramid, with the weight in `config`. Both equivariance terms are on,
+    whatever `config` says, because nothing else guides its keypoints; their weight is `EQUIVARIANCE`.
+    Optimizer and learning rate are its own. It has no adversarial term here.
+
+    Args:
+        checkout: checkout of the reference model.
+        half: whether to halve its channels.
+        scale_factor: scale at which it detects keypoints and motion.
+        config: seed and weight of the L1.
+        batches: training pairs.
     """
 
     def __init__(
@@ -99,41 +121,41 @@ class Reference:
         config: TrainAnimationConfig,
         batches: PairDataset,
     ) -> None:
-        its_config = scaled(load_config(checkout, "vox-256"), scale_factor)
+        peer_config = set_scale_factor(load_config(checkout, "vox-256"), scale_factor)
         seed_step(config.seed, 0)
-        self.peer: Peer = build_peer(checkout, halved(its_config) if half else its_config)
+        self.peer: Peer = build_peer(checkout, halve_channels(peer_config) if half else peer_config)
         self.networks: nn.Module = self.peer.networks()
         self.config = config
         self.batches = batches
         off = {"perceptual": [0] * 5, "feature_matching": [0] * 4, "generator_gan": 0, "discriminator_gan": 0}
-        its_weights = off | {"equivariance_value": EQUIVARIANCE, "equivariance_jacobian": EQUIVARIANCE}
-        self.full, _ = full_models(checkout, self.peer, its_weights, [1], nn.Identity())
-        rate = its_config["train_params"]["lr_generator"]
-        # Its two optimisers, of generator and detector, have the same settings.
+        loss_weights = off | {"equivariance_value": EQUIVARIANCE, "equivariance_jacobian": EQUIVARIANCE}
+        self.loss_module, _ = build_loss_modules(checkout, self.peer, loss_weights, [1], nn.Identity())
+        rate = peer_config["train_params"]["lr_generator"]
+        # Its two optimizers, of generator and detector, have the same settings.
         self.optimizer = torch.optim.Adam(self.networks.parameters(), lr=rate, betas=(0.5, 0.999))
 
     def step(self, number: int) -> None:
-        """See `Method`."""
+        """Make one training step."""
         seed_step(self.config.seed, number)
         source, driving = self.batches[number][:2]
-        losses, generated = self.full({"source": source, "driving": driving})
+        losses, generated = self.loss_module({"source": source, "driving": driving})
         pixel = self.config.losses.pixel * pyramid_l1(generated["prediction"], driving)
         (pixel + sum(losses.values())).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
 
-    def portrait(self, source: Tensor) -> Answer:
-        """See `Method`."""
-        return PeerPortrait(self.peer, source).frames
+    def prepare(self, source: Tensor) -> Drive:
+        """Prepare a source to be driven."""
+        return PeerPortrait(self.peer, source).animate
 
     @torch.inference_mode()
-    def keypoints(self, frames: Tensor) -> Tensor:
-        """See `Method`."""
+    def detect(self, frames: Tensor) -> Tensor:
+        """Detect the keypoints of frames."""
         value: Tensor = self.peer.detector(frames)["value"]
         return value
 
     def save(self, folder: Path) -> None:
-        """See `Method`."""
+        """Save the weights as `weights.safetensors`."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.contiguous() for name, tensor in self.networks.state_dict().items()}
         save_file(tensors, folder / "weights.safetensors")

@@ -1,6 +1,6 @@
-"""What Prefect costs: 20,000 tiny items in shards, by the process pool alone and as a flow run with a server.
+"""Cost of Prefect: 20,000 tiny items in shards, by the process pool alone and as a flow run with a server.
 
-Each run is a process of its own, as a stage is, measured from start to exit; and the server must have a
+Each run is a separate process, as a stage is, measured from its start to its exit. The server must have a
 record of every task run.
 """
 
@@ -13,7 +13,7 @@ import time
 
 import httpx
 
-from benchmarks.common import finish
+from benchmarks.common import print_summary
 from faceanim.config import RunConfig
 from faceanim.progress import ProgressCallback
 from faceanim.schemas import Reason
@@ -24,7 +24,7 @@ from flows.ui import prefect_server
 ITEMS = 20_000
 RUNS = 3
 BUDGET_MS = 1.0
-"""An item may cost that much more with Prefect."""
+"""Additional time that an item may take with Prefect, in milliseconds."""
 PORT = 4299
 RUN = RunConfig(
     workers=2,
@@ -37,75 +37,74 @@ RUN = RunConfig(
 )
 
 
-def tiny(item: int) -> int:
-    """Hardly any work."""
-    return item * item
+def main() -> None:
+    """Run the benchmark and print its results."""
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["PREFECT_HOME"] = name
+        with prefect_server(PORT) as page:
+            api = f"{page}/api"
+            time_process(api, name)  # not counted: the server compiles its queries on the first requests
+            bare, served = [], []
+            for _ in range(RUNS):
+                bare.append(time_process("", name))
+                served.append(time_process(api, name))
+            shards = len(chunk(range(ITEMS), RUN.shard_size))
+            expected = shards * (RUNS + 1)
+            recorded = wait_for_records(api, expected)
+    extra_ms = (statistics.median(served) - statistics.median(bare)) / ITEMS * 1000
+    for label, seconds in (("process pool", bare), ("Prefect", served)):
+        median, spread = statistics.median(seconds), ", ".join(f"{value:.1f}" for value in seconds)
+        print(f"{label:13} {median:6.1f} s for {ITEMS:,} items in {shards} tasks ({spread})")
+    print(f"Prefect costs {extra_ms:.3f} ms per item (budget {BUDGET_MS})")
+    print(f"{recorded} of {expected} tasks recorded")
+    print_summary({"budget_over_cost": BUDGET_MS / extra_ms, "recorded": recorded / expected})
 
 
-def give_up(item: int, reason: Reason) -> int:
-    """What must not happen."""
-    raise RuntimeError(f"item {item}: {reason}")
-
-
-def step(map_shards: MapShards, on_progress: ProgressCallback) -> int:
-    """Go over all items."""
-    done = 0
-    for results in map_shards(ShardJob("tiny", tiny, give_up), chunk(range(ITEMS), RUN.shard_size)):
-        done += len(results)
-        on_progress(done, ITEMS)
-    return done
-
-
-def timed(api: str, home: str) -> float:
-    """Seconds of a process that does the step."""
+def time_process(api: str, home: str) -> float:
+    """Run the step in a separate process and return its duration, in seconds."""
     variables = os.environ | {
         "PREFECT_API_URL": api,
         "PREFECT_HOME": home,
         "PREFECT_LOGGING_LEVEL": "WARNING",
     }
-    began = time.perf_counter()
+    start = time.perf_counter()
     subprocess.run([sys.executable, "-m", "benchmarks.orchestration", "step"], check=True, env=variables)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
-def recorded(api: str, task: str) -> int:
-    """How many task runs of that name ended well, by the server's count; it may lag behind."""
-    query = {"task_runs": {"name": {"like_": task}, "state": {"type": {"any_": ["COMPLETED"]}}}}
-    answer = httpx.post(f"{api}/task_runs/count", json=query, timeout=60)
-    return int(answer.raise_for_status().text)
+def step(map_shards: MapShards, on_progress: ProgressCallback) -> int:
+    """Process all items and return their number."""
+    done = 0
+    for results in map_shards(ShardJob("tiny", square, fail), chunk(range(ITEMS), RUN.shard_size)):
+        done += len(results)
+        on_progress(done, ITEMS)
+    return done
 
 
-def wait_for_records(api: str, wanted: int) -> int:
-    """The number of task runs recorded, once there are enough or a minute is over."""
+def square(item: int) -> int:
+    """Do hardly any work."""
+    return item * item
+
+
+def fail(item: int, reason: Reason) -> int:
+    """Raise an error, because no item may fail."""
+    raise RuntimeError(f"item {item}: {reason}")
+
+
+def wait_for_records(api: str, expected: int) -> int:
+    """Wait up to a minute until the server has recorded all task runs; return the number recorded."""
     for _ in range(60):
-        if recorded(api, "tiny shard") >= wanted:
+        if count_records(api, "tiny shard") >= expected:
             break
         time.sleep(1)
-    return recorded(api, "tiny shard")
+    return count_records(api, "tiny shard")
 
 
-def main() -> None:
-    """Measure and print."""
-    with tempfile.TemporaryDirectory() as name:
-        os.environ["PREFECT_HOME"] = name
-        with prefect_server(PORT) as page:
-            api = f"{page}/api"
-            timed(api, name)  # unmeasured: the server's first requests compile its queries
-            bare, served = [], []
-            for _ in range(RUNS):
-                bare.append(timed("", name))
-                served.append(timed(api, name))
-            shards = len(chunk(range(ITEMS), RUN.shard_size))
-            wanted = shards * (RUNS + 1)
-            found = wait_for_records(api, wanted)
-    extra_ms = (statistics.median(served) - statistics.median(bare)) / ITEMS * 1000
-    for label, seconds in (("process pool", bare), ("Prefect", served)):
-        spread = ", ".join(f"{value:.1f}" for value in seconds)
-        print(
-            f"{label:13} {statistics.median(seconds):6.1f} s for {ITEMS:,} items in {shards} tasks ({spread})"
-        )
-    print(f"Prefect costs {extra_ms:.3f} ms an item (budget {BUDGET_MS}); {found} of {wanted} tasks recorded")
-    finish({"budget_over_cost": BUDGET_MS / extra_ms, "recorded": found / wanted})
+def count_records(api: str, task: str) -> int:
+    """Count the completed task runs of a name that the server has recorded, possibly with a delay."""
+    query = {"task_runs": {"name": {"like_": task}, "state": {"type": {"any_": ["COMPLETED"]}}}}
+    response = httpx.post(f"{api}/task_runs/count", json=query, timeout=60)
+    return int(response.raise_for_status().text)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Crops of real clips, and their landmarks, for the benchmarks of what comes after them."""
+"""Crops and landmarks of the real clips, the inputs of most benchmarks."""
 
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import shared
+from benchmarks.common import shared_path
 from faceanim.config import Params, load_params
 from faceanim.faces.crop_stage import crop_videos
 from faceanim.faces.landmark_stage import detect_landmarks
@@ -15,37 +15,43 @@ from faceanim.ingest.index import build_index
 PARAMS: Params = load_params(Path("profiles/voxceleb.yaml"))
 
 
+def list_clips() -> list[str]:
+    """List the names of the real clips beside the checkout, sorted."""
+    return sorted(path.name for path in shared_path("faces", "clips").iterdir())
+
+
 def make_crops(names: Sequence[str], folder: Path, params: Params = PARAMS, copies: int = 1) -> None:
-    """Index, fetch and crop real clips: `crops.parquet` and `crops` in a folder.
+    """Index, fetch and crop real clips into `crops.parquet` and `crops` in a folder.
 
     Args:
-        names: of the clips beside the checkout, each of which is a person.
-        folder: empty.
-        params: by default VoxCeleb's.
-        copies: of each clip, for more work.
+        names: names of the clips beside the checkout, each of which shows a different person.
+        folder: empty folder.
+        params: parameters; by default those of the profile `voxceleb`.
+        copies: number of copies of each clip, for more work.
     """
     for name in names:
         for suffix in ("", *(f"-{number}" for number in range(1, copies))):
-            shutil.copytree(shared("faces", "clips", name), folder / "clips" / f"{name}{suffix}")
+            shutil.copytree(shared_path("faces", "clips", name), folder / "clips" / f"{name}{suffix}")
     source = {"source": "folder", "path": str(folder / "clips")}
-    index, fetched = folder / "index.parquet", folder / "download.parquet"
+    index, downloads = folder / "index.parquet", folder / "download.parquet"
     build_index(params.index.model_copy(update=source), index)
-    download_videos(params.download, params.run, index, folder / "videos", fetched, inline, ignore)
-    out = folder / "crops.parquet"
-    crop_videos(params.crop, params.run, index, fetched, folder / "crops", out, inline, ignore)
+    videos = folder / "videos"
+    download_videos(params.download, params.run, index, videos, downloads, map_inline, ignore_progress)
+    outs = (folder / "crops", folder / "crops.parquet")
+    crop_videos(params.crop, params.run, index, downloads, *outs, map_inline, ignore_progress)
 
 
 def make_landmarks(folder: Path, params: Params) -> None:
-    """Find the landmarks of the crops in a folder: `landmarks` in it."""
+    """Detect the landmarks of the crops in a folder, into its subfolder `landmarks`."""
     tables = (folder / "crops.parquet", folder / "crops", folder / "landmarks")
-    detect_landmarks(params.landmarks, params.run, *tables, inline, ignore)
+    detect_landmarks(params.landmarks, params.run, *tables, map_inline, ignore_progress)
 
 
-def inline(work: Any, shards: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
-    """A `MapShards` in this process, which is the pinned one."""
+def map_inline(job: Any, shards: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
+    """Process shards in this process, which may be pinned to one core; a `MapShards`."""
     for shard in shards:
-        yield [work.process(item) for item in shard]
+        yield [job.process(item) for item in shard]
 
 
-def ignore(done: int, total: int, note: str = "") -> None:
-    """Progress that nobody looks at."""
+def ignore_progress(done: int, total: int, note: str = "") -> None:
+    """Discard progress; a `ProgressCallback`."""

@@ -1,8 +1,9 @@
-"""What each metric sees: predictions that are wrong in one known way, scored as another method's videos.
+"""Sensitivity of each metric to predictions that are degraded in one known way.
 
     python -m benchmarks.sensitivity
 
-The driving videos of a few real people are spoilt in one way after the other, and handed in as predictions.
+The driving videos of a few real people are degraded in different ways, and scored as the videos of another
+method.
 """
 
 import tempfile
@@ -13,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.common import finish, use_shared_weights
-from benchmarks.real_crops import make_crops, make_landmarks
+from benchmarks.common import print_summary, use_shared_weights
+from benchmarks.real_crops import ignore_progress, make_crops, make_landmarks
 from faceanim.config import EvaluateConfig, load_params
 from faceanim.evaluation.evaluate import collect_predictions, score_items
 from faceanim.evaluation.protocol import METRICS, MethodName, Task
@@ -33,97 +34,69 @@ CLIPS = (
     "grid_sbwe5n",
     "grid_swiz3n",
 )
-"""Seven people of the GRID corpus, 75 frames each; the first is left to train on, as someone has to be."""
+"""Clips of seven people of the GRID corpus, 75 frames each. The first is not held out, because the training
+split must not be empty."""
 CONFIG = EvaluateConfig(batch_size=16, pictures=1, pairs=0, fetch=False)
 
-Spoil = Callable[[Frames, Frames], Frames]
-"""A clip's driving frames (N, S, S, 3) and another person's, to N frames."""
+Degrade = Callable[[Frames, Frames], Frames]
+"""Callable that maps the driving frames of a clip (N, S, S, 3) and those of another person to N frames."""
+Means = dict[str, dict[str, float]]
+"""Mean of each available metric over all test clips, by name of the degradation and of the metric."""
 
 
-def shuffled(frames: Frames, other: Frames) -> Frames:
-    """The right frames, at the wrong times."""
+def keep(frames: Frames, other: Frames) -> Frames:
+    """Return the driving frames themselves."""
+    return frames
+
+
+def shuffle(frames: Frames, other: Frames) -> Frames:
+    """Return the driving frames in a random order."""
     return frames[np.random.default_rng(0).permutation(len(frames))]
 
 
-def blurred(frames: Frames, other: Frames) -> Frames:
-    """Under a Gaussian as wide as a fiftieth of the frame."""
+def blur(frames: Frames, other: Frames) -> Frames:
+    """Blur by a Gaussian whose standard deviation is a fiftieth of the side."""
     return np.stack([cv2.GaussianBlur(frame, (0, 0), frame.shape[0] / 50) for frame in frames])
 
 
-def shifted(frames: Frames, other: Frames) -> Frames:
-    """To the right by a twenty-fifth of the frame, the border repeated."""
-    by = frames.shape[2] // 25
-    return np.pad(frames, ((0, 0), (0, 0), (by, 0), (0, 0)), mode="edge")[:, :, :-by]
+def shift(frames: Frames, other: Frames) -> Frames:
+    """Shift to the right by a twenty-fifth of the side, replicating the border."""
+    pixels = frames.shape[2] // 25
+    return np.pad(frames, ((0, 0), (0, 0), (pixels, 0), (0, 0)), mode="edge")[:, :, :-pixels]
 
 
-def wrong_person(frames: Frames, other: Frames) -> Frames:
-    """Somebody else, forwards and backwards for as long as it lasts."""
-    there_and_back = np.concatenate((other, other[::-1]))
-    return there_and_back[np.arange(len(frames)) % len(there_and_back)]
+def replace_person(frames: Frames, other: Frames) -> Frames:
+    """Return the frames of the other person, played forward and backward."""
+    ping_pong = np.concatenate((other, other[::-1]))
+    return ping_pong[np.arange(len(frames)) % len(ping_pong)]
 
 
-def frozen(frames: Frames, other: Frames) -> Frames:
-    """The first driving frame throughout."""
+def freeze(frames: Frames, other: Frames) -> Frames:
+    """Repeat the first driving frame."""
     return np.repeat(frames[:1], len(frames), axis=0)
 
 
-def flickering(frames: Frames, other: Frames) -> Frames:
-    """Brighter and darker by 8 levels in turn."""
+def flicker(frames: Frames, other: Frames) -> Frames:
+    """Brighten and darken alternate frames by 8 levels of 255."""
     signs = np.where(np.arange(len(frames)) % 2, 8, -8)[:, None, None, None]
     return np.clip(frames.astype(int) + signs, 0, 255).astype(np.uint8)
 
 
-def copied(frames: Frames, other: Frames) -> Frames:
-    """The driving video itself."""
-    return frames
-
-
-PERFECT = "the driving video"
-SPOILT: dict[str, tuple[Spoil, tuple[str, ...]]] = {
-    PERFECT: (copied, ()),
-    "shuffled frames": (shuffled, ("flicker", "akd", "pose", "mouth")),
-    "blurred": (blurred, ("ssim", "ms_ssim", "psnr")),
-    "shifted": (shifted, ("akd", "l1", "psnr")),
-    "another person": (wrong_person, ("csim", "aed", "akd")),
-    "frozen": (frozen, ("flicker", "akd", "pose", "eyes", "mouth")),
-    "flickering": (flickering, ("flicker", "l1")),
+UNCHANGED = "the driving video"
+DEGRADATIONS: dict[str, tuple[Degrade, tuple[str, ...]]] = {
+    UNCHANGED: (keep, ()),
+    "shuffled frames": (shuffle, ("flicker", "akd", "pose", "mouth")),
+    "blurred": (blur, ("ssim", "ms_ssim", "psnr")),
+    "shifted": (shift, ("akd", "l1", "psnr")),
+    "another person": (replace_person, ("csim", "aed", "akd")),
+    "frozen": (freeze, ("flicker", "akd", "pose", "eyes", "mouth")),
+    "flickering": (flicker, ("flicker", "l1")),
 }
-"""By name: what is done to the driving video, and the metrics that are meant to see it."""
-
-
-def score(crops: Path, landmarks_folder: Path, size: int, folder: Path) -> dict[str, dict[str, float]]:
-    """By way of spoiling, the mean of each metric that could be told, over all test clips.
-
-    Args:
-        crops: crops.parquet.
-        landmarks_folder: of the landmarks tables.
-        size: side at which videos are scored, in pixels.
-        folder: for the videos.
-    """
-    rows = load_test_clips(crops)
-    todo = [item for item in build_items(rows, 0) if item.task == Task.RECONSTRUCTION]
-    found = {}
-    for name, (spoil, _) in SPOILT.items():
-        videos = folder / name
-        for item in todo:
-            other = next(row for row in rows if row["person_id"] != item.driving["person_id"])
-            frames = spoil(
-                read_clip_frames(item.driving, slice(1, None)), read_clip_frames(other, slice(1, None))
-            )
-            write_ffv1(videos / f"{item.item_id}.mkv", frames, Fraction(25))
-        out = folder / f"scores of {name}"
-        asked, candidate = collect_predictions(CONFIG, crops, videos, size, out)
-        scores = score_items(CONFIG, asked, candidate, landmarks_folder, out, lambda done, total: None)
-        found[name] = {
-            figure.metric: figure.interval.mean
-            for figure in summarize_scores(scores)
-            if figure.method == MethodName.PREDICTION
-        }
-    return found
+"""Degradations of the driving video by name, each with the metrics that are meant to detect it."""
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its results."""
     use_shared_weights()
     held_out = {"test_people": CLIPS[1:]}
     params = PARAMS.model_copy(update={"index": PARAMS.index.model_copy(update=held_out)})
@@ -131,35 +104,71 @@ def main() -> None:
         folder = Path(name)
         make_crops(CLIPS, folder, params)
         make_landmarks(folder, params)
-        found = score(folder / "crops.parquet", folder / "landmarks", params.crop.size, folder / "videos")
-    show(found)
-    finish({f"{name} seen": seen_by(found, name) for name, (_, seen) in SPOILT.items() if seen})
+        crops, landmarks = folder / "crops.parquet", folder / "landmarks"
+        means = score_degradations(crops, landmarks, params.crop.size, folder / "videos")
+    print_table(means)
+    print_summary(
+        {f"{name} seen": detected_fraction(means, name) for name, (_, meant) in DEGRADATIONS.items() if meant}
+    )
 
 
-def seen_by(found: Mapping[str, Mapping[str, float]], name: str) -> float:
-    """The share of the metrics meant to see it by which a spoilt video is worse than the driving one."""
-    meant = SPOILT[name][1]
-    return float(np.mean([worse(metric, found[name], found[PERFECT]) for metric in meant]))
+def score_degradations(crops: Path, landmarks: Path, size: int, folder: Path) -> Means:
+    """Score the degraded driving videos as predictions.
+
+    Args:
+        crops: crops.parquet.
+        landmarks: folder of the landmarks tables.
+        size: side at which videos are scored, in pixels.
+        folder: folder to which the videos are written.
+    """
+    rows = load_test_clips(crops)
+    reconstructions = [item for item in build_items(rows, 0) if item.task == Task.RECONSTRUCTION]
+    means: Means = {}
+    for name, (degrade, _) in DEGRADATIONS.items():
+        videos = folder / name
+        for item in reconstructions:
+            other = next(row for row in rows if row["person_id"] != item.driving["person_id"])
+            frames = degrade(
+                read_clip_frames(item.driving, slice(1, None)), read_clip_frames(other, slice(1, None))
+            )
+            write_ffv1(videos / f"{item.item_id}.mkv", frames, Fraction(25))
+        out = folder / f"scores of {name}"
+        items, method = collect_predictions(CONFIG, crops, videos, size, out)
+        scores = score_items(CONFIG, items, method, landmarks, out, ignore_progress)
+        means[name] = {
+            summary.metric: summary.interval.mean
+            for summary in summarize_scores(scores)
+            if summary.method == MethodName.PREDICTION
+        }
+    return means
 
 
-def worse(metric: str, spoilt: Mapping[str, float], perfect: Mapping[str, float]) -> bool:
-    """Whether a metric is worse for the one than for the other."""
+def detected_fraction(means: Mapping[str, Mapping[str, float]], name: str) -> float:
+    """Compute the fraction of a degradation's metrics that score it worse than the unchanged video."""
+    meant = DEGRADATIONS[name][1]
+    return float(np.mean([is_worse(metric, means[name], means[UNCHANGED]) for metric in meant]))
+
+
+def is_worse(metric: str, degraded: Mapping[str, float], unchanged: Mapping[str, float]) -> bool:
+    """Check whether a metric is worse for the degraded than for the unchanged video."""
     (better,) = (known.better for known in METRICS if known.name == metric)
     if better == "zero":
-        return abs(spoilt[metric]) > abs(perfect[metric])
-    return spoilt[metric] < perfect[metric] if better == "higher" else spoilt[metric] > perfect[metric]
+        return abs(degraded[metric]) > abs(unchanged[metric])
+    if better == "higher":
+        return degraded[metric] < unchanged[metric]
+    return degraded[metric] > unchanged[metric]
 
 
-def show(found: Mapping[str, Mapping[str, float]]) -> None:
-    """Print a Markdown table, the metrics that were meant to see it in bold."""
-    told = [metric for metric in METRICS if metric.name in found[PERFECT]]
-    print("| |", " | ".join(metric.label for metric in told), "|")
-    print("|---|" + "---|" * len(told))
-    for name, values in found.items():
+def print_table(means: Mapping[str, Mapping[str, float]]) -> None:
+    """Print a table in Markdown, in bold the metrics that are meant to detect a degradation."""
+    metrics = [metric for metric in METRICS if metric.name in means[UNCHANGED]]
+    print("| |", " | ".join(metric.label for metric in metrics), "|")
+    print("|---|" + "---|" * len(metrics))
+    for name, values in means.items():
         cells = []
-        for metric in told:
+        for metric in metrics:
             cell = f"{values[metric.name]:.{metric.digits}f}" if metric.name in values else "-"
-            cells.append(f"**{cell}**" if metric.name in SPOILT[name][1] else cell)
+            cells.append(f"**{cell}**" if metric.name in DEGRADATIONS[name][1] else cell)
         print(f"| {name} |", " | ".join(cells), "|")
 
 

@@ -1,11 +1,11 @@
-"""What smoothing does to the animated frames: jitter on a face at rest, lag where it jumps.
+"""Effect of smoothing on the animated frames: jitter of a face at rest, and lag when it jumps.
 
     python -m benchmarks.smoothing --model FOLDER
 
-The model has to be trained; `python -m benchmarks.real_people` leaves one in out/real_people/models. A frame
-of each clip is held still under a sensor's noise, coded as a video, and drives the portrait through the whole
-of `faceanim.animate`. Keypoints are read from the animated frames, before they are coded, by the model's own
-detector.
+The model must be trained; `python -m benchmarks.real_people` leaves one in out/real_people/models. One frame
+of each clip is held still under sensor noise, encoded as a video, and drives the portrait through all of
+`faceanim.animate`. The keypoints are detected by the model itself, in the animated frames before they are
+encoded.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import cpu_threads, finish, shared
+from benchmarks.common import print_summary, set_cpu_threads, shared_path
 from faceanim.inference.api import animate
 from faceanim.inference.backend import Network
 from faceanim.inference.loading import load_network
@@ -30,94 +30,98 @@ from faceanim.media.video import read_frames
 
 FPS = Fraction(25)
 FRAMES = 50
+"""Frames of each driving video."""
 NOISE = 6.0
-"""Standard deviation of the sensor's noise, in levels of 255: an indoor webcam's."""
+"""Standard deviation of the sensor noise, in levels of 255: that of an indoor webcam."""
 JUMP = 0.06
-"""Of the frame's width, from the middle of the video on."""
+"""Shift in the middle of the video, as a fraction of the frame's width."""
 CLIPS = ("grid_bbaf2n", "grid_brbk7n", "grid_sbwe5n", "grid_swiz3n", "liveportrait_s18", "nvidia_eyecontact")
 PORTRAIT = "astronaut.png"
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, required=True)
-    given = parser.parse_args()
-    cpu_threads(2)
-    network = load_network(given.model, "cpu")
+    parser.add_argument("--model", type=Path, required=True, help="Folder of a trained model.")
+    args = parser.parse_args()
+    set_cpu_threads(2)
+    network = load_network(args.model, "cpu")
     print(f"{PORTRAIT}, driven by still frames with noise of {NOISE:g} levels, {FRAMES} at {FPS} fps.")
-    print("Mean movement of a keypoint from frame to frame, in pixels at 256, and how late a jump is:")
-    shaking, lags = [], []
+    print("Mean movement of a keypoint between frames, in pixels at 256, and lag of a jump:")
+    movements, lags = [], []
     with tempfile.TemporaryDirectory() as folder:
         for name in CLIPS:
-            frame = first_frame(name)
-            still = [keypoints(network, folder, rest(frame), strength) for strength in (0.0, 1.0)]
-            shaking.append([steps(points) for points in still])
-            lags.append(lag(*(keypoints(network, folder, jump(frame), strength) for strength in (0.0, 1.0))))
-            before, after = shaking[-1]
-            times = f"{before / after:.1f} times less"
-            print(f"{name:18} {before:.3f}, smoothed {after:.3f}, {times}; {lags[-1]} frames")
-    before, after = np.mean(shaking, axis=0)
-    finish({"jitter_vs_unsmoothed": before / after, "frames_of_lag": float(max(map(abs, lags)))})
+            frame = read_first_frame(name)
+            resting = [track_keypoints(network, folder, rest(frame), strength) for strength in (0.0, 1.0)]
+            jumping = [track_keypoints(network, folder, jump(frame), strength) for strength in (0.0, 1.0)]
+            before, after = (mean_movement(points) for points in resting)
+            movements.append((before, after))
+            lags.append(measure_lag(*jumping))
+            print(
+                f"{name:18} {before:.3f}, smoothed {after:.3f}, {before / after:.1f} times less; "
+                f"lag {lags[-1]} frames"
+            )
+    before, after = np.mean(movements, axis=0)
+    print_summary({"jitter_vs_unsmoothed": before / after, "frames_of_lag": float(max(map(abs, lags)))})
 
 
-def first_frame(name: str) -> Frame:
-    """The first frame of a clip."""
-    (path,) = shared("faces", "clips", name).glob(f"{name}.*")
+def read_first_frame(name: str) -> Frame:
+    """Read the first frame of a clip."""
+    (path,) = shared_path("faces", "clips", name).glob(f"{name}.*")
     return next(read_frames(path, "pyav"))
 
 
 def rest(frame: Frame) -> Iterator[Frame]:
-    """A frame held still, as a sensor sees it."""
-    random = np.random.default_rng(0)
+    """Yield a still frame with sensor noise."""
+    rng = np.random.default_rng(0)
     for _ in range(FRAMES):
-        yield noisy(frame, random)
+        yield add_noise(frame, rng)
 
 
 def jump(frame: Frame) -> Iterator[Frame]:
-    """The same, shifted from the middle of the video on."""
-    random, width = np.random.default_rng(0), frame.shape[1]
+    """Yield the same, shifted to the right in the second half of the video."""
+    rng, width = np.random.default_rng(0), frame.shape[1]
     shifted = np.roll(frame, round(JUMP * width), axis=1)
     for number in range(FRAMES):
-        yield noisy(frame if number < FRAMES // 2 else shifted, random)
+        yield add_noise(frame if number < FRAMES // 2 else shifted, rng)
 
 
-def noisy(frame: Frame, random: np.random.Generator) -> Frame:
-    """A frame with a sensor's noise."""
-    return np.rint(frame + random.normal(0, NOISE, frame.shape)).clip(0, 255).astype(np.uint8)
+def add_noise(frame: Frame, rng: np.random.Generator) -> Frame:
+    """Add sensor noise to a frame."""
+    return np.rint(frame + rng.normal(0, NOISE, frame.shape)).clip(0, 255).astype(np.uint8)
 
 
-def keypoints(
+def track_keypoints(
     network: Network, folder: str, driving: Iterator[Frame], smoothing: float
 ) -> NDArray[np.float32]:
-    """Where the model's own detector sees the keypoints of the animated frames: (N, K, 2) in [-1, 1]."""
+    """Animate the portrait and detect the keypoints of the animated frames, (N, K, 2) in [-1, 1]."""
     video, out = Path(folder, "driving.mp4"), Path(folder, "frames")
     write_mp4(video, driving, FPS)
     options = Options(smoothing=smoothing, super_resolution=False)
-    animate(shared("faces", "photos", PORTRAIT), video, out, model=network, options=options)
+    animate(shared_path("faces", "photos", PORTRAIT), video, out, model=network, options=options)
     frames = [read_image(path) for path in sorted(out.iterdir())]
     shutil.rmtree(out)
     return network.detect(np.stack(frames)).value
 
 
-def steps(points: NDArray[np.float32]) -> float:
-    """Mean movement of a keypoint from frame to frame, in pixels at 256."""
+def mean_movement(points: NDArray[np.float32]) -> float:
+    """Compute the mean movement of a keypoint between frames, in pixels at 256."""
     return float(np.linalg.norm(np.diff(points, axis=0), axis=-1).mean() * 128)
 
 
-def lag(plain: NDArray[np.float32], smoothed: NDArray[np.float32]) -> int:
-    """How many frames later the smoothed face is half-way through the jump than the plain one."""
-    crossed = [half_way(points[..., 0].mean(axis=1)) for points in (plain, smoothed)]
-    return crossed[1] - crossed[0]
+def measure_lag(plain: NDArray[np.float32], smoothed: NDArray[np.float32]) -> int:
+    """Measure by how many frames the smoothed face is later than the plain one halfway through the jump."""
+    plain_frame, smoothed_frame = (find_halfway(points[..., 0].mean(axis=1)) for points in (plain, smoothed))
+    return smoothed_frame - plain_frame
 
 
-def half_way(x: Sequence[float] | NDArray[np.float32]) -> int:
-    """The first frame beyond the middle between where a track begins and where it ends."""
+def find_halfway(x: Sequence[float] | NDArray[np.float32]) -> int:
+    """Return the first frame in which a track is beyond the midpoint between its start and its end."""
     track = np.asarray(x)
-    begin, end = track[: FRAMES // 4].mean(), track[-FRAMES // 4 :].mean()
-    return int(np.argmax((track - begin) / (end - begin) > 0.5))
+    start, end = track[: FRAMES // 4].mean(), track[-FRAMES // 4 :].mean()
+    return int(np.argmax((track - start) / (end - start) > 0.5))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m benchmarks.super_resolution [--minutes 5] [--crops PATH [--animation PATH]]
 
-Without `--crops`, real clips beside the checkout are cropped. With `--animation`, a model's folder, it is
-trained on that model's frames too, as in the pipeline, and scored on them.
+Without `--crops`, the real clips beside the checkout are cropped. With `--animation`, the folder of a model,
+the network is also trained on that model's frames, as in the pipeline, and scored on them.
 """
 
 import argparse
@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.common import finish, pin, shared
-from benchmarks.real_crops import make_crops
+from benchmarks.common import pin_to_one_core, print_summary
+from benchmarks.real_crops import list_clips, make_crops
 from faceanim.config import DegradeConfig, TrainSuperResolutionConfig, load_params
 from faceanim.datasets.super_resolution import degrade_frame
 from faceanim.evaluation.image_metrics import PIXEL_METRICS, compute_frame_metrics
@@ -34,63 +34,67 @@ from faceanim.training.super_resolution import train_super_resolution
 
 PARAMS = load_params(Path("profiles/sample.yaml"))
 FRAMES = 32
-"""Of each held-out crop, evenly over it."""
-TRIAL = 20
-"""Steps that tell how many fit into the time."""
+"""Frames of each held-out crop that are scored, evenly spaced."""
+TRIAL_STEPS = 20
+"""Steps of the trial by which the number of steps that fit into the training time is estimated."""
 
-Figures = dict[str, float]
-"""One value for each of PIXEL_METRICS."""
-Given = Callable[[Frames], Tensor]
-"""What an enlargement starts from: frames (N, H, W, 3) to (N, 3, H / factor, W / factor) in [0, 1]."""
+Scores = dict[str, float]
+"""Value of each of PIXEL_METRICS."""
+MakeInput = Callable[[Frames], Tensor]
+"""Callable that makes the small frames to enlarge, (N, 3, H / factor, W / factor) in [0, 1], from frames
+(N, H, W, 3)."""
 
 
 def main() -> None:
-    """Train, measure and print."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--crops", type=Path)
-    parser.add_argument("--animation", type=Path)
-    arguments = parser.parse_args()
-    pin()
+    """Run the benchmark and print its results."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=5, help="Training time, in minutes.")
+    parser.add_argument("--crops", type=Path, help="Path of crops.parquet.")
+    parser.add_argument("--animation", type=Path, help="Folder of an animation network.")
+    args = parser.parse_args()
+    pin_to_one_core()
     torch.set_num_threads(1)
     av.logging.set_level(av.logging.PANIC)
     with tempfile.TemporaryDirectory() as name:
-        crops = arguments.crops or real_crops(Path(name))
+        folder = Path(name)
+        crops = args.crops or make_real_crops(folder)
         config = PARAMS.train_sr
-        if arguments.animation is None:
-            taken_for_crops = config.model.model_copy(update={"generated_strength": None})
-            config = config.model_copy(update={"generated_prob": 0.0, "model": taken_for_crops})
-        steps = steps_within(60 * arguments.minutes, config, crops, arguments.animation, Path(name))
+        if args.animation is None:
+            model_config = config.model.model_copy(update={"generated_strength": None})
+            config = config.model_copy(update={"generated_prob": 0.0, "model": model_config})
+        steps = estimate_steps(60 * args.minutes, config, crops, args.animation, folder)
         config = config.model_copy(update={"steps": steps})
-        model = trained(config, crops, arguments.animation, Path(name) / "trained")
-        compare(model, config, crops, arguments.animation)
+        model = train(config, crops, args.animation, folder / "trained")
+        compare(model, config, crops, args.animation)
 
 
-def real_crops(folder: Path) -> Path:
-    """Crops of the real clips, of the size that the embedded sample has."""
-    make_crops(sorted(path.name for path in shared("faces", "clips").iterdir()), folder, PARAMS)
+def make_real_crops(folder: Path) -> Path:
+    """Crop the real clips to the size of the embedded sample's crops; return the path of the table."""
+    make_crops(list_clips(), folder, PARAMS)
     return folder / "crops.parquet"
 
 
-def steps_within(
+def estimate_steps(
     seconds: float, config: TrainSuperResolutionConfig, crops: Path, animation: Path | None, folder: Path
 ) -> int:
-    """How many training steps take this long, by the second half of a short trial."""
+    """Estimate the number of training steps that fit into a time, from the second half of a short trial."""
     times: list[float] = []
-    trial = config.model_copy(update={"steps": TRIAL})
-    trained(trial, crops, animation, folder / "trial", lambda _: times.append(time.perf_counter()))
-    half = TRIAL // 2
-    return max(TRIAL, round(seconds * half / (times[-1] - times[-1 - half])))
+    trial = config.model_copy(update={"steps": TRIAL_STEPS})
+    train(trial, crops, animation, folder / "trial", lambda _: times.append(time.perf_counter()))
+    half = TRIAL_STEPS // 2
+    return max(TRIAL_STEPS, round(seconds * half / (times[-1] - times[-1 - half])))
 
 
-def trained(
+def train(
     config: TrainSuperResolutionConfig,
     crops: Path,
     animation: Path | None,
     folder: Path,
     on_step: StepCallback = lambda _: None,
 ) -> SuperResolution:
-    """The network trained as the stage `train_sr` does it."""
+    """Train the network as the stage `train_sr` does."""
     out = folder / "model"
     context = RunContext(0, lambda _: NullLogger(), on_step)
     train_super_resolution(
@@ -104,72 +108,85 @@ def compare(
 ) -> None:
     """Score the network and bicubic enlargement on each kind of input; print a table and the gains."""
     clean = DegradeConfig(blur_sigma=0, kernels=("area",), noise=0, h264_prob=0, h264_crf=(0, 0))
-    ways = {"shrunk": degrading(clean, model.factor), "degraded": degrading(config.degrade, model.factor)}
+    inputs = {"shrunk": make_degrader(clean, model.factor)}
+    inputs["degraded"] = make_degrader(config.degrade, model.factor)
     if animation:
-        ways["generated"] = animating(animation, model)
+        inputs["generated"] = make_animator(animation, model)
     clips = [read_clip_frames(row, slice(None)) for row in load_test_clips(crops)]
     clips = [clip[np.linspace(0, len(clip) - 1, min(FRAMES, len(clip)), dtype=int)] for clip in clips]
     side = clips[0].shape[1]
     print(f"{len(clips)} crops of held-out people, {side // model.factor} to {side} pixels, after", end=" ")
     print(f"{config.steps} steps of {config.batch_size}.")
-    print("  shrunk:    crops shrunk by the mean over areas")
-    print("  degraded:  shrunk as in training: blurred, by random kernels, noisy, as H.264")
-    print("  generated: frames that the animation model made from the crop's first frame")
-    gains = {}
-    for kind, given in ways.items():
-        ours, bicubic, least = score(model, clips, given, kind == "generated")
-        for name, figures in (("ours", ours), ("bicubic", bicubic)):
-            print(f"{kind:9}  {name:7}  {figures['psnr']:6.2f} dB  SSIM {figures['ssim']:.4f}")
-        gains |= {f"{kind}_{metric}": ours[metric] - bicubic[metric] for metric in ("psnr", "ssim")}
+    print("  shrunk:    crops shrunk by area averaging")
+    print("  degraded:  shrunk as in training: blurred, by random kernels, noisy, compressed with H.264")
+    print("  generated: frames animated by the animation network from the crop's first frame")
+    gains: dict[str, float] = {}
+    for kind, make_input in inputs.items():
+        network, bicubic, least = score(model, clips, make_input, kind == "generated")
+        for name, scores in (("network", network), ("bicubic", bicubic)):
+            print(f"{kind:9}  {name:7}  {scores['psnr']:6.2f} dB  SSIM {scores['ssim']:.4f}")
+        gains |= {f"{kind}_{metric}": network[metric] - bicubic[metric] for metric in ("psnr", "ssim")}
         gains |= {f"{kind}_{metric}_of_the_worst_clip": least[metric] for metric in ("psnr", "ssim")}
-    finish(gains)
+    print_summary(gains)
 
 
-def degrading(config: DegradeConfig, factor: int) -> Given:
-    """Frames degraded, the same way each time they are asked for."""
+def make_degrader(config: DegradeConfig, factor: int) -> MakeInput:
+    """Return a callable that degrades frames, in the same way at each call."""
 
-    def given(frames: Frames) -> Tensor:
+    def degrade(frames: Frames) -> Tensor:
         rng = np.random.default_rng(0)
         return to_float(np.stack([degrade_frame(frame, factor, config, rng) for frame in frames]))
 
-    return given
+    return degrade
 
 
-def animating(folder: Path, model: SuperResolution) -> Given:
-    """Frames animated from the first of them."""
+def make_animator(folder: Path, model: SuperResolution) -> MakeInput:
+    """Return a callable that animates the first of the frames by all of them."""
     animation = load_animation(folder)
 
-    def given(frames: Frames) -> Tensor:
+    def animate(frames: Frames) -> Tensor:
         animator = Animator(animation, model, frames.shape[1] // model.factor)
         crops = to_float(frames)
         return animator.frames(animator.prepare(crops[:1]), crops)
 
-    return given
+    return animate
 
 
 @torch.inference_mode()
 def score(
-    model: SuperResolution, clips: list[Frames], given: Given, generated: bool
-) -> tuple[Figures, Figures, Figures]:
-    """Means over the clips of ours and of bicubic enlargement, and the least gain of a clip."""
-    ours, bicubic = [], []
+    model: SuperResolution, clips: list[Frames], make_input: MakeInput, generated: bool
+) -> tuple[Scores, Scores, Scores]:
+    """Score the network and bicubic enlargement.
+
+    Args:
+        model: the super-resolution network.
+        clips: frames of each clip, (N, H, W, 3).
+        make_input: makes the small frames.
+        generated: whether these are frames of the animation network.
+
+    Returns:
+        Means over the clips of the network and of bicubic enlargement, and the smallest gain of a clip.
+    """
+    network, bicubic = [], []
     for clip in clips:
         # The first frame is the animation's source.
-        small, wanted = given(clip)[1:], to_float(clip)[1:]
-        made = model(small, torch.full((len(small),), generated))
-        ours.append(clip_figures(made, wanted))
-        bicubic.append(clip_figures(upscale_bicubic(small, model.factor).clamp(0, 1), wanted))
-    gains = (np.array(ours) - bicubic).min(axis=0)
-    return tuple(
-        dict(zip(PIXEL_METRICS, values.tolist(), strict=True))
-        for values in (np.mean(ours, axis=0), np.mean(bicubic, axis=0), gains)
-    )
+        small, target = make_input(clip)[1:], to_float(clip)[1:]
+        enlarged = model(small, torch.full((len(small),), generated))
+        network.append(score_frames(enlarged, target))
+        bicubic.append(score_frames(upscale_bicubic(small, model.factor).clamp(0, 1), target))
+    gains = (np.array(network) - bicubic).min(axis=0)
+    return to_scores(np.mean(network, axis=0)), to_scores(np.mean(bicubic, axis=0)), to_scores(gains)
 
 
-def clip_figures(made: Tensor, wanted: Tensor) -> list[float]:
-    """A clip's means of PIXEL_METRICS over its frames."""
-    found = compute_frame_metrics(made, wanted)
-    return [float(found[name].double().mean()) for name in PIXEL_METRICS]
+def score_frames(enlarged: Tensor, target: Tensor) -> list[float]:
+    """Compute PIXEL_METRICS, averaged over the frames of a clip."""
+    metrics = compute_frame_metrics(enlarged, target)
+    return [float(metrics[name].double().mean()) for name in PIXEL_METRICS]
+
+
+def to_scores(values: np.ndarray) -> Scores:
+    """Name the values of PIXEL_METRICS."""
+    return dict(zip(PIXEL_METRICS, values.tolist(), strict=True))
 
 
 if __name__ == "__main__":

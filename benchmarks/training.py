@@ -1,4 +1,4 @@
-"""One full training step at 256x256 against the reference's, at equal batch and equal loss terms."""
+"""One full training step at 256x256 against that of the reference, with equal batch size and loss terms."""
 
 import argparse
 import os
@@ -13,8 +13,8 @@ from unittest.mock import patch
 import torch
 from torch import nn
 
-from benchmarks.common import cpu_threads, finish, rates
-from benchmarks.peer import build_peer, full_models, load_config, random_vgg
+from benchmarks.common import measure_rates, print_summary, set_cpu_threads
+from benchmarks.peer import build_loss_modules, build_peer, build_random_vgg, load_config
 from faceanim.config import TrainAnimationConfig, load_params
 from faceanim.datasets.animation import PairBatch
 from faceanim.models.pretrained import WEIGHTS, WEIGHTS_VARIABLE
@@ -31,81 +31,81 @@ TERMS = {
     "equivariance": 10.0,
     "jacobian": 10.0,
 }
-"""The reference's weights of the terms that both may have, under our names."""
+"""The reference's weights of the loss terms that both sides can have, by their names in faceanim."""
 
 Step = Callable[[PairBatch], object]
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer", type=Path, required=True, help="checkout of the reference model")
-    parser.add_argument("--batch-size", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=1, help="in each run")
-    parser.add_argument("--runs", type=int, default=7)
-    given = parser.parse_args()
-    cpu_threads(THREADS)
+    parser.add_argument("--peer", type=Path, required=True, help="Checkout of the reference model.")
+    parser.add_argument("--batch-size", type=int, default=2, help="Number of pairs in a batch.")
+    parser.add_argument("--steps", type=int, default=1, help="Number of steps in each run.")
+    parser.add_argument("--runs", type=int, default=7, help="Number of measured runs of each side.")
+    args = parser.parse_args()
+    set_cpu_threads(THREADS)
     torch.manual_seed(0)
-    source, driving = torch.rand(2, given.batch_size, 3, SIZE, SIZE)
-    batch = PairBatch(source, driving, *torch.zeros(2, given.batch_size, 0, 2))
-    vgg = random_vgg()
-    weights = shared_terms()
-    step, scales = ours(weights, vgg, batch)
-    steps = {"ours": step, "reference": reference(given.peer, weights, vgg, scales)}
-    print(f"A full training step at {SIZE}x{SIZE}, {given.batch_size} pairs, on {THREADS} threads; fp32, and")
-    print(
-        "  VGG-19 with the same random weights. Both sides step the generator's side and the discriminator."
-    )
+    source, driving = torch.rand(2, args.batch_size, 3, SIZE, SIZE)
+    batch = PairBatch(source, driving, *torch.zeros(2, args.batch_size, 0, 2))
+    vgg = build_random_vgg()
+    weights = select_terms()
+    step, scales = prepare_faceanim(weights, vgg, batch)
+    steps = {"faceanim": step, "reference": prepare_reference(args.peer, weights, vgg, scales)}
+    print(f"A full training step at {SIZE}x{SIZE}, {args.batch_size} pairs, on {THREADS} threads; fp32, and")
+    print("  VGG-19 with the same random weights. Both sides update their generator and discriminator.")
     print(f"  loss terms on both sides: {', '.join(name for name, weight in weights.items() if weight)};")
-    print(f"  perceptual at {len(scales)} of the scales 1, 1/2, 1/4 and 1/8")
+    print(f"  perceptual loss at {len(scales)} of the scales 1, 1/2, 1/4 and 1/8")
 
     def run(step: Step) -> int:
-        for _ in range(given.steps):
+        for _ in range(args.steps):
             step(batch)
-        return int(given.steps * given.batch_size)
+        return int(args.steps * args.batch_size)
 
     variants = {name: partial(run, step) for name, step in steps.items()}
-    rate = rates(variants, "samples", given.runs)
-    finish({"training_vs_reference": rate["ours"] / rate["reference"]})
+    rates = measure_rates(variants, "samples", args.runs)
+    print_summary({"training_vs_reference": rates["faceanim"] / rates["reference"]})
 
 
-def shared_terms() -> dict[str, float]:
-    """The weights of the terms; the jacobian's only where the profile switches it on."""
+def select_terms() -> dict[str, float]:
+    """Return the weights of the terms, with the jacobian's only if it is on in the profile."""
     return TERMS | ({} if PROFILE.losses.jacobian else {"jacobian": 0.0})
 
 
-def ours(weights: dict[str, float], vgg: nn.Module, batch: PairBatch) -> tuple[Step, list[float]]:
-    """Our trainer's step on the profile's model, and the scales at which it was seen to use VGG-19."""
+def prepare_faceanim(weights: dict[str, float], vgg: nn.Module, batch: PairBatch) -> tuple[Step, list[float]]:
+    """Return a training step of the profile's model, and the scales at which it is seen to use VGG-19."""
     off = {name: 0.0 for name, value in PROFILE.losses.model_dump().items() if isinstance(value, float)}
     known = {name: weight for name, weight in weights.items() if name in off}
     losses = PROFILE.losses.model_copy(update=off | known)
     engine = PROFILE.engine.model_copy(update={"precision": "fp32"})
     config = PROFILE.model_copy(update={"encoder_weights": "none", "losses": losses, "engine": engine})
     with tempfile.TemporaryDirectory() as folder:
-        published = replace(WEIGHTS["vgg19"], sha256="")  # any file will do
+        published = replace(WEIGHTS["vgg19"], sha256="")  # accepts any file
         torch.save(vgg.state_dict(prefix="features."), Path(folder, published.file_name))
         with patch.dict(WEIGHTS, vgg19=published), patch.dict(os.environ, {WEIGHTS_VARIABLE: folder}):
             trainer = AnimationTrainer(config)
 
     def step(batch: PairBatch) -> None:
-        enable_determinism()  # as our trainings ask for, and the reference's do not
+        enable_determinism()  # as in faceanim's trainings, but not in the reference's
         trainer.step(batch)
 
-    return step, seen_scales(trainer, batch)
+    return step, observe_scales(trainer, batch)
 
 
-def seen_scales(trainer: AnimationTrainer, batch: PairBatch) -> list[float]:
-    """The sizes of the images that VGG-19 is shown in one step, as shares of the batch's, largest first."""
-    seen: set[int] = set()
+def observe_scales(trainer: AnimationTrainer, batch: PairBatch) -> list[float]:
+    """Observe the sizes of the images given to VGG-19 in one step, relative to the batch's, largest first."""
+    sides: set[int] = set()
     first = next(layer for layer in trainer.objective.perceptual.modules() if isinstance(layer, nn.Conv2d))
-    hook = first.register_forward_pre_hook(lambda _, images: seen.add(images[0].shape[-1]))
+    hook = first.register_forward_pre_hook(lambda _, images: sides.add(images[0].shape[-1]))
     trainer.step(batch)
     hook.remove()
-    return [side / SIZE if side < SIZE else 1 for side in sorted(seen, reverse=True)]
+    return [side / SIZE if side < SIZE else 1 for side in sorted(sides, reverse=True)]
 
 
-def reference(checkout: Path, weights: dict[str, float], vgg: nn.Module, scales: Sequence[float]) -> Step:
-    """A step as its train.py makes it, at its vox-adv-256 configuration, which has the adversarial terms."""
+def prepare_reference(
+    checkout: Path, weights: dict[str, float], vgg: nn.Module, scales: Sequence[float]
+) -> Step:
+    """Return a step as in its train.py, in its configuration vox-adv-256, which has the adversarial terms."""
     config = load_config(checkout, "vox-adv-256")
     peer = build_peer(checkout, config)
     loss_weights = config["train_params"]["loss_weights"] | {
@@ -116,25 +116,27 @@ def reference(checkout: Path, weights: dict[str, float], vgg: nn.Module, scales:
         "equivariance_value": weights["equivariance"],
         "equivariance_jacobian": weights["jacobian"],
     }
-    full, judge = full_models(checkout, peer, loss_weights, list(scales), vgg)
+    generator_losses, discriminator_losses = build_loss_modules(
+        checkout, peer, loss_weights, list(scales), vgg
+    )
     networks = (peer.generator, peer.detector, peer.discriminator)
     rate = config["train_params"]["lr_generator"]
-    *optimizers, judge_optimizer = (
-        torch.optim.Adam(each.parameters(), lr=rate, betas=(0.5, 0.999)) for each in networks
+    *optimizers, discriminator_optimizer = (
+        torch.optim.Adam(network.parameters(), lr=rate, betas=(0.5, 0.999)) for network in networks
     )
 
     def step(batch: PairBatch) -> None:
         torch.use_deterministic_algorithms(False)
         frames: dict[str, Any] = {"source": batch.source, "driving": batch.driving}
-        losses, generated = full(frames)
+        losses, generated = generator_losses(frames)
         sum(losses.values()).backward()
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        judge_optimizer.zero_grad()
-        sum(judge(frames, generated).values()).backward()
-        judge_optimizer.step()
-        judge_optimizer.zero_grad()
+        discriminator_optimizer.zero_grad()
+        sum(discriminator_losses(frames, generated).values()).backward()
+        discriminator_optimizer.step()
+        discriminator_optimizer.zero_grad()
 
     return step
 

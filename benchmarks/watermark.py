@@ -1,10 +1,10 @@
-"""The invisible mark on real faces: what it survives, how far it is from the frames, and false alarms.
+"""Invisible watermark on real faces: the edits that it survives, its visibility, and its false positives.
 
     python -m benchmarks.watermark
 
-Each clip beside the checkout is cut out as `faceanim.animate` reads it, which stands for an animated
-portrait, and pasted into the photographs there. It is marked, written as results are, and then one thing is
-done to it.
+Each clip beside the checkout is cropped as `faceanim.animate` reads it, in place of an animated portrait, and
+also pasted into the photographs beside the checkout. It is marked, written as results are, and then edited in
+one way.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from benchmarks.common import finish, pin, shared
+from benchmarks.common import pin_to_one_core, print_summary, shared_path
 from faceanim.errors import FaceanimError
 from faceanim.faces.framing import crop_frame
 from faceanim.inference.driving import DrivingVideo
@@ -34,230 +34,236 @@ from faceanim.media.video import probe, read_frames
 from faceanim.provenance.watermark import THRESHOLD, Watermark, read_watermark
 
 FRAMES = 24
-"""In a clip: the fewest that have to do."""
+"""Frames of a clip: the fewest that must suffice."""
 STARTS = 0, 30
-"""First frames of the clips that are cut from a video."""
+"""First frames of the clips cut from a video."""
 SIDES = 64, 128, 256
 PHOTOGRAPH = 1280, 720
-PASTED = Box(512.0, 200.0, 768.0, 456.0)
-"""Where in the photograph the animated face goes."""
+"""Width and height to which photographs are cropped, in pixels."""
+FACE_SQUARE = Box(512.0, 200.0, 768.0, 456.0)
+"""Square of the photograph that shows the animated face."""
 TOO_SMALL = "64x64"
-"""What is reported, not required."""
-UNMARKED, UNMARKED_SIDES = 48, (128, 256)
-"""Clips from each video."""
+"""Set of clips whose results are reported, but have no requirement."""
+UNMARKED_PER_VIDEO, UNMARKED_PER_PHOTOGRAPH = 48, 4
+"""Number of unmarked clips from each video and from each photograph."""
+UNMARKED_SIDES = (128, 256)
 FPS = Fraction(25)
 
 Clip = list[Frame]
-Harm = Callable[[Clip], Clip]
+Edit = Callable[[Clip], Clip]
 
-REQUIRED = "H.264 again, CRF 28", "75 % and back", "a tenth cut off"
+REQUIRED = "H.264 again at CRF 28", "resize to 75 % and back", "crop of a tenth"
+"""Edits that the watermark must survive."""
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print its results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.parse_args()
-    pin()
-    sets = clips()
-    decibels, shares = {}, []
-    for name, of_size in sets.items():
-        ours = [marked(clip) for clip in of_size]
-        decibels[name] = min(psnr(*pair) for pair in zip(of_size, ours, strict=True))
-        print(f"{len(ours)} clips of {FRAMES} frames, {name}, marked at {decibels[name]:.1f} dB or better")
-        found = survival([recoded(clip, None) for clip in ours])
-        shares += [found[harm] for harm in REQUIRED] if name != TOO_SMALL else []
-    count, highest = false_alarms()
-    print(f"{count} unmarked clips: none may score {THRESHOLD:g}, the highest is {highest:.2f}")
-    finish(
+    pin_to_one_core()
+    sets = make_clips()
+    psnrs, fractions = {}, []
+    for name, clips in sets.items():
+        marked = [mark_clip(clip) for clip in clips]
+        psnrs[name] = min(psnr(*pair) for pair in zip(clips, marked, strict=True))
+        print(f"{len(clips)} clips of {FRAMES} frames, {name}, marked at {psnrs[name]:.1f} dB or better")
+        survival = measure_survival([reencode(clip, None) for clip in marked])
+        fractions += [survival[edit] for edit in REQUIRED] if name != TOO_SMALL else []
+    count, highest = score_unmarked()
+    print(f"{count} unmarked clips: highest score {highest:.2f}; all must be below {THRESHOLD:g}")
+    print_summary(
         {
-            "read_share": min(shares),
-            "psnr_db": min(decibels.values()),
+            "read_share": min(fractions),
+            "psnr_db": min(psnrs.values()),
             "threshold_vs_highest_unmarked": THRESHOLD / highest,
-            "frames_per_ms_256": marking_rate((256, 256)),
-            "frames_per_ms_1280x720": marking_rate(PHOTOGRAPH),
-            "seconds_of_video_read_in_one_256": reading_rate(sets["256x256"]),
+            "frames_per_ms_256": measure_marking((256, 256)),
+            "frames_per_ms_1280x720": measure_marking(PHOTOGRAPH),
+            "seconds_of_video_read_in_one_256": measure_reading(sets["256x256"]),
         }
     )
 
 
-def clips() -> dict[str, list[Clip]]:
-    """Unmarked clips by their size: faces, and photographs with a face in them that moves."""
-    followed = list(faces())
-    videos = {side: [beginning(video, side) for video in followed] for side in SIDES}
-    starting = {
-        f"{side}x{side}": [video[n : n + FRAMES] for video in of_side for n in STARTS]
-        for side, of_side in videos.items()
+def make_clips() -> dict[str, list[Clip]]:
+    """Make unmarked clips by their size: faces, and photographs with a moving face."""
+    tracked = list(track_faces())
+    videos = {side: [crop_beginning(video, side) for video in tracked] for side in SIDES}
+    cut = {
+        f"{side}x{side}": [video[start : start + FRAMES] for video in side_videos for start in STARTS]
+        for side, side_videos in videos.items()
     }
-    sets = {name: [clip for clip in all_ if len(clip) == FRAMES] for name, all_ in starting.items()}
-    pasted = zip(photographs(), videos[SIDES[-1]], strict=False)
-    sets["x".join(map(str, PHOTOGRAPH))] = [pasted_into(still, face[:FRAMES]) for still, face in pasted]
+    sets = {name: [clip for clip in clips if len(clip) == FRAMES] for name, clips in cut.items()}
+    pairs = zip(read_photographs(), videos[SIDES[-1]], strict=False)
+    sets["x".join(map(str, PHOTOGRAPH))] = [paste(photograph, face[:FRAMES]) for photograph, face in pairs]
     return sets
 
 
-def faces() -> Iterator[DrivingVideo]:
-    """The real videos in which there is a face."""
-    for path in video_paths():
+def track_faces() -> Iterator[DrivingVideo]:
+    """Track the face in each real video that shows one."""
+    for path in list_videos():
         with suppress(FaceanimError):
-            yield DrivingVideo.track(path, probe(path), "largest", lambda done: None)
+            yield DrivingVideo.track(path, probe(path), "largest", lambda frames: None)
 
 
-def beginning(video: DrivingVideo, side: int) -> Clip:
-    """The square around the face in as many frames as are wanted."""
+def crop_beginning(video: DrivingVideo, side: int) -> Clip:
+    """Crop the square around the face in the frames of all clips that are cut from the video."""
     return list(islice(video.crops(side), max(STARTS) + FRAMES))
 
 
-def video_paths() -> list[Path]:
-    """Of the real videos."""
-    return sorted(shared("faces", "clips").glob("*/*"))
+def list_videos() -> list[Path]:
+    """List the paths of the real videos."""
+    return sorted(shared_path("faces", "clips").glob("*/*"))
 
 
-def photographs() -> Iterator[Frame]:
-    """The real photographs, cut to one size."""
+def read_photographs() -> Iterator[Frame]:
+    """Read the real photographs, resized and cropped to the size PHOTOGRAPH."""
     width, height = PHOTOGRAPH
-    for path in sorted(shared("faces", "photos").iterdir()):
-        with Image.open(path) as image:
-            picture = np.asarray(image.convert("RGB"), np.uint8)
-        factor = max(width / picture.shape[1], height / picture.shape[0])
-        covering = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        top, left = (covering.shape[0] - height) // 3, (covering.shape[1] - width) // 2
-        yield np.ascontiguousarray(covering[top : top + height, left : left + width])
+    for path in sorted(shared_path("faces", "photos").iterdir()):
+        with Image.open(path) as file:
+            image = np.asarray(file.convert("RGB"), np.uint8)
+        factor = max(width / image.shape[1], height / image.shape[0])
+        resized = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        top, left = (resized.shape[0] - height) // 3, (resized.shape[1] - width) // 2
+        yield np.asarray(np.ascontiguousarray(resized[top : top + height, left : left + width]), np.uint8)
 
 
-def pasted_into(still: Frame, face: Clip) -> Clip:
-    """A photograph in which one square moves, as `--whole` makes it."""
-    place, canvases = Placement.create(PASTED, still), [still.copy() for _ in face]
+def paste(photograph: Frame, face: Clip) -> Clip:
+    """Blend a moving face into a photograph, as the option `--whole` does."""
+    placement, canvases = Placement.create(FACE_SQUARE, photograph), [photograph.copy() for _ in face]
     for frame, canvas in zip(face, canvases, strict=True):
-        place.blend_into(frame, canvas)
+        placement.blend_into(frame, canvas)
     return canvases
 
 
-def marked(clip: Clip) -> Clip:
-    """With the mark."""
+def mark_clip(clip: Clip) -> Clip:
+    """Embed the watermark in all frames of a clip."""
     watermark = Watermark()
     return [watermark.mark(frame) for frame in clip]
 
 
-def survival(written: list[Clip]) -> dict[str, float]:
-    """Print how often the mark is read after each thing that is done to clips, and return the shares."""
-    shares = {}
-    for name, harm in harms().items():
-        scores = [read_watermark(harm(clip)).score for clip in written]
-        shares[name] = float(np.mean(np.array(scores) >= THRESHOLD))
+def measure_survival(clips: list[Clip]) -> dict[str, float]:
+    """Print and return the fraction of clips in which the watermark is still read after each edit."""
+    fractions = {}
+    for name, edit in make_edits().items():
+        scores = [read_watermark(edit(clip)).score for clip in clips]
+        fractions[name] = float(np.mean(np.array(scores) >= THRESHOLD))
         print(
-            f"  {name:30} read {shares[name]:6.1%}   lowest score {min(scores):4.1f}, "
+            f"  {name:30} read {fractions[name]:6.1%}   lowest score {min(scores):4.1f}, "
             f"median {statistics.median(scores):4.1f}",
             flush=True,
         )
-    return shares
+    return fractions
 
 
-def harms() -> Mapping[str, Harm]:
-    """What is done to a clip, by name; beyond what is required, what else happens to videos."""
+def make_edits() -> Mapping[str, Edit]:
+    """Return the edits by name: those of REQUIRED, and others that are common on videos."""
     return {
-        "nothing": lambda clip: clip,
-        REQUIRED[0]: lambda clip: recoded(clip, 28),
-        REQUIRED[1]: lambda clip: scaled(scaled(clip, 3 / 4), 4 / 3),
-        REQUIRED[2]: cut,
-        "75 %, not back": lambda clip: scaled(clip, 3 / 4),
-        "75 %, not back, then CRF 23": lambda clip: recoded(scaled(clip, 3 / 4), 23),
-        "enlarged twice, then CRF 28": lambda clip: recoded(scaled(clip, 2), 28),
-        "a tenth cut off, then CRF 23": lambda clip: recoded(cut(clip), 23),
-        "a tenth cut off, then CRF 28": lambda clip: recoded(cut(clip), 28),
-        "mirrored, then CRF 28": lambda clip: recoded(mirrored(clip), 28),
-        "H.264 again, CRF 34": lambda clip: recoded(clip, 34),
-        "GIF's palette": palette,
-        "one frame": lambda clip: clip[:1],
-        "one frame, JPEG at 75": lambda clip: jpeg(clip[:1], 75),
+        "unedited": lambda clip: clip,
+        REQUIRED[0]: lambda clip: reencode(clip, 28),
+        REQUIRED[1]: lambda clip: rescale(rescale(clip, 3 / 4), 4 / 3),
+        REQUIRED[2]: crop_tenth,
+        "resize to 75 %": lambda clip: rescale(clip, 3 / 4),
+        "resize to 75 %, then CRF 23": lambda clip: reencode(rescale(clip, 3 / 4), 23),
+        "resize to 200 %, then CRF 28": lambda clip: reencode(rescale(clip, 2), 28),
+        "crop of a tenth, then CRF 23": lambda clip: reencode(crop_tenth(clip), 23),
+        "crop of a tenth, then CRF 28": lambda clip: reencode(crop_tenth(clip), 28),
+        "mirrored, then CRF 28": lambda clip: reencode(mirror(clip), 28),
+        "H.264 again at CRF 34": lambda clip: reencode(clip, 34),
+        "GIF palette": reduce_to_palette,
+        "a single frame": lambda clip: clip[:1],
+        "a single frame, JPEG at 75": lambda clip: compress_jpeg(clip[:1], 75),
     }
 
 
-def false_alarms() -> tuple[int, float]:
-    """How many unmarked clips were read, and the highest score among them."""
-    scores = [read_watermark(clip).score for clip in unmarked()]
+def score_unmarked() -> tuple[int, float]:
+    """Return the number of unmarked clips and the highest score among them."""
+    scores = [read_watermark(clip).score for clip in make_unmarked_clips()]
     return len(scores), max(scores)
 
 
-def unmarked() -> Iterator[Clip]:
-    """Different squares of the videos and photographs at different times, and what becomes of them."""
-    draws = np.random.default_rng(0)
-    done = cycle(
+def make_unmarked_clips() -> Iterator[Clip]:
+    """Yield random squares of the videos and photographs at random times, each after one of several edits."""
+    rng = np.random.default_rng(0)
+    edits: Iterator[Edit] = cycle(
         [
             lambda clip: clip,
-            lambda clip: recoded(clip, None),
-            lambda clip: recoded(clip, 28),
-            lambda clip: recoded(mirrored(clip), 28),
-            lambda clip: recoded(recoded(clip, None), 36),
-            lambda clip: recoded(scaled(clip, 3 / 4), 23),
-            lambda clip: scaled(clip, 4 / 3),
-            lambda clip: jpeg(clip[:1], 50),
+            lambda clip: reencode(clip, None),
+            lambda clip: reencode(clip, 28),
+            lambda clip: reencode(mirror(clip), 28),
+            lambda clip: reencode(reencode(clip, None), 36),
+            lambda clip: reencode(rescale(clip, 3 / 4), 23),
+            lambda clip: rescale(clip, 4 / 3),
+            lambda clip: compress_jpeg(clip[:1], 50),
         ]
     )
-    stills = [[photograph] * FRAMES for photograph in photographs()]
-    videos = (list(islice(read_frames(path, "pyav"), 150)) for path in video_paths())
-    for frames, count in [*((still, 4) for still in stills), *((video, UNMARKED) for video in videos)]:
-        for _ in range(count):
-            yield next(done)(window(frames, draws))
+    for photograph in read_photographs():
+        for _ in range(UNMARKED_PER_PHOTOGRAPH):
+            yield next(edits)(cut_window([photograph] * FRAMES, rng))
+    for path in list_videos():
+        video = list(islice(read_frames(path, "pyav"), 150))
+        for _ in range(UNMARKED_PER_VIDEO):
+            yield next(edits)(cut_window(video, rng))
 
 
-def window(frames: Clip, draws: np.random.Generator) -> Clip:
-    """A square of some size anywhere in some of the frames, resized."""
+def cut_window(frames: Clip, rng: np.random.Generator) -> Clip:
+    """Cut a square of random size and position from FRAMES consecutive frames, and resize it."""
     height, width = frames[0].shape[:2]
-    side = int(draws.integers(min(128, height // 2), min(height, width) // 2 + 1)) * 2
-    left, top = 2 * draws.integers((width - side) // 2 + 1), 2 * draws.integers((height - side) // 2 + 1)
-    first = int(draws.integers(len(frames) - FRAMES + 1))
+    side = int(rng.integers(min(128, height // 2), min(height, width) // 2 + 1)) * 2
+    left, top = 2 * rng.integers((width - side) // 2 + 1), 2 * rng.integers((height - side) // 2 + 1)
+    first = int(rng.integers(len(frames) - FRAMES + 1))
     box = Box(float(left), float(top), float(left + side), float(top + side))
-    size = int(draws.choice(UNMARKED_SIDES))
+    size = int(rng.choice(UNMARKED_SIDES))
     return [crop_frame(RgbFrame(frame), box, size) for frame in frames[first : first + FRAMES]]
 
 
-def cut(clip: Clip) -> Clip:
-    """Nine tenths of the width and of the height, from another place in each clip."""
+def crop_tenth(clip: Clip) -> Clip:
+    """Crop to nine tenths of the width and height, at a position that differs between clips."""
     height, width = clip[0].shape[:2]
     rows, columns = int(0.9 * height) // 2 * 2, int(0.9 * width) // 2 * 2
-    draws = np.random.default_rng(int(clip[0].sum()))
-    top, left = draws.integers(height - rows + 1), draws.integers(width - columns + 1)
+    rng = np.random.default_rng(int(clip[0].sum()))
+    top, left = rng.integers(height - rows + 1), rng.integers(width - columns + 1)
     return [np.ascontiguousarray(frame[top : top + rows, left : left + columns]) for frame in clip]
 
 
-def scaled(clip: Clip, factor: float) -> Clip:
-    """A clip shrunk by areas, or enlarged bicubically."""
+def rescale(clip: Clip, factor: float) -> Clip:
+    """Resize a clip: area averaging when it shrinks, bicubic when it grows."""
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return [cv2.resize(frame, None, fx=factor, fy=factor, interpolation=method) for frame in clip]
+    resized = (cv2.resize(frame, None, fx=factor, fy=factor, interpolation=method) for frame in clip)
+    return [np.asarray(frame, np.uint8) for frame in resized]
 
 
-def mirrored(clip: Clip) -> Clip:
-    """Left is right."""
+def mirror(clip: Clip) -> Clip:
+    """Flip a clip horizontally."""
     return [np.ascontiguousarray(frame[:, ::-1]) for frame in clip]
 
 
-def palette(clip: Clip) -> Clip:
-    """The colours of a GIF: the first frame's 256, dithered."""
-    colours = Image.fromarray(clip[0]).quantize(256, dither=Image.Dither.NONE)
-    drawn = (Image.fromarray(frame).quantize(palette=colours).convert("RGB") for frame in clip)
-    return [np.asarray(picture, np.uint8) for picture in drawn]
+def reduce_to_palette(clip: Clip) -> Clip:
+    """Reduce the colors as a GIF does: to the first frame's 256 colors, dithered."""
+    palette = Image.fromarray(clip[0]).quantize(256, dither=Image.Dither.NONE)
+    reduced = (Image.fromarray(frame).quantize(palette=palette).convert("RGB") for frame in clip)
+    return [np.asarray(image, np.uint8) for image in reduced]
 
 
-def jpeg(clip: Clip, quality: int) -> Clip:
-    """Each frame as a JPEG."""
-    coded = (cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1] for frame in clip)
-    return [cv2.imdecode(data, cv2.IMREAD_COLOR) for data in coded]
+def compress_jpeg(clip: Clip, quality: int) -> Clip:
+    """Compress each frame as a JPEG."""
+    encoded = (cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1] for frame in clip)
+    return [np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8) for data in encoded]
 
 
-def recoded(clip: Clip, crf: int | None) -> Clip:
-    """A clip as our own writer leaves it, or coded by x264 as it comes."""
+def reencode(clip: Clip, crf: int | None) -> Clip:
+    """Encode and decode a clip by x264 at a constant rate factor, or for None as results are written."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "clip.mp4")
         if crf is None:
             write_mp4(path, clip, FPS)
         else:
-            encode(path, clip, crf)
+            encode_h264(path, clip, crf)
         return list(read_frames(path, "pyav"))
 
 
-def encode(path: Path, clip: Clip, crf: int) -> None:
-    """H.264 at a constant rate factor."""
+def encode_h264(path: Path, clip: Clip, crf: int) -> None:
+    """Encode a clip by x264 at a constant rate factor, with its other settings at their defaults."""
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=FPS, options={"crf": str(crf), "preset": "medium"})
         stream.width, stream.height, stream.pix_fmt = clip[0].shape[1], clip[0].shape[0], "yuv420p"
@@ -266,33 +272,36 @@ def encode(path: Path, clip: Clip, crf: int) -> None:
         output.mux(stream.encode(None))
 
 
-def psnr(clip: Clip, other: Clip) -> float:
-    """Of marked frames against unmarked ones, in dB."""
-    error = np.mean((np.stack(clip).astype(np.float32) - np.stack(other)) ** 2)
+def psnr(clip: Clip, marked: Clip) -> float:
+    """Compute the PSNR of marked frames against unmarked ones, in dB."""
+    error = np.mean((np.stack(clip).astype(np.float32) - np.stack(marked)) ** 2)
     return float(10 * np.log10(255**2 / error))
 
 
-def marking_rate(size: tuple[int, int]) -> float:
-    """Frames marked in a millisecond, printed the other way round."""
+def measure_marking(size: tuple[int, int]) -> float:
+    """Measure the frames marked per millisecond; print the milliseconds per frame."""
     frame, watermark, times = np.full((size[1], size[0], 3), 100, np.uint8), Watermark(), []
     for _ in range(100):
-        began = time.perf_counter()
+        start = time.perf_counter()
         watermark.mark(frame)
-        times.append(1000 * (time.perf_counter() - began))
+        times.append(1000 * (time.perf_counter() - start))
     print(f"marking a frame of {size[0]}x{size[1]}: {statistics.median(times):.3f} ms")
     return 1 / statistics.median(times)
 
 
-def reading_rate(of_size: list[Clip]) -> float:
-    """Seconds of a 300-frame unmarked video, in which all scales are searched, read in one, with decoding."""
+def measure_reading(clips: list[Clip]) -> float:
+    """Measure the seconds of an unmarked 300-frame video that are read per second, decoding included.
+
+    Without a watermark, all scales are searched.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "long.mp4")
-        write_mp4(path, islice(cycle(frame for clip in of_size for frame in clip), 300), FPS)
-        began = time.perf_counter()
+        write_mp4(path, islice(cycle(frame for clip in clips for frame in clip), 300), FPS)
+        start = time.perf_counter()
         read_watermark(read_frames(path, "pyav"))
-        took = time.perf_counter() - began
-    print(f"reading 300 frames of 256x256, decoding included: {took:.2f} s")
-    return float(300 / FPS) / took
+        seconds = time.perf_counter() - start
+    print(f"reading 300 frames of 256x256, decoding included: {seconds:.2f} s")
+    return float(300 / FPS) / seconds
 
 
 if __name__ == "__main__":

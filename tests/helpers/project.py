@@ -6,10 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from faceanim.media.encode import write_mp4
+from faceanim.media.video import probe, read_frames
 from faceanim.synthetic import list_videos, render_sample
 from tests.helpers.paths import PROJECT
 
@@ -29,6 +33,8 @@ CHANGES = {
     "train_sr": {"steps": 4, "batch_size": 2, "engine": ENGINE | {"checkpoint_every": 2}},
     "evaluate": {"pictures": 1},
 }
+FRAMES = 26
+"""Of each video; crops of less than 24 frames are rejected."""
 STAGES = ["index", "download", "crop", "landmarks", "train_animation", "train_sr", "evaluate", "register"]
 GOOD = [video.key for video in list_videos() if video.kind == "good"]
 (DAMAGED,) = [video.key for video in list_videos() if video.kind == "damaged"]
@@ -101,12 +107,22 @@ def copy_project(folder: Path) -> Project:
         params[section].update(values)
     yaml.dump(params, folder / "params.yaml")
     render_sample(folder / "videos", names=[*pick("p01", 1), *pick("p02", 1), DAMAGED])
+    for name in (*pick("p01", 1), *pick("p02", 1)):
+        shorten(folder / f"videos/{name}.mp4")
     project = Project(folder)
     (folder / ".gitignore").open("a").write("/videos/\n")
     project.git("init", "-q")
     project.git("add", "-A")
     project.git("commit", "-q", "-m", "a copy")
     return project
+
+
+def shorten(video: Path) -> None:
+    """Keep the first frames of a video, just enough for a crop."""
+    fps = probe(video).fps
+    frames = list(islice(read_frames(video, "pyav"), FRAMES))
+    video.unlink()
+    write_mp4(video, frames, Fraction(fps).limit_denominator(1001))
 
 
 def pick(person: str, count: int) -> list[str]:
