@@ -25,8 +25,8 @@ NOTICE = """
 <aside class="fa-notice" role="note" aria-label="Acceptable use">
   <p><b>Only with consent.</b> Animate yourself, people who agreed to it, or people who never existed.</p>
   <p><b>Never</b> to impersonate or harass anyone, for sexual content, fraud, or identity checks.</p>
-  <p><b>Always marked.</b> Every result carries marks that identify it as synthetic;
-  <code>faceanim&nbsp;verify</code> reads them.</p>
+  <p><b>Always marked.</b> Every result is marked as synthetic;
+  <code>faceanim&nbsp;verify</code> reads the marks.</p>
 </aside>
 """
 

@@ -8,7 +8,7 @@ from faceanim.config.base import Section, UnitInterval
 
 
 class RunConfig(Section):
-    """How the work is spread over this machine or a cluster. No key here changes what is written."""
+    """Distribution of the work over this machine or a cluster. No key here changes the output."""
 
     workers: PositiveInt
     """Worker processes of download, crop and landmarks; in the trainings, the processes that load batches."""
@@ -19,7 +19,7 @@ class RunConfig(Section):
     worker_memory_mb: PositiveInt = 2048
     """Memory limit of a worker, in megabytes; a video that needs more is skipped, with a reason."""
     task_runner: Literal["processes", "dask", "ray"] = "processes"
-    """Where the shards of download, crop and landmarks run: in processes of this machine, or on a cluster."""
+    """Executor of the shards of download, crop and landmarks: processes of this machine, or a cluster."""
     cluster: str = ""
     """Address of the Dask scheduler or Ray head; empty: a local cluster of `workers` processes, for the
     duration of a stage."""
@@ -28,7 +28,7 @@ class RunConfig(Section):
 
 
 class IndexConfig(Section):
-    """Where the videos come from, and who is held out."""
+    """Source of the videos, and the held-out people."""
 
     source: Literal["folder", "voxceleb"]
     """`folder`: `<person>/<name>.<ext>` below `path`; `voxceleb`: `path` is the metadata CSV, or the folder
@@ -43,7 +43,7 @@ class IndexConfig(Section):
 
 
 class DownloadConfig(Section):
-    """How videos are fetched, and how politely; only `max_height` changes what is written."""
+    """Fetching of videos, and its pace; only `max_height` changes the output."""
 
     max_height: PositiveInt
     """Lines of the largest video format requested."""

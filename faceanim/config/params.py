@@ -19,7 +19,7 @@ CUSTOM_PROFILE = "custom"
 
 
 class EvaluateConfig(Section):
-    """What the pinned evaluation protocol leaves open."""
+    """Settings that the pinned evaluation protocol leaves open."""
 
     batch_size: PositiveInt = 16
     """Frames predicted at once."""
@@ -28,12 +28,12 @@ class EvaluateConfig(Section):
     pairs: NonNegativeInt
     """Largest number of test clips that drive the first frame of another person."""
     fetch: bool
-    """Whether missing weights of metrics (AlexNet for LPIPS, MediaPipe for the gaze) are downloaded; if not,
-    those metrics are left out."""
+    """Download missing weights of metrics (AlexNet for LPIPS, MediaPipe for the gaze); otherwise those metrics
+    are left out."""
 
 
 class RegisterConfig(Section):
-    """Where a model is registered, and what makes it better than the champion."""
+    """Registration of a model, and the criterion for a new champion."""
 
     model_name: str
     """Name of the registered model in MLflow."""

@@ -23,7 +23,7 @@ class AnimationModelConfig(Section):
     num_keypoints: PositiveInt = 10
     """Number of keypoints."""
     jacobians: bool = False
-    """Whether each keypoint carries an affine motion of its neighborhood (Siarohin et al., 2019) instead of a
+    """Give each keypoint an affine motion of its neighborhood (Siarohin et al., 2019) instead of a
     translation."""
     keypoint_size: PositiveInt = 64
     """Side of the frames on which keypoints are detected, in pixels."""
