@@ -28,8 +28,8 @@ class EvaluateConfig(Section):
     pairs: NonNegativeInt
     """Largest number of test clips that drive the first frame of another person."""
     fetch: bool
-    """Download missing weights of metrics (AlexNet for LPIPS, MediaPipe for the gaze); otherwise those metrics
-    are left out."""
+    """Download missing weights of metrics (AlexNet for LPIPS, MediaPipe for the gaze). Otherwise they are
+    left out."""
 
 
 class RegisterConfig(Section):
