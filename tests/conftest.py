@@ -15,9 +15,17 @@ from tests.helpers.paths import SHARED
 from tests.helpers.tiny import save_models
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file on one worker of pytest-xdist, and all that start servers on one, first."""
+    for item in items:
+        group = "server" if item.get_closest_marker("server") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("server") is None)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The real clips and photographs that lie beside the checkout; without them the test is skipped."""
+    """Folder of the real clips and photographs beside the checkout; tests are skipped where it is absent."""
     if not (SHARED / "faces" / "manifest.csv").is_file():
         pytest.skip("../shared/faces is not beside the checkout: the tests on real clips need it")
     return SHARED.resolve()
@@ -25,21 +33,21 @@ def shared() -> Path:
 
 @pytest.fixture
 def mediapipe(shared, monkeypatch):
-    """MediaPipe's detector, by the weights that lie beside the checkout."""
+    """MediaPipe's detector, with the weights beside the checkout."""
     from faceanim.faces.landmark_detectors import MEDIAPIPE_WEIGHTS, MediaPipeDetector
     from faceanim.models.pretrained import WEIGHTS, WEIGHTS_VARIABLE
 
     if not (shared / "models" / WEIGHTS[MEDIAPIPE_WEIGHTS].file_name).is_file():
         pytest.skip("the MediaPipe weights are not in ../shared/models")
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(shared / "models"))
-    made = MediaPipeDetector()
-    yield made
-    made.close()
+    detector = MediaPipeDetector()
+    yield detector
+    detector.close()
 
 
 @pytest.fixture(scope="session")
 def reproduced(tmp_path_factory):
-    """A copy of the project after `dvc repro`, and what that printed. Copy it to change it."""
+    """A copy of the project after `dvc repro`, and the output of that. Copy it to change it."""
     from tests.helpers.project import copy_project
 
     project = copy_project(tmp_path_factory.mktemp("reproduced"))
@@ -48,7 +56,7 @@ def reproduced(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory):
-    """The address of a real Prefect server's API, on loopback."""
+    """Address of the API of a real Prefect server on loopback."""
     from tests.helpers.servers import prefect_server
 
     with prefect_server(tmp_path_factory.mktemp("prefect")) as address:
@@ -57,12 +65,12 @@ def prefect_api(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    """A Chromium without a window; where there is none, the test is skipped."""
+    """Headless Chromium; the test is skipped where it is not installed."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
-        pytest.skip("there is no Chromium: pages are not opened in it")
-    # Its sandbox refuses to run as root, as whom containers run.
+        pytest.skip("Chromium is not installed: pages are not opened in a browser")
+    # Its sandbox refuses to run as root, the user of most containers.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
@@ -72,13 +80,13 @@ def browser():
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """The tests' networks are so small that they run slower on several threads."""
+    """Use one thread: the networks of the tests are so small that several threads are slower."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def ctrl_c() -> None:
-    """What a shell runs in the background ignores Ctrl-C, and so would every command that a test starts."""
+    """Restore the handler of Ctrl-C: background processes of a shell, and their children, ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -101,7 +109,7 @@ def portrait(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def driving(tmp_path_factory) -> Path:
-    """`moving_face` with sound."""
+    """Video of `moving_face` with sound."""
     folder = tmp_path_factory.mktemp("driving")
     write_tone(folder / "tone.m4a", float(FRAMES / FPS))
     write_mp4(folder / "driving.mp4", moving_face(), FPS, audio_from=folder / "tone.m4a")
