@@ -14,10 +14,10 @@ from faceanim.errors import FaceanimError
 from faceanim.inference.options import Options
 from faceanim.media.encode import write_mp4
 from faceanim.media.video import probe
+from tests.helpers.encoding import png_claiming
 from tests.helpers.hostile_inputs import hostile_pictures, hostile_videos
 from tests.helpers.servers import free_port
 from tests.helpers.videos import moving
-from tests.media.test_images import png_claiming
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no page")
 

@@ -15,7 +15,7 @@ from faceanim.media.encode import write_mp4
 from faceanim.media.mjpeg import read_mjpeg
 from faceanim.media.video import probe, read_frames
 from tests.helpers.paths import PROFILES
-from tests.helpers.videos import faded
+from tests.helpers.videos import cross_fade
 
 CONFIG = load_params(PROFILES / "voxceleb.yaml").crop
 SMALLER = CONFIG.model_copy(update={"min_size": 128, "min_frames": 24})
@@ -96,7 +96,7 @@ def test_no_crop_spans_a_fade_between_two_people(shared, tmp_path, length):
     frames, mixed = scenes[0], []
     for following in scenes[1:]:
         mixed += range(len(frames) - length + length // 5, len(frames) - length // 5)
-        frames = faded(frames, following, length)
+        frames = cross_fade(frames, following, length)
     write_mp4(tmp_path / "fades.mp4", frames, Fraction(25))
     config = SMALLER.model_copy(update={"min_frames": 2, "min_size": 32})
     rows = crop_video(tmp_path / "fades.mp4", [ClipTarget("fades", 0.0, None, None, None)], config, tmp_path)

@@ -11,7 +11,7 @@ from faceanim.faces import shots
 from faceanim.faces.shots import MAX_DELAY, ShotChange, detect_shot_changes
 from faceanim.media.frames import RgbFrame
 from faceanim.media.video import decode_frames, probe, read_frames
-from tests.helpers.videos import faded, moving, noise
+from tests.helpers.videos import cross_fade, moving, noise
 
 THRESHOLD = 0.04
 COUNT = 60
@@ -41,7 +41,7 @@ def test_short_videos_lose_nothing(count):
 
 @pytest.mark.parametrize("length", [5, 8, 12, 25])
 def test_what_is_mixed_of_two_shots_is_a_fade(length):
-    found = changes(faded(shot((195, 210)), shot((230, 210), flip=True), length))
+    found = changes(cross_fade(shot((195, 210)), shot((230, 210), flip=True), length))
     begin, end = COUNT - length, COUNT
     assert set(found[begin + 2 : end - 2]) == {ShotChange.FADE}
     assert ShotChange.FADE not in found[: begin - MAX_DELAY] + found[end + MAX_DELAY :]
@@ -68,7 +68,7 @@ def test_a_slow_pan_is_no_fade(share):
 
 
 def test_of_huge_frames_few_are_held(monkeypatch):
-    frames = faded(shot((195, 210)), shot((230, 210), flip=True), 12)
+    frames = cross_fade(shot((195, 210)), shot((230, 210), flip=True), 12)
     monkeypatch.setattr(shots, "MAX_PENDING_BYTES", 3 * frames[0].nbytes)
     ahead = 0
 
@@ -96,7 +96,7 @@ def test_fades_between_real_talkers_are_seen(shared, length):
     scenes = [talk(video) for video in clips if probe(video).frames > COUNT]
     pairs = list(zip(scenes, scenes[1:] + scenes[:1], strict=True))
     missed = [
-        number for number, pair in enumerate(pairs) if not is_seen(changes(faded(*pair, length)), length)
+        number for number, pair in enumerate(pairs) if not is_seen(changes(cross_fade(*pair, length)), length)
     ]
     assert len(pairs) > 15
     assert missed == []

@@ -1,4 +1,4 @@
-"""What the tests of the stage `download` share."""
+"""Code shared by the tests of the stage `download`."""
 
 from pathlib import Path
 
@@ -21,25 +21,29 @@ CONFIG = DownloadConfig(
 
 
 def changed(**values):
+    """Return `CONFIG` with other values."""
     return CONFIG.model_copy(update=values)
 
 
 def run(config=CONFIG, index="index.parquet", folder="data", map_shards=inline, part=WHOLE_PARTITION):
+    """Download the videos of an index to `<folder>/videos`; return the metrics and the outcomes by clip."""
     videos, out = Path(folder) / "videos", Path(folder) / "out.parquet"
     metrics = download_videos(config, RUN, Path(index), videos, out, map_shards, ignore, part)
     return metrics, table(folder)
 
 
 def table(folder="data"):
+    """Read the outcomes of a run, by clip."""
     return {row["clip_id"]: row for row in read_rows(Path(folder) / "out.parquet", DOWNLOAD)}
 
 
 def reasons(rows):
+    """Return the reason of each clip's outcome."""
     return {clip: row["reason"] for clip, row in rows.items()}
 
 
 def index_addresses(clips=1, **urls):
-    """An index of videos by name; a second clip of one is called `<name>1`, and so on."""
+    """Write an index of videos by name; further clips of a video are called `<name>1`, `<name>2` etc."""
     rows = [
         {
             "clip_id": f"{name}{number or ''}",

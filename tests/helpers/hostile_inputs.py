@@ -7,8 +7,8 @@ import numpy as np
 from skimage.data import astronaut, coffee
 
 from faceanim.media.frames import Frame
+from tests.helpers.encoding import png_claiming
 from tests.helpers.hostile_files import hostile_files
-from tests.media.test_images import png_claiming
 
 PER_KIND = 8
 """Of each kind of hostile video so many are taken, evenly spread."""

@@ -1,4 +1,4 @@
-"""Where the project is, and the real clips and photographs that lie beside it."""
+"""Paths of the project, and of the real clips and photographs beside it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A web server on 127.0.0.1 whose addresses misbehave, each in its own way."""
+"""A web server on 127.0.0.1 with addresses that fail in different ways."""
 
 import socket
 import struct
@@ -15,17 +15,25 @@ from urllib.parse import urlsplit
 from tests.helpers.videos import moving, write
 
 ALWAYS = 10**6
-STALL_S = 30.0  # longer than any test waits
+STALL_S = 30.0
+"""Duration of a stall in seconds, longer than any test waits."""
+CHUNK_BYTES = 1 << 14
 
 
-def film(path: Path, size: int = 0) -> bytes:
-    """A short video, made longer by a box that says nothing, so that it can break off half-way."""
+def make_video(path: Path, padding: int = 0) -> bytes:
+    """Make a short video that ends in a box of `padding` unused bytes, so that a transfer can be cut."""
     content = write(path, moving(5, (150, 160))).read_bytes()
-    return content + struct.pack(">I4s", size + 8, b"free") + bytes(size)
+    return content + struct.pack(">I4s", padding + 8, b"free") + bytes(padding)
 
 
 class Request(NamedTuple):
-    """What a client asked for, and how many bytes of content it was sent."""
+    """An answered or aborted request.
+
+    Attributes:
+        path: path of the address.
+        first_byte: first byte of the requested range.
+        sent: bytes of content sent.
+    """
 
     path: str
     first_byte: int
@@ -33,37 +41,54 @@ class Request(NamedTuple):
 
 
 class Site:
-    """Addresses are `/<behaviour>/<times>/<name>`: the first `times` requests misbehave, later ones do not.
+    """State of the server.
 
-    Behaviours: `ok`, a status such as `404` or `429`, `moved`, `stall`, `reset`, `short` (fewer bytes than
-    promised), `cut` (fewer bytes, and no more promised), `html`, `slow`. yt-dlp asks twice for each fetch:
-    what is it, and then for all of it.
+    Addresses are `/<behavior>/<times>/<name>`: the first `times` requests misbehave, later ones succeed.
+    Behaviors: `ok`, a status such as `404` or `429`, `moved`, `stall`, `reset`, `short` (fewer bytes than
+    announced), `cut` (fewer bytes, with a matching length), `html`, `slow`. yt-dlp sends two requests per
+    fetch: one to identify the content, and one for all of it.
+
+    Attributes:
+        contents: files by name.
+        headers: headers added to every status other than success.
+        requests: requests for content that have been answered or aborted.
+        request_headers: headers of each request.
+        request_counts: number of requests by path.
+        max_requests: number of requests after which all are answered with 429.
+        in_flight: number of open requests by path.
+        max_in_flight: largest number of paths that were open at the same time.
+        chunk_delay_s: pause before each chunk of a `slow` address.
+        chunks_sent: number of chunks sent by `slow` addresses.
+        port: port of the server.
+        lock: lock of the counters.
     """
 
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
-        self.headers: dict[str, str] = {}  # sent along with every status that is no success
+        self.headers: dict[str, str] = {}
         self.requests: list[Request] = []
-        self.seen: list[dict[str, str]] = []  # the headers of each request
-        self.asked: Counter[str] = Counter()
-        self.patience = ALWAYS  # requests after which all are answered 429
+        self.request_headers: list[dict[str, str]] = []
+        self.request_counts: Counter[str] = Counter()
+        self.max_requests = ALWAYS
         self.in_flight: Counter[str] = Counter()
-        self.busiest = 0  # most addresses that were being sent at a time
-        self.chunk_s = 0.0  # between two pieces of what is `slow`
-        self.chunks = 0
+        self.max_in_flight = 0
+        self.chunk_delay_s = 0.0
+        self.chunks_sent = 0
         self.port = 0
         self.lock = threading.Lock()
 
-    def url(self, behaviour: str, name: str, times: int = ALWAYS) -> str:
-        return f"http://127.0.0.1:{self.port}/{behaviour}/{times}/{name}"
+    def url(self, behavior: str, name: str, times: int = ALWAYS) -> str:
+        """Return an address that misbehaves `times` times."""
+        return f"http://127.0.0.1:{self.port}/{behavior}/{times}/{name}"
 
-    def asked_for(self, name: str) -> list[Request]:
-        """The requests for a name that have been answered, or given up."""
+    def requests_for(self, name: str) -> list[Request]:
+        """Return the answered or aborted requests for a file."""
         return [request for request in self.requests if request.path.endswith(f"/{name}")]
 
 
 @contextmanager
 def serve() -> Iterator[Site]:
+    """Run the server in a thread."""
     site = Site()
 
     class Handler(BaseHTTPRequestHandler):
@@ -71,10 +96,10 @@ def serve() -> Iterator[Site]:
 
         def do_GET(self) -> None:
             with site.lock:
-                site.seen.append(dict(self.headers))
-                site.asked[self.path] += 1
+                site.request_headers.append(dict(self.headers))
+                site.request_counts[self.path] += 1
                 site.in_flight[self.path] += 1
-                site.busiest = max(site.busiest, len(+site.in_flight))
+                site.max_in_flight = max(site.max_in_flight, len(+site.in_flight))
             try:
                 answer(self, site)
             except (ConnectionError, TimeoutError):
@@ -89,72 +114,76 @@ def serve() -> Iterator[Site]:
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
-        def shutdown_request(self, request: socket.socket) -> None:
-            self.close_request(request)  # without the polite end that would come before a reset
+        def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+            self.close_request(request)  # without the orderly shutdown that would precede a reset
 
         def handle_error(self, *arguments: object) -> None:
             pass
 
     with Server(("127.0.0.1", 0), Handler) as server:
         site.port = server.server_port
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         yield site
         server.shutdown()
         server.block_on_close = False
 
 
 def answer(handler: BaseHTTPRequestHandler, site: Site) -> None:
-    # A client that takes it for a proxy sends a whole address.
-    _, behaviour, times, name = urlsplit(handler.path).path.split("/", 3)
-    if site.asked[handler.path] > int(times):
-        behaviour = "ok"
-    if site.asked.total() > site.patience:
-        behaviour = "429"
-    if behaviour.isdigit():
-        head(handler, int(behaviour), {"Content-Length": "0", **site.headers})
-    elif behaviour == "moved":
-        head(handler, 301, {"Content-Length": "0", "Location": site.url("ok", name)})
-    elif behaviour == "html":
+    """Answer a request as its address says."""
+    # A client that uses the server as a proxy sends the whole address.
+    _, behavior, times, name = urlsplit(handler.path).path.split("/", 3)
+    if site.request_counts[handler.path] > int(times):
+        behavior = "ok"
+    if site.request_counts.total() > site.max_requests:
+        behavior = "429"
+    if behavior.isdigit():
+        send_head(handler, int(behavior), {"Content-Length": "0", **site.headers})
+    elif behavior == "moved":
+        send_head(handler, 301, {"Content-Length": "0", "Location": site.url("ok", name)})
+    elif behavior == "html":
         page = b"<!DOCTYPE html><html><body>not here any more</body></html>"
-        head(handler, 200, {"Content-Type": "text/html", "Content-Length": str(len(page))})
+        send_head(handler, 200, {"Content-Type": "text/html", "Content-Length": str(len(page))})
         handler.wfile.write(page)
     else:
-        send_content(handler, site, behaviour, name)
+        send_content(handler, site, behavior, name)
 
 
-def head(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str]) -> None:
+def send_head(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str]) -> None:
+    """Send the status and the headers of an answer."""
     handler.send_response(status)
     for key, value in headers.items():
         handler.send_header(key, value)
     handler.end_headers()
 
 
-def send_content(handler: BaseHTTPRequestHandler, site: Site, behaviour: str, name: str) -> None:
+def send_content(handler: BaseHTTPRequestHandler, site: Site, behavior: str, name: str) -> None:
+    """Send a file, or half of it."""
     content = site.contents[name]
     size = len(content)
     first = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
     part = content[first:]
-    if behaviour in ("stall", "reset", "short", "cut"):
+    if behavior in ("stall", "reset", "short", "cut"):
         part = part[: len(part) // 2]
     headers = {"Content-Type": "video/mp4", "Content-Length": str(size - first)}
-    if behaviour == "cut":
+    if behavior == "cut":
         headers["Content-Length"] = str(len(part))
     if first:
         headers["Content-Range"] = f"bytes {first}-{size - 1}/{size}"
-    head(handler, 206 if first else 200, headers)
+    send_head(handler, 206 if first else 200, headers)
     sent = 0
     try:
-        for start in range(0, len(part), 1 << 14):
-            if behaviour == "slow":
-                time.sleep(site.chunk_s)
-                site.chunks += 1
-            handler.wfile.write(part[start : start + (1 << 14)])
-            sent += len(part[start : start + (1 << 14)])
-        if behaviour == "stall":
+        for start in range(0, len(part), CHUNK_BYTES):
+            if behavior == "slow":
+                time.sleep(site.chunk_delay_s)
+                site.chunks_sent += 1
+            chunk = part[start : start + CHUNK_BYTES]
+            handler.wfile.write(chunk)
+            sent += len(chunk)
+        if behavior == "stall":
             time.sleep(STALL_S)
     finally:
         site.requests.append(Request(handler.path, first, sent))
-    if behaviour == "reset":
-        # With no time to linger, closing resets the connection.
+    if behavior == "reset":
+        # With a linger time of 0, closing resets the connection.
         handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    handler.close_connection = behaviour in ("reset", "short", "stall")
+    handler.close_connection = behavior in ("reset", "short", "stall")

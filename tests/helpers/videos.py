@@ -1,6 +1,6 @@
-"""Videos that tests make: the public-domain portrait, moved about."""
+"""Videos for tests: the public-domain portrait of scikit-image, moved across a gray frame."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from faceanim.config import RunConfig
 from faceanim.media.encode import write_mp4
 
 FACE = (225, 115)
-"""About where the portrait's face has its middle, in its own pixels."""
+"""Approximate center of the face in the portrait, in pixels."""
 
 RUN = RunConfig(
     workers=2,
@@ -25,13 +25,13 @@ RUN = RunConfig(
 )
 
 
-def head(size: tuple[int, int], centre: tuple[float, float], scale: float = 1.0) -> np.ndarray:
-    """The portrait's head on grey, its middle at `centre` in a frame of `size` (width, height)."""
+def head(size: tuple[int, int], center: tuple[float, float], scale: float = 1.0) -> np.ndarray:
+    """Draw the portrait's head on gray, with its face at `center` in a frame of `size` (width, height)."""
     portrait = astronaut()[:260, 110:340]
     matrix = np.array(
         [
-            [scale, 0, centre[0] - scale * (FACE[0] - 110)],
-            [0, scale, centre[1] - scale * FACE[1]],
+            [scale, 0, center[0] - scale * (FACE[0] - 110)],
+            [0, scale, center[1] - scale * FACE[1]],
         ]
     )
     return cv2.warpAffine(
@@ -45,42 +45,44 @@ def head(size: tuple[int, int], centre: tuple[float, float], scale: float = 1.0)
 
 
 def moving(count: int, x: Sequence[float], size: tuple[int, int] = (400, 300)) -> Iterator[np.ndarray]:
-    """Frames whose head goes from x[0] to x[1]."""
-    for place in np.linspace(x[0], x[1], count):
-        yield head(size, (float(place), 140))
+    """Yield frames in which the head moves from x[0] to x[1]."""
+    for center_x in np.linspace(x[0], x[1], count):
+        yield head(size, (float(center_x), 140))
 
 
 def noise(count: int, size: tuple[int, int] = (400, 300)) -> Iterator[np.ndarray]:
-    """Frames without a face: a slow gradient."""
+    """Yield frames without a face: a slowly changing gradient."""
     for number in range(count):
         ramp = np.linspace(0, 100, size[0]) + number
         yield np.repeat(np.tile(ramp, (size[1], 1))[..., None], 3, axis=2).astype(np.uint8)
 
 
-def faded(before: Sequence[np.ndarray], behind: Sequence[np.ndarray], length: int) -> list[np.ndarray]:
-    """Two shots; over `length` frames the end of one is mixed with more and more of the other's beginning."""
-    pairs = zip(before[-length:], behind[:length], np.arange(1, length + 1) / (length + 1), strict=True)
-    mixed = [cv2.addWeighted(one, 1 - weight, other, weight, 0) for one, other, weight in pairs]
-    return [*before[:-length], *mixed, *behind[length:]]
+def cross_fade(first: Sequence[np.ndarray], second: Sequence[np.ndarray], length: int) -> list[np.ndarray]:
+    """Join two shots by a cross-fade of the last `length` frames of one and the first of the other."""
+    weights = np.arange(1, length + 1) / (length + 1)
+    pairs = zip(first[-length:], second[:length], weights, strict=True)
+    mixed = [np.asarray(cv2.addWeighted(a, 1 - weight, b, weight, 0)) for a, b, weight in pairs]
+    return [*first[:-length], *mixed, *second[length:]]
 
 
-def write(path: Path, frames: Iterator[np.ndarray], fps: Fraction = Fraction(25)) -> Path:
+def write(path: Path, frames: Iterable[np.ndarray], fps: Fraction = Fraction(25)) -> Path:
+    """Write frames to an MP4 file, and return its path."""
     write_mp4(path, frames, fps)
     return path
 
 
 def inline(job, shards):
-    """A `MapShards` without processes, which take seconds to start."""
+    """Process shards in this process: a `MapShards` without child processes, which take seconds to start."""
     for shard in shards:
         yield [job.process(item) for item in shard]
 
 
 def ignore(done: int, total: int, note: str = "") -> None:
-    pass
+    """Discard a report of progress."""
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its path there."""
+    """Return the content of every file below a folder, by relative path."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))

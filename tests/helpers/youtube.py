@@ -1,4 +1,4 @@
-"""What YouTube's player answers, and the reason that each answer should end in."""
+"""Answers of YouTube's player, and the reason in which each should result."""
 
 from faceanim.schemas import Reason
 
@@ -7,17 +7,17 @@ HINT = "This helps protect our community. Learn more"
 COUNTRY = "The uploader has not made this video available in your country"
 
 
-def screen(reason, subreason):
+def error_screen(reason, subreason):
+    """Return the status of a video whose player shows an error."""
     message = {"reason": {"simpleText": reason}, "subreason": {"simpleText": subreason}}
     return {"errorScreen": {"playerErrorMessageRenderer": message}}
 
 
-# The words are YouTube's, as issues of yt-dlp and youtube-dl quote them. The last says whether it may pass.
 ANSWERS = [
     ({"reason": f"Sign in to confirm you’re not a bot. {HINT}"}, Reason.BOT_CHECK, True),
     ({"reason": "Stop", "errorScreen": {"playerCaptchaViewModel": {"x": 1}}}, Reason.BOT_CHECK, True),
     (
-        screen("Video unavailable", "This content isn't available, try again later."),
+        error_screen("Video unavailable", "This content isn't available, try again later."),
         Reason.RATE_LIMITED,
         True,
     ),
@@ -27,14 +27,14 @@ ANSWERS = [
         False,
     ),
     (
-        screen("Private video", "Sign in if you've been granted access to this video"),
+        error_screen("Private video", "Sign in if you've been granted access to this video"),
         Reason.PRIVATE,
         False,
     ),
-    (screen("Video unavailable", "This video is private"), Reason.PRIVATE, False),
-    (screen("Video unavailable", COUNTRY), Reason.GEO_BLOCKED, False),
+    (error_screen("Video unavailable", "This video is private"), Reason.PRIVATE, False),
+    (error_screen("Video unavailable", COUNTRY), Reason.GEO_BLOCKED, False),
     (
-        screen(
+        error_screen(
             "Video unavailable",
             "This video contains content from X, who has blocked it in your country on copyright grounds",
         ),
@@ -42,12 +42,12 @@ ANSWERS = [
         False,
     ),
     (
-        screen("Video unavailable", "This video has been removed by the uploader"),
+        error_screen("Video unavailable", "This video has been removed by the uploader"),
         Reason.REMOVED,
         False,
     ),
     (
-        screen(
+        error_screen(
             "Video unavailable",
             "This video is no longer available because the YouTube account associated with this video "
             "has been terminated.",
@@ -63,8 +63,12 @@ ANSWERS = [
     ({"reason": "This video requires payment to watch."}, Reason.LOGIN_REQUIRED, False),
     ({"reason": "Please sign in to view this video."}, Reason.LOGIN_REQUIRED, True),
     ({"reason": "The page needs to be reloaded."}, Reason.EXTRACTOR, True),
-    ({"reason": "Words that nobody has heard of."}, Reason.UNAVAILABLE, True),
+    ({"reason": "An unknown message."}, Reason.UNAVAILABLE, True),
     ({"reason": "Video unavailable"}, Reason.UNAVAILABLE, False),
     ({"reason": "An error occurred. Please try again later."}, Reason.UNAVAILABLE, True),
-    ({}, Reason.EXTRACTOR, True),  # no formats, and no word about it
+    ({}, Reason.EXTRACTOR, True),  # neither formats nor a message
 ]
+"""Status of the player, reason, and whether the failure is transient.
+
+The messages are YouTube's, as quoted in issues of yt-dlp and youtube-dl.
+"""

@@ -1,16 +1,17 @@
 import pytest
 
-from tests.helpers.video_server import film, serve
+from tests.helpers.video_server import make_video, serve
 
 
 @pytest.fixture(scope="session")
 def content(tmp_path_factory):
-    return film(tmp_path_factory.mktemp("film") / "v.mp4", 600_000)
+    """A video of more than 600 kB."""
+    return make_video(tmp_path_factory.mktemp("video") / "v.mp4", 600_000)
 
 
 @pytest.fixture
 def site(content, tmp_path, monkeypatch):
-    """A web server with the same film at three names; the test runs in a folder of its own."""
+    """A web server with the same video under three names; the test runs in a temporary folder."""
     monkeypatch.chdir(tmp_path)
     with serve() as site:
         for name in ("v.mp4", "w.mp4", "x.mp4"):
@@ -20,36 +21,32 @@ def site(content, tmp_path, monkeypatch):
 
 @pytest.fixture
 def put_first(monkeypatch):
-    """Let every downloader try this extractor before its own."""
+    """Function that makes yt-dlp try an extractor before its own."""
     import yt_dlp  # takes a second, which most tests need not wait
 
     def put(extractor):
-        class Downloader(yt_dlp.YoutubeDL):
-            def __init__(self, params):
-                super().__init__(params)
-                self._ies = {extractor.ie_key(): extractor} | self._ies
-                self.add_info_extractor(extractor())
+        initialize = yt_dlp.YoutubeDL.__init__
 
-        monkeypatch.setattr(yt_dlp, "YoutubeDL", Downloader)
+        def initialize_with_extractor(self, params):
+            initialize(self, params)
+            self._ies = {extractor.ie_key(): extractor} | self._ies
+            self.add_info_extractor(extractor())
+
+        monkeypatch.setattr(yt_dlp.YoutubeDL, "__init__", initialize_with_extractor)
 
     return put
 
 
 @pytest.fixture
-def youtube(put_first):
-    """The installed extractor, less its requests: what the player says of each video is to be put in here."""
+def youtube(monkeypatch):
+    """Status of YouTube's player by video; the installed extractor reads it here and sends no requests."""
     from yt_dlp.extractor.youtube import YoutubeIE
 
     answers = {}
 
-    class AnsweredYoutubeIE(YoutubeIE):
-        @classmethod
-        def ie_key(cls):
-            return "Youtube"
+    def extract(self, url, smuggled, page_url, client, video_id):
+        status = {"status": "ERROR", **answers[video_id]}
+        return None, {}, None, False, [{"playabilityStatus": status}], None
 
-        def _initial_extract(self, url, smuggled, page_url, client, video_id):
-            said = {"status": "ERROR", **answers[video_id]}
-            return None, {}, None, False, [{"playabilityStatus": said}], None
-
-    put_first(AnsweredYoutubeIE)
+    monkeypatch.setattr(YoutubeIE, "_initial_extract", extract)
     return answers

@@ -15,14 +15,14 @@ COOKIE = "127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tsecret-cookie\n"
 
 
 def get(url, folder, name="v"):
-    """The file, or the reason, the transience and the delay of the failure."""
+    """Download a file; return it, or the reason, transience and delay of the failure."""
     try:
         return download_url(url, name, folder / "out", max_height=720, stall_s=1.0)
     except FetchError as error:
         return error.reason, error.is_transient, error.retry_after_s
 
 
-def test_cookies_are_sent_and_their_file_stays_as_it_is(site, tmp_path, monkeypatch, capfd):
+def test_cookies_are_sent_and_their_file_is_not_changed(site, tmp_path, monkeypatch, capfd):
     cookies = tmp_path / "cookies.txt"
     cookies.write_text(f"# Netscape HTTP Cookie File\n\n#HttpOnly_{COOKIE}")
     before = cookies.read_bytes(), cookies.stat().st_mtime_ns
@@ -31,16 +31,16 @@ def test_cookies_are_sent_and_their_file_stays_as_it_is(site, tmp_path, monkeypa
     check_prerequisites([site.url("ok", "v.mp4")])
     get(site.url("404", "v.mp4"), tmp_path)
     assert isinstance(get(site.url("ok", "v.mp4"), tmp_path), FetchedFile)
-    assert {headers["Cookie"] for headers in site.seen} == {"session=secret-cookie"}
+    assert {headers["Cookie"] for headers in site.request_headers} == {"session=secret-cookie"}
     assert before == (cookies.read_bytes(), cookies.stat().st_mtime_ns)
     assert "secret" not in "".join(capfd.readouterr())
 
 
-def test_a_proxy_is_used_and_its_password_is_in_no_text(site, tmp_path, monkeypatch, capfd):
+def test_a_proxy_is_used_and_its_password_is_not_shown(site, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv(credentials.PROXY_VARIABLE, f"http://user:secret@127.0.0.1:{site.port}")
     check_prerequisites(["http://far.test/v.mp4"])
     assert isinstance(get("http://far.test/ok/9/v.mp4", tmp_path), FetchedFile)
-    assert all("Proxy-Authorization" in headers for headers in site.seen)
+    assert all("Proxy-Authorization" in headers for headers in site.request_headers)
     for proxy in ("http://user:secret@127.0.0.1:9", "socks5://user:secret@127.0.0.1:9"):
         monkeypatch.setenv(credentials.PROXY_VARIABLE, proxy)
         check_prerequisites(["http://far.test/v.mp4"])
@@ -49,7 +49,7 @@ def test_a_proxy_is_used_and_its_password_is_in_no_text(site, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "says"),
+    ("variable", "value", "message"),
     [
         (credentials.COOKIES_VARIABLE, "none.txt", "cannot read none.txt: missing or not a text file"),
         (credentials.COOKIES_VARIABLE, "bad.txt", "line 2 of bad.txt is not a cookie"),
@@ -65,19 +65,19 @@ def test_a_proxy_is_used_and_its_password_is_in_no_text(site, tmp_path, monkeypa
         (credentials.PROXY_VARIABLE, "http://user:secret@:80", "not an address"),
     ],
 )
-def test_bad_access_is_said_at_the_start_without_its_secrets(tmp_path, monkeypatch, variable, value, says):
+def test_invalid_access_options_are_reported_without_secrets(tmp_path, monkeypatch, variable, value, message):
     monkeypatch.chdir(tmp_path)
     Path("bad.txt").write_text(f"{COOKIE}session=secret\n")
     Path("headless.txt").write_text(COOKIE)
     Path("binary.txt").write_bytes(b"\xff\xfe\0")
     monkeypatch.setenv(variable, value)
-    check_prerequisites(["videos/v.mp4"])  # a path needs neither
-    with pytest.raises(FaceanimError, match=says) as caught:
+    check_prerequisites(["videos/v.mp4"])  # local paths need no access options
+    with pytest.raises(FaceanimError, match=message) as caught:
         check_prerequisites(["http://far.test/v.mp4"])
     assert "secret" not in str(caught.value)
 
 
-def test_the_environment_s_own_runtime_will_do(monkeypatch):
+def test_the_runtime_of_the_environment_is_used(monkeypatch):
     monkeypatch.setenv("PATH", "")
     check_prerequisites([f"{YOUTUBE}x"])
     assert build_access_options()["js_runtimes"]["deno"] == {
@@ -86,7 +86,7 @@ def test_the_environment_s_own_runtime_will_do(monkeypatch):
 
 
 @pytest.mark.parametrize("version", [None, "deno 1.46.3"])
-def test_youtube_without_a_javascript_runtime_is_refused_at_the_start(tmp_path, monkeypatch, version):
+def test_youtube_requires_a_javascript_runtime(tmp_path, monkeypatch, version):
     if version:
         (tmp_path / "deno").write_text(f"#!/bin/sh\necho {version}\n")
         (tmp_path / "deno").chmod(stat.S_IRWXU)
@@ -98,7 +98,7 @@ def test_youtube_without_a_javascript_runtime_is_refused_at_the_start(tmp_path, 
             check_prerequisites([url])
 
 
-def test_a_missing_ffmpeg_is_a_warning(monkeypatch, caplog):
+def test_a_missing_ffmpeg_is_warned_about_once(monkeypatch, caplog):
     monkeypatch.setenv("PATH", "")
     check_prerequisites([f"{YOUTUBE}x"])
     assert not caplog.records

@@ -14,6 +14,8 @@ from faceanim.ingest.index import build_index
 from faceanim.schemas import INDEX
 from faceanim.tables import read_rows, write_table
 from faceanim.workers import make_pool_mapper
+from stages.common import run_stage
+from stages.download import main
 from tests.helpers.downloads import CONFIG, index_addresses, reasons, run, table
 from tests.helpers.paths import PROJECT
 from tests.helpers.videos import RUN, contents, moving, write
@@ -26,7 +28,7 @@ def index_folder():
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
-    """A folder with two good videos, one damaged and an empty file, indexed."""
+    """A folder with an index of two good videos, a damaged and an empty one."""
     monkeypatch.chdir(tmp_path)
     for person in ("ann", "bo"):
         write(tmp_path / "in" / person / "a #1%.mp4", moving(5, (150, 160)))
@@ -36,7 +38,8 @@ def source(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_every_clip_ends_with_a_status(source):
+@pytest.mark.slow
+def test_every_clip_has_an_outcome(source):
     metrics, rows = run(map_shards=make_pool_mapper(RUN))
     assert len(rows) == 4
     good = next(row for clip, row in rows.items() if clip.startswith("ann"))
@@ -54,7 +57,7 @@ def test_every_clip_ends_with_a_status(source):
     assert len(list((source / "data" / "videos").glob("*.mp4"))) == 2
 
 
-def test_only_what_changed_is_fetched_again(source):
+def test_only_changed_videos_are_fetched_again(source):
     run()
     before = {path: path.stat().st_mtime_ns for path in (source / "data" / "videos").iterdir()}
     write(source / "in" / "bo" / "bad.mkv", moving(4, (150, 160)))
@@ -63,14 +66,14 @@ def test_only_what_changed_is_fetched_again(source):
     _, rows = run()
     assert rows["bo--bad"]["status"] == "ok"
     assert [clip[:2] for clip in rows] == ["bo", "bo", "bo"]
-    kept = [path for path in before if path.name.startswith(("bo--a", "bo--empty"))]
-    assert len(kept) == 3
-    assert all(path.stat().st_mtime_ns == before[path] for path in kept)
+    unchanged = [path for path in before if path.name.startswith(("bo--a", "bo--empty"))]
+    assert len(unchanged) == 3
+    assert all(path.stat().st_mtime_ns == before[path] for path in unchanged)
     run(folder="fresh")
     assert contents(source / "data" / "videos") == contents(source / "fresh" / "videos")
 
 
-def test_a_local_source_that_is_no_good_says_why(source):
+def test_an_unusable_local_source_has_a_reason(source):
     good = source / "in" / "ann" / "a #1%.mp4"
     index_addresses(
         gone="in/bo/none.mp4",
@@ -91,7 +94,7 @@ def test_a_local_source_that_is_no_good_says_why(source):
     }
 
 
-def test_what_a_killed_run_left_is_cleared(source):
+def test_leftovers_of_a_killed_run_are_removed(source):
     run()
     videos = source / "data" / "videos"
     (videos / ".x.tmp.parquet").write_bytes(b"half")
@@ -107,7 +110,7 @@ def test_what_a_killed_run_left_is_cleared(source):
     assert sorted(path.name for path in videos.iterdir()) == sorted(contents(videos))
 
 
-def test_a_video_that_lost_its_end_on_the_disk_is_fetched_again(source):
+def test_a_video_truncated_on_disk_is_fetched_again(source):
     run()
     path = next((source / "data" / "videos").glob("ann--*.mp4"))
     path.write_bytes(path.read_bytes()[:-1])
@@ -116,9 +119,10 @@ def test_a_video_that_lost_its_end_on_the_disk_is_fetched_again(source):
     assert contents(source / "data" / "videos") == contents(source / "fresh" / "videos")
 
 
-def test_local_videos_need_no_yt_dlp(source):
+@pytest.mark.slow
+def test_local_videos_do_not_import_yt_dlp(source):
     code = (
-        "import sys; from tests.ingest.test_download import run; run();"
+        "import sys; from tests.helpers.downloads import run; run();"
         "sys.exit(any(name.startswith('yt_dlp') for name in sys.modules))"
     )
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
@@ -126,6 +130,7 @@ def test_local_videos_need_no_yt_dlp(source):
     assert table()
 
 
+@pytest.mark.slow
 def test_hostile_ids_never_leave_the_folder(site):
     ids = [
         "../../etc/x",
@@ -141,10 +146,10 @@ def test_hostile_ids_never_leave_the_folder(site):
         "Ünï",
         "v.parquet",
     ]
-    lines = [f"{name},0,50,0-0-90-90,25,400,300,{part},p{part}" for name in ids for part in ("train",)]
+    lines = [f"{name},0,50,0-0-90-90,25,400,300,train,ptrain" for name in ids]
     header = "video_id,start,end,bbox,fps,width,height,partition,person_id"
-    other = "known,0,50,0-0-90-90,25,400,300,test,../../q"
-    Path("list.csv").write_text("\n".join([header, *lines, other]) + "\n", encoding="utf-8")
+    test_line = "known,0,50,0-0-90-90,25,400,300,test,../../q"
+    Path("list.csv").write_text("\n".join([header, *lines, test_line]) + "\n", encoding="utf-8")
     config = IndexConfig(source="voxceleb", path="list.csv", test_people=(), test_fraction=0.5)
     build_index(config, Path("index.parquet"))
     rows = read_rows(Path("index.parquet"), INDEX)
@@ -164,29 +169,28 @@ def test_hostile_ids_never_leave_the_folder(site):
     assert {Path(row["path"]).parent for row in outcomes.values()} == {Path("data/videos")}
 
 
-def stage(*arguments):
-    paths = ("index.parquet", "data/videos", "data/out.parquet", "data/download.json")
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.download", *paths, *arguments],
-        env={**os.environ, "PYTHONPATH": str(PROJECT), "PREFECT_API_URL": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stderr.splitlines()
-
-
 @pytest.fixture
-def params(site):
-    """params.yaml of this folder: quick, impatient, one video after the other."""
+def stage(site, monkeypatch, capsys):
+    """Function that runs the stage in the folder of the site; returns its exit code and lines of stderr."""
     yaml = YAML()
     values = yaml.load(PROJECT / "profiles" / "sample.yaml")
-    # One at a time: of two that ask together, the site's patience may end with the first of either.
+    # One at a time: of two parallel downloads, either could get the last request that the site answers.
     values["download"].update(CONFIG.model_dump() | {"max_cooldowns": 0, "max_concurrent": 1})
     yaml.dump(values, Path("params.yaml"))
+    monkeypatch.setenv("PREFECT_API_URL", "")
+
+    def run_with(*arguments):
+        paths = ("index.parquet", "data/videos", "data/out.parquet", "data/download.json")
+        monkeypatch.setattr(sys, "argv", ["download", *paths, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            run_stage(main)
+        return ended.value.code, capsys.readouterr().err.splitlines()
+
+    return run_with
 
 
-def test_the_stage_says_what_failed_and_how_to_have_it_tried_again(site, params):
+@pytest.mark.slow
+def test_the_stage_reports_failures_and_how_to_retry_them(site, stage):
     index_addresses(
         down="http://127.0.0.1:9/v.mp4", gone=site.url("404", "v.mp4"), busy=site.url("503", "v.mp4")
     )
@@ -199,9 +203,10 @@ def test_the_stage_says_what_failed_and_how_to_have_it_tried_again(site, params)
     assert json.loads(Path("data/download.json").read_text())["passing"] == {"http": 1, "network": 1}
 
 
-def test_the_stage_stops_with_one_line(site, params):
+@pytest.mark.slow
+def test_the_stage_stops_with_one_line(site, stage):
     index_addresses(v=site.url("ok", "v.mp4"), w=site.url("ok", "w.mp4"))
-    site.patience = 2
+    site.max_requests = 2
     code, lines = stage("--part", "1/1")
     assert code == os.EX_TEMPFAIL
     assert lines[-1].startswith("error: download: the site refuses further requests")

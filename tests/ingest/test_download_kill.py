@@ -1,4 +1,4 @@
-"""The stage `download`, killed again and again, ends as if nothing had happened."""
+"""Runs of the stage `download` that are killed and resumed."""
 
 import os
 import random
@@ -11,22 +11,26 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from faceanim.config import load_params
+from faceanim.ingest.download import download_videos
 from faceanim.schemas import INDEX
-from faceanim.tables import write_table
+from faceanim.tables import write_json, write_table
 from tests.helpers.paths import PROJECT
-from tests.helpers.video_server import ALWAYS, film, serve
-from tests.helpers.videos import contents
+from tests.helpers.video_server import ALWAYS, make_video, serve
+from tests.helpers.videos import contents, ignore, inline
 
 NAMES = [f"v{number}" for number in range(8)]
-POLITE = {"max_concurrent": 2, "sleep_s": 0.0, "retries": 1, "backoff_s": 0.1, "stall_s": 10.0}
+LIMITS = {"max_concurrent": 2, "sleep_s": 0.0, "retries": 1, "backoff_s": 0.1, "stall_s": 10.0}
+KILLS = 5
+PATHS = ("index.parquet", "data/videos", "data/download.parquet", "data/download.json")
 
 
 def project(folder, site):
-    """A folder to run the stage in: the parameters, and an index of addresses that send slowly."""
+    """Make a folder to run the stage in: the parameters, and an index of addresses that send slowly."""
     folder.mkdir()
     yaml = YAML()
     params = yaml.load(PROJECT / "profiles" / "sample.yaml")
-    params["download"].update(POLITE)
+    params["download"].update(LIMITS)
     yaml.dump(params, folder / "params.yaml")
     rows = [
         {"clip_id": name, "person_id": "p", "video_id": name, "url": url, "start_s": 0.0, "split": "train"}
@@ -38,9 +42,9 @@ def project(folder, site):
 
 
 def start(folder):
-    paths = ("index.parquet", "data/videos", "data/download.parquet", "data/download.json")
+    """Start the stage."""
     return subprocess.Popen(
-        [sys.executable, "-m", "stages.download", *paths],
+        [sys.executable, "-m", "stages.download", *PATHS],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(PROJECT), "PREFECT_API_URL": ""},
         stderr=subprocess.PIPE,
@@ -50,6 +54,7 @@ def start(folder):
 
 
 def kill(process, whole_group):
+    """Kill the stage with its workers, or the stage alone, and check that its workers then exit."""
     if whole_group:
         os.killpg(process.pid, signal.SIGKILL)
     else:
@@ -62,7 +67,7 @@ def kill(process, whole_group):
 
 
 def workers(session):
-    """The processes of a session that are still there."""
+    """Return the running processes of a session."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -74,33 +79,44 @@ def workers(session):
     return found
 
 
+def run_undisturbed(folder, monkeypatch):
+    """Run the work of the stage in this process."""
+    monkeypatch.chdir(folder)
+    params = load_params()
+    index, videos, out, metrics = map(Path, PATHS)
+    counts = download_videos(params.download, params.run, index, videos, out, inline, ignore)
+    write_json(counts, metrics)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.server
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
-def test_a_run_killed_at_ten_moments_ends_as_an_undisturbed_one(tmp_path):
-    chance = random.Random(0)
+def test_a_run_killed_five_times_ends_as_an_undisturbed_one(tmp_path, monkeypatch):
+    generator = random.Random(0)
     with serve() as site:
-        content = film(tmp_path / "v.mp4", 600_000)
+        content = make_video(tmp_path / "v.mp4", 600_000)
         site.contents = {f"{name}.mp4": content for name in NAMES}
-        site.chunk_s = 0.01
+        site.chunk_delay_s = 0.01
         folder = project(tmp_path / "killed", site)
         finished: dict[str, int] = {}
-        for number in range(10):
-            process, moment = start(folder), site.chunks + chance.randint(1, 25)
-            while site.chunks < moment:
+        for number in range(KILLS):
+            process, chunks = start(folder), site.chunks_sent + generator.randint(1, 70)
+            while site.chunks_sent < chunks:
                 assert process.poll() is None, process.communicate()[1]
                 time.sleep(0.002)
-            time.sleep(chance.uniform(0, 0.05))
+            time.sleep(generator.uniform(0, 0.05))
             kill(process, whole_group=number % 2 == 0)
             for path in (folder / "data" / "videos").glob("*.mp4"):
                 address = f"/slow/{ALWAYS}/{path.name}"
-                finished.setdefault(address, site.asked[address])
-        assert 0 < len(finished) < len(NAMES)  # or the kills were not spread over the run
+                finished.setdefault(address, site.request_counts[address])
+        assert 0 < len(finished) < len(NAMES), "the kills were not spread over the run"
         last = start(folder)
         assert (last.communicate()[1].splitlines()[-1], last.returncode) == ("download: 8/8", 0)
-        assert {address: site.asked[address] for address in finished} == finished
+        assert {address: site.request_counts[address] for address in finished} == finished
         assert any(request.first_byte > 0 for request in site.requests)
-        assert site.busiest <= POLITE["max_concurrent"]
-        site.chunk_s = 0.0
-        undisturbed = project(tmp_path / "undisturbed", site)
-        assert start(undisturbed).wait(60) == 0
+        assert site.max_in_flight <= LIMITS["max_concurrent"]
+        site.chunk_delay_s = 0.0
+        undisturbed = run_undisturbed(project(tmp_path / "undisturbed", site), monkeypatch)
     assert contents(folder) == contents(undisturbed)
     assert not [path for path in (folder / "data" / "videos").iterdir() if path.is_dir()]

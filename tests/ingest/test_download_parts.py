@@ -1,4 +1,4 @@
-"""Downloads spread over machines, and failures that are tried again when asked."""
+"""Downloads divided among machines, and retries of recorded failures."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ from tests.helpers.downloads import index_addresses, run
 from tests.helpers.videos import contents
 
 
-def test_parts_make_a_whole(site):
+def test_parts_of_several_machines_combine_to_the_whole(site):
     names = [f"v{number}" for number in range(6)]
     index_addresses(2, dead=site.url("404", "x.mp4"), **{name: site.url("ok", "v.mp4") for name in names})
     parts = [Partition(number, 3) for number in (1, 2, 3)]
@@ -26,16 +26,16 @@ def test_parts_make_a_whole(site):
     )
     for part in parts:
         shutil.copytree(f"machine{part.number}/videos", "data/videos", dirs_exist_ok=True)
-    asked = site.asked.total()
+    requests = site.request_counts.total()
     run()
-    assert site.asked.total() == asked
-    together = contents(Path("data"))
+    assert site.request_counts.total() == requests
+    combined = contents(Path("data"))
     shutil.rmtree("data")
     run()
-    assert contents(Path("data")) == together
+    assert contents(Path("data")) == combined
 
 
-def test_a_part_leaves_the_others_alone(site):
+def test_a_part_does_not_touch_the_files_of_others(site):
     index_addresses(a=site.url("ok", "v.mp4"), c=site.url("reset", "w.mp4"))
     assert not Partition(1, 2).contains("a")
     run(part=Partition(1, 2))
@@ -46,7 +46,7 @@ def test_a_part_leaves_the_others_alone(site):
 
 
 @pytest.mark.parametrize("text", ["2", "0/4", "5/4", "a/b", "1/", "/2", "-1/2", "1/2/3"])
-def test_a_part_that_is_none_is_refused(text):
+def test_an_invalid_part_is_refused(text):
     with pytest.raises(FaceanimError, match="2/4"):
         Partition.parse(text)
     assert Partition.parse("2/4") == Partition(2, 4)
@@ -57,19 +57,20 @@ def test_failures_are_listed_and_forgotten_by_reason(site):
     index_addresses(down="http://127.0.0.1:9/v.mp4", x=site.url("ok", "x.mp4"), **urls)
     run()
     videos = Path("data/videos")
-    found = [
-        (one.reason, one.is_transient, [path.stem for path in one.fragments]) for one in list_failures(videos)
+    failures = [
+        (group.reason, group.is_transient, [path.stem for path in group.fragments])
+        for group in list_failures(videos)
     ]
-    assert found == [("http", False, ["w"]), ("network", True, ["down"]), ("not_found", False, ["v"])]
-    for wrong in ("gone", "", "ok"):
+    assert failures == [("http", False, ["w"]), ("network", True, ["down"]), ("not_found", False, ["v"])]
+    for unknown in ("gone", "", "ok"):
         with pytest.raises(FaceanimError, match="unknown reason"):
-            forget_failures(videos, [wrong])
+            forget_failures(videos, [unknown])
     assert forget_failures(videos, ["private"]) == 0
     assert forget_failures(videos, ["http", "network"]) == 2
-    asked = dict(site.asked)
+    before = dict(site.request_counts)
     run()
-    again = {path for path in site.asked if site.asked[path] > asked[path]}
-    assert again == {"/403/1000000/w.mp4"}
+    retried = {path for path, count in site.request_counts.items() if count > before[path]}
+    assert retried == {"/403/1000000/w.mp4"}
     with pytest.raises(FaceanimError, match="folder none does not exist"):
         list_failures(Path("none"))
 
@@ -80,6 +81,6 @@ def test_the_command_retry_lists_and_forgets(site):
     listed = CliRunner().invoke(app, ["retry", "--videos", "data/videos"]).stdout
     assert re.search(r"network\W+1\W+on every run of the stage", listed)
     assert re.search(r"not_found\W+2\W+after `faceanim retry not_found`", listed)
-    told = CliRunner().invoke(app, ["retry", "not_found", "network", "--videos", "data/videos"]).stdout
-    assert told == "3 failures forgotten; the next `dvc repro` retries those videos\n"
+    output = CliRunner().invoke(app, ["retry", "not_found", "network", "--videos", "data/videos"]).stdout
+    assert output == "3 failures forgotten; the next `dvc repro` retries those videos\n"
     assert list_failures(Path("data/videos")) == []

@@ -20,7 +20,8 @@ def config(path, source="folder", test_people=(), test_fraction=0.25):
     return IndexConfig(source=source, path=str(path), test_people=test_people, test_fraction=test_fraction)
 
 
-def folder_of(root, *names):
+def make_files(root, *names):
+    """Create empty files below a folder, and return the folder."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,9 +29,9 @@ def folder_of(root, *names):
     return root
 
 
-def test_folder_rows_are_whole_videos_in_order(tmp_path, monkeypatch):
+def test_rows_of_a_folder_are_whole_videos_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder_of(tmp_path / "in", "bo/two.MOV", "ann/one.mp4", "ann/notes.txt", "stray.mp4", "ann/deep/er.mp4")
+    make_files(tmp_path / "in", "bo/two.MOV", "ann/one.mp4", "ann/notes.txt", "stray.mp4", "ann/deep/er.mp4")
     counts = build_index(config("in", test_people=("bo",)), tmp_path / "index.parquet")
     rows = read_rows(tmp_path / "index.parquet", INDEX)
     assert [(row["clip_id"], row["url"], row["split"]) for row in rows] == [
@@ -45,7 +46,7 @@ def test_folder_rows_are_whole_videos_in_order(tmp_path, monkeypatch):
 
 
 def test_the_same_folder_gives_the_same_bytes(tmp_path):
-    folder_of(tmp_path / "in", *(f"p{n}/v.mp4" for n in range(9)))
+    make_files(tmp_path / "in", *(f"p{n}/v.mp4" for n in range(9)))
     for name in ("a", "b"):
         build_index(config(tmp_path / "in"), tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
@@ -60,9 +61,9 @@ def test_the_same_folder_gives_the_same_bytes(tmp_path):
         ((os.fsdecode(b"a/\xff.mp4"),), (), "rename it"),
     ],
 )
-def test_a_folder_that_does_not_do_is_refused(tmp_path, names, people, text):
+def test_an_unusable_folder_is_refused(tmp_path, names, people, text):
     (tmp_path / "in").mkdir()
-    folder_of(tmp_path / "in", *names)
+    make_files(tmp_path / "in", *names)
     with pytest.raises(FaceanimError, match=text):
         build_index(config(tmp_path / "in", test_people=people), tmp_path / "out")
 
@@ -99,7 +100,7 @@ def test_a_person_in_both_partitions_is_held_out_as_a_whole(tmp_path):
     assert (counts["duplicates"], counts["moved_to_test"], counts["overlapping_pairs"]) == (1, 1, 1)
 
 
-def test_people_who_are_named_win_over_the_list(tmp_path):
+def test_configured_test_people_override_the_list(tmp_path):
     path = write_csv(tmp_path / "list.csv", *LIST)
     build_index(config(path, "voxceleb", test_people=("id4",)), tmp_path / "out")
     sides = {row["person_id"]: row["split"] for row in read_rows(tmp_path / "out", INDEX)}
@@ -107,14 +108,14 @@ def test_people_who_are_named_win_over_the_list(tmp_path):
 
 
 @pytest.mark.parametrize("side", ["train", "test"])
-def test_a_list_with_nobody_on_a_side_is_refused(tmp_path, side):
+def test_a_list_with_an_empty_side_is_refused(tmp_path, side):
     other = {"train": "test", "test": "train"}[side]
     path = write_csv(tmp_path / "list.csv", line("v", "p", other))
     with pytest.raises(FaceanimError, match=f"no people in {side}; choose people in index.test_people"):
         build_index(config(path, "voxceleb"), tmp_path / "out")
 
 
-def test_the_real_list_is_clean_afterwards_and_takes_under_five_seconds(tmp_path, shared):
+def test_the_real_list_is_split_cleanly_in_under_five_seconds(tmp_path, shared):
     path = shared / "vox" / "vox-metadata.csv"
     started = time.process_time()
     counts = build_index(config(path, "voxceleb"), tmp_path / "out")
@@ -136,8 +137,8 @@ def test_the_real_list_is_clean_afterwards_and_takes_under_five_seconds(tmp_path
     }
     rows = read_rows(tmp_path / "out", INDEX)
     check_split(rows)
-    everyone = {row["person_id"] for row in rows}
-    assert {row["person_id"] for row in rows if row["split"] == "test"} == everyone & TEST_PEOPLE
+    people = {row["person_id"] for row in rows}
+    assert {row["person_id"] for row in rows if row["split"] == "test"} == people & TEST_PEOPLE
     for row in rows:
         x0, y0, x1, y1 = row["box"]
         assert 0 <= x0 < x1 <= row["box_width"]
@@ -152,7 +153,7 @@ def hostile_csv(root):
 
 
 def hostile_names():
-    """Those names that can be a folder's."""
+    """Return the hostile names that a file system accepts."""
     return [name[:240] for name in HOSTILE if name not in ("", "..") and not set("/\0") & set(name)]
 
 
@@ -166,7 +167,7 @@ def hostile_tree(root):
 
 def hostile_folder(root):
     names = hostile_names()
-    return folder_of(root / "in", *(f"{name}/v.mp4" for name in names), *(f"p/{name}.mp4" for name in names))
+    return make_files(root / "in", *(f"{name}/v.mp4" for name in names), *(f"p/{name}.mp4" for name in names))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_hostile_names_never_leave_the_data_folder(tmp_path, make, source):
     data = tmp_path.resolve() / "data"
     data.mkdir()
     for row in rows:
-        # What download, crop and landmarks name files after; a crop's is the longest name.
+        # The stages name files after these; the landmarks of a crop have the longest name.
         crop = join_ids(row["clip_id"], "0000000")
         for name in (row["person_id"], row["video_id"], row["clip_id"], f"{crop}.landmarks.parquet"):
             (data / name).touch()
@@ -195,6 +196,6 @@ def test_hostile_names_never_leave_the_data_folder(tmp_path, make, source):
     assert len({row["video_id"] for row in rows}) == len({row["url"] for row in rows})
 
 
-def test_what_was_done_is_told_in_lines():
+def test_counts_are_formatted_as_lines():
     counts = {"clips_read": 4, "hours": 0.5, "train": {"clips": 3}, "test": {"clips": 1}}
     assert format_counts("index", counts) == "index: 4 clips read, 0.5 hours\ntrain: 3 clips\ntest: 1 clips"

@@ -21,7 +21,7 @@ def row(clip, person, video, split, start=0.0, end=None, url=None):
     }
 
 
-def test_a_new_person_moves_nobody():
+def test_a_new_person_does_not_move_others():
     people = [f"person{n}" for n in range(40)]
     before = choose_test_people(people, config(0.25))
     after = choose_test_people([*people, "new"], config(0.25))
@@ -30,12 +30,12 @@ def test_a_new_person_moves_nobody():
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0])
-def test_neither_side_is_left_empty(fraction):
+def test_both_sides_have_a_person(fraction):
     chosen = choose_test_people(["a", "b", "c"], config(fraction))
     assert 1 <= len(chosen) <= 2
 
 
-def test_a_split_is_closed_over_people_and_videos_in_turn():
+def test_a_split_is_closed_over_people_and_videos():
     rows = [
         row("c1", "p1", "v1", "test"),
         row("c2", "p2", "v1", "train"),
@@ -61,21 +61,21 @@ FIRST = row("c1", "p1", "v1", "train", 2.0, 4.0, "watch?v=1")
         (row("c2", "p2", "v2", "test", 0.0, None, "watch?v=1"), "c2 and c1 overlap in time"),
     ],
 )
-def test_a_leak_is_found(other, text):
-    far = row("c0", "p0", "v0", "test", 2.0, 4.0)
-    check_split([FIRST, far])
+def test_a_leak_between_the_sides_is_an_error(other, text):
+    unrelated = row("c0", "p0", "v0", "test", 2.0, 4.0)
+    check_split([FIRST, unrelated])
     with pytest.raises(FaceanimError, match=text):
-        check_split([FIRST, far, other])
+        check_split([FIRST, unrelated, other])
 
 
-def test_all_that_share_time_are_paired_and_neighbours_that_only_touch_are_not():
+def test_overlapping_clips_are_paired_and_adjacent_ones_are_not():
     rows = [
         row("long", "p", "v", "train", 0.0, 9.0),
         row("early", "p", "v", "train", 1.0, 2.0),
-        row("touching", "p", "v", "train", 2.0, 3.0),
+        row("adjacent", "p", "v", "train", 2.0, 3.0),
         row("late", "p", "v", "train", 8.0, 12.0),
         row("after", "p", "v", "train", 12.0, 13.0),
         row("elsewhere", "p", "w", "train", 0.0, 9.0),
     ]
-    pairs = [(one["clip_id"], other["clip_id"]) for one, other in find_overlaps(reversed(rows))]
-    assert pairs == [("long", "early"), ("long", "touching"), ("long", "late")]
+    pairs = [(a["clip_id"], b["clip_id"]) for a, b in find_overlaps(reversed(rows))]
+    assert pairs == [("long", "early"), ("long", "adjacent"), ("long", "late")]

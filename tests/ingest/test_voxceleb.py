@@ -28,7 +28,7 @@ def changed(**values):
 
 
 def write_track(path, *faces):
-    """An annotation file; a face is (frame, x, y, w, h)."""
+    """Write an annotation file; a face is (frame, x, y, w, h)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = "".join(f"{frame:06d} \t" + " \t".join(map(str, box)) + " \n" for frame, *box in faces)
     path.write_text(HEAD + FRAME + rows)
@@ -61,9 +61,9 @@ def test_a_csv_row_becomes_an_index_row(tmp_path):
     assert (counts["boxes_clipped"], counts["frames"]) == (1, 75)
 
 
-def test_repeated_clips_are_told_apart_by_partition_in_any_order(tmp_path):
-    kinds = ("train", "test", "train", "train")
-    path = write_csv(tmp_path / "list.csv", *(changed(partition=kind) for kind in kinds))
+def test_repeated_clips_belong_to_test_if_any_of_them_does(tmp_path):
+    partitions = ("train", "test", "train", "train")
+    path = write_csv(tmp_path / "list.csv", *(changed(partition=partition) for partition in partitions))
     rows, counts = build_index_rows(read_clips_csv(path))
     assert [row["split"] for row in rows] == ["test"]
     assert (counts["clips_read"], counts["duplicates"], counts["in_both_partitions"]) == (4, 2, 1)
@@ -83,7 +83,7 @@ def test_repeated_clips_are_told_apart_by_partition_in_any_order(tmp_path):
         (LINE[:4], "line 3"),
     ],
 )
-def test_a_csv_row_that_makes_no_sense_is_named(tmp_path, line, text):
+def test_an_invalid_csv_row_is_named(tmp_path, line, text):
     with pytest.raises(FaceanimError, match=text):
         read_clips_csv(write_csv(tmp_path / "list.csv", LINE, line))
 
@@ -99,14 +99,14 @@ def test_a_csv_row_that_makes_no_sense_is_named(tmp_path, line, text):
         (",".join(COLUMNS).encode() + b"\n" + b"x" * 200_000, "as UTF-8 CSV: field larger"),
     ],
 )
-def test_a_file_that_is_no_such_csv_is_refused(tmp_path, content, text):
+def test_an_unusable_csv_is_refused(tmp_path, content, text):
     if content is not None:
         (tmp_path / "list.csv").write_bytes(content)
     with pytest.raises(FaceanimError, match=text):
         read_clips_csv(tmp_path / "list.csv")
 
 
-def test_pixels_of_360_lines_are_voxceleb1(tmp_path):
+def test_boxes_in_pixels_of_360_lines_are_voxceleb1(tmp_path):
     faces = ((10, 200, 60, 100, 110), (11, 190, 50, 100, 100), (12, -5, 290, 90, 90), (13, 0, 0, 1, 1))
     write_track(tmp_path / "txt" / "id1" / "vid" / "00001.txt", *faces)
     rows, counts = tree_rows(tmp_path)
@@ -117,7 +117,7 @@ def test_pixels_of_360_lines_are_voxceleb1(tmp_path):
     assert (counts["boxes_clipped"], counts["frames"], counts["files_with_gaps"]) == (1, 3, 0)
 
 
-def test_shares_of_the_frame_are_voxceleb2(tmp_path):
+def test_boxes_in_fractions_of_the_frame_are_voxceleb2(tmp_path):
     faces = ((349, 0.319, 0.067, 0.424, 0.753), (350, 0.25, 0.125, 0.5, 0.9), (352, 0.3, -0.01, 0.7, 0.1))
     write_track(tmp_path / "txt" / "id1" / "vid" / "00001.txt", *faces)
     rows, counts = tree_rows(tmp_path)
@@ -134,7 +134,7 @@ def test_a_tree_is_found_at_any_depth(tmp_path, root):
     assert set(tree_rows(tmp_path / root)[0]) == {"vid--id1--000001--000002"}
 
 
-def test_official_people_and_those_below_test_are_held_out(tmp_path):
+def test_official_people_and_those_in_the_test_folder_are_held_out(tmp_path):
     for name in ("dev/txt/id10269", "dev/txt/id10270", "dev/txt/id10309", "dev/txt/id10310", "test/txt/id1"):
         write_track(tmp_path / name / "vid" / "00001.txt", (1, 5, 5, 9, 9), (2, 5, 5, 9, 9))
     sides = {row["person_id"]: row["split"] for row in tree_rows(tmp_path)[0].values()}
@@ -181,7 +181,7 @@ def test_a_folder_without_annotations_is_refused(tmp_path):
         read_annotation_tree(tmp_path)
 
 
-def test_both_sources_agree_on_the_video_that_stands_in_both(shared):
+def test_both_sources_agree_on_a_common_video(shared):
     def of_video(rows):
         return {row["clip_id"]: row for row in rows if row["video_id"] == "5hHu6Nuhj_4"}
 
@@ -189,16 +189,16 @@ def test_both_sources_agree_on_the_video_that_stands_in_both(shared):
     annotated = of_video(tree_rows(shared / "vox" / "annotations")[0].values())
     assert set(annotated) - set(listed) == {"5hHu6Nuhj_4--id10130--001570--001716"}
     assert len(listed) == 5
-    for clip_id, ours in listed.items():
-        theirs = annotated[clip_id]
-        assert {name for name in ours if ours[name] != theirs[name]} == {"box", "box_width", "box_height"}
-        x0, y0, x1, y1 = (edge * ours["box_height"] / theirs["box_height"] for edge in theirs["box"])
-        left, top, right, bottom = ours["box"]
+    for clip_id, row in listed.items():
+        other = annotated[clip_id]
+        assert {name for name in row if row[name] != other[name]} == {"box", "box_width", "box_height"}
+        x0, y0, x1, y1 = (edge * row["box_height"] / other["box_height"] for edge in other["box"])
+        left, top, right, bottom = row["box"]
         width, height = min(x1, right) - max(x0, left), min(y1, bottom) - max(y0, top)
         assert width * height > 0.9 * (x1 - x0) * (y1 - y0)
 
 
-def test_the_real_files_need_no_mending(shared):
+def test_the_real_files_need_no_correction(shared):
     rows, counts = tree_rows(shared / "vox" / "annotations")
     assert (counts["files"], len(rows)) == (92, 92)
     assert (counts["files_without_clip"], counts["files_with_gaps"], counts["boxes_clipped"]) == (0, 0, 0)

@@ -1,4 +1,4 @@
-"""yt-dlp's answers as reasons: from a real server, and from the installed YouTube extractor."""
+"""Failures of yt-dlp as reasons, with a real server and with the installed YouTube extractor."""
 
 import inspect
 from pathlib import Path
@@ -15,13 +15,9 @@ from faceanim.ingest.ytdlp import FetchedFile, FetchError, download_url
 from faceanim.schemas import Reason
 from tests.helpers.youtube import ANSWERS, YOUTUBE
 
-HINT = "This helps protect our community. Learn more"
-
-COUNTRY = "The uploader has not made this video available in your country"
-
 
 def get(url, folder, name="v", max_height=720):
-    """The file, or the reason, the transience and the delay of the failure."""
+    """Download a file; return it, or the reason, transience and delay of the failure."""
     try:
         return download_url(url, name, folder / "out", max_height, stall_s=1.0)
     except FetchError as error:
@@ -29,7 +25,7 @@ def get(url, folder, name="v", max_height=720):
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "answer"),
+    ("behavior", "expected"),
     [
         ("403", (Reason.HTTP, False)),
         ("404", (Reason.NOT_FOUND, False)),
@@ -43,71 +39,77 @@ def get(url, folder, name="v", max_height=720):
         ("html", (Reason.INVALID_MEDIA, False)),
     ],
 )
-def test_what_a_server_does_is_a_reason(site, tmp_path, behaviour, answer):
-    assert get(site.url(behaviour, "v.mp4"), tmp_path)[:2] == answer
+def test_failures_of_a_server_are_classified(site, tmp_path, behavior, expected):
+    assert get(site.url(behavior, "v.mp4"), tmp_path)[:2] == expected
 
 
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:9/v.mp4", "http://no.such.host.invalid/v.mp4", f"{YOUTUBE}abcdefghijk"]
 )
-def test_no_connection_is_the_network(tmp_path, url, monkeypatch):
+def test_a_failed_connection_is_a_network_error(tmp_path, url, monkeypatch):
     monkeypatch.setenv("FACEANIM_PROXY", "http://127.0.0.1:9" if "youtube" in url else "")
     assert get(url, tmp_path) == (Reason.NETWORK, True, None)
 
 
-def test_a_retry_after_is_read(site, tmp_path):
+def test_retry_after_is_parsed(site, tmp_path):
     for header, seconds in (("7", 7.0), ("Fri, 01 Jan 2010 00:00:00 GMT", 0.0), ("soon", None)):
         site.headers["Retry-After"] = header
         assert get(site.url("429", "v.mp4"), tmp_path) == (Reason.RATE_LIMITED, True, seconds)
 
 
-def test_a_redirect_is_followed_and_the_file_is_there(site, tmp_path):
-    got = get(site.url("moved", "v.mp4"), tmp_path)
-    assert got == FetchedFile(tmp_path / "out" / "v.mp4.mp4", None)
-    assert got.path.read_bytes() == site.contents["v.mp4"]
+def test_a_redirect_is_followed(site, tmp_path):
+    fetched = get(site.url("moved", "v.mp4"), tmp_path)
+    assert fetched == FetchedFile(tmp_path / "out" / "v.mp4.mp4", None)
+    assert fetched.path.read_bytes() == site.contents["v.mp4"]
 
 
-def test_a_broken_transfer_is_continued_but_not_by_another_name(site, tmp_path):
+def test_a_broken_transfer_is_resumed_only_under_its_own_name(site, tmp_path):
     url = site.url("reset", "v.mp4", times=2)
     assert not isinstance(get(url, tmp_path, "one"), FetchedFile)
     (part,) = (tmp_path / "out").iterdir()
-    held = part.stat().st_size
-    assert 0 < held < len(site.contents["v.mp4"])
+    size = part.stat().st_size
+    assert 0 < size < len(site.contents["v.mp4"])
     assert get(url, tmp_path, "two").path.read_bytes() == site.contents["v.mp4"]
     assert site.requests[-1].first_byte == 0
     assert get(url, tmp_path, "one").path.read_bytes() == site.contents["v.mp4"]
-    assert site.requests[-1].first_byte == held
+    assert site.requests[-1].first_byte == size
 
 
-def test_a_full_disk_ends_the_run(site, tmp_path):
+def test_a_full_disk_is_an_error(site, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "v.mp4.mp4.part").symlink_to("/dev/full")
     with pytest.raises(FaceanimError, match="is the disk full"):
         get(site.url("ok", "v.mp4"), tmp_path)
 
 
-@pytest.mark.parametrize(("status", "reason", "passes"), ANSWERS)
-def test_what_youtube_says_is_a_reason(youtube, tmp_path, status, reason, passes):
+@pytest.mark.parametrize(("status", "reason", "is_transient"), ANSWERS)
+def test_answers_of_youtube_are_classified(youtube, tmp_path, status, reason, is_transient):
     youtube["abcdefghijk"] = status
-    assert get(f"{YOUTUBE}abcdefghijk", tmp_path) == (reason, passes, None)
+    assert get(f"{YOUTUBE}abcdefghijk", tmp_path) == (reason, is_transient, None)
 
 
-def test_yt_dlp_s_words_are_still_in_its_source():
+def test_the_phrases_occur_in_the_source_of_yt_dlp():
     source = "".join(inspect.getsource(module) for module in (_video, _base, common)).lower()
     source = source.replace("\\'", "'")
     phrases = [phrase.text for phrase in ytdlp.PHRASES if phrase.source == "yt-dlp"]
     assert [text for text in (*phrases, ytdlp.NO_PLAYER) if text not in source] == []
     package = Path(yt_dlp.__file__).parent
-    files = ("YoutubeDL.py", "downloader/common.py", "downloader/http.py", "downloader/fragment.py")
-    files += ("networking/exceptions.py", "utils/_utils.py")
+    files = [
+        "YoutubeDL.py",
+        "downloader/common.py",
+        "downloader/http.py",
+        "downloader/fragment.py",
+        "networking/exceptions.py",
+        "utils/_utils.py",
+    ]
     source = "".join((package / name).read_text(encoding="utf-8") for name in files).lower()
-    words = (*ytdlp.TRUNCATED_PHRASES, *ytdlp.DISK_PHRASES, *ytdlp.TRANSFER_PHRASES, ytdlp.NO_FORMAT)
-    assert [text for text in words if text.rstrip(": ") not in source] == []
+    messages = (*ytdlp.TRUNCATED_PHRASES, *ytdlp.DISK_PHRASES, *ytdlp.TRANSFER_PHRASES, ytdlp.NO_FORMAT)
+    assert [text for text in messages if text.rstrip(": ") not in source] == []
 
 
-def test_players_that_all_refuse_are_no_answer_about_the_video():
-    silence = yt_dlp.utils.ExtractorError("Failed to extract any player response")
-    error = yt_dlp.utils.DownloadError(str(silence), (type(silence), silence, None))
+def test_refusals_by_all_players_are_not_blamed_on_the_video():
+    cause = yt_dlp.utils.ExtractorError("Failed to extract any player response")
+    error = yt_dlp.utils.DownloadError(str(cause), (type(cause), cause, None))
     assert ytdlp.classify_error(error, []).args == (Reason.EXTRACTOR, True, None)
     warnings = ["[youtube] x: Unable to download API page: HTTP Error 429: Too Many Requests (caused by ...)"]
     assert ytdlp.classify_error(error, warnings).args == (Reason.RATE_LIMITED, True, None)
@@ -115,72 +117,71 @@ def test_players_that_all_refuse_are_no_answer_about_the_video():
 
 @pytest.fixture
 def cases(put_first, site):
-    """A made-up extractor for http://case.test/<case>."""
+    """An extractor for http://case.test/<case>."""
 
-    class CaseIE(InfoExtractor):
-        _VALID_URL = r"https?://case\.test/(?P<id>\w+)"
+    def extract(self, url):
+        case = self._match_id(url)
+        info = {"id": case, "title": case, "url": site.url("ok", "v.mp4"), "ext": "mp4"}
+        match case:
+            case "geo":
+                self.raise_geo_restricted()
+            case "login":
+                self.raise_login_required()
+            case "defect":
+                raise KeyError("playerConfig")
+            case "many":
+                return self.playlist_result([info, info], "many")
+            case "live":
+                info["is_live"] = True
+            case "refused":
+                info["url"] = site.url("403", "v.mp4")
+            case "long":
+                info["duration"] = 60
+            case "formats":
+                del info["url"]
+                info["formats"] = [
+                    make_format("low", 480, "avc1"), make_format("vp9", 720, "vp9"),
+                    make_format("h264", 720, "avc1"), make_format("high", 1080, "avc1"),
+                    make_format("sound", None, "none"),
+                ]  # fmt: skip
+            case "sound":
+                del info["url"]
+                info["formats"] = [make_format("sound", None, "none")]
+        return info
 
-        def _real_extract(self, url):
-            case = self._match_id(url)
-            info = {"id": case, "title": case, "url": site.url("ok", "v.mp4"), "ext": "mp4"}
-            match case:
-                case "geo":
-                    self.raise_geo_restricted()
-                case "login":
-                    self.raise_login_required()
-                case "defect":
-                    raise KeyError("playerConfig")
-                case "many":
-                    return self.playlist_result([info, info], "many")
-                case "live":
-                    info["is_live"] = True
-                case "refused":
-                    info["url"] = site.url("403", "v.mp4")
-                case "long":
-                    info["duration"] = 60
-                case "formats":
-                    del info["url"]
-                    info["formats"] = [
-                        form("low", 480, "avc1"), form("vp9", 720, "vp9"), form("h264", 720, "avc1"),
-                        form("high", 1080, "avc1"), form("sound", None, "none"),
-                    ]  # fmt: skip
-                case "sound":
-                    del info["url"]
-                    info["formats"] = [form("sound", None, "none")]
-            return info
-
-    def form(name, height, codec):
+    def make_format(name, height, codec):
         width = height and height * 16 // 9
         size = {"width": width, "height": height, "vcodec": codec, "acodec": "none" if height else "mp4a"}
         return {"format_id": name, "url": site.url("ok", "v.mp4"), "ext": "mp4", **size}
 
-    put_first(CaseIE)
+    attributes = {"_VALID_URL": r"https?://case\.test/(?P<id>\w+)", "_real_extract": extract}
+    put_first(type("CaseIE", (InfoExtractor,), attributes))
 
 
 @pytest.mark.parametrize(
-    ("case", "refused"),
+    ("case", "expected"),
     [
         ("geo", (Reason.GEO_BLOCKED, False, None)),
         ("login", (Reason.LOGIN_REQUIRED, False, None)),
         ("defect", (Reason.EXTRACTOR, True, None)),
         ("many", (Reason.UNAVAILABLE, False, None)),
         ("live", (Reason.UNAVAILABLE, False, None)),
-        ("refused", (Reason.HTTP, True, None)),  # the site had just given that address
+        ("refused", (Reason.HTTP, True, None)),  # the site has just issued that address
         ("sound", (Reason.NO_VIDEO_STREAM, True, None)),
     ],
 )
-def test_what_an_extractor_says_is_a_reason(cases, tmp_path, case, refused):
-    assert get(f"http://case.test/{case}", tmp_path) == refused
+def test_errors_of_an_extractor_are_classified(cases, tmp_path, case, expected):
+    assert get(f"http://case.test/{case}", tmp_path) == expected
     assert not list(tmp_path.glob("out/*"))
 
 
 @pytest.mark.parametrize(
-    ("max_height", "chosen"), [(720, "h264"), (1080, "high"), (600, "low"), (480, "low"), (360, "low")]
+    ("max_height", "expected"), [(720, "h264"), (1080, "high"), (600, "low"), (480, "low"), (360, "low")]
 )
-def test_the_format_is_h264_within_the_height_and_may_be_without_sound(cases, tmp_path, max_height, chosen):
-    got = get("http://case.test/formats", tmp_path, max_height=max_height)
-    assert got.path.name == f"v.{chosen}.mp4"
+def test_the_format_is_h264_within_the_height_with_or_without_sound(cases, tmp_path, max_height, expected):
+    fetched = get("http://case.test/formats", tmp_path, max_height=max_height)
+    assert fetched.path.name == f"v.{expected}.mp4"
 
 
-def test_the_site_s_duration_comes_along(cases, tmp_path):
+def test_the_duration_stated_by_the_site_is_returned(cases, tmp_path):
     assert get("http://case.test/long", tmp_path).seconds == 60

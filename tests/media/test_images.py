@@ -1,6 +1,4 @@
-import struct
 import sys
-import zlib
 
 import cv2
 import numpy as np
@@ -10,6 +8,7 @@ from skimage.data import astronaut
 
 from faceanim.errors import FaceanimError
 from faceanim.media.images import MAX_PIXELS, read_image
+from tests.helpers.encoding import png_claiming
 
 PLAIN = astronaut()
 
@@ -84,19 +83,6 @@ def test_heic_is_read_or_refused_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(FaceanimError, match=r"phone\.heic: no reader for HEIC.*faceanim\[heic\]"):
         read_image(tmp_path / "phone.heic")
-
-
-def png_claiming(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that says it is so large."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    data = chunk(b"IDAT", zlib.compress(b"\0"))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
 
 
 def test_what_is_no_picture_is_one_line(tmp_path):
