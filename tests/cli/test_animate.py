@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from faceanim.media.video import probe
+from tests.helpers.commands import run_command
 from tests.helpers.driving import FRAMES
 
 
@@ -19,8 +19,10 @@ def folder(tmp_path_factory, portrait, driving, model):
     return folder
 
 
-def faceanim(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+@pytest.mark.slow
+def test_animate_prints_the_file_the_progress_and_the_device(folder):
+    arguments = ["animate", "face.png", "talk.mp4", "out.mp4", "--model", "model"]
+    done = subprocess.run(
         [sys.executable, "-m", "faceanim", *arguments],
         cwd=folder,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "120"},
@@ -28,29 +30,18 @@ def faceanim(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
-
-
-def test_animate_says_where_it_is_how_far_and_on_what(folder):
-    done = faceanim(folder, "animate", "face.png", "talk.mp4", "out.mp4", "--model", "model")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "out.mp4\n"
     assert f"animate on the CPU: {FRAMES}/{FRAMES} animating" in done.stderr
     assert probe(folder / "out.mp4").frames == FRAMES
 
 
+@pytest.mark.slow
 def test_a_motion_is_read_once_and_used_again(folder):
-    assert faceanim(folder, "motion", "talk.mp4", "talk.motion", "--model", "model").returncode == 0
-    arguments = (
-        "animate",
-        "face.png",
-        "talk.motion",
-        "again.mp4",
-        "--model",
-        "model",
-        "--absolute",
-        "--whole",
-    )
-    assert faceanim(folder, *arguments).returncode == 0
+    common = ("--model", "model", "--device", "cpu")
+    assert run_command(folder, "motion", "talk.mp4", "talk.motion", *common).code == 0
+    options = ("--absolute", "--whole")
+    assert run_command(folder, "animate", "face.png", "talk.motion", "again.mp4", *common, *options).code == 0
     info = probe(folder / "again.mp4")
     assert (info.frames, info.width, info.height) == (FRAMES, 512, 512)
 
@@ -65,9 +56,10 @@ def test_a_motion_is_read_once_and_used_again(folder):
         (("--size", "33"), "size: Input should be a multiple of 2"),
     ],
 )
-def test_what_can_not_be_is_one_line(folder, arguments, says):
-    done = faceanim(folder, "animate", "face.png", "talk.mp4", "no.mp4", "--model", "model", *arguments)
-    assert done.returncode == 1
+def test_impossible_options_are_one_line(folder, arguments, says, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    done = run_command(folder, "animate", "face.png", "talk.mp4", "no.mp4", "--model", "model", *arguments)
+    assert done.code == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
     assert says in line
