@@ -14,6 +14,7 @@ from benchmarks.contest import (
     min_reduction,
     run_contest,
 )
+from benchmarks.peer import load_config
 from benchmarks.scoring import COPY
 from benchmarks.trial import Job, ReferenceConfig
 from faceanim.config import TrainAnimationConfig, load_params
@@ -45,6 +46,7 @@ def make_row_job(name: str, checkout: Path, scale_factor: float) -> Job:
     job = make_job(name, load_paper_config() if name == PAPER else DEFAULT)
     if name not in (REFERENCE, SMALL):
         return job
+    load_config(checkout, "vox-256")  # exits now, rather than after the other trainings, if it is missing
     reference = ReferenceConfig(checkout=str(checkout), half=name == SMALL, scale_factor=scale_factor)
     return job.model_copy(update={"reference": reference})
 
