@@ -2,8 +2,8 @@
 
     python -m benchmarks.super_resolution [--minutes 5] [--crops PATH [--animation PATH]]
 
-Without `--crops`, the real clips beside the checkout are cropped. With `--animation`, super-resolution is also
-trained on the frames of the animation network in that folder, as in the pipeline, and scored on them.
+Without `--crops`, the real clips beside the checkout are cropped. With `--animation`, super-resolution is
+also trained on the frames of the animation network in that folder, as in the pipeline, and scored on them.
 """
 
 import argparse
