@@ -56,7 +56,7 @@ def create_parser(description: str | None) -> argparse.ArgumentParser:
         "--minutes", type=float, default=10.0, help="Training time of each row and seed, in minutes."
     )
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of each training.")
-    parser.add_argument("--every", type=int, default=1, help="Score one in so many driving frames.")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="Score every N-th driving frame.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="Seeds of each row.")
     parser.add_argument(
         "--data", type=Path, help="Folder with crops.parquet and landmarks; by default, it is created anew."

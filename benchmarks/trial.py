@@ -40,7 +40,7 @@ from faceanim.media.tensors import to_uint8
 CURVE_POINTS = 4
 """Number of points of the curve."""
 CURVE_EVERY = 10
-"""Points of the curve are scored on one in so many held-out driving frames."""
+"""Stride of the held-out driving frames on which the points of the curve are scored."""
 REFERENCE_AUGMENTATION = AugmentConfig(
     mirror=True, rotation=0.0, scale=0.0, stretch=0.0, shift=0.0, color_jitter=0.1
 )
@@ -64,7 +64,7 @@ class Job(Section):
         name: name of the row.
         seconds: duration of the training alone.
         threads: CPU threads.
-        every: one in so many driving frames is scored.
+        every: stride of the driving frames that are scored.
         data: folder with `crops.parquet` and `landmarks`.
         out: output folder of weights, scores and images, or None.
         swapped: train on the held-out people and score on the others, for trainings by which choices are
