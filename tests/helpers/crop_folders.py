@@ -1,4 +1,4 @@
-"""A folder to run the stage `crop` in."""
+"""Folders to run the stage `crop` in."""
 
 import os
 import subprocess
@@ -20,7 +20,12 @@ SEQUENCES = 10
 
 
 def project(folder, **run):
-    """A folder to run the stage in: parameters, videos that are fetched already, and their tables."""
+    """Make a folder to run the stage in: the parameters, downloaded videos, and their tables.
+
+    Args:
+        folder: folder to make.
+        run: values of the section `run` of params.yaml.
+    """
     (folder / "videos").mkdir(parents=True)
     yaml = YAML()
     params = yaml.load(PROJECT / "profiles/sample.yaml")
@@ -33,17 +38,17 @@ def project(folder, **run):
     for name in IDS:
         path = Path("videos", f"{name}.mp4")
         (folder / path).write_bytes(content)
-        about = {"clip_id": name, "video_id": name, "person_id": name[:2], "url": path.as_posix()}
-        index.append(about | {"start_s": 0.0, "split": "train"})
-        found = {"path": path.as_posix(), "sha256": file_sha256(folder / path), "attempts": 1}
-        download.append({"clip_id": name, "status": "ok", "reason": "none"} | found)
+        row = {"clip_id": name, "video_id": name, "person_id": name[:2], "url": path.as_posix()}
+        index.append(row | {"start_s": 0.0, "split": "train"})
+        result = {"path": path.as_posix(), "sha256": file_sha256(folder / path), "attempts": 1}
+        download.append({"clip_id": name, "status": "ok", "reason": "none"} | result)
     write_table(index, INDEX, folder / "index.parquet")
     write_table(download, DOWNLOAD, folder / "download.parquet")
     return folder
 
 
 def start(folder, api=""):
-    """The stage at work."""
+    """Start the stage, with the address of a Prefect API if there is one."""
     paths = ("index.parquet", "download.parquet", "crops", "crops.parquet", "crop.json")
     return subprocess.Popen(
         [sys.executable, "-m", "stages.crop", *paths],
@@ -57,7 +62,7 @@ def start(folder, api=""):
 
 
 def finished_files(folder):
-    """When each file of a finished video was made."""
+    """Return the modification time of each file of the finished videos."""
     return {
         path: path.stat().st_mtime_ns
         for fragment in folder.glob(f"*/{FRAGMENT_NAME}")

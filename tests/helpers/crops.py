@@ -1,6 +1,7 @@
-"""A small data set of crops, as the stages `crop` and `landmarks` write one."""
+"""A small data set of crops, as written by the stages `crop` and `landmarks`."""
 
 from fractions import Fraction
+from typing import Any
 
 from skimage.data import astronaut
 
@@ -10,21 +11,33 @@ from faceanim.tables import write_table
 
 SIZE = 96
 POINTS = ((30, 20), (50, 40))
-"""x and y of what stands for landmarks in the first frame; they move with the picture, to the left."""
+"""x and y of the points used as landmarks in the first frame; they move to the left with the image."""
 MANY_POINTS = tuple((20 + n % 40, 30 + n // 2) for n in range(68))
-"""As many as dlib finds."""
+"""As many points as dlib detects."""
 
 
 def write_crops(folder, clips=3, frames=6, missed=(), per_video=1, points=POINTS, **changes):
-    """Crops of the astronaut that moves to the left, a video a person; the last person is held out."""
-    rows, found = [], {}
+    """Write crops of the astronaut moving to the left, one video per person; the last person is held out.
+
+    Args:
+        folder: folder to write to.
+        clips: number of crops.
+        frames: frames of each crop.
+        missed: frames without landmarks.
+        per_video: crops of each video.
+        points: landmarks of the first frame.
+        changes: other values of the columns.
+
+    Returns:
+        Path of the table of crops, and the folder of the landmarks.
+    """
+    rows: list[dict[str, Any]] = []
+    tables: dict[str, list[dict[str, Any]]] = {}
     for clip in range(clips):
         video = clip // per_video
-        pictures = [
-            astronaut()[20 + clip : 20 + clip + SIZE, 170 + n : 170 + n + SIZE] for n in range(frames)
-        ]
+        images = [astronaut()[20 + clip : 20 + clip + SIZE, 170 + n : 170 + n + SIZE] for n in range(frames)]
         path = folder / f"clip{clip}.avi"
-        offsets, lengths = write_mjpeg(path, pictures, Fraction(25), 95)
+        offsets, lengths = write_mjpeg(path, images, Fraction(25), 95)
         rows.append(
             {
                 "crop_id": f"clip{clip}",
@@ -45,7 +58,7 @@ def write_crops(folder, clips=3, frames=6, missed=(), per_video=1, points=POINTS
             }
             | changes
         )
-        found.setdefault(f"video{video}", []).extend(
+        tables.setdefault(f"video{video}", []).extend(
             {
                 "crop_id": f"clip{clip}",
                 "frame": n,
@@ -54,7 +67,7 @@ def write_crops(folder, clips=3, frames=6, missed=(), per_video=1, points=POINTS
             }
             for n in range(frames)
         )
-    for video_id, landmarks in found.items():
+    for video_id, landmarks in tables.items():
         write_table(landmarks, landmarks_schema(len(points)), folder / "landmarks" / f"{video_id}.parquet")
     write_table(rows, CROPS, folder / "crops.parquet")
     return folder / "crops.parquet", folder / "landmarks"

@@ -1,6 +1,6 @@
-"""Hostile files made from good ones: damaged, lying about themselves, or something else altogether.
+"""Hostile files made from good ones: damaged, with false headers, or of another format.
 
-What is odd but valid is in `tests.helpers.odd_videos`.
+Unusual but valid videos are in `tests.helpers.odd_videos`.
 """
 
 import io
@@ -17,13 +17,12 @@ from faceanim.media.frames import Frame
 from tests.helpers.encoding import encode, h264_claiming, mux, packets, picture, sound_file
 
 File = tuple[str, bytes]
-"""`<kind>/<name>.<ext>`, and what is in it."""
+"""`<kind>/<name>.<ext>`, and the content."""
 
-_SCRIPTED = "somebody-elses.mp4"
-"""The file that scripts and playlists tell a player to open."""
+_SCRIPTED = "private.mp4"
+"""File that scripts and playlists make a player open."""
 
-# A mark in the file, and how far behind its beginning stands a number on which other things hang.
-_FIELDS = {
+_FIELDS: dict[str, tuple[tuple[bytes, int], ...]] = {
     "plain.mp4": (
         (b"ftyp", 4), (b"mvhd", 16), (b"mvhd", 20), (b"tkhd", 16), (b"tkhd", 44), (b"mdhd", 16),
         (b"mdhd", 20), (b"hdlr", 12), (b"stsd", 8), (b"stsd", 12), (b"avcC", 4), (b"avcC", 12),
@@ -34,10 +33,11 @@ _FIELDS = {
     "jpeg.avi": ((b"avih", 8), (b"avih", 24), (b"strh", 28), (b"strh", 32), (b"strf", 4), (b"idx1", 4)),
     "plain.mkv": ((b"\x23\xe3\x83", 4), (b"\x2a\xd7\xb1", 4), (b"\x1f\x43\xb6\x75", 4)),
 }  # fmt: skip
+"""Fields that a reader relies on, by file: a tag, and the offset of the field from the start of the tag."""
 
 
 def good_files(frames: Sequence[Frame]) -> dict[str, bytes]:
-    """The same frames as people keep them: by container and codec."""
+    """Encode the frames in common containers and codecs."""
     flags = {"faststart": "+faststart", "fragments": "+frag_keyframe+empty_moov+default_base_moof"}
     return {
         "plain.mp4": encode("mp4", frames),
@@ -52,15 +52,18 @@ def good_files(frames: Sequence[Frame]) -> dict[str, bytes]:
     }
 
 
-def hostile_files(frames: Sequence[Frame], found: Mapping[str, bytes]) -> Iterator[File]:
-    """Hundreds of files that do no good; the same frames (12 or more) give the same ones.
+def hostile_files(frames: Sequence[Frame], real_files: Mapping[str, bytes]) -> Iterator[File]:
+    """Yield hundreds of hostile files; the same frames (8 or more) give the same files.
 
-    What was `found` elsewhere, by name, is damaged too.
+    Args:
+        frames: frames of the good files that are damaged.
+        real_files: further files to damage, by name.
     """
     good = good_files(frames)
+    damageable = {**good, **real_files}
     return chain(
-        _truncated(good | found),
-        _flipped(good | found),
+        _truncated(damageable),
+        _flipped(damageable),
         _fields(good),
         _sizes(frames, good),
         _changing_size(frames),
@@ -80,47 +83,46 @@ def _truncated(good: dict[str, bytes]) -> Iterator[File]:
 
 
 def _flipped(good: dict[str, bytes]) -> Iterator[File]:
-    """Bits flipped at random: in the first and last bytes, where the headers are, and anywhere."""
+    """Flip bits at random: in the first and last bytes, where the headers are, and anywhere."""
     for number, (name, content) in enumerate(good.items()):
         random = np.random.default_rng(number)
-        for turn in range(4):
+        for turn in range(3):
             yield f"flipped/head{turn}-{name}", _with_flips(content, slice(0, 1000), 4, random)
             yield f"flipped/tail{turn}-{name}", _with_flips(content, slice(-1000, None), 4, random)
             yield f"flipped/any{turn}-{name}", _with_flips(content, slice(0, None), 4**turn, random)
 
 
-def _with_flips(content: bytes, where: slice, count: int, random: np.random.Generator) -> bytes:
+def _with_flips(content: bytes, section: slice, count: int, random: np.random.Generator) -> bytes:
     damaged = np.frombuffer(content, np.uint8).copy()
-    part = damaged[where]
-    for place, bit in zip(
-        random.integers(part.size, size=count), random.integers(8, size=count), strict=True
-    ):
-        part[place] ^= 1 << bit
+    part = damaged[section]
+    positions, bits = random.integers(part.size, size=count), random.integers(8, size=count)
+    for position, bit in zip(positions, bits, strict=True):
+        part[position] ^= 1 << bit
     return damaged.tobytes()
 
 
 def _fields(good: dict[str, bytes]) -> Iterator[File]:
-    """Counts, lengths, rates, times and places that cannot be."""
+    """Write impossible counts, lengths, rates, times and offsets."""
     for name, fields in _FIELDS.items():
-        for mark, offset in fields:
+        for tag, offset in fields:
             for value in (b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff"):
-                lie = _patched(good[name], mark, offset, value)
-                label = mark.decode() if mark.isalnum() else mark.hex()
-                yield f"field/{label}-{offset}-{value.hex()}-{name}", lie
+                content = _patched(good[name], tag, offset, value)
+                label = tag.decode() if tag.isalnum() else tag.hex()
+                yield f"field/{label}-{offset}-{value.hex()}-{name}", content
 
 
-def _patched(content: bytes, after: bytes, offset: int, value: bytes) -> bytes:
-    """The content with other bytes so far after the beginning of the first such mark."""
-    begin = content.index(after) + offset
+def _patched(content: bytes, tag: bytes, offset: int, value: bytes) -> bytes:
+    """Replace the bytes at an offset from the start of the first such tag."""
+    begin = content.index(tag) + offset
     return content[:begin] + value + content[begin + len(value) :]
 
 
 def _sizes(frames: Sequence[Frame], good: dict[str, bytes]) -> Iterator[File]:
-    """Frames that are huge or empty, if one believes the container or the coded pictures."""
+    """Declare huge or empty frames, in the container or in the encoded frames."""
     for name, side in (("huge", 0xFFFF), ("empty", 0)):
         shorts, longs = struct.pack(">HH", side, side), struct.pack("<ii", side, side)
         fixed = struct.pack(">HxxHxx", side, side)
-        for file, mark, offset, value in (
+        for file, tag, offset, value in (
             ("plain.mp4", b"tkhd", 80, fixed),
             ("plain.mp4", b"avc1", 28, shorts),
             ("jpeg.avi", b"avih", 40, longs),
@@ -130,14 +132,14 @@ def _sizes(frames: Sequence[Frame], good: dict[str, bytes]) -> Iterator[File]:
             ("program.mpg", b"\0\0\1\xb3", 4, shorts[:3]),
             ("vp9.webm", b"\x49\x83\x42", 4, shorts),
         ):
-            yield f"size/{name}-{mark.hex()}-{file}", _patched(good[file], mark, offset, value)
+            yield f"size/{name}-{tag.hex()}-{file}", _patched(good[file], tag, offset, value)
     for side in (1024, 2048, 8192, 12288, 65536):
         yield f"size/coded-{side}.avi", h264_claiming(side, frames)
     yield "size/jpeg-16384.avi", mux("mjpeg", [picture(np.zeros((16384, 16384), np.uint8), "JPEG")])
 
 
 def _changing_size(frames: Sequence[Frame]) -> Iterator[File]:
-    """Frames of another size from the middle on."""
+    """Change the size of the frames in the middle of a video."""
     small = [cv2.resize(frame, (160, 120)) for frame in frames]
     for name, container, codec in (
         ("h264.mpg", "mpegts", "libx264"),
@@ -154,7 +156,7 @@ def _changing_size(frames: Sequence[Frame]) -> Iterator[File]:
 
 
 def _something_else(frames: Sequence[Frame], good: bytes) -> Iterator[File]:
-    """What is no video, under the name of one; scripts that name another file among it."""
+    """Give names of videos to other files, among them scripts that refer to another file."""
     archive, sound = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("video.mp4", good)
@@ -188,7 +190,7 @@ def _something_else(frames: Sequence[Frame], good: bytes) -> Iterator[File]:
 
 
 def _no_picture(frames: Sequence[Frame]) -> Iterator[File]:
-    """Files without a video stream, without a frame, or of a codec that nobody knows."""
+    """Make files without a video stream, without a frame, or of an unknown codec."""
     yield "no-picture/sound.mp4", sound_file("mp4", "aac")
     yield "no-picture/sound.mkv", sound_file("matroska", "aac")
     yield "no-picture/sound.avi", sound_file("avi", "mp2")
@@ -196,12 +198,12 @@ def _no_picture(frames: Sequence[Frame]) -> Iterator[File]:
     for container, suffix in (("mp4", "mp4"), ("matroska", "mkv"), ("avi", "avi")):
         whole = encode(container, frames)
         yield f"no-picture/no-frames.{suffix}", mux("mjpeg", [], container)
-        mark = {"mp4": b"avc1", "matroska": b"V_MPEG4/ISO/AVC", "avi": b"H264"}[container]
-        yield f"no-picture/unknown-codec.{suffix}", whole.replace(mark, b"V_ZZZ4/ISO/ZZZ"[: len(mark)])
+        tag = {"mp4": b"avc1", "matroska": b"V_MPEG4/ISO/AVC", "avi": b"H264"}[container]
+        yield f"no-picture/unknown-codec.{suffix}", whole.replace(tag, b"V_ZZZ4/ISO/ZZZ"[: len(tag)])
 
 
 def _nested(good: bytes) -> Iterator[File]:
-    """Boxes in boxes in boxes, and such that never end or hold themselves."""
+    """Nest boxes deeply, or give them lengths without an end or beyond their parent."""
     for kind in (b"moov", b"trak", b"udta", b"meta", b"zzzz"):
         for depth in (100, 20_000):
             sizes = (8 * (depth - level) for level in range(depth))
@@ -218,7 +220,7 @@ def _nested(good: bytes) -> Iterator[File]:
 
 
 def _joined(good: dict[str, bytes]) -> Iterator[File]:
-    """A video with something before or behind it."""
+    """Put other content before or after a video."""
     junk = np.random.default_rng(1).bytes(20_000)
     for name, content in good.items():
         yield f"joined/junk-behind-{name}", content + junk
@@ -229,7 +231,7 @@ def _joined(good: dict[str, bytes]) -> Iterator[File]:
 
 
 def _long(frames: Sequence[Frame]) -> Iterator[File]:
-    """Hours of tiny frames, and frames so small that nothing fits in."""
+    """Make videos of hours of tiny frames, and videos of a few pixels."""
     tiny = packets(encode("avi", [frame[::5, ::5] for frame in frames], "mpeg4"))
     for hours, container, suffix in ((2, "matroska", "mkv"), (1, "avi", "avi")):
         yield (

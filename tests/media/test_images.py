@@ -38,23 +38,23 @@ def test_formats(tmp_path, name, mode, levels):
 
 
 def test_sixteen_bits_are_scaled_not_cut_off(tmp_path):
-    grey = cv2.cvtColor(PLAIN, cv2.COLOR_RGB2GRAY)
-    cv2.imwrite(str(tmp_path / "grey.png"), grey.astype(np.uint16) * 257)
-    cv2.imwrite(str(tmp_path / "colour.png"), PLAIN[..., ::-1].astype(np.uint16) * 257)
-    cv2.imwrite(str(tmp_path / "grey.tiff"), grey.astype(np.uint16) * 257)
-    for name in ("grey.png", "grey.tiff"):
+    gray = cv2.cvtColor(PLAIN, cv2.COLOR_RGB2GRAY)
+    cv2.imwrite(str(tmp_path / "gray.png"), gray.astype(np.uint16) * 257)
+    cv2.imwrite(str(tmp_path / "color.png"), PLAIN[..., ::-1].astype(np.uint16) * 257)
+    cv2.imwrite(str(tmp_path / "gray.tiff"), gray.astype(np.uint16) * 257)
+    for name in ("gray.png", "gray.tiff"):
         read = read_image(tmp_path / name)
-        assert np.abs(read[..., 0].astype(int) - grey).max() <= 1
+        assert np.abs(read[..., 0].astype(int) - gray).max() <= 1
         assert np.array_equal(read[..., 0], read[..., 2])
-    assert np.abs(read_image(tmp_path / "colour.png").astype(int) - PLAIN).max() <= 1
+    assert np.abs(read_image(tmp_path / "color.png").astype(int) - PLAIN).max() <= 1
 
 
-def test_a_dark_sixteen_bit_picture_stays_dark(tmp_path):
+def test_a_dark_sixteen_bit_image_stays_dark(tmp_path):
     cv2.imwrite(str(tmp_path / "dark.png"), np.full((64, 64), 6554, np.uint16))
     assert set(read_image(tmp_path / "dark.png").ravel().tolist()) == {26}
 
 
-def test_what_is_transparent_is_white_whatever_lies_below(tmp_path):
+def test_transparent_pixels_become_white_whatever_their_color(tmp_path):
     alpha = np.full(PLAIN.shape[:2], 255, np.uint8)
     alpha[:100] = 0
     Image.fromarray(np.dstack((PLAIN, alpha))).save(tmp_path / "alpha.png")
@@ -69,14 +69,14 @@ def test_upright_by_exif(tmp_path, orientation):
 
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(PLAIN[:, :400]).save(tmp_path / "turned.png", exif=exif)
-    with Image.open(tmp_path / "turned.png") as image:
+    Image.fromarray(PLAIN[:, :400]).save(tmp_path / "rotated.png", exif=exif)
+    with Image.open(tmp_path / "rotated.png") as image:
         expected = np.asarray(ImageOps.exif_transpose(image))
-    assert np.array_equal(read_image(tmp_path / "turned.png"), expected)
+    assert np.array_equal(read_image(tmp_path / "rotated.png"), expected)
     assert expected.shape == ((400, 512, 3) if orientation > 4 else (512, 400, 3))
 
 
-def test_heic_is_read_or_refused_with_what_to_do(tmp_path, monkeypatch):
+def test_heic_is_read_or_refused_with_instructions(tmp_path, monkeypatch):
     pillow_heif = pytest.importorskip("pillow_heif")
     pillow_heif.from_pillow(Image.fromarray(PLAIN)).save(tmp_path / "phone.heic", quality=90)
     assert np.abs(read_image(tmp_path / "phone.heic").astype(int) - PLAIN).mean() < 6
@@ -85,7 +85,7 @@ def test_heic_is_read_or_refused_with_what_to_do(tmp_path, monkeypatch):
         read_image(tmp_path / "phone.heic")
 
 
-def test_what_is_no_picture_is_one_line(tmp_path):
+def test_a_file_that_is_no_image_is_refused_with_one_line(tmp_path):
     jpeg = cv2.imencode(".jpg", PLAIN)[1].tobytes()
     files = {
         "text.png": (b"no picture", "not an image of a supported format"),
@@ -101,9 +101,9 @@ def test_what_is_no_picture_is_one_line(tmp_path):
         "tiny.png": (cv2.imencode(".png", PLAIN[:1, :1])[1].tobytes(), "only 1x1 pixels"),
         "line.png": (cv2.imencode(".png", PLAIN[:2])[1].tobytes(), "only 512x2 pixels"),
     }
-    for name, (content, says) in files.items():
+    for name, (content, message) in files.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(FaceanimError, match=says) as error:
+        with pytest.raises(FaceanimError, match=message) as error:
             read_image(tmp_path / name)
         assert name in str(error.value)
         assert "\n" not in str(error.value)
@@ -113,6 +113,7 @@ def test_what_is_no_picture_is_one_line(tmp_path):
         read_image(tmp_path)
 
 
+@pytest.mark.slow
 def test_fifty_megapixels_are_read(tmp_path):
     large = cv2.resize(PLAIN, (7100, 7100), interpolation=cv2.INTER_NEAREST)
     cv2.imwrite(str(tmp_path / "large.jpg"), large)

@@ -15,8 +15,8 @@ from tests.helpers.videos import moving
 NTSC = Fraction(30000, 1001)
 
 
-def psnr(given, wanted):
-    return 10 * np.log10(255**2 / np.mean((given.astype(float) - wanted) ** 2))
+def psnr(image, reference):
+    return 10 * np.log10(255**2 / np.mean((image.astype(float) - reference) ** 2))
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def frames():
     return [frame[:128, 100:228] for frame in moving(7, (140, 180))]
 
 
-def test_a_random_frame_is_one_read(tmp_path, frames):
+def test_random_access_gives_the_same_frame(tmp_path, frames):
     offsets, lengths = write_mjpeg(tmp_path / "c.avi", frames, NTSC, 95)
     every = read_mjpeg(tmp_path / "c.avi", offsets, lengths)
     assert every.shape == (7, 128, 128, 3)
@@ -32,7 +32,7 @@ def test_a_random_frame_is_one_read(tmp_path, frames):
     assert psnr(every, np.stack(frames)) > 36
 
 
-def test_a_player_opens_it(tmp_path, frames):
+def test_players_open_the_file(tmp_path, frames):
     offsets, lengths = write_mjpeg(tmp_path / "c.avi", frames, NTSC, 95)
     info = probe(tmp_path / "c.avi")
     assert (info.fps, info.frames, info.width) == (NTSC, 7, 128)
@@ -44,8 +44,8 @@ def test_a_player_opens_it(tmp_path, frames):
     assert np.abs(np.stack(played) - read).mean() < 2
     capture = cv2.VideoCapture(str(tmp_path / "c.avi"))
     captured = [capture.read() for _ in range(8)]
-    assert [there for there, _ in captured] == [True] * 7 + [False]
-    bgr = np.stack([frame for there, frame in captured if there])
+    assert [found for found, _ in captured] == [True] * 7 + [False]
+    bgr = np.stack([frame for found, frame in captured if found])
     assert np.abs(bgr[..., ::-1].astype(int) - read).mean() < 2
 
 
@@ -56,7 +56,7 @@ def test_the_same_frames_give_the_same_bytes(tmp_path, frames):
     assert (tmp_path / "a.avi").read_bytes() == (tmp_path / "b.avi").read_bytes()
 
 
-def test_a_place_without_a_frame_is_told(tmp_path, frames):
+def test_an_offset_without_a_frame_is_refused(tmp_path, frames):
     path = tmp_path / "c.avi"
     offsets, lengths = write_mjpeg(path, frames, NTSC, 95)
     for offset, length in ((0, 100), (offsets[0], 0), (offsets[0] + 2, lengths[0]), (offsets[0], lengths[1])):
@@ -78,31 +78,31 @@ def test_a_place_without_a_frame_is_told(tmp_path, frames):
             read()
 
 
-def test_a_clip_has_a_frame(tmp_path):
+def test_a_clip_without_frames_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least one frame"):
         write_mjpeg(tmp_path / "d.avi", [], NTSC, 95)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_frames_are_truer_than_libjpegs_of_their_size(tmp_path):
-    picture = cv2.resize(astronaut(), (256, 256), interpolation=cv2.INTER_AREA)
-    offsets, lengths = write_mjpeg(tmp_path / "c.avi", [picture], NTSC, 88)
-    ours = read_frame(tmp_path / "c.avi", offsets[0], lengths[0])
+def test_frames_are_closer_to_the_original_than_libjpeg_s_of_the_same_size(tmp_path):
+    image = cv2.resize(astronaut(), (256, 256), interpolation=cv2.INTER_AREA)
+    offsets, lengths = write_mjpeg(tmp_path / "c.avi", [image], NTSC, 88)
+    decoded = read_frame(tmp_path / "c.avi", offsets[0], lengths[0])
     jpegs = [
-        cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         for quality in range(70, 100)
     ]
     largest = max((jpeg for jpeg in jpegs if len(jpeg) <= lengths[0]), key=len)
     assert len(largest) > 0.9 * lengths[0]
-    assert psnr(ours, picture) > psnr(cv2.imdecode(largest, cv2.IMREAD_COLOR)[..., ::-1], picture) + 1
+    assert psnr(decoded, image) > psnr(cv2.imdecode(largest, cv2.IMREAD_COLOR)[..., ::-1], image) + 1
 
 
-def test_quality_sets_size_and_faithfulness(tmp_path, frames):
-    sizes, figures = [], []
+def test_quality_sets_size_and_fidelity(tmp_path, frames):
+    sizes, values = [], []
     for quality in (1, 50, 75, 88, 95, 100):
         offsets, lengths = write_mjpeg(tmp_path / "c.avi", frames, NTSC, quality)
         sizes.append(sum(lengths))
-        figures.append(psnr(read_mjpeg(tmp_path / "c.avi", offsets, lengths), np.stack(frames)))
+        values.append(psnr(read_mjpeg(tmp_path / "c.avi", offsets, lengths), np.stack(frames)))
     assert sizes == sorted(sizes)
-    assert figures == sorted(figures)
-    assert figures[-1] > figures[0] + 10
+    assert values == sorted(values)
+    assert values[-1] > values[0] + 10
