@@ -68,16 +68,16 @@ def render_parameters() -> str:
 def iter_sections(model: type[Section], prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
     """Yield the sections below a model with their dotted names, each before those nested in it."""
     for key, field in model.model_fields.items():
-        if is_section(field):
-            assert field.annotation is not None
+        if (section := nested_section(field)) is not None:
             name = prefix + (field.alias or key)
-            yield name, field.annotation
-            yield from iter_sections(field.annotation, f"{name}.")
+            yield name, section
+            yield from iter_sections(section, f"{name}.")
 
 
-def is_section(field: FieldInfo) -> bool:
-    """Check whether a field is a nested section."""
-    return isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+def nested_section(field: FieldInfo) -> type[Section] | None:
+    """Return the type of a field that is a nested section; None for other fields."""
+    annotation: Any = field.annotation
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
 
 
 def render_section(
@@ -94,7 +94,7 @@ def render_section(
         "|---|---|" + "---|" * (len(PROFILES) + 1),
     ]
     for key, field in section.model_fields.items():
-        if not is_section(field):
+        if nested_section(field) is None:
             default = "" if field.is_required() else format_value(field.default)
             values = [format_given(look_up(profiles[profile], f"{name}.{key}")) for profile in PROFILES]
             meaning = " ".join(documented[key].docstring.value.split()) + format_choices(field)

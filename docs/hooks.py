@@ -28,8 +28,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     packages = list_packages()
     files.append(File.generated(config, "reference.md", content=render_reference_index(packages)))
     for package, modules in packages.items():
-        page = File.generated(config, f"reference/{package}.md", content=render_reference(package, modules))
-        files.append(page)
+        content = render_reference(package, modules)
+        files.append(File.generated(config, f"reference/{package}.md", content=content))
     return files
 
 
