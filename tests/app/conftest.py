@@ -20,9 +20,9 @@ class App(NamedTuple):
     """A running page.
 
     Attributes:
-        address: of it.
-        temporary: the folder of its temporary files.
-        log: what it printed.
+        address: URL of the page.
+        temporary: folder of its temporary files.
+        log: file with its output.
     """
 
     address: str
@@ -32,7 +32,7 @@ class App(NamedTuple):
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory):
-    """The page, served by the command; when it is ended, nothing of what it was given is left."""
+    """The page, served by the command; when the server ends, no uploaded file is left."""
     pytest.importorskip("gradio", reason="gradio is not installed: there is no page")
     folder = tmp_path_factory.mktemp("app")
     model, temporary, log = save_models(folder / "model", encoder="plain"), folder / "tmp", folder / "log"
@@ -40,7 +40,7 @@ def app(tmp_path_factory):
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "faceanim", "app", "--model", str(model), "--port", str(port)]
-    # A home of its own: the examples are rendered anew.
+    # A new home, so that the examples are rendered.
     environment = os.environ | {"HOME": str(folder), "TMPDIR": str(temporary)}
     with log.open("w") as out:
         server = subprocess.Popen(
@@ -65,7 +65,7 @@ def portrait(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def video(tmp_path_factory) -> Callable[[int], Path]:
-    """A driving video of so many frames."""
+    """Function that returns a driving video with the given number of frames."""
     folder = tmp_path_factory.mktemp("videos")
 
     def written(frames: int) -> Path:

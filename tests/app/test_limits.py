@@ -1,33 +1,26 @@
-"""What the page refuses, and that it lives on: asked by Gradio's client and by bare requests."""
+"""Requests that the page refuses, made by Gradio's client and as plain HTTP; the page survives them."""
 
 import json
 import socket
-import threading
 import urllib.request
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from faceanim.errors import FaceanimError
-from faceanim.inference.options import Options
 from faceanim.media.encode import write_mp4
 from faceanim.media.video import probe
 from tests.helpers.encoding import png_claiming
 from tests.helpers.hostile_inputs import hostile_pictures, hostile_videos
-from tests.helpers.servers import free_port
-from tests.helpers.videos import moving
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no page")
 
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from faceanim.app.jobs import StoppedError, format_time_left, progress_callback
-from faceanim.app.options import Choices
-from faceanim.app.server import check_address, display_name, is_loopback
-from faceanim.cli import animate
+pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 META = {"_type": "gradio.FileData"}
 CHOICES = ["largest", "relative", 1, 1, "face", "photograph", False, False, "mp4"]
@@ -40,7 +33,7 @@ def client(app):
 
 
 def ask(client, portrait, video, consent=True, **given):
-    """A result, or the sentence by which it is refused."""
+    """Return the result, or the message of the refusal."""
     files = [file if isinstance(file, dict) else handle_file(str(file)) for file in (portrait, video)]
     try:
         return client.predict(*files, consent, **given, api_name="/animate")
@@ -49,13 +42,13 @@ def ask(client, portrait, video, consent=True, **given):
 
 
 def still(path: Path, frames: int, size: tuple[int, int], fps: int = 1) -> Path:
-    """A video in which nothing moves."""
+    """Write a black video, and return its path."""
     write_mp4(path, (np.zeros((size[1], size[0], 3), np.uint8) for _ in range(frames)), Fraction(fps))
     return path
 
 
 def is_a_sentence(said: object) -> bool:
-    """Whether somebody who knows nothing of us would understand it, at least by its form."""
+    """Check that a message has the form of a sentence for users, without technical details."""
     return (
         isinstance(said, str)
         and said[0].isupper()
@@ -73,7 +66,7 @@ def test_the_interface_works_with_consent_only(client, portrait, video):
     assert made["about"] == "8 frames, 512×512, 0.3 s"
 
 
-def test_a_bare_request_is_refused_without_consent(app):
+def test_a_plain_request_is_refused_without_consent(app):
     assert said_to(app, [None, None, False, *CHOICES]) == NO_CONSENT
     assert is_a_sentence(said_to(app, [None, None]))
     assert is_a_sentence(said_to(app, [1, "x", True, *CHOICES]))
@@ -98,7 +91,7 @@ def test_what_is_too_large_is_refused(client, portrait, tmp_path, video):
 def test_an_upload_that_is_too_large_is_refused(app, tmp_path):
     with (tmp_path / "huge.mp4").open("wb") as file:
         file.truncate(201 * 2**20)
-    # Written in parts: it is refused before all of it has come.
+    # The server refuses it before it has received all of it.
     head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="huge.mp4"\r\n\r\n'
     host, port = app.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=60) as connection:
@@ -138,7 +131,7 @@ def test_addresses_are_not_fetched(app, video):
 
 
 def test_odd_choices_are_one_sentence(client, portrait, video):
-    odd = {
+    odd: dict[str, dict[str, Any]] = {
         "Invalid face: ": {"face": "somebody"},
         "Cannot select face 7: ": {"face": "7"},
         "Scale: ": {"scale": 1e9},
@@ -153,11 +146,8 @@ def test_odd_choices_are_one_sentence(client, portrait, video):
         assert is_a_sentence(said)
 
 
-def test_a_hundred_hostile_files_are_one_sentence_each_and_the_page_lives_on(
-    client, portrait, video, tmp_path
-):
-    pictures, videos = list(hostile_pictures()), list(hostile_videos(list(moving(12, (180, 220)))))
-    assert len(pictures) + len(videos) >= 100
+def test_hostile_files_are_one_sentence_each_and_the_page_survives(client, portrait, video, tmp_path):
+    pictures, videos = list(hostile_pictures()), hostile_videos()
     good = video(8)
     for name, content in [*pictures, *videos]:
         (tmp_path / name).write_bytes(content)
@@ -165,94 +155,29 @@ def test_a_hundred_hostile_files_are_one_sentence_each_and_the_page_lives_on(
         assert is_a_sentence(ask(client, tmp_path / name, good)), name
     for name, _ in videos:
         said = ask(client, portrait, tmp_path / name)
-        # Some play in spite of what was done to them.
+        # Some can be read in spite of the damage.
         assert is_a_sentence(said) or probe(Path(said["file"])).frames > 0, name
     assert probe(Path(ask(client, portrait, good)["file"])).frames == 8
 
 
 def said_to(app, data: list) -> str:
-    """The error with which a bare request for an animation ends."""
+    """Return the error of a plain HTTP request for an animation."""
     address = f"{app.address}/gradio_api/call/animate"
     body = json.dumps({"data": data}).encode()
     request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=20) as answer:
         event = json.load(answer)["event_id"]
     with urllib.request.urlopen(f"{address}/{event}", timeout=20) as answer:
-        kind, told = answer.read().decode().strip().split("\n")
+        kind, data_line = answer.read().decode().strip().split("\n")
     assert kind == "event: error"
-    return json.loads(told.removeprefix("data: "))["error"]
+    return json.loads(data_line.removeprefix("data: "))["error"]
 
 
 def upload(app, file: Path) -> str:
-    """Where the server puts an upload."""
+    """Upload a file, and return its path on the server."""
     head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="video.mp4"\r\n\r\n'
     body = head + file.read_bytes() + b"\r\n--x--\r\n"
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
     request = urllib.request.Request(f"{app.address}/gradio_api/upload", body, kind)
     with urllib.request.urlopen(request, timeout=20) as answer:
         return json.load(answer)[0]
-
-
-def test_a_job_is_stopped_where_it_is_told_of():
-    stop, told = threading.Event(), []
-    on_progress = progress_callback(lambda *seen: told.append(seen), stop)
-    on_progress(1, 4, "animating")
-    assert told == [(0.25, "animating")]
-    stop.set()
-    with pytest.raises(StoppedError):
-        on_progress(2, 4)
-
-
-def test_a_job_that_takes_too_long_is_stopped(monkeypatch):
-    monkeypatch.setattr("faceanim.app.jobs.MAX_JOB_MINUTES", -1)
-    with pytest.raises(FaceanimError, match="took longer"):
-        progress_callback(lambda *seen: None, threading.Event())(1, 4)
-
-
-def test_the_time_left():
-    assert format_time_left(0.5, 0.5) == ""
-    assert format_time_left(10, 0.01) == ""
-    assert format_time_left(10, 0.5) == ", about 10 s left"
-    assert format_time_left(60, 0.1) == ", about 9 min left"
-    assert format_time_left(10, 1.0) == ""
-
-
-def test_choices_are_options():
-    assert Choices().options == Options(size=512, super_resolution=False)
-    chosen = Choices.parse(
-        {"face": "2", "movement": "absolute", "show": "whole", "loop": True, "detail": "super-resolution"}
-    )
-    assert chosen.options == Options(face=2, relative=False, whole=True, rounds=1)
-    assert chosen.options.watermark
-
-
-def test_loopback():
-    assert all(map(is_loopback, ("127.0.0.1", "127.8.9.1", "localhost", "::1")))
-    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.1.2", "example.org")))
-
-
-def test_a_model_is_called_by_its_end():
-    assert display_name("models:/faceanim@champion") == "models:/faceanim@champion"
-    assert display_name("/home/somebody/models/small") == "models/small"
-
-
-def test_an_address_that_is_none_to_listen_on_is_one_line(app):
-    taken = app.address.rpartition(":")[2]
-    for host, port in (("127.0.0.1", taken), ("192.0.2.1", "7860"), ("no such host", "7860")):
-        with pytest.raises(FaceanimError, match=f"^cannot listen on {host}:{port}: "):
-            check_address(host, int(port))
-
-
-def test_other_machines_are_let_in_with_a_warning(capsys):
-    for host in ("127.0.0.1", "::1"):
-        check_address(host, free_port())
-        assert capsys.readouterr().err == ""
-    check_address("0.0.0.0", free_port())
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("warning: 0.0.0.0 may be reachable from other machines")
-
-
-def test_without_gradio_it_is_said_what_to_install(monkeypatch):
-    monkeypatch.setattr(animate, "find_spec", lambda name: None)
-    with pytest.raises(FaceanimError, match=r"pip install 'faceanim\[app\]'"):
-        animate.app()

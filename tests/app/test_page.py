@@ -1,4 +1,4 @@
-"""The page in a real browser, by a real server: what is uploaded, refused, made, played and downloaded."""
+"""The page in a real browser, with a real server: uploads, refusals, results, playback and downloads."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,9 @@ from skimage.data import astronaut, chelsea
 from faceanim.media.video import probe, read_frames
 from faceanim.provenance.verification import verify_file
 
-DESKTOP, PHONE = (1280, 900), (390, 844)
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.browser]
+
+DESKTOP, PHONE, NARROWEST_PHONE = (1280, 900), (390, 844), (320, 640)
 NO_CONSENT = "Please confirm first that everyone shown has agreed to this."
 PLAYS = """async video => {
     await video.play();
@@ -25,8 +27,8 @@ PLAYS = """async video => {
 
 @pytest.fixture
 def opened(app, browser):
-    """Opens the page; at the end nothing but its server was asked, and nothing was complained of."""
-    asked, complaints, contexts = [], [], []
+    """Function that opens the page; at the end, only its server was asked, and the console has no error."""
+    asked, errors, contexts = [], [], []
 
     def open_page(size: tuple[int, int] = DESKTOP, scheme: str = "light"):
         contexts.append(
@@ -34,8 +36,8 @@ def opened(app, browser):
         )
         page = contexts[-1].new_page()
         page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: errors.extend([message.text] * (message.type == "error")))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(app.address)
         page.wait_for_selector("#fa-animate")
         return page
@@ -44,11 +46,11 @@ def opened(app, browser):
     for context in contexts:
         context.close()
     assert {url for url in asked if not url.startswith((app.address, "data:", "blob:"))} == set()
-    assert complaints == []
+    assert errors == []
 
 
 def upload(page, portrait: Path | None = None, video: Path | None = None) -> None:
-    """Choose files, and wait until they have been looked at."""
+    """Choose files, and wait until the page has checked them."""
     for which, file in (("portrait", portrait), ("video", video)):
         if file is not None:
             page.set_input_files(f"#fa-{which} input[type=file]", file)
@@ -61,7 +63,7 @@ def animate(page) -> None:
 
 
 def wait_for_message(page, text: str) -> None:
-    """Wait until the page says so; Gradio's player may have said something, too."""
+    """Wait for a message of the page; Gradio's player may show others."""
     page.locator(".toast-message-text", has_text=text).wait_for(timeout=20000)
 
 
@@ -70,12 +72,23 @@ def hint(page, which: str) -> str:
 
 
 def downloaded(page, folder: Path) -> Path:
-    """The result, by its button."""
+    """Download the result by its button."""
     with page.expect_download() as download:
         page.locator("#fa-stage .fa-download").click(timeout=30000)
     path = folder / download.value.suggested_filename
     download.value.save_as(path)
     return path
+
+
+def background(page) -> int:
+    """Return the brightness of the page's background: the sum of red, green and blue."""
+    color = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return sum(map(int, re.findall(r"\d+", color)[:3]))
+
+
+def page_width(page) -> int:
+    """Return the width of the page, which scrolls sideways if it is wider than the window."""
+    return page.evaluate("document.documentElement.scrollWidth")
 
 
 def test_the_page_says_what_it_is_for(opened):
@@ -87,8 +100,13 @@ def test_the_page_says_what_it_is_for(opened):
     footer = page.inner_text(".fa-footer")
     assert "/model" in footer
     assert "on the CPU" in footer
-    # Gradio's own links, to its pages for the interface and the history, are not there.
+    # The page has no links to Gradio's pages for the interface and the history.
     assert page.locator("footer a, footer button:visible").count() == 0
+    assert background(page) > 600
+    page.set_viewport_size({"width": NARROWEST_PHONE[0], "height": NARROWEST_PHONE[1]})
+    page.click(".fa-more > button")
+    page.wait_for_timeout(300)
+    assert page_width(page) <= NARROWEST_PHONE[0]
 
 
 def test_without_consent_nothing_is_done(opened, portrait, video):
@@ -103,9 +121,8 @@ def test_without_consent_nothing_is_done(opened, portrait, video):
     assert page.locator("#fa-consent.fa-missing").count() == 0
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")])
-def test_with_consent_the_portrait_moves(opened, portrait, video, tmp_path, size, scheme):
-    page = opened(size, scheme)
+def test_with_consent_the_portrait_moves(opened, portrait, video, tmp_path):
+    page = opened(PHONE, "dark")
     upload(page, portrait, video(9))
     animate(page)
     page.wait_for_selector("#fa-stage video", timeout=30000)
@@ -119,10 +136,9 @@ def test_with_consent_the_portrait_moves(opened, portrait, video, tmp_path, size
     assert result.name == "faceanim.mp4"
     assert probe(result).frames == len(list(read_frames(result, "pyav"))) == 9
     assert set(verify_file(result).marks) >= {"its metadata", "a watermark"}
-    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (sum(map(int, re.findall(r"\d+", colour)[:3])) < 120) == (scheme == "dark")
-    # It can be done again at once.
+    assert page_width(page) <= PHONE[0]
+    assert background(page) < 120
+    # The page is ready for another animation at once.
     page.wait_for_selector("#fa-animate:enabled")
     assert not page.is_visible("#fa-stop")
 
@@ -137,6 +153,7 @@ def test_what_is_chosen_is_made(opened, portrait, video, tmp_path):
     animate(page)
     page.wait_for_selector("#fa-stage img", timeout=30000)
     assert page.inner_text("#fa-stage .fa-about").startswith("14 frames, 128×128")
+    assert page_width(page) <= DESKTOP[0]
     assert downloaded(page, tmp_path).name == "faceanim.gif"
     assert (
         page.eval_on_selector("#fa-stage img", "image => image.decode().then(() => image.naturalWidth)")
@@ -164,8 +181,8 @@ def test_several_faces_are_numbered(opened, portrait, video, tmp_path):
     page.wait_for_selector("#fa-face", state="hidden")
 
 
-def test_bad_files_are_told_at_once_and_again(opened, portrait, video, tmp_path):
-    (tmp_path / "text.mp4").write_text("no video")
+def test_bad_files_are_reported_at_once_and_again(opened, portrait, video, tmp_path):
+    (tmp_path / "text.mp4").write_text("not a video")
     cv2.imwrite(str(tmp_path / "cat.png"), cv2.cvtColor(chelsea(), cv2.COLOR_RGB2BGR))
     page = opened()
     upload(page, tmp_path / "cat.png", tmp_path / "text.mp4")
@@ -175,14 +192,14 @@ def test_bad_files_are_told_at_once_and_again(opened, portrait, video, tmp_path)
     animate(page)
     wait_for_message(page, said)
     page.wait_for_selector("#fa-animate:enabled")
-    # A good one later: the page is none the worse for it.
+    # The page accepts a good video afterwards.
     page.click("#fa-video [aria-label=Clear], #fa-video [aria-label='Remove Video']")
     upload(page, None, video(8))
     page.click("#fa-animate")
     wait_for_message(page, "No face found in the portrait")
 
 
-def test_two_people_at_once_get_their_own(opened, portrait, video, tmp_path):
+def test_two_users_at_once_get_their_own_results(opened, portrait, video, tmp_path):
     pages = [opened(), opened()]
     for page, frames in zip(pages, (12, 8), strict=True):
         upload(page, portrait, video(frames))
@@ -204,18 +221,18 @@ def test_an_example_runs_with_one_click(opened):
     assert page.locator("#fa-portrait img").is_visible()
 
 
-def test_what_nobody_waits_for_is_stopped(opened, portrait, video):
+def test_a_job_that_nobody_waits_for_is_stopped(opened, portrait, video):
     first, second = opened(), opened()
     for page, frames in ((first, 400), (second, 8)):
         upload(page, portrait, video(frames))
     animate(first)
     first.locator("#fa-stage .progress-bar").wait_for(timeout=20000)
     animate(second)
-    # Who waits is told how many are before.
+    # Waiting users see their position in the queue.
     second.locator("#fa-stage .progress-text", has_text="queue: 1/1").wait_for(timeout=10000)
     first.close()
     second.wait_for_selector("#fa-stage video", timeout=15000)
-    # Neither does the other long one have to end.
+    # A long job can be stopped by its button, too.
     second.click("#fa-video [aria-label=Clear], #fa-video [aria-label='Remove Video']")
     upload(second, None, video(400))
     second.click("#fa-animate")
@@ -225,10 +242,3 @@ def test_what_nobody_waits_for_is_stopped(opened, portrait, video):
     second.click("#fa-stop")
     second.wait_for_selector("#fa-stop", state="hidden")
     second.wait_for_selector("#fa-animate:enabled")
-
-
-def test_the_narrowest_phone_does_not_scroll_sideways(opened):
-    page = opened((320, 640))
-    page.click(".fa-more > button")
-    page.wait_for_timeout(300)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 320

@@ -13,7 +13,7 @@ FRAMES = 21
 
 
 def moving_face() -> list[np.ndarray]:
-    """A real face that travels to the left over a frame larger than it, and is hidden in the middle."""
+    """Return frames of a real face that moves to the left, and is hidden in the middle one."""
     picture = cv2.copyMakeBorder(astronaut(), 0, 0, 100, 100, cv2.BORDER_REPLICATE)
     frames = [picture[0:360, 3 * n : 3 * n + 480].copy() for n in range(FRAMES)]
     frames[10][:] = 128
@@ -21,7 +21,7 @@ def moving_face() -> list[np.ndarray]:
 
 
 def write_tone(path: Path, seconds: float) -> None:
-    """A sound file: 440 Hz, one channel."""
+    """Write a sound file: 440 Hz, one channel."""
     wave = np.sin(2 * np.pi * 440 * np.arange(int(seconds * 48000)) / 48000)
     samples = (wave / 3).astype(np.float32)[None]
     with av.open(str(path), "w") as output:

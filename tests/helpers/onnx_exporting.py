@@ -1,4 +1,4 @@
-"""Models to be exported to ONNX, and what they are given."""
+"""Models to export to ONNX, and their inputs."""
 
 from pathlib import Path
 
@@ -16,21 +16,42 @@ from tests.helpers import tiny
 from tests.helpers.paths import PROFILES
 from tests.helpers.training_processes import FORK
 
+NARROW: dict[str, dict[str, object]] = {
+    "sample": {"decoder_channels": (32, 32, 16, 8, 8), "motion_channels": 8, "generator_channels": 8},
+    "voxceleb": {
+        "size": 128,
+        "encoder": "resnet18",
+        "decoder_channels": (32, 16, 8, 8, 8),
+        "motion_channels": 8,
+        "generator_channels": 8,
+        "generator_blocks": 2,
+    },
+}
+"""Changes to the networks of the shipped profiles that keep their structure and make their export fast."""
+
 
 def save_trained_like(name: str, folder: Path) -> Path:
-    """Small networks or a shipped profile's, untrained, that find, move and paint as if they were trained."""
+    """Save untrained networks whose outputs vary like those of trained ones.
+
+    Args:
+        name: `tiny`, or a shipped profile, whose networks are narrowed.
+        folder: to write to.
+    """
     torch.manual_seed(0)
     if name == "tiny":
         animation = tiny.ANIMATION.model_copy(update={"encoder": "plain", "jacobians": True})
         enlarging = tiny.SUPER_RESOLUTION
     else:
         params = load_params(PROFILES / f"{name}.yaml")
-        animation, enlarging = params.train_animation.model, params.train_sr.model
+        animation = params.train_animation.model.model_copy(update=NARROW[name])
+        enlarging = params.train_sr.model.model_copy(update={"channels": 8})
     networks = build_animation(animation), build_super_resolution(enlarging)
     for network in networks:
-        trained_like(network)
+        randomize_trivial_layers(network)
     if animation.encoder == "plain":
-        networks[0].keypoint_detector.unet[-1].weight.data[: animation.num_keypoints] *= 40
+        last = [*networks[0].keypoint_detector.unet.modules()][-1]
+        assert isinstance(last, torch.nn.Conv2d)
+        last.weight.data[: animation.num_keypoints] *= 40
     for layer in (networks[0].dense_motion.mask, networks[0].generator.last):
         layer.weight.data *= 5
     save_animation(networks[0], animation, folder / ANIMATION_FOLDER)
@@ -38,8 +59,8 @@ def save_trained_like(name: str, folder: Path) -> Path:
     return folder
 
 
-def trained_like(module: torch.nn.Module) -> None:
-    """Make nothing trivial: batch statistics and layers that begin as zeros would hide differences."""
+def randomize_trivial_layers(module: torch.nn.Module) -> None:
+    """Randomize batch statistics and layers that begin as zeros, which would hide differences."""
     random = torch.Generator().manual_seed(0)
     for layer in module.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
@@ -50,13 +71,13 @@ def trained_like(module: torch.nn.Module) -> None:
 
 
 def crops(count: int, side: int) -> np.ndarray:
-    """A real face, a little elsewhere in each."""
+    """Return crops of a real face, each at a slightly different position."""
     squares = [astronaut()[2 * n : 2 * n + 256, 90 + 5 * n : 346 + 5 * n] for n in range(count)]
     return np.stack([cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA) for square in squares])
 
 
 def export_apart(folder: Path, path: Path) -> Path:
-    """Export in a process of its own: after torch.export, autograd refuses to work in what is forked."""
+    """Export in a separate process: after torch.export, autograd refuses to work in forked processes."""
     process = FORK.Process(target=export_onnx, args=(folder, path))
     process.start()
     process.join()

@@ -13,7 +13,7 @@ from tests.helpers.tiny import save_models
 
 @pytest.fixture(scope="module")
 def frames():
-    """Crops of a real face, a little further to the right in each: (5, 128, 128, 3) uint8."""
+    """Crops of a real face, each slightly further to the right: (5, 128, 128, 3) uint8."""
     return np.stack([astronaut()[40:168, 150 + step : 278 + step] for step in range(0, 20, 4)])
 
 

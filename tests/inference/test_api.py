@@ -1,11 +1,14 @@
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
+from PIL.PngImagePlugin import PngImageFile
 from skimage.data import astronaut
 
 import faceanim
@@ -23,8 +26,8 @@ from tests.helpers.paths import PROFILES
 from tests.helpers.tiny import save_models
 from tests.helpers.videos import head
 
-UNMARKED = {"watermark": False}
-"""What a watermark would change is looked at."""
+UNMARKED: dict[str, Any] = {"watermark": False}
+"""Options of tests that look at what a watermark would change."""
 
 
 def sound(path: Path) -> np.ndarray:
@@ -44,9 +47,9 @@ def animated(source, driving, out, network, **options) -> list[np.ndarray]:
 
 def test_frames_rate_and_sound_are_the_driving_videos(portrait, driving, network, tmp_path):
     out = tmp_path / "new folder" / "out.mp4"
-    told = []
+    reports = []
     made = faceanim.animate(
-        portrait, driving, out, model=network, on_progress=lambda *seen: told.append(seen)
+        portrait, driving, out, model=network, on_progress=lambda *seen: reports.append(seen)
     )
     assert (made.path, made.frames, made.fps, made.size, made.has_sound) == (
         out,
@@ -67,9 +70,9 @@ def test_frames_rate_and_sound_are_the_driving_videos(portrait, driving, network
     common = min(len(theirs), len(ours))
     assert abs(len(theirs) - len(ours)) < 0.04 * 48000
     assert np.allclose(theirs[:common], ours[:common], atol=1e-3)  # copied, not encoded again
-    done = [seen[0] for seen in told]
+    done = [seen[0] for seen in reports]
     assert done == sorted(done)
-    assert told[-1] == (FRAMES, FRAMES, "animating")
+    assert reports[-1] == (FRAMES, FRAMES, "animating")
     assert [path.name for path in out.parent.iterdir()] == ["out.mp4"]
 
 
@@ -101,7 +104,7 @@ def test_absolute_motion_is_another(portrait, driving, network, tmp_path):
     assert not np.array_equal(relative, absolute)
 
 
-def test_no_scale_is_no_movement(portrait, driving, network, tmp_path):
+def test_scale_0_stops_the_motion(portrait, driving, network, tmp_path):
     frames = animated(portrait, driving, tmp_path / "a.mp4", network, scale=0.0)
     assert np.abs(np.diff(np.asarray(frames, int), axis=0)).mean() < 0.5
 
@@ -125,7 +128,7 @@ def test_a_motion_file_does_what_its_video_does(portrait, driving, network, tmp_
     by_file = animated(portrait, tmp_path / "talk.motion", tmp_path / "a.mp4", network)
     by_video = animated(portrait, driving, tmp_path / "b.mp4", network)
     assert np.array_equal(by_file, by_video)
-    assert not probe(tmp_path / "a.mp4").has_audio  # it holds none
+    assert not probe(tmp_path / "a.mp4").has_audio  # a motion file holds no sound
     assert probe(tmp_path / "a.mp4").fps == FPS
 
 
@@ -169,11 +172,12 @@ def couple(tmp_path) -> Path:
 
 
 def moved_halves(frames: list[np.ndarray]) -> tuple[float, float]:
-    """How much the left and the right half of a video change."""
+    """Return the mean change of the left and the right half of a video."""
     change = np.abs(np.asarray(frames, int) - np.asarray(frames[0], int)).max(axis=(0, 3))
     return float(change[:, :360].mean()), float(change[:, 360:].mean())
 
 
+@pytest.mark.slow
 def test_which_face_is_chosen(couple, driving, network, tmp_path):
     common = {"whole": True, "relative": False, **UNMARKED}
     left, right = moved_halves(animated(couple, driving, tmp_path / "l.mp4", network, face=1, **common))
@@ -208,6 +212,7 @@ def test_which_driving_face_is_chosen(portrait, network, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_side_by_side(portrait, driving, network, tmp_path):
     frames = animated(portrait, driving, tmp_path / "a.mp4", network, side_by_side=True)
     assert {frame.shape for frame in frames} == {(128, 384, 3)}
@@ -218,7 +223,7 @@ def test_side_by_side(portrait, driving, network, tmp_path):
     assert {frame.shape for frame in frames} == {(512, 1536, 3)}
 
 
-def test_forth_and_back(portrait, driving, network, tmp_path):
+def test_back_and_forth(portrait, driving, network, tmp_path):
     frames = animated(portrait, driving, tmp_path / "a.mp4", network, rounds=2)
     assert len(frames) == 2 * (2 * FRAMES - 2)
     assert not probe(tmp_path / "a.mp4").has_audio
@@ -231,13 +236,14 @@ def test_gif(portrait, driving, network, tmp_path):
     assert (made.frames, made.has_sound) == (FRAMES, False)
     mp4 = animated(portrait, driving, tmp_path / "out.mp4", network)
     with Image.open(tmp_path / "out.gif") as gif:
+        assert isinstance(gif, GifImageFile)
         assert (gif.n_frames, gif.size, gif.info["loop"]) == (FRAMES, (128, 128), 0)
         assert gif.info["comment"].decode() == COMMENT
         lengths = []
         for number in range(gif.n_frames):
             gif.seek(number)
             lengths.append(gif.info["duration"])
-            assert np.abs(np.asarray(gif.convert("RGB"), int) - mp4[number]).mean() < 8
+            assert np.abs(np.asarray(gif.convert("RGB")).astype(int) - mp4[number]).mean() < 8
     assert abs(sum(lengths) - 1000 * FRAMES / FPS) <= 20
 
 
@@ -247,6 +253,7 @@ def test_frames(portrait, driving, network, tmp_path):
     assert [path.name for path in paths] == [f"{number:06d}.png" for number in range(FRAMES)]
     assert made.frames == FRAMES
     with Image.open(paths[0]) as first:
+        assert isinstance(first, PngImageFile)
         assert first.text["Comment"] == COMMENT
         assert first.size == (128, 128)
     with pytest.raises(FaceanimError, match="already"):
@@ -255,7 +262,7 @@ def test_frames(portrait, driving, network, tmp_path):
 
 
 def test_a_rate_that_varies_is_kept(portrait, network, tmp_path):
-    """As phones write it: the frames come when there is light enough."""
+    """Phones write such videos: in low light, frames take longer to expose."""
     times = np.cumsum([0.0, *np.tile([0.02, 0.06, 0.033], 7)])[: FRAMES - 1]
     frames = moving_face()
     del frames[10]
@@ -268,6 +275,5 @@ def test_a_rate_that_varies_is_kept(portrait, network, tmp_path):
 
 
 def test_faces_are_framed_as_the_shipped_profiles_crop_them():
-    profiles = PROFILES
-    for profile in sorted(profiles.glob("*.yaml")):
+    for profile in sorted(PROFILES.glob("*.yaml")):
         assert load_params(profile).crop.margin == CROP_MARGIN

@@ -26,7 +26,7 @@ def test_a_file_holds_all_of_it_and_is_small(tmp_path):
     assert np.array_equal(read.times, motion.times)
     assert (read.fps, read.detector_id) == (motion.fps, motion.detector_id)
     assert (tmp_path / "a.motion").stat().st_size < 150 * 250
-    for _ in range(8):  # where an order is left to chance, once may be luck
+    for _ in range(8):  # an order that varies may be the same by chance
         motion.save(tmp_path / "b.motion")
         assert (tmp_path / "a.motion").read_bytes() == (tmp_path / "b.motion").read_bytes()
 
@@ -40,11 +40,11 @@ def test_jacobians_are_kept(tmp_path):
     assert np.array_equal(Motion.load(tmp_path / "a.motion").points.jacobian, jacobian)
 
 
-def test_files_that_are_none(tmp_path):
+def test_invalid_files(tmp_path):
     some().save(tmp_path / "good.motion")
     whole = (tmp_path / "good.motion").read_bytes()
     (tmp_path / "cut.motion").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "text.motion").write_text("no motion")
+    (tmp_path / "text.motion").write_text("not a motion")
     (tmp_path / "empty.motion").write_bytes(b"")
     save_file({"weights": np.zeros(3)}, tmp_path / "weights.motion")
     short = some()
@@ -52,7 +52,12 @@ def test_files_that_are_none(tmp_path):
     bad = some()
     bad.points.value[0] = np.nan
     bad.save(tmp_path / "nan.motion")
-    tensors = {"value": bad.points.value, "faces": bad.faces, "times": bad.times, "fps": np.array(25.0)}
+    tensors: dict[str, np.ndarray] = {
+        "value": bad.points.value,
+        "faces": bad.faces,
+        "times": bad.times,
+        "fps": np.array(25.0),
+    }
     save_file(tensors, tmp_path / "rate.motion", {MOTION_FORMAT: "x"})
     for name in ("cut", "text", "empty", "weights", "uneven", "nan", "rate", "missing"):
         with pytest.raises(FaceanimError, match=rf"{name}\.motion") as error:
@@ -60,7 +65,7 @@ def test_files_that_are_none(tmp_path):
         assert "\n" not in str(error.value)
 
 
-def test_there_and_back_has_no_jump_and_no_frame_twice():
+def test_back_and_forth_has_no_jump_and_no_frame_twice():
     motion = some(5).ping_pong(2)
     order = [
         int(np.flatnonzero((some(5).points.value == value).all(axis=(1, 2)))[0])
@@ -74,13 +79,13 @@ def test_there_and_back_has_no_jump_and_no_frame_twice():
     assert np.allclose(uneven.times, [0, 0.1, 0.12, 0.14])
 
 
-def test_a_rate_that_varies_is_noticed():
+def test_a_variable_rate_is_noticed():
     assert not some(5).is_variable
     assert not some(4, times=np.array([0, 0.041, 0.079, 0.12])).is_variable  # rounded to milliseconds
     assert some(4, times=np.array([0, 0.04, 0.14, 0.18])).is_variable
 
 
-def test_the_nearest_pose_is_told_wherever_the_face_is_and_however_large():
+def test_the_nearest_pose_is_found_at_any_position_and_size_of_the_face():
     random = np.random.default_rng(0)
     poses = random.uniform(-0.5, 0.5, (6, 10, 2)).astype(np.float32)
     portrait = KeypointArray(poses[4:5] * 1.7 + np.array([0.3, -0.2], np.float32))

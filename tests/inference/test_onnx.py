@@ -25,10 +25,12 @@ from faceanim.media.tensors import to_float, to_uint8
 from faceanim.models.keypoints import invert_2x2
 from tests.helpers.onnx_exporting import PROFILES, crops, export_apart, save_trained_like
 
+pytestmark = pytest.mark.slow
+
 ANIMATE = """
 import sys
 for name in ("torch", "torchvision"):
-    sys.modules[name] = None  # whoever imports it fails
+    sys.modules[name] = None  # importing it raises an ImportError
 import faceanim
 source, driving, model, out = sys.argv[1:]
 faceanim.animate(source, driving, out + "/crop", model=model)
@@ -87,7 +89,7 @@ def test_it_animates_without_torch_as_with_it(portrait, driving, small, exported
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
     )
     assert done.returncode == 0, done.stderr
-    # Where torch computes in half precision what is painted, that is the larger difference.
+    # Half precision, which torch may use for the generator, would cause the larger difference.
     monkeypatch.setattr(torch_backend, "choose_half_precision", lambda device: None)
     for name in ("crop", "whole"):
         out = tmp_path / f"torch-{name}"
@@ -98,18 +100,16 @@ def test_it_animates_without_torch_as_with_it(portrait, driving, small, exported
         )
         difference = np.abs(ours - theirs)
         assert difference.mean() < 0.01
-        # Few, not none: OpenCV warps in 32nds of a pixel, so a coordinate that is 1e-6 off may be a step off.
+        # A few may differ: OpenCV warps in 32nds of a pixel, so an error of 1e-6 may change the step.
         assert np.mean(difference > 1) < 1e-4
 
 
 def test_motion_files_go_either_way(driving, small, exported, tmp_path):
     of_torch, of_onnx = TorchNetwork.load(small, "cpu"), OnnxNetwork.load(exported)
     assert of_onnx.detector_id == of_torch.detector_id
-    motions = [
-        faceanim.save_motion(driving, tmp_path / f"{number}.motion", model=network)
-        for number, network in enumerate((of_torch, of_onnx))
-    ]
-    assert np.allclose(motions[0].points.value, motions[1].points.value, atol=1e-4)
+    by_torch = faceanim.save_motion(driving, tmp_path / "torch.motion", model=of_torch)
+    by_onnx = faceanim.save_motion(driving, tmp_path / "onnx.motion", model=of_onnx)
+    assert np.allclose(by_torch.points.value, by_onnx.points.value, atol=1e-4)
 
 
 def test_the_command_writes_equal_bytes_and_one_line(small, exported, tmp_path):
@@ -124,7 +124,7 @@ def test_the_command_writes_equal_bytes_and_one_line(small, exported, tmp_path):
     assert done.stdout.count("\n") == 1
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
-    assert str(PROFILES.parent).encode() not in exported.read_bytes()  # nothing of this machine
+    assert str(PROFILES.parent).encode() not in exported.read_bytes()  # no path of this machine
     about = {item.key: item.value for item in onnx.load(exported).metadata_props}
     assert about.keys() == {"format", "faceanim", "size", "output_size", "detector_id", "notice"}
     assert "synthetic" in about["notice"]
@@ -146,9 +146,8 @@ def test_what_cannot_be_exported(small, exported, tmp_path, monkeypatch):
     weights["generator.last.bias"] += 0.1
     save_file(weights, broken / ANIMATION_FOLDER / "weights.safetensors")
     monkeypatch.setattr(onnx_export, "list_graphs", lambda animator: [])
-    monkeypatch.setattr(
-        onnx_export, "merge_graphs", lambda models: onnx.load(exported)
-    )  # of the other weights
+    # The graphs of the other weights:
+    monkeypatch.setattr(onnx_export, "merge_graphs", lambda models: onnx.load(exported))
     with pytest.raises(FaceanimError, match="differs by 0"):
         export_onnx(broken, tmp_path / "x.onnx")
     monkeypatch.setattr(onnx_export, "measure_parity", lambda *of: float("nan"))
@@ -170,8 +169,8 @@ def without_an_output(model):
 
 
 def with_an_unknown_operator(model):
-    model.graph.node[3].domain = "nobody"
-    model.opset_import.add(domain="nobody", version=1)
+    model.graph.node[3].domain = "unknown"
+    model.opset_import.add(domain="unknown", version=1)
 
 
 def with_other_strides(model):
@@ -179,13 +178,13 @@ def with_other_strides(model):
     next(item for item in first.attribute if item.name == "strides").ints[:] = [7, 7]
 
 
-def of_somebody_else(model):
+def without_metadata(model):
     del model.metadata_props[:]
 
 
 @pytest.mark.parametrize(
     "change",
-    [without_size, without_an_output, with_an_unknown_operator, with_other_strides, of_somebody_else],
+    [without_size, without_an_output, with_an_unknown_operator, with_other_strides, without_metadata],
 )
 def test_files_that_were_tampered_with(exported, tmp_path, capfd, change):
     model = onnx.load(exported)
@@ -220,7 +219,7 @@ def test_no_other_file_is_read(exported, tmp_path, monkeypatch, place):
 
 
 def refused(path: Path) -> str:
-    """The one line with which a file is refused."""
+    """Return the one-line error with which a file is refused."""
     with pytest.raises(FaceanimError, match=path.name) as error:
         OnnxNetwork.load(path)
     assert "\n" not in str(error.value)
@@ -230,7 +229,7 @@ def refused(path: Path) -> str:
 def test_a_gpu_that_is_missing_or_does_not_work(exported, monkeypatch):
     with pytest.raises(FaceanimError, match="has no GPU support"):
         OnnxNetwork.load(exported, "cuda")
-    # As where it was built for one, and CUDA's libraries are missing.
+    # As in a build with GPU support, on a machine without CUDA's libraries.
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
         assert OnnxNetwork.load(exported).device == "cpu"

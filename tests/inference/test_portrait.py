@@ -50,6 +50,6 @@ def test_a_square_is_pasted_softly_also_where_it_reaches_beyond(x0):
     outside = np.ones((300, 400), bool)
     outside[50:250, max(x0, 0) : x0 + 200] = False
     assert (canvas[outside] == 50).all()
-    # No step between neighbours anywhere that was not there: the seam is soft.
+    # No new step between neighboring pixels: the seam is soft.
     row = canvas[150, max(x0, 0) : min(x0 + 200, 400), 0].astype(int)
     assert np.abs(np.diff(row)).max() <= 16

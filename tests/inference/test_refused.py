@@ -1,4 +1,4 @@
-"""What `faceanim.animate` refuses, and what it says then."""
+"""Inputs that `faceanim.animate` refuses, and its error messages."""
 
 from fractions import Fraction
 
@@ -19,7 +19,7 @@ def one_line(error: pytest.ExceptionInfo[FaceanimError]) -> bool:
 
 
 def test_portraits_that_cannot_be_animated(portrait, driving, network, tmp_path):
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("not a picture")
     cv2.imwrite(str(tmp_path / "coffee.png"), coffee())
     cases = {"none.png": "no such file", "text.png": "not an image", "coffee.png": "no face"}
     for name, complaint in cases.items():

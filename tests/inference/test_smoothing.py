@@ -9,12 +9,12 @@ TIMES = np.arange(100) / FPS
 
 
 def steps(points: KeypointArray) -> float:
-    """Mean movement of a keypoint from frame to frame."""
+    """Return the mean movement of a keypoint between frames."""
     return float(np.linalg.norm(np.diff(points.value, axis=0), axis=-1).mean())
 
 
 def track(x: np.ndarray) -> KeypointArray:
-    """Ten keypoints that go along x."""
+    """Return ten keypoints that move along x."""
     value = np.zeros((len(x), 10, 2), np.float32)
     value[..., 0] = x[:, None]
     return KeypointArray(value)
@@ -54,15 +54,15 @@ def test_jacobians_are_smoothed_as_their_keypoints_are():
     assert np.allclose(made.value, smooth_keypoints(KeypointArray(value), TIMES).value)
 
 
-def test_none_is_none_and_more_is_more():
+def test_strength_0_changes_nothing_and_more_smooths_more():
     shaking = KeypointArray(np.random.default_rng(0).normal(0, 0.01, (100, 10, 2)).astype(np.float32))
     assert smooth_keypoints(shaking, TIMES, 0) is shaking
     strengths = [steps(smooth_keypoints(shaking, TIMES, strength)) for strength in (0.5, 1.0, 4.0)]
     assert strengths == sorted(strengths, reverse=True)
 
 
-def test_time_counts_not_frames():
-    """The same second in twice as many frames comes out alike."""
+def test_smoothing_depends_on_time_and_not_on_frames():
+    """The same second in twice as many frames is smoothed alike."""
     wave = 0.1 * np.sin(2 * np.pi * TIMES)
     twice = np.arange(200) / (2 * FPS)
     once = smooth_keypoints(track(wave), TIMES).value[:, 0, 0]

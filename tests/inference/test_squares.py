@@ -12,13 +12,13 @@ def faces(x: np.ndarray, side: float = 120) -> list[Box]:
     return [Box(a, 300, a + side, 300 + side) for a in x.tolist()]
 
 
-def test_a_face_that_stays_is_seen_in_one_still_square():
+def test_the_square_of_a_face_that_stays_is_fixed():
     talking = faces(500 + 15 * np.sin(np.arange(100) / 5))
     squares = compute_squares(talking, FRAME, 25)
     assert set(squares) == {compute_crop_box(talking, CROP_MARGIN, FRAME)}
 
 
-def test_a_face_that_travels_takes_the_square_along():
+def test_the_square_follows_a_face_that_moves_on():
     walking = faces(np.linspace(100, 1000, 250))
     squares = compute_squares(walking, FRAME, 25)
     assert len(squares) == 250
@@ -30,7 +30,7 @@ def test_a_face_that_travels_takes_the_square_along():
     steps = np.diff([square.x0 for square in squares])
     assert (steps >= 0).all()
     assert steps.max() < 1.2 * 900 / 249
-    # Evenly: a jump of the square would be a jump of the portrait.
+    # A jump of the square would be a jump of the portrait.
     assert np.abs(np.diff(steps)).max() < 0.1
 
 

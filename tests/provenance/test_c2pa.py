@@ -55,7 +55,7 @@ def named(name: str) -> x509.Name:
 
 
 def certificate(key, issuer_key, authority=False, days=30, purpose=ExtendedKeyUsageOID.EMAIL_PROTECTION):
-    """A certificate of the test's authority, or one that it gives out, as C2PA wants it."""
+    """Return a certificate of the authority, or one that it issues, as C2PA requires it."""
     now, no = datetime.datetime.now(datetime.UTC), False
     made = x509.CertificateBuilder(
         issuer_name=named("authority"),
@@ -79,7 +79,7 @@ def certificate(key, issuer_key, authority=False, days=30, purpose=ExtendedKeyUs
 
 
 class Credentials:
-    """A test's own authority, and a signer's certificate and key in files for the environment to name."""
+    """A new authority, and a signer's certificate and key in files that environment variables name."""
 
     def __init__(self, folder: Path, algorithm: str = "Es256", **wanted) -> None:
         authority_key, self.key = GENERATE[algorithm](), GENERATE[algorithm]()
@@ -108,7 +108,7 @@ def credentials(tmp_path, monkeypatch) -> Credentials:
 
 
 def make(path: Path) -> Path:
-    """A small result as faceanim writes it, without a manifest."""
+    """Write a small result as faceanim does, without a manifest."""
     frames = list(noise(6, (64, 48)))
     if path.suffix == ".mp4":
         write_mp4(path, frames, Fraction(25), comment=COMMENT)
@@ -131,7 +131,7 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def report(path: Path, trusted: bytes | None = None) -> dict:
-    """What the C2PA library says of a file."""
+    """Return the report of the C2PA library on a file."""
     import c2pa
 
     settings = OFFLINE | ({"trust": {"user_anchors": trusted.decode()}} if trusted else {})
@@ -200,7 +200,7 @@ def test_nothing_is_signed_where_nothing_is_configured(monkeypatch):
     assert Signer.from_environment() is None
 
 
-def test_a_key_as_openssl_writes_it_by_default_will_do(tmp_path, credentials):
+def test_a_key_in_the_default_format_of_openssl_is_accepted(tmp_path, credentials):
     sec1 = key_pem(credentials.key, form=serialization.PrivateFormat.TraditionalOpenSSL)
     assert b"EC PRIVATE KEY" in sec1
     credentials.key_file.write_bytes(sec1)
@@ -209,7 +209,7 @@ def test_a_key_as_openssl_writes_it_by_default_will_do(tmp_path, credentials):
     assert read_manifest(path).valid
 
 
-def give_odd_curve(made: Credentials) -> None:
+def use_unsupported_curve(made: Credentials) -> None:
     made.key = ec.generate_private_key(ec.SECP256K1())
     made.cert_file.write_bytes(pem(certificate(made.key, made.key)))
     made.key_file.write_bytes(key_pem(made.key))
@@ -239,10 +239,10 @@ def give_odd_curve(made: Credentials) -> None:
             lambda made: made.cert_file.write_bytes(made.authority + made.signer),
             f"the key of {KEY_VARIABLE} does not belong to the first certificate",
         ),
-        (give_odd_curve, f"the key of {KEY_VARIABLE} is of a type that C2PA does not support"),
+        (use_unsupported_curve, f"the key of {KEY_VARIABLE} is of a type that C2PA does not support"),
     ],
 )
-def test_a_file_that_will_not_do_is_one_line_without_secrets(spoil, line, credentials, capfd):
+def test_an_unusable_file_is_one_line_without_secrets(spoil, line, credentials, capfd):
     spoil(credentials)
     secrets = key_pem(credentials.key).decode().splitlines()[1:-1]
     if credentials.key_file.is_file():
@@ -260,7 +260,7 @@ def test_a_file_that_will_not_do_is_one_line_without_secrets(spoil, line, creden
         ),
     ],
 )
-def test_a_certificate_that_c2pa_refuses_is_one_line(wanted, line, tmp_path, monkeypatch, capfd):
+def test_a_certificate_that_c2pa_rejects_is_one_line(wanted, line, tmp_path, monkeypatch, capfd):
     made = Credentials(tmp_path, **wanted).use(monkeypatch)
     refused(line, key_pem(made.key).decode().splitlines()[1:-1], capfd)
 
@@ -279,7 +279,7 @@ def test_a_certificate_that_c2pa_refuses_is_one_line(wanted, line, tmp_path, mon
         (TSA_VARIABLE, "tsa of secret", f"no timestamp from the timestamp authority of {TSA_VARIABLE}"),
     ],
 )
-def test_a_variable_that_will_not_do_is_one_line(variable, value, line, credentials, monkeypatch, capfd):
+def test_an_unusable_variable_is_one_line(variable, value, line, credentials, monkeypatch, capfd):
     monkeypatch.setenv(variable, value)
     refused(line, ["secret"], capfd)
 
@@ -290,7 +290,7 @@ def test_signing_without_the_extra_is_one_line(credentials, monkeypatch, capfd):
 
 
 def refused(line: str, secrets: list[str], capfd) -> None:
-    """See that what the environment names is refused in one such line, and that no secret is told."""
+    """Check that the configured files are refused in one line that contains no secret."""
     with pytest.raises(FaceanimError, match=line) as raised:
         Signer.from_environment()
     assert "\n" not in str(raised.value)
@@ -300,9 +300,9 @@ def refused(line: str, secrets: list[str], capfd) -> None:
 
 def test_what_cannot_be_signed_stays_as_it_was(tmp_path, credentials):
     path = tmp_path / "out.mp4"
-    path.write_text("no video")
+    path.write_text("not a video")
     with pytest.raises(FaceanimError, match=r"out.mp4 was written, but cannot be signed") as raised:
         Signer.from_environment().sign(path)
     assert "\n" not in str(raised.value)
-    assert path.read_text() == "no video"
+    assert path.read_text() == "not a video"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["chain.pem", "key.pem", "out.mp4"]

@@ -38,7 +38,7 @@ def credentials(tmp_path, monkeypatch) -> Credentials:
 
 
 def video(path: Path, marked: bool = False, comment: str | None = None) -> Path:
-    """A short video of the portrait."""
+    """Write a short video of the portrait."""
     frames = moving(8, (150, 250))
     if marked:
         frames = map(Watermark().mark, frames)
@@ -47,7 +47,7 @@ def video(path: Path, marked: bool = False, comment: str | None = None) -> Path:
 
 
 def sound(path: Path, comment: str = "") -> Path:
-    """A file with a second of silence and no picture."""
+    """Write a file with a second of silence and no video stream."""
     with av.open(str(path), "w") as output:
         output.metadata["comment"] = comment
         stream = output.add_stream("aac", rate=48_000)
@@ -85,7 +85,7 @@ def test_nothing_is_found_in_a_recording(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".jpg", ".webp"])
-def test_pictures_are_looked_at(suffix, tmp_path):
+def test_pictures_are_checked(suffix, tmp_path):
     path = tmp_path / f"picture{suffix}"
     frame = next(moving(1, (200, 200), (640, 480)))
     Image.fromarray(frame).save(path)
@@ -104,7 +104,7 @@ def test_a_comment_in_a_jpeg_is_read(tmp_path):
 def test_a_folder_of_frames_is_one_thing(tmp_path, credentials):
     folder = tmp_path / "frames"
     folder.mkdir()
-    (folder / "notes.txt").write_text("no frame")
+    (folder / "notes.txt").write_text("not a frame")
     for number, frame in enumerate(moving(4, (150, 250))):
         Image.fromarray(Watermark().mark(frame)).save(folder / f"{number:06d}.png")
     assert verify_file(folder).marks == ("a watermark",)
@@ -144,9 +144,9 @@ def test_an_edit_of_a_synthetic_file_is_synthetic(tmp_path, credentials):
     assert read_manifest(edited).synthetic
 
 
-def test_what_has_no_manifest_has_none(tmp_path):
+def test_files_without_a_manifest(tmp_path):
     text = tmp_path / "text.mp4"
-    text.write_text("no video")
+    text.write_text("not a video")
     box = tmp_path / "box.mp4"
     box.write_bytes(b"\x00\x00\x00\x10ftypisom\x00\x00\x00\x00\xff\xff\xff\xffmoov")
     for path in (*(make(tmp_path / name) for name in ("out.mp4", "out.gif", "out.png")), text, box):
@@ -169,10 +169,10 @@ def test_a_manifest_on_the_web_is_not_fetched(tmp_path):
 
 
 def write_hostile(path: Path) -> Path:
-    """A file of the kind that its name says."""
+    """Write a file of the kind that its name states."""
     match path.stem:
         case "text":
-            path.write_text("no video")
+            path.write_text("not a video")
         case "empty":
             path.touch()
         case "truncated":
@@ -221,7 +221,7 @@ def test_what_cannot_be_read_is_one_line(name, tmp_path, monkeypatch):
     assert "\n" not in str(raised.value)
 
 
-def test_what_says_so_may_be_damaged_for_the_rest(tmp_path):
+def test_metadata_is_read_from_damaged_files(tmp_path):
     found = verify_file(sound(tmp_path / "sound.mp4", COMMENT))
     assert (found.marks, found.watermark) == (("its metadata",), None)
     path = video(tmp_path / "truncated.mp4", comment=COMMENT)
@@ -282,6 +282,6 @@ def test_the_command_fails_at_a_file_that_cannot_be_read(tmp_path):
     assert isinstance(result.exception, FaceanimError)
 
 
-def test_without_the_extra_the_command_says_how_to_have_manifests_read(tmp_path, monkeypatch):
+def test_without_the_extra_the_command_names_it(tmp_path, monkeypatch):
     monkeypatch.setattr("faceanim.provenance.c2pa.find_spec", lambda name: None)
     assert "not checked: pip install 'faceanim[c2pa]'" in run(make(tmp_path / "out.gif")).output

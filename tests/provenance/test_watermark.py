@@ -15,7 +15,7 @@ FRAMES = 24
 
 
 def face_video(side: int) -> list[np.ndarray]:
-    """A portrait that moves a little before what is behind it."""
+    """Return frames of a portrait that moves slightly."""
     picture = cv2.resize(astronaut()[0:300, 70:370], (side + 12, side + 12), interpolation=cv2.INTER_AREA)
     return [picture[n // 4 : n // 4 + side, n // 2 : n // 2 + side] for n in range(FRAMES)]
 
@@ -24,8 +24,8 @@ def marked(frames: list[np.ndarray]) -> list[np.ndarray]:
     return [Watermark().mark(frame) for frame in frames]
 
 
-def coded(path: Path, frames: list[np.ndarray], crf: int | None = None) -> list[np.ndarray]:
-    """As our own writer leaves them; with `crf` coded once more by another."""
+def encode_and_read(path: Path, frames: list[np.ndarray], crf: int | None = None) -> list[np.ndarray]:
+    """Return frames as read from an MP4 file; with `crf`, after another encoding by x264."""
     write_mp4(path, frames, Fraction(25))
     if crf is None:
         return list(read_frames(path, "pyav"))
@@ -44,7 +44,7 @@ def resized(frames: list[np.ndarray], side: int) -> list[np.ndarray]:
     return [cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in frames]
 
 
-def test_nobody_sees_it():
+def test_it_is_invisible():
     for frame in (*face_video(256)[:3], coffee(), np.repeat(camera()[..., None], 3, axis=2)):
         difference = Watermark().mark(frame).astype(float) - frame
         assert 10 * np.log10(255**2 / np.mean(difference**2)) > 40
@@ -52,13 +52,13 @@ def test_nobody_sees_it():
 
 
 @pytest.mark.parametrize("side", [128, 256])
-def test_it_is_read_after_what_people_do_to_videos(tmp_path, side):
+def test_it_survives_usual_changes_of_videos(tmp_path, side):
     frames = marked(face_video(side))
-    ours = coded(tmp_path / "a.mp4", frames)
+    ours = encode_and_read(tmp_path / "a.mp4", frames)
     keep = int(0.9 * side)
     done = {
         "nothing": ours,
-        "coded again": coded(tmp_path / "b.mp4", frames, crf=28),
+        "encoded again": encode_and_read(tmp_path / "b.mp4", frames, crf=28),
         "75 % and back": resized(resized(ours, 3 * side // 4), side),
         "75 %": resized(ours, 3 * side // 4),
         "cropped": [frame[7 : 7 + keep, 5 : 5 + keep] for frame in ours],
@@ -72,17 +72,17 @@ def test_it_is_read_after_what_people_do_to_videos(tmp_path, side):
 
 def test_it_is_read_from_a_whole_photograph_that_hardly_moves(tmp_path):
     still = cv2.resize(coffee(), (1280, 720), interpolation=cv2.INTER_CUBIC)
-    assert read_watermark(coded(tmp_path / "a.mp4", marked([still] * 8), crf=28)).found
+    assert read_watermark(encode_and_read(tmp_path / "a.mp4", marked([still] * 8), crf=28)).found
 
 
 def test_what_is_not_marked_is_not_read(tmp_path):
-    """Patterns of their own, blocks of coding and flat areas included."""
+    """Other patterns, the blocks of codecs and flat areas are not mistaken for the mark."""
     checks = np.kron(np.indices((32, 32)).sum(axis=0) % 2, np.ones((8, 8)))
     stripes = 127 + 100 * np.sin(np.arange(256) / 5.3 * 2 * np.pi)
     videos = [
         face_video(256),
-        coded(tmp_path / "a.mp4", face_video(256), crf=40),
-        coded(tmp_path / "b.mp4", face_video(128), crf=28),
+        encode_and_read(tmp_path / "a.mp4", face_video(256), crf=40),
+        encode_and_read(tmp_path / "b.mp4", face_video(128), crf=28),
         [np.repeat((255 * checks).astype(np.uint8)[..., None], 3, axis=2)],
         [np.repeat(np.tile(stripes, (256, 1)).astype(np.uint8)[..., None], 3, axis=2)],
         [np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)],
@@ -108,6 +108,6 @@ def test_any_size_and_flat_frames(shape, level):
 def test_real_clips(shared, tmp_path):
     for name in ("grid_bbaf2n/grid_bbaf2n.mpg", "intel_thanks_small/intel_thanks_small.mkv"):
         frames = [frame[20:276, 40:296] for frame in read_frames(shared / "faces/clips" / name, "pyav", 0, 1)]
-        plain = coded(tmp_path / "a.mp4", frames, crf=28)
-        assert read_watermark(coded(tmp_path / "b.mp4", marked(frames), crf=28)).score > 12
+        plain = encode_and_read(tmp_path / "a.mp4", frames, crf=28)
+        assert read_watermark(encode_and_read(tmp_path / "b.mp4", marked(frames), crf=28)).score > 12
         assert not read_watermark(plain).found
