@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -25,9 +26,14 @@ RUN = RunConfig(
 )
 
 
+@cache
+def _portrait() -> np.ndarray:
+    """Load the head of the portrait; decoding the file for each frame would dominate the tests."""
+    return astronaut()[:260, 110:340]
+
+
 def head(size: tuple[int, int], center: tuple[float, float], scale: float = 1.0) -> np.ndarray:
     """Draw the portrait's head on gray, with its face at `center` in a frame of `size` (width, height)."""
-    portrait = astronaut()[:260, 110:340]
     matrix = np.array(
         [
             [scale, 0, center[0] - scale * (FACE[0] - 110)],
@@ -35,7 +41,7 @@ def head(size: tuple[int, int], center: tuple[float, float], scale: float = 1.0)
         ]
     )
     return cv2.warpAffine(
-        portrait,
+        _portrait(),
         matrix,
         size,
         flags=cv2.INTER_LINEAR,

@@ -1,5 +1,6 @@
 import struct
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -60,7 +61,7 @@ def test_a_truncated_file_is_detected(shared, tmp_path, clip, container):
 @pytest.mark.parametrize(("container", "codec"), [("webm", "libvpx"), ("avi", "mpeg4")])
 def test_a_truncated_file_of_another_codec_is_detected(tmp_path, container, codec):
     path = tmp_path / f"v.{container}"
-    options = {"deadline": "realtime"} if codec == "libvpx" else {}
+    options: dict[str, Any] = {"deadline": "realtime"} if codec == "libvpx" else {}
     path.write_bytes(encode(container, list(moving(50, (150, 250))), codec, **options))
     assert integrity_reason(path) == Reason.NONE
     for fraction in (0.5, 0.9, 0.99):
