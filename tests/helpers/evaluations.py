@@ -1,7 +1,7 @@
-"""Evaluations as the pipeline leaves them, of models too small to be worth a real one.
+"""Evaluations of tiny models in the layout of the pipeline's.
 
-One clip, `CHECKED`, is really scored: its frames are in check.safetensors. The figures of the others are made
-up, so that a test decides which model is better.
+One clip, `CHECKED`, is really scored, and its frames are in check.safetensors. The scores of the others are
+invented, so that a test decides which model is better.
 """
 
 import json
@@ -42,11 +42,11 @@ DRIVING = 3
 CHECKED = "ada--one--0000000"
 PEOPLE = ("ada", "bea", "cyd", "dan")
 METHODS = {MethodName.PREDICTION: 24.0, MethodName.COPY_SOURCE: 20.0, MethodName.SUPER_RESOLVED: 23.0}
-"""With the PSNR that they have on a clip that is made up, in dB."""
+"""Methods, with their PSNR on a clip with invented scores, in dB."""
 
 
 def faces(top: int = 40) -> Frames:
-    """A face that moves to the left, (1 + DRIVING, SIDE, SIDE, 3)."""
+    """Return frames of a face that moves to the left, (1 + DRIVING, SIDE, SIDE, 3)."""
     return np.stack([astronaut()[top : top + SIDE, 150 + STEP * n :][:, :SIDE] for n in range(1 + DRIVING)])
 
 
@@ -56,7 +56,7 @@ def row(method: MethodName, item: str, frame: int, psnr: float, ssim: float | No
 
 
 def checked_rows(animator: Animator, frames: Frames, out: Path) -> list[Row]:
-    """Score one clip and write down what was predicted in it."""
+    """Score one clip and write its predictions."""
     source, driving = frames[:1], frames[1:]
     crops, prepared = to_float(driving), animator.prepare(to_float(source))
     small = resize_frames(crops, animator.size)
@@ -79,7 +79,7 @@ def checked_rows(animator: Animator, frames: Frames, out: Path) -> list[Row]:
 
 
 def of_clips(frames: list[Row]) -> list[Row]:
-    """The rows of SCORES: the means over each clip's frames."""
+    """Average the rows of each clip's frames to rows of SCORES."""
     found: dict[tuple[str, str], list[Row]] = {}
     for each in frames:
         found.setdefault((each["method"], each["item_id"]), []).append(each)
@@ -96,10 +96,14 @@ def mean(values: Sequence[float | None]) -> float | None:
 
 
 def write_evaluation(models: Path, out: Path, gain: float = 0.0, protocol: int = 1, lie: float = 0.0) -> dict:
-    """Write an evaluation of a model, `gain` dB above others in the clips that are made up; returns its
-    metrics.
+    """Write an evaluation of a model and return its metrics.
 
-    `lie` is added to what the clip that is really scored has.
+    Args:
+        models: folder of the models.
+        out: folder of the evaluation.
+        gain: added to the invented PSNR, in dB.
+        protocol: version of the protocol.
+        lie: added to the PSNR of the clip that is really scored, in dB, so that it does not match its frames.
     """
     out.mkdir(parents=True)
     animator = Animator.load(models, "cpu")
@@ -128,7 +132,7 @@ def write_evaluation(models: Path, out: Path, gain: float = 0.0, protocol: int =
 
 
 def nested(scores: list[Row]) -> dict:
-    """The metrics as reports/metrics.json has them."""
+    """Nest the metrics as in reports/metrics.json."""
     found = {(figure.method, figure.metric): figure.interval.mean for figure in summarize_scores(scores)}
     metrics = {method: {name: found[method, name] for name in ("psnr", "ssim")} for method in METHODS}
     return {

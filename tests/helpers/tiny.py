@@ -1,4 +1,4 @@
-"""Models small enough to build in a moment."""
+"""Configurations of tiny models, which build in a fraction of a second."""
 
 from pathlib import Path
 from typing import Literal
@@ -47,14 +47,14 @@ SUPER_RESOLUTION = SuperResolutionModelConfig(factor=2, channels=4, generated_st
 
 
 def random_batch(batch: int = 2, size: int = 64, guides: int = 0) -> PairBatch:
-    """Pairs of noise, and places for their guided keypoints."""
+    """Generate pairs of noise frames, with positions for their guided keypoints."""
     frames = torch.rand(2, batch, 3, size, size)
     places = torch.rand(2, batch, guides, 2) * 2 - 1
     return PairBatch(*frames, *places)
 
 
 def save_models(folder: Path, seed: int = 0, encoder: Literal["resnet18", "plain"] = "resnet18") -> Path:
-    """Write untrained networks, as the stages write trained ones; those with a plain encoder load faster."""
+    """Write untrained networks in the layout of trained ones; those with a plain encoder load faster."""
     torch.manual_seed(seed)
     animation = ANIMATION.model_copy(update={"encoder": encoder})
     save_animation(build_animation(animation), animation, folder / "animation")

@@ -1,4 +1,4 @@
-"""Trainings in processes of their own. They are forked: to start Python anew takes longer than to train."""
+"""Training runs in child processes, forked because starting Python takes longer than the training."""
 
 import multiprocessing
 import os
@@ -10,11 +10,11 @@ from faceanim.training import loop
 from tests.helpers.training_runs import train
 
 FORK = multiprocessing.get_context("fork")
-PATIENCE_S = 120
+TIMEOUT_S = 120
 
 
 class Stepwise:
-    """A training that waits after each step for leave to go on."""
+    """A training run that waits for permission after each step."""
 
     def __init__(self, config, data, folder, workers=0):
         self.workers = workers
@@ -28,16 +28,17 @@ class Stepwise:
             pipe.send(report.step)
             pipe.recv()
 
-        loop.count_workers = lambda wanted, processes: wanted  # whatever the cores
+        # As many workers as requested, whatever the number of cores.
+        loop.count_workers = lambda requested, processes: requested  # type: ignore[attr-defined]
         try:
             train(config, data, folder, on_step=on_step, workers=self.workers)
         except FaceanimError as error:
             pipe.send(str(error))
             raise SystemExit(1) from None
 
-    def told(self):
-        """The next step, once it is made, or the error that ended the run."""
-        assert self.pipe.poll(PATIENCE_S)
+    def receive(self):
+        """Wait for the number of the next finished step, or the message of the error that ended the run."""
+        assert self.pipe.poll(TIMEOUT_S)
         return self.pipe.recv()
 
     def go_on(self):
@@ -47,13 +48,13 @@ class Stepwise:
         os.kill(self.process.pid, number)
 
     def end(self):
-        """The exit code."""
-        self.process.join(PATIENCE_S)
+        """Wait for the end and return the exit code."""
+        self.process.join(TIMEOUT_S)
         return self.process.exitcode
 
 
 def in_processes(count, function, *arguments):
-    """Call a function in several processes at once, as torchrun would start them."""
+    """Call a function in several processes at once, with the environment that torchrun sets."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -78,5 +79,5 @@ def in_processes(count, function, *arguments):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(PATIENCE_S)
+        process.join(TIMEOUT_S)
     assert [process.exitcode for process in processes] == [0] * count

@@ -1,4 +1,4 @@
-"""Trainings small enough to run in a moment."""
+"""Training runs that take about a second."""
 
 from faceanim.config import (
     DegradeConfig,
@@ -36,7 +36,8 @@ ANIMATION_RUN = TrainAnimationConfig(
     optimizer=OptimizerConfig(name="swats", lr=1e-3, beta1=0.9, beta2=0.75, swats_eps=1e9, sgd_lr_cap=0.01),
     discriminator_channels=4,
     engine=ENGINE,
-    model=ANIMATION.model_copy(update={"keypoint_size": 32, "motion_size": 32}),
+    # The checkpoints of a ResNet-18 are 130 MB each.
+    model=ANIMATION.model_copy(update={"encoder": "plain", "keypoint_size": 32, "motion_size": 32}),
 )
 SUPER_RESOLUTION_RUN = TrainSuperResolutionConfig(
     seed=0,
@@ -60,26 +61,33 @@ WRITTEN = ("model/weights.safetensors", "model/config.json", "history.csv")
 
 
 def engine(config, **changes):
-    """A run with another engine."""
+    """Return the configuration with changes to its engine."""
     return config.model_copy(update={"engine": config.engine.model_copy(update=changes)})
 
 
 def context(on_step=lambda report: None, open_logger=lambda run_id: NullLogger(), workers=0):
-    """Where a training of these tests runs."""
+    """Build the context of a training run."""
     return RunContext(workers, open_logger, on_step)
 
 
 def train(config, data, folder, animation=None, **surroundings):
-    """Train whatever the configuration is of, with the crops and landmarks of `data`, into a folder.
+    """Run the training that the configuration is for and write its results to a folder.
 
-    `animation` is the model whose frames super-resolution learns from too, where it is asked to.
+    Args:
+        config: configuration of the animation or of the super-resolution.
+        data: crops.parquet and the folder of the landmarks.
+        folder: output folder.
+        animation: folder of the animation model whose frames super-resolution also learns from; it is read
+            only if `generated_prob` is not 0.
+        surroundings: arguments of `context`.
     """
     paths = folder / "model", folder / "history.csv", folder / "checkpoints"
     if isinstance(config, TrainAnimationConfig):
-        return train_animation(config, *data, *paths, context(**surroundings))
+        crops, landmarks = data
+        return train_animation(config, crops, landmarks, *paths, context(**surroundings))
     return train_super_resolution(config, data[0], animation, *paths, context(**surroundings))
 
 
 def written(folder):
-    """The bytes of what a run leaves."""
+    """Read the bytes of the files that a run writes."""
     return {file: (folder / file).read_bytes() for file in WRITTEN}

@@ -75,12 +75,12 @@ def test_an_affine_motion_turns_about_its_keypoint():
     assert motions[2, 2].tolist() == [0.5, 0.0]
     # Half a unit to the right of the driving keypoint is half a unit below the source's.
     assert torch.allclose(motions[2, 3], torch.tensor([0.5, 0.5]))
-    # The same turn of both is none.
+    # The same rotation of both cancels out.
     both = Keypoints(source.value, source.jacobian)
     assert torch.allclose(sparse_motions(both, both, 5, 5)[0, 1], sparse_motions(both, both, 5, 5)[0, 0])
 
 
-def test_gaussians_have_their_height_place_and_variance():
+def test_gaussians_have_their_height_position_and_variance():
     drawn = gaussians(Keypoints(torch.tensor([[[0.5, -0.5]]])), 5, 5, variance=0.125)[0, 0]
     assert drawn[1, 3] == 1
     assert torch.isclose(drawn[1, 2], torch.exp(torch.tensor(-1.0)))  # at a distance of 0.5

@@ -3,7 +3,7 @@ import torch
 from faceanim.models.build import build_discriminator
 
 
-def test_one_score_a_patch():
+def test_one_score_per_patch():
     judged = build_discriminator(8)(torch.rand(2, 3, 64, 64))
     assert judged.score.shape == (2, 1, 8, 8)
     assert [tuple(layer.shape) for layer in judged.features] == [
@@ -13,7 +13,7 @@ def test_one_score_a_patch():
     ]
 
 
-def test_a_score_sees_its_own_patch_only():
+def test_a_score_depends_on_its_patch_only():
     discriminator = build_discriminator(8).eval()
     image = torch.rand(1, 3, 128, 128)
     other = image.clone()

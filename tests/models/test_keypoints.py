@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 from torchvision.models import resnet18
 
 from faceanim.errors import FaceanimError
@@ -13,11 +14,22 @@ from faceanim.models.keypoints import (
 )
 
 
+class Constant(nn.Module):
+    """Network with the same output for every image."""
+
+    def __init__(self, output):
+        super().__init__()
+        self.output = output
+
+    def forward(self, image):
+        return self.output
+
+
 def detector():
     return KeypointDetector(build_keypoint_unet("resnet18", (16, 8, 8, 8, 8), 10), 10, temperature=0.1)
 
 
-def test_soft_argmax_of_a_delta_is_its_place():
+def test_soft_argmax_of_a_delta_is_its_position():
     heatmap = torch.zeros(1, 3, 9, 5)
     heatmap[0, 0, 0, 0] = 1
     heatmap[0, 1, 4, 2] = 1
@@ -34,7 +46,7 @@ def test_soft_argmax_of_two_halves_is_the_middle():
 def test_detector_is_a_soft_argmax_over_the_networks_maps():
     logits = torch.zeros(1, 1, 2, 2)
     logits[0, 0, 1, 0] = 0.1  # over the temperature: 1
-    found = KeypointDetector(lambda image: logits, 1, temperature=0.1)(torch.rand(1, 3, 2, 2)).value
+    found = KeypointDetector(Constant(logits), 1, temperature=0.1)(torch.rand(1, 3, 2, 2)).value
     weight = torch.tensor([1.0, 1, torch.e, 1])
     weight /= weight.sum()
     x = -weight[0] + weight[1] - weight[2] + weight[3]

@@ -9,7 +9,7 @@ from faceanim.models.perceptual import PerceptualLoss, load_perceptual
 
 @pytest.fixture(scope="module")
 def vgg19(tmp_path_factory):
-    """VGG-19 with random weights, as torchvision saves it, its classifier cut short."""
+    """VGG-19 with random weights in the layout of torchvision's file, with a truncated classifier."""
     torch.manual_seed(0)
     state = {f"features.{name}": tensor for name, tensor in make_layers(cfgs["E"]).state_dict().items()}
     path = tmp_path_factory.mktemp("weights") / "vgg19.pth"
@@ -17,7 +17,7 @@ def vgg19(tmp_path_factory):
     return path
 
 
-def test_equal_frames_are_at_no_distance_and_others_are(vgg19):
+def test_the_loss_of_equal_frames_is_zero_and_of_others_positive(vgg19):
     loss = load_perceptual(vgg19, scales=1)
     frames = torch.rand(1, 3, 64, 64)
     assert loss(frames, frames) == 0
@@ -36,7 +36,7 @@ def test_equation_3_by_hand():
     identity = nn.Conv2d(3, 3, 1, bias=False)
     with torch.no_grad():
         identity.weight.copy_(torch.eye(3).view(3, 3, 1, 1))
-    loss = PerceptualLoss(nn.Sequential(identity, nn.ReLU()), scales=1)  # layer 1 is the first that counts
+    loss = PerceptualLoss(nn.Sequential(identity, nn.ReLU()), scales=1)  # layer 1 is the first one compared
     bright, brighter = torch.full((1, 3, 4, 4), 0.8), torch.full((1, 3, 4, 4), 0.9)
     expected = sum(0.1 / s for s in (0.229, 0.224, 0.225)) / 3
     assert loss(bright, brighter).item() == pytest.approx(expected, rel=1e-5)

@@ -51,7 +51,7 @@ def test_a_wrong_file_in_the_folder_is_refused(folder):
 
 
 @pytest.mark.parametrize("address", ["{server}/none.bin", "http://127.0.0.1:9/w.bin"])
-def test_what_cannot_be_fetched_says_what_to_do(server, folder, address):
+def test_a_failed_download_says_what_to_do(server, folder, address):
     weights = Weights(address.format(server=server), SHA256)
     with pytest.raises(FaceanimError) as caught:
         fetch_weights("w", weights)
@@ -60,7 +60,7 @@ def test_what_cannot_be_fetched_says_what_to_do(server, folder, address):
     assert "\n" not in str(caught.value)
 
 
-def test_nothing_is_fetched_where_it_is_not_to_be(server, folder):
+def test_nothing_is_fetched_if_downloading_is_disabled(server, folder):
     with pytest.raises(FaceanimError, match="downloading is disabled; download"):
         fetch_weights("w", Weights(f"{server}/w.bin", SHA256), fetch=False)
     assert not folder.exists()

@@ -20,7 +20,7 @@ def model():
     return build_animation(ANIMATION)
 
 
-def test_what_is_loaded_animates_as_what_was_saved(model, tmp_path):
+def test_a_loaded_model_animates_like_the_saved_one(model, tmp_path):
     save_animation(model, ANIMATION, tmp_path)
     loaded = load_animation(tmp_path)
     assert not loaded.training
@@ -56,7 +56,7 @@ def test_super_resolution_round_trip(tmp_path):
     assert torch.equal(load_super_resolution(tmp_path)(image, generated), model.eval()(image, generated))
 
 
-def test_what_does_not_fit_is_refused(model, tmp_path):
+def test_files_that_do_not_match_are_refused(model, tmp_path):
     save_animation(model, ANIMATION, tmp_path)
     with pytest.raises(FaceanimError, match="another kind or version"):
         load_super_resolution(tmp_path)

@@ -27,27 +27,27 @@ def test_the_newest_are_kept(checkpoints):
     assert checkpoints.load()["weights"].tolist() == [1000, 1000]
 
 
-def test_what_a_killed_process_was_writing_is_cleared_away(checkpoints):
+def test_the_unfinished_file_of_a_killed_process_is_deleted(checkpoints):
     checkpoints.save(1, {"step": 1})
     (checkpoints.folder / ".abc.tmp.pt").write_bytes(b"half")
     checkpoints.load()
     assert steps(checkpoints) == [1]
 
 
-def test_nothing_is_unpickled_but_tensors_and_plain_values(checkpoints, capsys):
+def test_only_tensors_and_plain_values_are_unpickled(checkpoints, capsys):
     checkpoints.save(1, {"step": 1})
     checkpoints.save(2, {"step": Path("a")})
     assert checkpoints.load() == {"step": 1}
     assert re.match(r"cannot read weights from \S+-000000002\.pt: ", capsys.readouterr().err)
 
 
-def test_a_disk_that_takes_nothing_is_one_line(checkpoints):
+def test_a_failed_write_is_one_line(checkpoints):
     checkpoints.folder.write_bytes(b"a file in its place")
     with pytest.raises(FaceanimError, match=r"cannot write the checkpoint of step 7 to .*animation"):
         checkpoints.save(7, {})
 
 
-def test_the_key_is_of_what_decides_the_result(tmp_path):
+def test_the_key_depends_on_all_that_affects_the_result(tmp_path):
     table = tmp_path / "crops.parquet"
     table.write_bytes(b"crops")
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 
 from faceanim.datasets.animation import PairDataset
-from faceanim.datasets.frames import CropFrames
+from faceanim.datasets.frames import BatchDataset, CropFrames
 from faceanim.datasets.super_resolution import RestorationDataset
 from faceanim.errors import FaceanimError
 from faceanim.training.animation import AnimationTrainer
@@ -30,16 +30,15 @@ from tests.helpers.training_runs import (
     written,
 )
 
-# Nothing is drawn in these steps, so that how the batch is divided may change nothing.
+# These steps draw no random numbers, so that the division of the batch does not change the result.
 DRAWLESS_ANIMATION = ANIMATION_RUN.model_copy(
     update={
         "batch_size": 4,
-        "steps": 10,
         "losses": ANIMATION_RUN.losses.model_copy(update={"equivariance": 0.0}),
     }
 )
-DRAWLESS_SUPER_RESOLUTION = SUPER_RESOLUTION_RUN.model_copy(update={"batch_size": 4, "steps": 10})
-# What rounding does to a step of Adam's grows with each of the next; this rate keeps it small.
+DRAWLESS_SUPER_RESOLUTION = SUPER_RESOLUTION_RUN.model_copy(update={"batch_size": 4})
+# Rounding errors in a step of Adam grow with each following step; this rate keeps them small.
 SLOW_ANIMATION = ANIMATION_RUN.model_copy(
     update={
         "batch_size": 4,
@@ -56,10 +55,10 @@ def data(tmp_path_factory):
 
 
 def freeze_statistics(trainer):
-    """Let nothing depend on how a batch is cut up.
+    """Make the networks independent of the division of a batch into parts.
 
-    Batch normalisation keeps to its running statistics, for a part's are not the batch's; spectral
-    normalisation stops refining its estimate, which it does at each part.
+    Batch normalization uses its running statistics, because those of a part differ from those of the batch;
+    spectral normalization stops refining its estimate, which it otherwise does for each part.
     """
     for network in {"model", "discriminator"} & set(vars(trainer)):
         for module in getattr(trainer, network).modules():
@@ -67,8 +66,8 @@ def freeze_statistics(trainer):
                 module.eval()
 
 
-class InDouble:
-    """Batches in double precision."""
+class DoublePrecision(BatchDataset):
+    """Dataset whose batches are converted to double precision."""
 
     def __init__(self, batches):
         self.batches = batches
@@ -80,14 +79,14 @@ class InDouble:
 
 @pytest.fixture
 def double():
-    """Adam makes whole steps of gradients that are nothing but rounding, which must be next to nothing."""
+    """Use double precision, because Adam turns gradients that are mere rounding errors into full steps."""
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
 
 
 def fit_frozen(config, data, folder):
-    """Train with frozen batch statistics; what is left is written for each process."""
+    """Train with frozen batch statistics, and write the final state of each process to a file."""
     animation = hasattr(config, "losses")
     trainer = AnimationTrainer(config) if animation else SuperResolutionTrainer(config, None)
     freeze_statistics(trainer)
@@ -95,14 +94,14 @@ def fit_frozen(config, data, folder):
     share = trainer.engine.rank, trainer.engine.processes
     batches = (PairDataset if animation else RestorationDataset)(frames, config, *share)
     saved = open_checkpoints(folder / "checkpoints", "test", config, [])
-    fit(trainer, InDouble(batches), config, saved, folder / "history.csv", context())
+    fit(trainer, DoublePrecision(batches), config, saved, folder / "history.csv", context())
     torch.save(
         collect_state(trainer) | {"rates": trainer.current_rates()}, folder / f"{trainer.engine.rank}.pt"
     )
 
 
 def fitted(config, data, folder, processes=1):
-    """What each of some processes has at the end."""
+    """Train in one or more processes and return the final state of each."""
     folder.mkdir()
     if processes == 1:
         fit_frozen(config, data, folder)
@@ -115,9 +114,10 @@ def largest_difference(a, b):
     return max((a[name].double() - b[name].double()).abs().max().item() for name in a)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [DRAWLESS_ANIMATION, DRAWLESS_SUPER_RESOLUTION])
 @pytest.mark.usefixtures("double")
-def test_two_processes_with_two_parts_each_do_what_one_does(data, tmp_path, config):
+def test_two_processes_with_two_parts_each_match_one_process(data, tmp_path, config):
     (alone,) = fitted(config, data, tmp_path / "one")
     first, second = fitted(engine(config, accumulate_grad_batches=2), data, tmp_path / "two", processes=2)
     assert first["rates"] == second["rates"]
@@ -131,7 +131,7 @@ def test_two_processes_with_two_parts_each_do_what_one_does(data, tmp_path, conf
         assert numbers[0] == pytest.approx(numbers[1], rel=1e-9)
 
 
-def test_processes_switch_together_and_draw_for_themselves(data, tmp_path):
+def test_processes_switch_together_and_draw_independently(data, tmp_path):
     def run():
         train(ANIMATION_RUN.model_copy(update={"batch_size": 4}), data, tmp_path)
 
@@ -141,16 +141,17 @@ def test_processes_switch_together_and_draw_for_themselves(data, tmp_path):
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
-def test_a_batch_that_can_not_be_divided_is_refused():
+def test_a_batch_that_cannot_be_divided_is_refused():
     with pytest.raises(FaceanimError, match=r"batch_size is 3, .* 1 processes .* 2 parts"):
         Engine(ENGINE.model_copy(update={"accumulate_grad_batches": 2}), batch_size=3)
 
 
+@pytest.mark.slow
 def test_bf16_tracks_fp32(data, tmp_path):
     losses = {}
     for precision in ("fp32", "bf16"):
         seen = losses[precision] = []
-        config = engine(SLOW_ANIMATION, precision=precision)
+        config = engine(SLOW_ANIMATION, precision=precision, checkpoint_every=100)
         train(config, data, tmp_path, on_step=lambda report, seen=seen: seen.append(report.losses["pixel"]))
     assert losses["bf16"] != losses["fp32"]
     apart = np.abs(np.divide(losses["bf16"], losses["fp32"]) - 1)
@@ -160,25 +161,28 @@ def test_bf16_tracks_fp32(data, tmp_path):
 
 def test_the_average_by_hand():
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2))
+    linear, norm = nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2)
+    model = nn.Sequential(linear, norm)
     average = WeightAverage(model, decay=0.75)
-    wanted = None
-    for step in range(40):  # from the 27th on the decay itself is the lower
+    wanted: float | None = None
+    for step in range(40):  # from the 27th on, the decay is the smaller of the two
         with torch.no_grad():
-            model[0].weight.fill_(step)
+            linear.weight.fill_(step)
         model(torch.rand(4, 2))
         average.update()
         share = min(0.75, (1 + step) / (10 + step))
         wanted = step if wanted is None else share * wanted + (1 - share) * step
-        assert average.averaged_model[0].weight.flatten().tolist() == pytest.approx([wanted] * 4)
-        assert torch.equal(average.averaged_model[1].running_mean, model[1].running_mean)
+        averaged = average.averaged_model
+        assert averaged.get_parameter("0.weight").flatten().tolist() == pytest.approx([wanted] * 4)
+        assert torch.equal(averaged.get_buffer("1.running_mean"), norm.running_mean)
     copied = WeightAverage(copy.deepcopy(model), decay=0.75)
     copied.load_state_dict(average.state_dict())
-    assert torch.equal(copied.averaged_model[0].weight, average.averaged_model[0].weight)
+    weights = [each.averaged_model.get_parameter("0.weight") for each in (copied, average)]
+    assert torch.equal(*weights)
     assert WeightAverage(model, decay=0.0).averaged_model is model
 
 
-def test_the_average_is_what_is_written(data, tmp_path):
+def test_the_average_is_written(data, tmp_path):
     plain, averaged = SUPER_RESOLUTION_RUN, engine(SUPER_RESOLUTION_RUN, ema_decay=0.5)
     for name, config in (("plain", plain), ("averaged", averaged)):
         train(config, data, tmp_path / name)
@@ -212,8 +216,8 @@ def test_a_gradient_that_is_not_finite_changes_no_weight():
 
 def test_a_compiled_network_has_plain_names_and_the_same_results(data, tmp_path, monkeypatch):
     compiled = nn.Module.compile
-    # The real one would ask a C++ compiler for half a minute.
+    # The default backend would run a C++ compiler for half a minute.
     monkeypatch.setattr(nn.Module, "compile", lambda self: compiled(self, backend="eager"))
-    for name, asked in (("plain", False), ("compiled", True)):
-        train(engine(SUPER_RESOLUTION_RUN, compile=asked, ema_decay=0.5), data, tmp_path / name)
+    for name, compile_it in (("plain", False), ("compiled", True)):
+        train(engine(SUPER_RESOLUTION_RUN, compile=compile_it, ema_decay=0.5), data, tmp_path / name)
     assert written(tmp_path / "plain") == written(tmp_path / "compiled")

@@ -1,39 +1,57 @@
-"""Two trainings never share a GPU by accident."""
+"""Two training runs never share a GPU by accident."""
 
-import os
-import subprocess
+import signal
 import sys
 
+import pytest
+
 from faceanim.training.engine import exclusive_device
-from tests.helpers.paths import PROJECT
-
-SCRIPT = """
-import sys
-from pathlib import Path
-from faceanim.training.engine import exclusive_device
-with exclusive_device(sys.argv[1], Path(sys.argv[2])):
-    print("on it", flush=True)
-    sys.stdin.read()
-"""
+from tests.helpers.training_processes import FORK, TIMEOUT_S
 
 
-def training(device, folder):
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, device, str(folder)],
-        cwd=PROJECT,
-        env=os.environ | {"PYTHONPATH": str(PROJECT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Holder:
+    """A child process that holds a device until it is killed or its pipe is closed."""
+
+    def __init__(self, device, folder):
+        self.pipe, theirs = FORK.Pipe()
+        self.process = FORK.Process(target=self._run, args=(theirs, device, folder), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def _run(self, pipe, device, folder):
+        # With this end of the pipe open here too, the other one would never see it closed.
+        self.pipe.close()
+        sys.stderr = self
+        self.write = pipe.send
+        with exclusive_device(device, folder):
+            pipe.send("acquired")
+            with pytest.raises(EOFError):
+                pipe.recv()
+
+    def flush(self):
+        """Do nothing, because each notice is sent at once."""
+
+    def receive(self):
+        """Wait for the next notice."""
+        assert self.pipe.poll(TIMEOUT_S)
+        return self.pipe.recv()
+
+    def kill(self):
+        self.process.kill()
+        self.process.join(TIMEOUT_S)
+        assert self.process.exitcode == -signal.SIGKILL
 
 
 def test_a_second_training_waits_and_a_killed_one_frees_its_gpu(tmp_path):
-    with training("gpu-a", tmp_path) as first:
-        assert first.stdout.readline() == "on it\n"
-        with exclusive_device("gpu-b", tmp_path), training("gpu-a", tmp_path) as second:
-            assert "waiting for another training on gpu-a" in second.stderr.readline()
-            first.kill()
-            assert second.stdout.readline() == "on it\n"
-            second.stdin.close()
+    first = Holder("gpu-a", tmp_path)
+    assert first.receive() == "acquired"
+    with exclusive_device("gpu-b", tmp_path):
+        second = Holder("gpu-a", tmp_path)
+        assert "waiting for another training on gpu-a" in second.receive()
+        assert second.receive() == "\n"
+        assert not second.pipe.poll(0.5)
+        first.kill()
+        assert second.receive() == "acquired"
+        second.pipe.close()
+        second.process.join(TIMEOUT_S)
+        assert second.process.exitcode == 0

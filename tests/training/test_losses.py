@@ -35,7 +35,7 @@ def test_feature_matching_by_hand():
     real = (torch.tensor([1.5, 2.0]), torch.tensor([2.0], requires_grad=True))
     loss = feature_matching_loss(fake, real)
     assert loss.item() == pytest.approx(0.25 + 2)
-    assert not loss.requires_grad  # what is real is not moved
+    assert not loss.requires_grad  # the real features get no gradient
 
 
 def test_landmarks_guide_the_first_keypoints_only():
@@ -75,7 +75,7 @@ def test_equivariance_is_zero_for_a_detector_that_follows_and_positive_for_one_t
     x, y = torch.meshgrid(line, line, indexing="xy")
     blob = torch.exp(-((x - 0.2) ** 2 + (y + 0.1) ** 2) / 0.005).expand(2, 3, 64, 64)
 
-    def centre_of_mass(image):
+    def center_of_mass(image):
         weight = image[:, 0] / image[:, 0].sum(dim=(1, 2), keepdim=True)
         return Keypoints(
             torch.stack(((weight * x).sum(dim=(1, 2)), (weight * y).sum(dim=(1, 2))), dim=-1)[:, None]
@@ -85,16 +85,16 @@ def test_equivariance_is_zero_for_a_detector_that_follows_and_positive_for_one_t
         return Keypoints(torch.zeros(2, 1, 2))
 
     torch.manual_seed(0)
-    assert equivariance_losses(centre_of_mass, blob, centre_of_mass(blob))["equivariance"] < 0.003
+    assert equivariance_losses(center_of_mass, blob, center_of_mass(blob))["equivariance"] < 0.003
     assert equivariance_losses(stubborn, blob, stubborn(blob))["equivariance"] > 0.01
 
 
-def test_a_jacobian_that_does_not_follow_the_warp_is_seen():
+def test_a_jacobian_that_does_not_follow_the_warp_is_penalized():
     found = Keypoints(torch.zeros(2, 1, 2), torch.eye(2).expand(2, 1, 2, 2))
     frames = torch.rand(2, 3, 32, 32)
     torch.manual_seed(0)
     losses = equivariance_losses(lambda image: found, frames, found)
-    # What is lost is the warp's own distance from the identity.
+    # The loss is the distance of the warp from the identity.
     torch.manual_seed(0)
     expected = (RandomWarp(2, like=torch.zeros(1)).jacobian(found.value) - torch.eye(2)).abs().mean()
     assert losses["jacobian"].item() == pytest.approx(expected.item(), rel=1e-5)

@@ -13,7 +13,7 @@ def swats(params, tolerance=0.2, cap=10.0, lr=0.01):
 
 
 def descend(weights, optimizer, steps):
-    """Minimise a quadratic bowl; give the loss."""
+    """Minimize a quadratic function and return the last loss."""
     for _ in range(steps):
         optimizer.zero_grad()
         loss = (weights * torch.tensor([1.0, 2.0, 3.0])).square().sum()
@@ -31,7 +31,7 @@ def test_it_is_adam_until_it_switches():
     assert ours.phase == "adam"
 
 
-def test_it_does_not_switch_before_the_mean_means_something():
+def test_it_does_not_switch_before_the_mean_is_reliable():
     weights = nn.Parameter(torch.ones(3))
     optimizer = swats([weights], tolerance=1e9)
     descend(weights, optimizer, 9)
@@ -50,7 +50,7 @@ def test_the_learned_rate_by_hand():
     assert group["mean_rate"] / (1 - 0.9) == pytest.approx(0.01 / 4, rel=1e-4)
 
 
-def test_it_switches_and_goes_on_down():
+def test_it_switches_and_continues_to_descend():
     weights = nn.Parameter(torch.ones(3))
     optimizer = swats([weights])
     start = descend(weights, optimizer, 1)

@@ -1,4 +1,4 @@
-"""Every shipped configuration builds, trains, and goes on after it was stopped."""
+"""Each shipped configuration trains, and resumes after it was stopped."""
 
 from dataclasses import replace
 
@@ -15,41 +15,55 @@ from tests.helpers.tiny import save_models
 from tests.helpers.training_runs import engine, train, written
 
 PROFILE_FILES = sorted(PROFILES.glob("*.yaml"))
-SIDE = 128
+SIDE = 64
+VGG_SIDE = 16
+"""Smallest side that VGG-19 accepts, in pixels: it halves the frames four times."""
 
 
 class Stopped(Exception):
     pass
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Folder with crops, a tiny animation model, and pretrained networks.
+
+    The networks have random weights under the published file names, because tests do not download any.
+    """
+    folder = tmp_path_factory.mktemp("profiles")
+    write_crops(folder, clips=2, frames=3, points=MANY_POINTS)
+    save_models(folder, encoder="plain")
+    encoders = {load_params(profile).train_animation.model.encoder for profile in PROFILE_FILES} - {"plain"}
+    networks = {"vgg19": make_layers(cfgs["E"])} | {name: getattr(resnet, name)() for name in encoders}
+    for name, network in networks.items():
+        prefix = "features." if name == "vgg19" else ""
+        torch.save(network.state_dict(prefix=prefix), folder / WEIGHTS[name].file_name)
+    return folder
+
+
 @pytest.fixture
-def weights(tmp_path, monkeypatch):
-    """Networks with random weights where the published ones would be: those can't be had here."""
-    monkeypatch.setenv("FACEANIM_WEIGHTS", str(tmp_path))
+def unchecked_weights(folder, monkeypatch):
+    """Load the pretrained networks of `folder` without checking their hashes."""
+    monkeypatch.setenv("FACEANIM_WEIGHTS", str(folder))
     for name in WEIGHTS:
         monkeypatch.setitem(WEIGHTS, name, replace(WEIGHTS[name], sha256=""))
 
-    def publish(name, network, prefix=""):
-        torch.save(network.state_dict(prefix=prefix), tmp_path / WEIGHTS[name].file_name)
 
-    publish("vgg19", make_layers(cfgs["E"]), "features.")
-    return lambda name: publish(name, getattr(resnet, name)())
-
-
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked_weights")
 @pytest.mark.parametrize("profile", PROFILE_FILES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("section", ["train_animation", "train_sr"])
-def test_two_steps_and_a_stop_between_them(profile, section, weights, tmp_path):
+def test_two_steps_and_a_stop_between_them(profile, section, folder, tmp_path):
     config = getattr(load_params(profile), section)
     config = engine(config.model_copy(update={"steps": 2, "batch_size": 2}), checkpoint_every=1, log_every=1)
     if section == "train_animation":
-        if config.encoder_weights == "imagenet":
-            weights(config.model.encoder)
         # The same networks on fewer pixels.
-        smaller = config.model.model_copy(update={"size": min(config.model.size, SIDE)})
+        side = max(SIDE, VGG_SIDE * 2 ** (config.losses.perceptual_scales - 1))
+        smaller = config.model.model_copy(update={"size": min(config.model.size, side)})
         config = config.model_copy(update={"model": smaller})
-    data = write_crops(tmp_path, clips=2, frames=3, points=MANY_POINTS)
-    animation = save_models(tmp_path) / "animation"
-    train(config, data, tmp_path / "undisturbed", animation)
+    data = folder / "crops.parquet", folder / "landmarks"
+    animation = folder / "animation"
+    train(engine(config, checkpoint_every=100), data, tmp_path / "undisturbed", animation)
 
     def stop(report):
         raise Stopped

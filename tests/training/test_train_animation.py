@@ -63,8 +63,10 @@ def test_the_total_is_equation_6(undisturbed):
     assert losses["total"] == pytest.approx(wanted, rel=1e-5)
 
 
-@pytest.mark.parametrize("kill_at", [1, 3, 6])  # before a checkpoint, in Adam's phase, in SGD's
-def test_a_killed_run_goes_on_bit_for_bit(undisturbed, data, tmp_path, kill_at):
+@pytest.mark.parametrize(
+    "kill_at", [1, 3, 6]
+)  # before the first checkpoint; in the phase of Adam; in that of SGD
+def test_a_killed_run_resumes_bit_for_bit(undisturbed, data, tmp_path, kill_at):
     with pytest.raises(Killed):
         run(data, tmp_path, kill_at=kill_at)
     assert not (tmp_path / "model").exists()
@@ -73,14 +75,14 @@ def test_a_killed_run_goes_on_bit_for_bit(undisturbed, data, tmp_path, kill_at):
     assert written(tmp_path) == written(undisturbed[0])
 
 
-def test_another_configuration_starts_afresh(data, tmp_path):
+def test_another_configuration_starts_from_the_beginning(data, tmp_path):
     with pytest.raises(Killed):
         run(data, tmp_path, kill_at=3)
     other = CONFIG.model_copy(update={"seed": 1})
     with pytest.raises(Killed):
         run(data, tmp_path, other, kill_at=3)
     assert len(list((tmp_path / "checkpoints").glob("animation/*.pt"))) == 2
-    # The run that ends takes those that were abandoned along.
+    # A run that finishes also deletes the checkpoints of abandoned ones.
     run(data, tmp_path)
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
@@ -102,7 +104,7 @@ def test_terms_of_weight_zero_are_off(data):
 def test_perceptual_loss_trains_the_model_and_not_itself(tmp_path, monkeypatch):
     state = {f"features.{name}": tensor for name, tensor in make_layers(cfgs["E"]).state_dict().items()}
     torch.save(state, tmp_path / "vgg19.pth")
-    # The published file can't be had here; one with random weights takes its place.
+    # Random weights instead of the published ones, because tests do not download any.
     monkeypatch.setattr(animation, "fetch_weights", lambda name: tmp_path / f"{name}.pth")
     losses = NO_LOSSES.model_copy(update={"perceptual": 1.0})
     trainer = AnimationTrainer(CONFIG.model_copy(update={"losses": losses}))
@@ -128,7 +130,7 @@ def test_every_term_is_logged_and_trained_on(data):
     assert total == pytest.approx(sum(terms.values()), rel=1e-5)
 
 
-def test_landmarks_pull_the_keypoints_to_their_places():
+def test_landmarks_pull_the_keypoints_to_their_positions():
     losses = NO_LOSSES.model_copy(update={"landmarks": 1.0})
     model = CONFIG.model.model_copy(update={"num_keypoints": 10})
     optimizer = CONFIG.optimizer.model_copy(update={"name": "adam"})
@@ -143,5 +145,6 @@ def test_landmarks_pull_the_keypoints_to_their_places():
 def test_missing_pretrained_weights_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("FACEANIM_WEIGHTS", str(tmp_path))
     (tmp_path / "resnet18-f37072fd.pth").write_bytes(b"not what was published")
+    model = CONFIG.model.model_copy(update={"encoder": "resnet18"})
     with pytest.raises(FaceanimError, match="resnet18"):
-        AnimationTrainer(CONFIG.model_copy(update={"encoder_weights": "imagenet"}))
+        AnimationTrainer(CONFIG.model_copy(update={"encoder_weights": "imagenet", "model": model}))

@@ -31,7 +31,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def animation(tmp_path_factory):
-    return save_models(tmp_path_factory.mktemp("models")) / "animation"
+    return save_models(tmp_path_factory.mktemp("models"), encoder="plain") / "animation"
 
 
 def run(data, animation, folder, config=CONFIG, kill_at=None):
@@ -59,14 +59,14 @@ def test_a_run_leaves_a_model_that_a_killed_run_repeats(data, animation, tmp_pat
     assert list((tmp_path / "killed" / "checkpoints").glob("*")) == []
 
 
-def test_another_animation_model_begins_anew(data, animation, tmp_path):
+def test_another_animation_model_starts_from_the_beginning(data, animation, tmp_path):
     with pytest.raises(Killed):
         run(data, animation, tmp_path, kill_at=5)
-    other = save_models(tmp_path / "other", seed=1) / "animation"
+    other = save_models(tmp_path / "other", seed=1, encoder="plain") / "animation"
     assert len(run(data, other, tmp_path)[1]) == 6
 
 
-def test_the_animation_model_is_read_only_where_its_frames_are_asked_for(data, tmp_path):
+def test_the_animation_model_is_read_only_if_its_frames_are_used(data, tmp_path):
     nowhere = tmp_path / "nowhere"
     run(data, nowhere, tmp_path, SUPER_RESOLUTION_RUN)
     with pytest.raises(FaceanimError, match="is missing"):
@@ -100,6 +100,7 @@ def test_noise_on_the_keypoints_moves_the_generators_frames(data, animation):
     assert torch.equal(made[2][crops], batch.small[crops])
 
 
+@pytest.mark.slow
 def test_it_learns_to_beat_bicubic(data, tmp_path):
     shape = SUPER_RESOLUTION_RUN.model.model_copy(update={"channels": 16})
     changes = {"steps": 80, "lr": 3e-3, "degrade": NO_LOSS, "model": shape}
@@ -122,7 +123,7 @@ def test_the_rate_rises_for_a_tenth_of_the_steps_and_falls_to_nothing(steps):
     assert lr_factor(steps, steps) < 1e-9 or steps == 1
 
 
-def test_colours_are_put_in_another_order():
+def test_colors_are_permuted():
     frames = torch.arange(3.0).view(1, 3, 1, 1).expand(2, 3, 2, 2)
     order = torch.tensor([[2, 0, 1], [0, 1, 2]])
     assert permute_channels(frames, order)[:, :, 0, 0].tolist() == [[2, 0, 1], [0, 1, 2]]
