@@ -17,7 +17,7 @@ def unguided(frame=FACE):
     return GuidedPair((frame, frame), (NO_GUIDES, NO_GUIDES))
 
 
-def test_both_frames_are_augmented_alike():
+def test_both_frames_are_augmented_identically():
     mirrors = 0
     for seed in range(20):
         source, driving = augment_pair(unguided(), AUGMENT, np.random.default_rng(seed)).frames
@@ -30,7 +30,7 @@ def test_both_frames_are_augmented_alike():
     assert 4 <= mirrors <= 16
 
 
-def test_nothing_is_changed_when_all_is_switched_off():
+def test_nothing_changes_if_all_is_switched_off():
     pair = augment_pair(
         GuidedPair((FACE, FACE), (np.ones((10, 2), np.float32),) * 2), UNCHANGED, np.random.default_rng(0)
     )
@@ -39,32 +39,32 @@ def test_nothing_is_changed_when_all_is_switched_off():
 
 
 @pytest.mark.parametrize("part", ["rotation", "scale", "stretch", "shift"])
-def test_points_move_with_the_picture(part):
-    """A white dot at each point is found where the augmented point says, whichever part is switched on."""
-    places = np.array([[30.0, 40.0], [60.0, 50.0], [48.0, 48.0]], np.float32)
+def test_points_move_with_the_image(part):
+    """A white dot drawn at each point is at the augmented point, whichever part is switched on."""
+    points = np.array([[30.0, 40.0], [60.0, 50.0], [48.0, 48.0]], np.float32)
     config = UNCHANGED.model_copy(update={part: getattr(AUGMENT, part)})
     for seed in range(5):
-        for i, place in enumerate(places):
+        for i, point in enumerate(points):
             frame = np.zeros((SIZE, SIZE, 3), np.uint8)
-            cv2.circle(frame, tuple(int(edge) for edge in place), 3, (255, 255, 255), -1)
+            cv2.circle(frame, tuple(int(edge) for edge in point), 3, (255, 255, 255), -1)
             pair = augment_pair(
-                GuidedPair((frame, frame), (places, places)), config, np.random.default_rng(seed)
+                GuidedPair((frame, frame), (points, points)), config, np.random.default_rng(seed)
             )
             y, x = np.nonzero(pair.frames[1][..., 0] > 127)
             assert_allclose(pair.guides[1][i], (x.mean(), y.mean()), atol=0.6)
-    assert np.abs(pair.guides[1] - places).max() > 0.05
+    assert np.abs(pair.guides[1] - points).max() > 0.05
 
 
-def test_a_mirrored_left_eye_is_a_right_one():
+def test_a_mirrored_left_eye_is_a_right_eye():
     points = np.stack((np.arange(10), np.arange(10) + 20), axis=1).astype(np.float32)
     pair = mirror_pair(GuidedPair((FACE, FACE), (points, points)))
     assert np.array_equal(pair.frames[0], mirror_frame(FACE))
-    for place, other in enumerate(MIRRORED_GUIDES):
-        assert pair.guides[0][place].tolist() == [SIZE - 1 - points[other, 0], points[other, 1]]
+    for guide, other in enumerate(MIRRORED_GUIDES):
+        assert pair.guides[0][guide].tolist() == [SIZE - 1 - points[other, 0], points[other, 1]]
     assert_allclose(mirror_pair(pair).guides[0], points)
 
 
-def test_colour_changes_light_and_not_places():
+def test_color_jitter_changes_the_brightness_and_not_the_geometry():
     config = UNCHANGED.model_copy(update={"color_jitter": 0.25})
     means = []
     for seed in range(20):

@@ -17,9 +17,9 @@ def batches(frames, **changes):
     return RestorationDataset(frames, CONFIG.model_copy(update={"batch_size": 6} | changes))
 
 
-@pytest.mark.parametrize(("share", "generated"), [(0.0, 0), (1.0, 6)])
-def test_a_share_is_left_to_the_generator(frames, share, generated):
-    batch = batches(frames, generated_prob=share)[1]
+@pytest.mark.parametrize(("probability", "generated"), [(0.0, 0), (1.0, 6)])
+def test_all_or_no_inputs_come_from_the_generator(frames, probability, generated):
+    batch = batches(frames, generated_prob=probability)[1]
     assert batch.target.shape == (6, 3, SIZE, SIZE)
     assert batch.small.shape == batch.source.shape == (6, 3, SIZE // 2, SIZE // 2)
     assert batch.generated.sum() == generated
@@ -28,34 +28,36 @@ def test_a_share_is_left_to_the_generator(frames, share, generated):
     assert batch.channel_order.sort(dim=1).values.tolist() == [[0, 1, 2]] * 6
 
 
-def test_a_share_in_between_is_so_on_average(frames):
+def test_the_fraction_of_generated_inputs_is_right_on_average(frames):
     counts = [int(batches(frames, generated_prob=0.5)[step].generated.sum()) for step in range(40)]
     assert 2 < np.mean(counts) < 4
     assert len(set(counts)) > 2
 
 
-def test_a_step_is_the_same_to_the_byte_whenever_it_is_asked_for(frames):
-    asked = batches(frames)
-    later, other = asked[7], asked[8]
+def test_a_batch_depends_only_on_the_seed_and_the_step(frames):
+    dataset = batches(frames)
+    seventh, other = dataset[7], dataset[8]
     again = batches(frames)[7]
-    for part, repeated in zip(later, again, strict=True):
+    for part, repeated in zip(seventh, again, strict=True):
         assert torch.equal(part, repeated)
-    assert not torch.equal(later.target, other.target)
-    assert not torch.equal(later.target, batches(frames, seed=1)[7].target)
+    assert not torch.equal(seventh.target, other.target)
+    assert not torch.equal(seventh.target, batches(frames, seed=1)[7].target)
 
 
-@pytest.mark.parametrize(("share", "apart"), [(0.0, 0.05), (1.0, 0.003)])
-def test_what_is_given_is_what_is_wanted_but_smaller(frames, share, apart):
-    batch = batches(frames, generated_prob=share)[3]
+@pytest.mark.parametrize(("probability", "tolerance"), [(0.0, 0.05), (1.0, 0.003)])
+def test_the_input_is_the_target_but_smaller(frames, probability, tolerance):
+    batch = batches(frames, generated_prob=probability)[3]
     small = torch.nn.functional.avg_pool2d(batch.target, 2)
-    assert (batch.small - small).abs().mean() < apart  # of the generator's driving frames only the rounding
+    assert (
+        batch.small - small
+    ).abs().mean() < tolerance  # driving frames of the generator differ by the rounding only
 
 
-def test_a_source_is_another_frame_of_the_wanted_ones_crop(frames):
+def test_the_source_is_another_frame_of_the_same_crop(frames):
     batch = batches(frames, generated_prob=1.0)[1]
     for source, driving in zip(batch.source, batch.small, strict=True):
         assert not torch.equal(source, driving)
-        # The picture moves by a few pixels at most, mirrored and tinted like the other.
+        # The image moves by a few pixels at most; both are mirrored and tinted alike.
         larger = torch.nn.functional.interpolate(torch.stack((source, driving)), scale_factor=2.0)
         shifts = [(larger[0].roll(by, 2) - larger[1])[..., 8:-8].abs().mean() for by in range(-5, 6)]
         assert min(shifts) < 0.06

@@ -45,7 +45,7 @@ SMALL = 0.45
 
 
 def prepare(test_people=("bo",)):
-    """index and download, over the folder `in`."""
+    """Index and download the videos in the folder `in`."""
     config = IndexConfig(source="folder", path="in", test_people=test_people, test_fraction=0.5)
     build_index(config, Path("index.parquet"))
     fetch = load_params(PROFILE).download
@@ -69,7 +69,7 @@ def run_landmarks(folder="data", map_shards=inline):
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """One video of each kind, and what the stages make of them, in a folder of its own."""
+    """A folder with videos of each kind and the output of the stages; the metrics and rows of the crops."""
     root = tmp_path_factory.mktemp("crop")
     still = head((400, 300), (200, 140), SMALL)
     write(root / "in/ann/good.mp4", moving(12, (190, 215)), NTSC)
@@ -100,7 +100,7 @@ def outcome(rows, clip):
     ]
 
 
-def test_every_frame_is_in_one_row_that_says_what_became_of_it(source):
+def test_every_frame_is_in_one_row_with_its_outcome(source):
     _, metrics, rows = source
     assert outcome(rows, "ann--good") == [(0, 11, "none", "end")]
     assert outcome(rows, "ann--long") == [
@@ -117,7 +117,7 @@ def test_every_frame_is_in_one_row_that_says_what_became_of_it(source):
     assert metrics["viola_jones_found"] == 1.0
 
 
-def test_a_crop_file_holds_the_frames_its_row_tells(source):
+def test_a_crop_file_contains_the_frames_of_its_row(source):
     root, _, rows = source
     row = next(row for row in rows if row["clip_id"] == "ann--good")
     assert (row["person_id"], row["split"], row["fps"]) == ("ann", "train", pytest.approx(float(NTSC)))
@@ -128,22 +128,22 @@ def test_a_crop_file_holds_the_frames_its_row_tells(source):
     assert box.x0 < 145 < 245 < box.x1
     read = read_mjpeg(root / row["path"], row["frame_offsets"], row["frame_lengths"]).astype(int)
     frames = read_frames(root / "in/ann/good.mp4", "pyav")
-    wanted = np.stack([crop_frame(RgbFrame(frame), box, 128) for frame in frames])
-    assert np.abs(read - wanted).mean() < 2
+    expected = np.stack([crop_frame(RgbFrame(frame), box, 128) for frame in frames])
+    assert np.abs(read - expected).mean() < 2
     faces = np.array(row["faces"]).reshape(12, 4)
     assert row["seen"] == [True] * 12
     assert ((faces > 0) & (faces < 128)).all()
-    # The head goes 25 pixels to the right of a box that stays; after the last search its box stays too.
+    # The head moves 25 pixels to the right in a fixed crop; after the last search its box stays, too.
     last = 11 // TRACK_EVERY * TRACK_EVERY
     assert faces[last, 0] - faces[0, 0] == pytest.approx(25 * last / 11 * 128 / box.width, abs=3)
 
 
-def test_what_was_not_kept_is_read_again(copy, monkeypatch):
-    wanted = contents(copy / "data/crops")
+def test_frames_that_were_not_buffered_are_decoded_again(copy, monkeypatch):
+    expected = contents(copy / "data/crops")
     shutil.rmtree("data/crops")
     monkeypatch.setattr(cropping, "MAX_BUFFER_BYTES", 0)
     run_crop()
-    assert contents(copy / "data/crops") == wanted
+    assert contents(copy / "data/crops") == expected
 
 
 def test_both_decoders_give_the_same_crops(copy):
@@ -153,33 +153,33 @@ def test_both_decoders_give_the_same_crops(copy):
         [(row["crop_id"], row["last_frame"], row["reason"]) for row in rows] for rows in (pyav, decord)
     ]
     assert outcomes[0] == outcomes[1]
-    for one, other in zip(pyav, decord, strict=True):
-        if one["path"]:
-            # Grey made of RGB is not quite the brightness that was stored, so neither are the boxes.
-            assert Box(*one["box"]).iou(Box(*other["box"])) > 0.9
+    for first, second in zip(pyav, decord, strict=True):
+        if first["path"]:
+            # Gray computed from RGB differs slightly from the stored luma, and so do the boxes.
+            assert Box(*first["box"]).iou(Box(*second["box"])) > 0.9
             read = [
                 read_mjpeg(Path(row["path"]), row["frame_offsets"], row["frame_lengths"])
-                for row in (one, other)
+                for row in (first, second)
             ]
             assert np.corrcoef(read[0].ravel(), read[1].ravel())[0, 1] > 0.9
 
 
-def test_a_second_run_does_nothing_and_a_fresh_one_the_same(copy):
+def test_a_second_run_changes_nothing_and_a_fresh_one_gives_the_same(copy):
     before = {path: path.stat().st_mtime_ns for path in Path("data/crops").rglob("*") if path.is_file()}
-    wanted = contents(copy / "data")
+    expected = contents(copy / "data")
     run_crop()
     run_landmarks()
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert contents(copy / "data") == wanted
+    assert contents(copy / "data") == expected
     shutil.rmtree("data")
     run_crop()
     run_landmarks()
-    assert contents(copy / "data") == wanted
+    assert contents(copy / "data") == expected
 
 
-def test_only_what_changed_is_done_again(copy):
-    kept = [*Path("data/crops/ann--long").iterdir(), Path("data/landmarks/ann--long.parquet")]
-    before = [path.stat().st_mtime_ns for path in kept]
+def test_only_changed_videos_are_processed_again(copy):
+    unchanged = [*Path("data/crops/ann--long").iterdir(), Path("data/landmarks/ann--long.parquet")]
+    before = [path.stat().st_mtime_ns for path in unchanged]
     write(Path("in/bo/none.mp4"), moving(8, (200, 200)))
     write(Path("in/cy/new.mp4"), moving(7, (200, 200)))
     Path("in/ann/good.mp4").unlink()
@@ -195,41 +195,41 @@ def test_only_what_changed_is_done_again(copy):
         "bo--none.parquet",
         "cy--new.parquet",
     ]
-    assert [path.stat().st_mtime_ns for path in kept] == before
+    assert [path.stat().st_mtime_ns for path in unchanged] == before
     assert metrics["crops"] == 4
-    done = contents(copy / "data")
+    incremental = contents(copy / "data")
     shutil.rmtree("data")
     run_crop()
     run_landmarks()
-    assert contents(copy / "data") == done
+    assert contents(copy / "data") == incremental
 
 
-def test_a_killed_run_is_taken_up(copy):
-    wanted = contents(copy / "data")
+def test_a_killed_run_is_resumed(copy):
+    expected = contents(copy / "data")
     Path("data/crops/ann--good", FRAGMENT_NAME).unlink()  # killed before the last write
     next(Path("data/crops/ann--long").glob("*.avi")).unlink()
     Path("data/crops/ann--long/.x.tmp.avi").write_bytes(b"half")
     Path("data/landmarks/.y.tmp.parquet").write_bytes(b"half")
     run_crop()
     run_landmarks()
-    assert contents(copy / "data") == wanted
+    assert contents(copy / "data") == expected
 
 
-def test_a_file_that_lost_its_end_is_made_again(copy):
-    wanted = contents(copy / "data/crops")
+def test_a_truncated_crop_is_written_again(copy):
+    expected = contents(copy / "data/crops")
     file = next(Path("data/crops/ann--long").glob("*.avi"))
     file.write_bytes(file.read_bytes()[:-100])
     run_crop()
-    assert contents(copy / "data/crops") == wanted
+    assert contents(copy / "data/crops") == expected
 
 
-def test_other_params_make_other_crops(copy):
+def test_changed_parameters_change_the_crops(copy):
     _, rows = run_crop(config=CONFIG.model_copy(update={"size": 64, "min_size": 32}))
     assert probe(Path(next(row["path"] for row in rows if row["path"]))).width == 64
     assert outcome(rows, "bo--small") == [(0, 9, "none", "end")]
 
 
-def test_a_clip_is_a_stretch_of_its_video(copy):
+def test_a_clip_is_a_time_range_of_its_video(copy):
     rows = [row for row in read_rows(Path("index.parquet"), INDEX) if row["clip_id"] == "ann--long"]
     half = {
         "start_s": 0.4,
@@ -239,44 +239,45 @@ def test_a_clip_is_a_stretch_of_its_video(copy):
         "box_height": 150,
     }
     write_table([row | half for row in rows], INDEX, Path("index.parquet"))
-    _, made = run_crop()
-    assert outcome(made, "ann--long") == [(10, 19, "none", "end")]
+    _, rows = run_crop()
+    assert outcome(rows, "ann--long") == [(10, 19, "none", "end")]
 
 
-def test_a_video_that_breaks_later_is_a_failed_clip(copy):
+def test_a_video_damaged_after_the_download_fails(copy):
     rows = read_rows(Path("download.parquet"), DOWNLOAD)
     for row in rows:
         if row["clip_id"] == "ann--good":
             Path(row["path"]).write_bytes(b"\0" * 2000)
             row["sha256"] = "other"
     write_table(rows, DOWNLOAD, Path("download.parquet"))
-    _, made = run_crop()
-    assert outcome(made, "ann--good") == [(0, -1, "invalid_media", None)]
-    assert outcome(made, "ann--long")[0] == (0, 19, "none", "max_frames")
+    _, rows = run_crop()
+    assert outcome(rows, "ann--good") == [(0, -1, "invalid_media", None)]
+    assert outcome(rows, "ann--long")[0] == (0, 19, "none", "max_frames")
 
 
-def give_up(job, shards):
+def time_out(job, shards):
+    """Report a timeout for all items: a `MapShards` that processes nothing."""
     for shard in shards:
         yield [job.on_failure(item, Reason.TIMED_OUT) for item in shard]
 
 
-def test_what_was_given_up_is_tried_again(copy):
-    wanted = contents(copy / "data")
+def test_items_that_timed_out_are_processed_again(copy):
+    expected = contents(copy / "data")
     shutil.rmtree("data")
-    _, rows = run_crop(map_shards=give_up)
+    _, rows = run_crop(map_shards=time_out)
     assert {(row["status"], row["reason"]) for row in rows} == {("failed", "timed_out")}
     run_crop()
-    assert run_landmarks(map_shards=give_up)["detected"] == 0
+    assert run_landmarks(map_shards=time_out)["detected"] == 0
     run_landmarks()
-    assert contents(copy / "data") == wanted
+    assert contents(copy / "data") == expected
 
 
-def test_landmarks_lie_on_the_face(source):
+def test_landmarks_are_on_the_face(source):
     root, _, rows = source
     row = next(row for row in rows if row["clip_id"] == "ann--good")
-    found = load_landmarks(root / "data/landmarks", "ann--good")
-    assert list(found) == [row["crop_id"]]
-    detected, points = found[row["crop_id"]]
+    landmarks = load_landmarks(root / "data/landmarks", "ann--good")
+    assert list(landmarks) == [row["crop_id"]]
+    detected, points = landmarks[row["crop_id"]]
     assert detected.all()
     assert points.shape == (12, 68, 2)
     assert points.dtype == np.float32
@@ -285,12 +286,12 @@ def test_landmarks_lie_on_the_face(source):
     (left_outer, _), (_, right_outer) = EYE_CORNERS["ibug68"]
     assert (points[:, left_outer, 0] + 10 < points[:, right_outer, 0]).all()
     assert (points[:, 8, 1] > points[:, left_outer, 1] + 20).all()  # the chin is below the eyes
-    # The head goes 25 pixels to the right of a box that stays.
+    # The head moves 25 pixels to the right in a fixed crop.
     scale = 128 / (row["box"][2] - row["box"][0])
     assert points[-1, 30, 0] - points[0, 30, 0] == pytest.approx(25 * scale, abs=4)
 
 
-def test_a_landmarks_file_says_what_made_it(source):
+def test_a_landmarks_file_names_its_detector(source):
     root, _, _ = source
     metadata = read_metadata(root / "data/landmarks/ann--good.parquet")
     assert metadata["detector"] == "dlib"

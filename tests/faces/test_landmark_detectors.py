@@ -27,9 +27,9 @@ def gray(image):
 
 
 def check_portrait(detector, name):
-    """The points lie where a face has them; without a face there are none."""
+    """Check the positions of the points on the portrait, and that a blank image has none."""
     info = describe_detector(name)
-    image, blank = (gray(picture) if detector.gray else picture for picture in (astronaut(), BLANK))
+    image, blank = (gray(rgb) if detector.gray else rgb for rgb in (astronaut(), BLANK))
     face = detector.detect(image, None)
     assert face.points.shape == (info.points, 2)
     assert face.points.dtype == np.float32
@@ -47,13 +47,13 @@ def test_dlib_finds_the_portrait_s_landmarks(dlib):
     assert face.score > 0
 
 
-def test_mediapipe_finds_them_too(mediapipe):
+def test_mediapipe_finds_the_portrait_s_landmarks(mediapipe):
     face = check_portrait(mediapipe, "mediapipe")
     known = mediapipe.detect(astronaut(), Box(0, 0, 10, 10))
     np.testing.assert_array_equal(known.points, face.points)
 
 
-def test_dlib_needs_no_search_where_the_face_is_known(dlib):
+def test_dlib_needs_no_search_if_the_face_is_known(dlib):
     image = gray(astronaut())
     searched = dlib.detect(image, None)
     known = dlib.detect(image, ViolaJones().detect(image)[0])
@@ -62,40 +62,38 @@ def test_dlib_needs_no_search_where_the_face_is_known(dlib):
     assert np.linalg.norm(known.points - searched.points, axis=1).mean() < 2
 
 
-def test_dlib_finds_small_faces_too(dlib):
+def test_dlib_finds_small_faces(dlib):
     small = cv2.resize(gray(astronaut()[:256, 100:356]), (128, 128), interpolation=cv2.INTER_AREA)
     assert dlib.detect(small, None).box.width < 80
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0])
-def test_dlib_s_points_are_in_pixels_of_the_image_whatever_it_is_shown(dlib, scale):
+def test_dlib_s_points_are_in_pixels_of_the_image_at_any_scale(dlib, scale):
     image = gray(astronaut())
     box = ViolaJones().detect(image)[0]
-    wanted = dlib.detect(image, box).points
+    expected = dlib.detect(image, box).points
     resized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    # The middle of the first pixel is 0, before and after.
+    # The center of the first pixel is 0 at both scales.
     points = (dlib.detect(resized, box.scale(scale)).points + 0.5) / scale - 0.5
-    assert np.abs((points - wanted).mean(axis=0)).max() < 0.3
-    assert np.linalg.norm(points - wanted, axis=1).mean() < 2
+    assert np.abs((points - expected).mean(axis=0)).max() < 0.3
+    assert np.linalg.norm(points - expected, axis=1).mean() < 2
 
 
-def test_dlib_takes_a_box_that_ends_outside_the_image(dlib):
+def test_dlib_accepts_a_box_that_ends_outside_the_image(dlib):
     image = gray(astronaut()[:180, 170:300])
     assert np.isfinite(dlib.detect(image, Box(-10.0, 60.0, 110.0, 190.0)).points).all()
 
 
-def test_both_find_the_same_corners_in_a_real_crop_with_the_tracker_s_boxes(
-    dlib, mediapipe, shared, tmp_path
-):
+def test_both_detectors_agree_on_a_real_crop_with_the_tracker_s_boxes(dlib, mediapipe, shared, tmp_path):
     video = shared / "faces/clips/nvidia_eyecontact/nvidia_eyecontact.mp4"
     config = load_params(PROFILE).crop.model_copy(update={"min_frames": 24})
     (row,) = crop_video(video, [ClipTarget("v", 0.0, 1.0, None, None)], config, tmp_path)
-    places = (tmp_path / row["path"], row["frame_offsets"], row["frame_lengths"])
+    file = (tmp_path / row["path"], row["frame_offsets"], row["frame_lengths"])
     faces = [Box(*face) for face in np.reshape(row["faces"], (-1, 4)).tolist()]
     corners = {}
     for name, detector in (("dlib", dlib), ("mediapipe", mediapipe)):
-        images = stream_mjpeg(*places, luma=detector.gray)
-        points = [detector.detect(*shown).points for shown in zip(images, faces, strict=True)]
+        images = stream_mjpeg(*file, luma=detector.gray)
+        points = [detector.detect(image, face).points for image, face in zip(images, faces, strict=True)]
         scheme = describe_detector(name).scheme
         corners[name] = np.stack(points)[:, [*np.ravel(EYE_CORNERS[scheme]), *MOUTH_CORNERS[scheme]]]
     assert len(faces) == 30

@@ -13,18 +13,18 @@ from faceanim.faces.landmark_sets import (
 
 
 @pytest.mark.parametrize("points", GUIDE_LANDMARKS)
-def test_every_scheme_guides_as_many_keypoints(points):
+def test_every_scheme_guides_all_guided_keypoints(points):
     assert len(GUIDE_LANDMARKS[points]) == GUIDED_KEYPOINTS
     assert max(max(group) for group in GUIDE_LANDMARKS[points]) < points
 
 
 @pytest.mark.parametrize(("points", "scheme"), [(68, "ibug68"), (478, "mediapipe478")])
-def test_eyes_and_mouth_are_where_the_scheme_has_them(points, scheme):
-    """With each landmark's place set to its number, the corners stand for themselves."""
+def test_guides_match_the_eyes_and_the_mouth_of_the_scheme(points, scheme):
+    """With the coordinates of each landmark set to its number, the guides are the numbers of the corners."""
     landmarks = np.repeat(np.arange(points, dtype=np.float32)[:, None], 2, axis=1)
-    found = compute_guides(landmarks)
-    assert tuple(found[3:5, 0]) == MOUTH_CORNERS[scheme]
-    if scheme == "ibug68":  # an eye's six points lie between and beside its corners
+    guides = compute_guides(landmarks)
+    assert tuple(guides[3:5, 0]) == MOUTH_CORNERS[scheme]
+    if scheme == "ibug68":  # the six points of an eye include its corners
         for guide, corners in zip(GUIDE_LANDMARKS[points], EYE_CORNERS[scheme], strict=False):
             assert set(corners) <= set(guide)
 

@@ -1,4 +1,4 @@
-"""The landmarks stage on crops that the tests make: what is written, what is flagged, what is done again."""
+"""The landmarks stage: its tables, flagged frames, repeated runs and measure of jitter."""
 
 import http.server
 import threading
@@ -25,13 +25,13 @@ from tests.helpers.videos import RUN, contents, ignore, inline
 
 SIZE = 256
 FACE = (76.0, 66.0, 174.0, 164.0)
-"""What Viola-Jones finds in `portrait(0)`."""
+"""Box that Viola-Jones detects in `portrait(0)`."""
 BLANK = np.full((SIZE, SIZE, 3), 128, np.uint8)
 NOSE = 30
 
 
 def portrait(shift):
-    """The portrait, its face `shift` pixels further left."""
+    """Return the portrait with its face `shift` pixels further left."""
     return astronaut()[:SIZE, 100 + shift : 100 + shift + SIZE]
 
 
@@ -41,20 +41,20 @@ def moved(shift):
 
 
 def still(frames, seen=True):
-    """What a crop of the portrait that does not move has in its row."""
+    """Return the frames, faces and flags of a crop in which the portrait does not move."""
     return [portrait(0)] * frames, [moved(0)] * frames, [seen] * frames
 
 
 def write_video(folder, video_id, *crops, key="1"):
-    """Write a video's crops, each of pictures, faces and whether they were seen, as the crop stage does."""
+    """Write the crops of a video as the crop stage does, from their frames, faces and detection flags."""
     rows = []
-    for number, (pictures, faces, seen) in enumerate(crops):
+    for number, (frames, faces, seen) in enumerate(crops):
         name = f"{video_id}-{number}.avi"
-        offsets, lengths = write_mjpeg(folder / "crops" / video_id / name, pictures, Fraction(25), 95)
-        about = {"clip_id": video_id, "first_frame": 0, "last_frame": len(pictures) - 1, "fps": 25.0}
-        places = {"frame_offsets": offsets, "frame_lengths": lengths, "faces": np.ravel(faces), "seen": seen}
+        offsets, lengths = write_mjpeg(folder / "crops" / video_id / name, frames, Fraction(25), 95)
+        row = {"clip_id": video_id, "first_frame": 0, "last_frame": len(frames) - 1, "fps": 25.0}
+        index = {"frame_offsets": offsets, "frame_lengths": lengths, "faces": np.ravel(faces), "seen": seen}
         outcome = {"crop_id": f"{video_id}-{number}", "path": name, "status": "ok", "reason": "none"}
-        rows.append(about | places | outcome)
+        rows.append(row | index | outcome)
     rejected = {
         "crop_id": f"{video_id}-no",
         "clip_id": video_id,
@@ -68,7 +68,7 @@ def write_video(folder, video_id, *crops, key="1"):
 
 
 def run(folder, detector="dlib", map_shards=inline):
-    """Put the videos' rows together as the crop stage does, and run the stage."""
+    """Combine the rows of the videos as the crop stage does, and run the stage."""
     rows = [
         row | {"video_id": path.parent.name, "person_id": "p", "split": "train"}
         for path in sorted((folder / "crops").glob(f"*/{FRAGMENT_NAME}"))
@@ -79,7 +79,7 @@ def run(folder, detector="dlib", map_shards=inline):
     return detect_landmarks(LandmarksConfig(detector=detector), RUN, *inputs, map_shards, ignore)
 
 
-def rows_of(folder, video_id, detector="dlib"):
+def read_landmarks(folder, video_id, detector="dlib"):
     return read_rows(
         folder / "out" / f"{video_id}.parquet", landmarks_schema(describe_detector(detector).points)
     )
@@ -90,7 +90,7 @@ def times(folder):
 
 
 def changed(folder, before):
-    """The tables that were written again, and those that were not."""
+    """Return the names of the tables that have been written since."""
     after = times(folder)
     assert set(after) == set(before)
     return {name for name in after if after[name] != before[name]}
@@ -98,7 +98,7 @@ def changed(folder, before):
 
 @pytest.fixture
 def model(shared, tmp_path, monkeypatch):
-    """MediaPipe's weights, in a folder of this test's own."""
+    """A copy of MediaPipe's weights, which the test may change."""
     folder = tmp_path / "weights"
     folder.mkdir()
     monkeypatch.setenv("FACEANIM_WEIGHTS", str(folder))
@@ -116,10 +116,10 @@ def test_points_follow_the_face_frame_by_frame(tmp_path):
     assert [len(detected) for detected, _ in found.values()] == [5, 3]
     detected, points = found["v-0"]
     assert detected.all()
-    # Finer than a pixel, but the pictures are compressed.
+    # Accurate to less than a pixel, but the frames are compressed.
     np.testing.assert_allclose(points[:, NOSE] - points[0, NOSE], [[-shift, 0] for shift in shifts], atol=1)
     assert (points[:, 39] < points[:, NOSE]).all()  # an eye, above the nose and to its left
-    rows = rows_of(tmp_path, "v")
+    rows = read_landmarks(tmp_path, "v")
     assert [(row["crop_id"], row["frame"]) for row in rows] == [
         *(("v-0", number) for number in range(5)),
         *(("v-1", number) for number in range(3)),
@@ -130,22 +130,22 @@ def test_points_follow_the_face_frame_by_frame(tmp_path):
     assert expected.items() <= counts.items()
 
 
-def test_a_face_that_was_not_seen_is_looked_for(tmp_path):
+def test_a_face_that_was_not_tracked_is_searched(tmp_path):
     elsewhere = [0.0, 200.0, 50.0, 250.0]
-    pictures = [portrait(0), portrait(0), BLANK, portrait(0)]
-    write_video(tmp_path, "v", (pictures, [FACE, FACE, FACE, elsewhere], [True, False, False, False]))
+    frames = [portrait(0), portrait(0), BLANK, portrait(0)]
+    write_video(tmp_path, "v", (frames, [FACE, FACE, FACE, elsewhere], [True, False, False, False]))
     counts = run(tmp_path)
-    seen, searched, missed, someone = rows_of(tmp_path, "v")
+    seen, searched, missed, other = read_landmarks(tmp_path, "v")
     np.testing.assert_allclose(searched["points"], seen["points"], atol=4)
     assert searched["score"] > 0
-    assert [row["detected"] for row in (seen, searched, missed, someone)] == [True, True, False, False]
+    assert [row["detected"] for row in (seen, searched, missed, other)] == [True, True, False, False]
     nothing = {"box": None, "score": None, "points": None}
     assert nothing.items() <= missed.items()
-    assert nothing.items() <= someone.items()
+    assert nothing.items() <= other.items()
     assert (counts["frames"], counts["detected"], counts["detected_rate"]) == (4, 2, 0.5)
 
 
-def test_only_the_video_whose_crops_changed_is_done_again(tmp_path):
+def test_only_videos_with_changed_crops_are_processed_again(tmp_path):
     for video in "abc":
         write_video(tmp_path, video, still(2))
     run(tmp_path)
@@ -157,7 +157,7 @@ def test_only_the_video_whose_crops_changed_is_done_again(tmp_path):
     assert run(tmp_path) == counts
 
 
-def test_another_detector_or_other_weights_rewrite_every_table_and_nothing_else(tmp_path, model, monkeypatch):
+def test_another_detector_or_other_weights_rewrite_all_tables_only(tmp_path, model, monkeypatch):
     for video in "ab":
         write_video(tmp_path, video, still(4))
     run(tmp_path)
@@ -168,12 +168,12 @@ def test_another_detector_or_other_weights_rewrite_every_table_and_nothing_else(
     assert changed(tmp_path, before) == set(before)
     metadata = read_metadata(tmp_path / "out/a.parquet")
     assert (metadata["scheme"], metadata["weights_sha256"]) == ("mediapipe478", file_sha256(model))
-    assert {len(row["points"]) for row in rows_of(tmp_path, "a", "mediapipe")} == {2 * 478}
+    assert {len(row["points"]) for row in read_landmarks(tmp_path, "a", "mediapipe")} == {2 * 478}
     before = times(tmp_path)
     assert run(tmp_path, "mediapipe") == counts
     assert changed(tmp_path, before) == set()
 
-    # Published anew: a model file is a zip, and stays one with a byte more in its comment.
+    # New weights: a model file is a ZIP archive, and remains valid with one more byte in its comment.
     other = model.read_bytes()[:-2] + b"\x01\x00+"
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / model.name).write_bytes(other)
@@ -188,7 +188,7 @@ def test_another_detector_or_other_weights_rewrite_every_table_and_nothing_else(
 
 
 def serve(folder):
-    """A server of a folder, and its address."""
+    """Return a context manager that serves a folder and returns its address."""
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     return Server(("127.0.0.1", 0), handler)
 
@@ -203,42 +203,43 @@ class Server(http.server.ThreadingHTTPServer):
         self.server_close()
 
 
-@pytest.mark.parametrize("wrong", ["kept", "served"])
-def test_wrong_weights_are_refused_and_leave_the_tables_alone(tmp_path, monkeypatch, wrong):
+@pytest.mark.parametrize("wrong", ["stored", "served"])
+def test_wrong_weights_are_refused_without_a_change_of_the_tables(tmp_path, monkeypatch, wrong):
     write_video(tmp_path, "v", still(2))
     run(tmp_path)
     before = times(tmp_path)
     monkeypatch.setenv("FACEANIM_WEIGHTS", str(tmp_path / "weights"))
-    folder = tmp_path / ("weights" if wrong == "kept" else "site")
+    folder = tmp_path / ("weights" if wrong == "stored" else "site")
     folder.mkdir()
     (folder / "face_landmarker.task").write_bytes(b"something else")
     with serve(folder) as address:
         published = pretrained.WEIGHTS[MEDIAPIPE_WEIGHTS]
-        here = pretrained.Weights(f"{address}/{published.file_name}", published.sha256)
-        monkeypatch.setitem(pretrained.WEIGHTS, MEDIAPIPE_WEIGHTS, here)
-        complaint = "differs from the published" if wrong == "kept" else "another SHA-256"
-        with pytest.raises(FaceanimError, match=complaint):
+        local = pretrained.Weights(f"{address}/{published.file_name}", published.sha256)
+        monkeypatch.setitem(pretrained.WEIGHTS, MEDIAPIPE_WEIGHTS, local)
+        message = "differs from the published" if wrong == "stored" else "another SHA-256"
+        with pytest.raises(FaceanimError, match=message):
             run(tmp_path, "mediapipe")
     assert changed(tmp_path, before) == set()
 
 
-def test_a_crash_flags_every_frame_and_is_tried_again(tmp_path):
+def test_a_crash_flags_every_frame_and_is_retried(tmp_path):
     write_video(tmp_path, "v", still(2), still(3))
     counts = run(tmp_path, map_shards=crash)
     assert (counts["crops"], counts["frames"], counts["detected"]) == (2, 5, 0)
     assert (counts["jitter_px"], counts["jitter_frames"]) == (None, 0)
     assert read_metadata(tmp_path / "out/v.parquet")["failed"] == "crashed"
-    assert [row["crop_id"] for row in rows_of(tmp_path, "v")] == ["v-0"] * 2 + ["v-1"] * 3
+    assert [row["crop_id"] for row in read_landmarks(tmp_path, "v")] == ["v-0"] * 2 + ["v-1"] * 3
     assert run(tmp_path)["detected"] == 5
     assert "failed" not in read_metadata(tmp_path / "out/v.parquet")
 
 
 def crash(job, shards):
+    """Report a crash for all items: a `MapShards` that processes nothing."""
     for shard in shards:
         yield [job.on_failure(item, Reason.CRASHED) for item in shard]
 
 
-def test_the_report_says_how_much_still_frames_tremble(tmp_path):
+def test_the_report_states_the_jitter_of_still_frames(tmp_path):
     calm, shaken = still(5), still(5)
     shaken[1][::2] = [[edge + 6 for edge in FACE]] * 3
     missed = ([portrait(0)] * 2 + [BLANK] + [portrait(0)] * 3, [FACE] * 6, [True, True, False] + [True] * 3)
@@ -254,26 +255,26 @@ def test_the_report_says_how_much_still_frames_tremble(tmp_path):
 
 
 def test_jitter_is_the_second_difference_on_still_frames():
-    still_picture = np.full((5, 16, 16), 100, np.uint8)
+    still_thumbnails = np.full((5, 16, 16), 100, np.uint8)
     x = np.array([0, 1, 0, 1, 0], np.float32)
     points = np.stack([np.stack([x, np.zeros_like(x)], axis=1)] * 2, axis=1)
-    assert measure_jitter(points, still_picture) == Jitter(3 * 2.0, 3)
+    assert measure_jitter(points, still_thumbnails) == Jitter(3 * 2.0, 3)
     even = np.arange(10, dtype=np.float32).reshape(5, 1, 2)
-    assert measure_jitter(even, still_picture) == Jitter(0.0, 3)
+    assert measure_jitter(even, still_thumbnails) == Jitter(0.0, 3)
     missed = points.copy()
     missed[4] = np.nan
-    assert measure_jitter(missed, still_picture) == Jitter(2 * 2.0, 2)
-    blink = still_picture.copy()
+    assert measure_jitter(missed, still_thumbnails) == Jitter(2 * 2.0, 2)
+    blink = still_thumbnails.copy()
     blink[4, 3, 3] += 4
     assert measure_jitter(points, blink) == Jitter(2 * 2.0, 2)
-    assert measure_jitter(points[:2], still_picture[:2]) == Jitter(0.0, 0)
+    assert measure_jitter(points[:2], still_thumbnails[:2]) == Jitter(0.0, 0)
 
 
-def test_a_blink_is_no_still_frame_but_noise_is():
-    picture = portrait(0)
-    noisy = np.clip(picture + np.random.default_rng(0).normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
-    blinking = picture.copy()
+def test_a_blink_is_not_still_but_noise_is():
+    image = portrait(0)
+    noisy = np.clip(image + np.random.default_rng(0).normal(0, 4, image.shape), 0, 255).astype(np.uint8)
+    blinking = image.copy()
     blinking[100:116, 90:122] = 200
-    for other, differs in ((noisy, False), (blinking, True), (portrait(3), True)):
-        change = np.abs(make_thumbnail(picture).astype(int) - make_thumbnail(other)).max()
-        assert (change >= 4) == differs
+    for other, is_different in ((noisy, False), (blinking, True), (portrait(3), True)):
+        change = np.abs(make_thumbnail(image).astype(int) - make_thumbnail(other)).max()
+        assert (change >= 4) == is_different

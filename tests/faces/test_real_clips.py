@@ -3,7 +3,6 @@
 from fractions import Fraction
 from itertools import islice, pairwise
 
-import cv2
 import mediapipe
 import numpy as np
 import pytest
@@ -11,9 +10,10 @@ from mediapipe.tasks.python import BaseOptions, vision
 
 from faceanim.config import load_params
 from faceanim.faces.cropping import ClipTarget, crop_video
+from faceanim.media.boxes import Box
 from faceanim.media.encode import write_mp4
 from faceanim.media.mjpeg import read_mjpeg
-from faceanim.media.video import probe, read_frames
+from faceanim.media.video import decode_frames, probe
 from tests.helpers.paths import PROFILES
 from tests.helpers.videos import cross_fade
 
@@ -79,13 +79,13 @@ def is_whole(face):
 @pytest.fixture(scope="module")
 def scenes(shared):
     """Frames of each clip with a face, all 320x320, so that only their content distinguishes them."""
-    clips = sorted((shared / "faces/clips").glob("*/*"))
+    clips = [(video, probe(video)) for video in sorted((shared / "faces/clips").glob("*/*"))]
     return {
         video.stem: [
-            cv2.resize(frame[: frame.shape[1]], (320, 320), interpolation=cv2.INTER_AREA)
-            for frame in islice(read_frames(video, "pyav"), 10, 10 + FADED_SCENE)
+            frame.crop(Box(0, 0, info.width, min(info.width, info.height))).to_rgb((320, 320))
+            for frame in islice(decode_frames(video, info, "pyav"), 10, 10 + FADED_SCENE)
         ]
-        for video in clips
+        for video, info in clips
         if "noface" not in video.name
     }
 

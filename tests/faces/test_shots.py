@@ -9,8 +9,9 @@ from skimage.data import astronaut
 
 from faceanim.faces import shots
 from faceanim.faces.shots import MAX_DELAY, ShotChange, detect_shot_changes
+from faceanim.media.boxes import Box
 from faceanim.media.frames import RgbFrame
-from faceanim.media.video import decode_frames, probe, read_frames
+from faceanim.media.video import decode_frames, probe
 from tests.helpers.videos import cross_fade, moving, noise
 
 THRESHOLD = 0.04
@@ -97,14 +98,14 @@ def test_real_talkers_move_and_do_not_fade(shared):
 @pytest.fixture(scope="module")
 def real_shots(shared):
     """The first frames of each long real clip, reduced to 160x160."""
-    clips = sorted((shared / "faces/clips").glob("*/*"))
+    clips = [(video, probe(video)) for video in sorted((shared / "faces/clips").glob("*/*"))]
     return [
         [
-            cv2.resize(frame[: frame.shape[1]], (160, 160))
-            for frame in islice(read_frames(video, "pyav"), COUNT)
+            frame.crop(Box(0, 0, info.width, min(info.width, info.height))).to_rgb((160, 160))
+            for frame in islice(decode_frames(video, info, "pyav"), COUNT)
         ]
-        for video in clips
-        if probe(video).frames > COUNT
+        for video, info in clips
+        if info.frames > COUNT
     ]
 
 
