@@ -147,7 +147,7 @@ def test_odd_choices_are_one_sentence(client, portrait, video):
 
 
 def test_hostile_files_are_one_sentence_each_and_the_page_survives(client, portrait, video, tmp_path):
-    pictures, videos = list(hostile_pictures()), hostile_videos()
+    pictures, videos = list(hostile_pictures()), hostile_videos(per_kind=2)
     good = video(8)
     for name, content in [*pictures, *videos]:
         (tmp_path / name).write_bytes(content)

@@ -1,7 +1,6 @@
 """Pictures and videos that cannot be animated, or hardly, and must do no harm: a few of each kind."""
 
 from collections.abc import Iterator
-from functools import cache
 
 import cv2
 import numpy as np
@@ -11,9 +10,6 @@ from faceanim.media.frames import Frame
 from tests.helpers.encoding import png_claiming
 from tests.helpers.hostile_files import hostile_files
 from tests.helpers.videos import moving
-
-PER_KIND = 3
-"""Number of videos of each kind, evenly spread."""
 
 
 def hostile_pictures() -> Iterator[tuple[str, bytes]]:
@@ -50,12 +46,16 @@ def drawing() -> Frame:
     return cv2.ellipse(paper, (150, 180), (45, 25), 0, 0, 180, (200, 0, 0), 3)
 
 
-@cache
-def hostile_videos() -> list[tuple[str, bytes]]:
-    """Return names and contents of videos of each kind of `hostile_files`, made from a moving face."""
+def hostile_videos(per_kind: int) -> list[tuple[str, bytes]]:
+    """Return names and contents of videos, evenly spread over each kind of `hostile_files`."""
+    return [file for files in _videos_by_kind().values() for file in files[:: len(files) // per_kind + 1]]
+
+
+def _videos_by_kind() -> dict[str, list[tuple[str, bytes]]]:
+    """Return the hostile files made from a moving face, by kind."""
     kinds: dict[str, list[tuple[str, bytes]]] = {}
     for name, content in hostile_files(list(moving(12, (180, 220))), {}):
         kind, _, rest = name.partition("/")
         if "hours" not in rest:  # only their length is hostile, and they take long
             kinds.setdefault(kind, []).append((f"{kind}-{rest}", content))
-    return [file for files in kinds.values() for file in files[:: len(files) // PER_KIND + 1]]
+    return kinds

@@ -34,7 +34,7 @@ def results(tmp_path_factory, model, portrait, driving):
     folder = tmp_path_factory.mktemp("hostile")
     (folder / "in").mkdir()
     completed = {}
-    for kind, files in {"picture": hostile_pictures(), "video": hostile_videos()}.items():
+    for kind, files in {"picture": hostile_pictures(), "video": hostile_videos(per_kind=3)}.items():
         for name, content in files:
             path = folder / "in" / f"{kind}-{name}"
             path.write_bytes(content)
