@@ -16,7 +16,7 @@ from tests.helpers.tiny import save_models
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file on one worker of pytest-xdist, and all that start servers on one, first."""
+    """Run the tests of a file on one worker of pytest-xdist, and those that start servers first, on one."""
     for item in items:
         group = "server" if item.get_closest_marker("server") else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
@@ -47,11 +47,21 @@ def mediapipe(shared, monkeypatch):
 
 @pytest.fixture(scope="session")
 def reproduced(tmp_path_factory):
-    """A copy of the project after `dvc repro`, and the output of that. Copy it to change it."""
+    """A copy of the project after `dvc repro`, and its output. Tests that change it must copy it."""
     from tests.helpers.project import copy_project
 
     project = copy_project(tmp_path_factory.mktemp("reproduced"))
     return project, project.dvc("repro")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory) -> Path:
+    """Database of an empty MLflow store, to be copied: MLflow takes seconds to create its tables."""
+    from faceanim.tracking import connect
+
+    database = tmp_path_factory.mktemp("store") / "mlflow.db"
+    connect(f"sqlite:///{database}")
+    return database
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,4 @@
-"""The whole pipeline at its smallest, with `dvc repro`, on a copy of the project."""
-
-import sys
+"""The whole pipeline with `dvc repro`, on a copy of the project with tiny parameters."""
 
 import pytest
 
@@ -8,7 +6,7 @@ from faceanim.media.video import probe
 from faceanim.synthetic import render_sample
 from tests.helpers.project import STAGES, pick, ran
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +14,7 @@ def project(reproduced, tmp_path_factory):
     return reproduced[0].copy(tmp_path_factory.mktemp("pipeline") / "project")
 
 
-def test_from_videos_to_an_animated_portrait(reproduced, tmp_path):
+def test_from_videos_to_an_animated_portrait(reproduced, portrait, tmp_path):
     project, output = reproduced
     assert ran(output) == STAGES
 
@@ -32,13 +30,8 @@ def test_from_videos_to_an_animated_portrait(reproduced, tmp_path):
 
     assert "up to date" in project.dvc("repro")
 
-    # The registered model, used somewhere else, with nothing but the registry's address.
+    # The registered model is used elsewhere, with only the address of the registry.
     driving = next((project.folder / "videos" / "p02").glob("*.mp4"))
-    portrait = tmp_path / "portrait.png"
-    project.run(
-        sys.executable, "-c",
-        "import sys; from skimage import data, io; io.imsave(sys.argv[1], data.astronaut())", str(portrait),
-    )  # fmt: skip
     address = f"sqlite:///{project.folder}/mlruns/mlflow.db"
     out = tmp_path / "out.mp4"
     project.faceanim(
@@ -54,7 +47,7 @@ def test_a_new_video_costs_its_own_work_only(project):
     render_sample(project.folder / "videos", names=pick("p05", 1))
     output = project.dvc("repro", "landmarks")
     assert ran(output) == ["index", "download", "crop", "landmarks"]
-    # Each begins with all but the new video done; the damaged one has nothing to crop.
+    # Each stage begins with all but the new video done; the damaged one has nothing to crop.
     for begins in ("download: 3/4", "crop: 2/3", "landmarks: 2/3"):
         assert begins in output
     (project.folder / "videos" / f"{pick('p05', 1)[0]}.mp4").unlink()

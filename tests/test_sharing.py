@@ -1,4 +1,4 @@
-"""What one person made, used by another: through DVC's remotes, an MLflow server, and experiments."""
+"""Results of one person used by another: through DVC's remotes, an MLflow server, and experiments."""
 
 import csv
 import io
@@ -15,20 +15,20 @@ from faceanim.media.video import probe
 from tests.helpers.project import Project, ran
 from tests.helpers.servers import has_postgres, mlflow_server, postgres
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 MADE = ("data", "models", "reports", "videos")
-"""The folders of what the pipeline reads and writes; git ignores them all."""
+"""Folders that the pipeline reads and writes; git ignores them all."""
 
 
 @pytest.fixture(scope="module")
 def project(reproduced, tmp_path_factory):
-    """The finished pipeline, committed as the README says, with its videos under DVC."""
+    """The finished pipeline, committed as the documentation says, with its videos under DVC."""
     project = reproduced[0].copy(tmp_path_factory.mktemp("sharing") / "project")
     (project.folder / ".dvcignore").open("a").write("/sample/\n")
     project.dvc("add", "videos")
     assert ran(project.dvc("repro")) == []
-    commit(project, "what the pipeline made")
+    commit(project, "the results")
     return project
 
 
@@ -39,7 +39,7 @@ def commit(project: Project, message: str) -> None:
 
 @pytest.fixture(params=["folder", "s3"])
 def remote(request, tmp_path, monkeypatch):
-    """A remote's address, its settings, and the environment that it needs."""
+    """Address of a remote, its settings, and the environment variables that it needs."""
     if request.param == "folder":
         yield str(tmp_path / "remote"), {}, {}
         return
@@ -104,12 +104,12 @@ def server(tmp_path):
 
 
 def register(project: Project, **environment: str) -> dict:
-    """Register the project's models once more, as its last stage does; returns what became of them."""
+    """Run the stage `register` again; returns what it wrote."""
     assert ran(project.dvc("repro", "--force", "--single-item", "register", **environment)) == ["register"]
     return project.read("reports/registered.json")
 
 
-def test_a_tracking_server_works_by_its_address_alone(project, server, tmp_path):
+def test_a_tracking_server_works_by_its_address_alone(project, server, portrait, tmp_path):
     user = project.copy(tmp_path / "user")
     only = {"MLFLOW_TRACKING_URI": server}
     assert register(user, **only)["champion"]
@@ -117,16 +117,12 @@ def test_a_tracking_server_works_by_its_address_alone(project, server, tmp_path)
     listed = user.faceanim("models", **only)
     assert "champion" in listed
 
-    # By someone who has the package and the address, and nothing of the project.
+    # Used by someone who has only the package and the address.
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (driving,) = (user.folder / "videos" / "p02").glob("*.mp4")
-    user.run("python", "-c", PORTRAIT, cwd=elsewhere)
-    user.faceanim("animate", "portrait.png", str(driving), "out.mp4", cwd=elsewhere, **only)
+    user.faceanim("animate", str(portrait), str(driving), "out.mp4", cwd=elsewhere, **only)
     assert probe(elsewhere / "out.mp4").frames == probe(driving).frames
-
-
-PORTRAIT = "from skimage import data, io; io.imsave('portrait.png', data.astronaut())"
 
 
 def test_a_sweep_through_the_queue(project, tmp_path):
@@ -137,7 +133,7 @@ def test_a_sweep_through_the_queue(project, tmp_path):
     output = project.dvc("exp", "run", "--run-all")
     assert ran(output) == ["train_sr", "evaluate", "register"] * 2
 
-    # Both are versions of the project's own registry, though each ran in a copy that is gone.
+    # Both are versions in the project's registry, although each ran in a temporary copy.
     first, second = (figures(project, name, "reports/registered.json") for name in names)
     assert sorted((first["version"], second["version"])) == [1, 2]
     listed = project.faceanim("models")
@@ -158,7 +154,7 @@ def test_a_sweep_through_the_queue(project, tmp_path):
     assert "super_resolution.psnr" in project.dvc("metrics", "diff", "HEAD", names[0])
     assert "train_sr.steps" in project.dvc("params", "diff", *names)
     drawn = plots(project, *names)
-    # Each plot has both experiments, and numbers on both of its axes.
+    # Each plot shows both experiments, with finite numbers on its numeric axes.
     assert {plot["title"]["text"] for plot in drawn} == {
         "Animation, training loss",
         "Super-resolution, training loss",
@@ -183,7 +179,7 @@ READ = "import sys, dvc.api; print(dvc.api.read(sys.argv[1], rev=sys.argv[2]))"
 
 
 def plots(project: Project, *revisions: str) -> list[dict]:
-    """The Vega-Lite plots on the page that `dvc plots diff` writes."""
+    """Read the Vega-Lite plots from the page that `dvc plots diff` writes."""
     project.dvc("plots", "diff", *revisions, "--out", "plots")
     page = (project.folder / "plots" / "index.html").read_text()
     assert page.count(".png") >= len(revisions)
@@ -191,7 +187,7 @@ def plots(project: Project, *revisions: str) -> list[dict]:
 
 
 def drawn_as_numbers(plot: dict) -> set[str]:
-    """The columns that a plot draws on an axis of numbers; at least one."""
+    """Return the columns, at least one, that a plot draws on a numeric axis."""
     plot = plot.get("spec", plot)
     encodings = [plot.get("encoding", {}), *(layer.get("encoding", {}) for layer in plot.get("layer", []))]
     channels = [encoding[axis] for encoding in encodings for axis in ("x", "y") if axis in encoding]

@@ -11,17 +11,11 @@ from tests.helpers.prefect_pages import Pages
 from tests.helpers.processes import wait_until
 from tests.helpers.videos import contents
 
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """What the process pool makes, without a server."""
-    folder = project(tmp_path_factory.mktemp("alone") / "p")
-    assert start(folder).wait(120) == 0
-    return folder
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
 def cluster_worker(stage):
-    """A worker of the cluster that has a shard: the parent of a process that works on its items."""
+    """Find a worker of the cluster that runs a shard: the parent of a process that handles its items."""
     for process in psutil.Process(stage.pid).children(recursive=True):
         try:
             if process.children() or "spawn_main" not in " ".join(process.cmdline()):
@@ -35,7 +29,7 @@ def cluster_worker(stage):
 
 
 def listening_elsewhere(stage):
-    """The addresses other than loopback on which a process and its children listen."""
+    """Return the non-loopback addresses on which a process and its children listen."""
     found = []
     for process in [psutil.Process(stage.pid), *psutil.Process(stage.pid).children(recursive=True)]:
         try:
@@ -52,7 +46,9 @@ def listening_elsewhere(stage):
 
 
 @pytest.mark.parametrize("runner", ["dask", "ray"])
-def test_a_cluster_gives_the_same_bytes_though_a_worker_is_killed(prefect_api, alone, tmp_path, runner):
+def test_a_cluster_writes_the_same_bytes_although_a_worker_is_killed(
+    prefect_api, undisturbed, tmp_path, runner
+):
     if importlib.util.find_spec(runner) is None:
         pytest.skip(f"the extra {runner} is not installed")
     folder = project(tmp_path / runner, task_runner=runner, shard_size=2)
@@ -62,12 +58,12 @@ def test_a_cluster_gives_the_same_bytes_though_a_worker_is_killed(prefect_api, a
     family = psutil.Process(stage.pid).children(recursive=True)
     elsewhere = listening_elsewhere(stage)
     wait_until(lambda: cluster_worker(stage)).kill()
-    said = stage.communicate(timeout=300)[1]
-    assert stage.returncode == 0, said
-    assert contents(folder / "crops") == contents(alone / "crops")
-    assert (folder / "crops.parquet").read_bytes() == (alone / "crops.parquet").read_bytes()
+    output = stage.communicate(timeout=300)[1]
+    assert stage.returncode == 0, output
+    assert contents(folder / "crops") == contents(undisturbed / "crops")
+    assert (folder / "crops.parquet").read_bytes() == (undisturbed / "crops.parquet").read_bytes()
     assert len(list((folder / "crops").rglob("*.avi"))) == len(IDS) * SEQUENCES
-    # What was finished before the kill has not been made again.
+    # Videos finished before the kill were not processed again.
     assert finished_files(folder / "crops").items() >= finished.items()
     run = Pages(prefect_api).runs("crop")[0]
     assert run["state_type"] == "COMPLETED"

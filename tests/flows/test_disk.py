@@ -1,4 +1,4 @@
-"""A disk that is full or may not be written ends a stage with one line, and costs nothing that is made."""
+"""A disk that is full or read-only ends a stage with one line, and no finished work is lost."""
 
 import subprocess
 
@@ -7,17 +7,19 @@ import pytest
 from tests.helpers.crop_folders import finished_files, project, start
 from tests.helpers.videos import contents
 
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Mounts a file system of a few megabytes on a folder, and gives a function that mounts it again."""
+    """Function that mounts a file system of a few megabytes on a folder, or mounts it again."""
     disk = tmp_path / "disk"
     disk.mkdir()
 
     def mount(options):
         command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
         if subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip("this user may not mount a tmpfs")
+            pytest.skip("mounting a tmpfs is not permitted")
         return disk
 
     yield mount
@@ -25,18 +27,16 @@ def small_disk(tmp_path):
 
 
 def ended(stage):
-    """The last line that a stage said, and its exit code."""
-    said = stage.communicate(timeout=120)[1]
-    assert "Traceback" not in said, said
-    return said.strip().splitlines()[-1], stage.returncode
+    """Return the last line that a stage printed, and its exit code."""
+    output = stage.communicate(timeout=120)[1]
+    assert "Traceback" not in output, output
+    return output.strip().splitlines()[-1], stage.returncode
 
 
 @pytest.mark.parametrize("served", [False, True])
-def test_a_full_disk_costs_nothing_that_is_made(request, small_disk, tmp_path, served):
+def test_a_full_disk_costs_no_finished_work(request, small_disk, undisturbed, tmp_path, served):
     api = request.getfixturevalue("prefect_api") if served else ""
-    whole = project(tmp_path / "whole")
-    assert start(whole).wait(120) == 0
-    size_kb = sum(path.stat().st_size for path in (whole / "crops").rglob("*")) // 1024
+    size_kb = sum(path.stat().st_size for path in (undisturbed / "crops").rglob("*")) // 1024
     disk = small_disk(f"size={size_kb // 2}k")
     folder = project(tmp_path / "full", shard_size=1)
     (folder / "crops").symlink_to(disk)
@@ -48,10 +48,10 @@ def test_a_full_disk_costs_nothing_that_is_made(request, small_disk, tmp_path, s
     small_disk(f"remount,size={size_kb * 3}k")
     assert ended(start(folder, api))[1] == 0
     assert finished_files(folder / "crops").items() >= finished.items()
-    assert contents(folder / "crops") == contents(whole / "crops")
+    assert contents(folder / "crops") == contents(undisturbed / "crops")
 
 
-def test_a_folder_that_may_not_be_written_is_one_line(small_disk, tmp_path):
+def test_a_read_only_folder_is_reported_in_one_line(small_disk, tmp_path):
     disk = small_disk("size=64m,ro")
     folder = project(tmp_path / "locked")
     (folder / "crops").symlink_to(disk)

@@ -1,4 +1,4 @@
-"""What a kill in the middle of DVC's writing leaves."""
+"""Files that DVC leaves truncated if it is killed while writing them."""
 
 import fcntl
 import json
@@ -15,7 +15,7 @@ from flows.dvc import LOCK, LOCK_BACKUP, LOCK_GUARD, RWLOCK, repair_dvc_state, r
 
 @pytest.fixture
 def whole(tmp_path, monkeypatch):
-    """The dvc.lock of a pipeline of one stage that was run, in the present folder."""
+    """Content of dvc.lock after a pipeline of one stage has run, in the current folder."""
     monkeypatch.chdir(tmp_path)
     command = f"{sys.executable} -c \"open('made', 'a').write('x')\""
     (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"make": {"cmd": command, "outs": ["made"]}}}))
@@ -24,16 +24,16 @@ def whole(tmp_path, monkeypatch):
     return LOCK.read_text()
 
 
-def test_a_list_of_what_is_at_work_is_dropped(whole):
+def test_a_truncated_rwlock_is_removed(whole):
     RWLOCK.write_text('{"write": {')
-    with pytest.raises(FaceanimError):  # DVC would never go on by itself
+    with pytest.raises(FaceanimError):  # DVC does not recover by itself
         run_python("-m", "dvc", "repro")
     repro()
     assert not any(json.loads(RWLOCK.read_text()).values())
 
 
 @pytest.mark.parametrize("length", [0, 10])
-def test_dvc_lock_is_put_back(whole, length, capsys):
+def test_dvc_lock_is_restored(whole, length, capsys):
     repair_dvc_state()
     LOCK.write_text(whole[:length])
     with pytest.raises(FaceanimError):
@@ -43,21 +43,21 @@ def test_dvc_lock_is_put_back(whole, length, capsys):
     assert LOCK.read_text() == whole
 
 
-def test_without_a_copy_a_line_says_what_to_do(whole):
+def test_without_a_backup_the_message_gives_the_command(whole):
     shutil.rmtree(LOCK_BACKUP.parent, ignore_errors=True)
     LOCK.write_text("")
     with pytest.raises(FaceanimError, match="git checkout"):
         repro()
 
 
-def test_what_somebody_is_writing_is_left_alone(whole):
+def test_a_file_that_another_process_writes_is_left_alone(whole):
     repair_dvc_state()
-    with ThreadPoolExecutor() as threads, LOCK_GUARD.open("a") as theirs:
-        fcntl.flock(theirs, fcntl.LOCK_EX)
+    with ThreadPoolExecutor() as threads, LOCK_GUARD.open("a") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
         LOCK.write_text("")
-        mending = threads.submit(repair_dvc_state)
+        repair = threads.submit(repair_dvc_state)
         time.sleep(0.5)
-        LOCK.write_text(f"{whole}# by somebody else\n")
-        fcntl.flock(theirs, fcntl.LOCK_UN)
-        mending.result()
-    assert LOCK.read_text().endswith("somebody else\n")
+        LOCK.write_text(f"{whole}# by another process\n")
+        fcntl.flock(guard, fcntl.LOCK_UN)
+        repair.result()
+    assert LOCK.read_text().endswith("another process\n")

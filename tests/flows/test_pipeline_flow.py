@@ -1,25 +1,30 @@
-"""The parent flow on small pipelines of shell commands, with a real server and with none."""
+"""The parent flow on small pipelines of shell commands, with and without a real server."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
+from faceanim.config.params import apply_profile
 from faceanim.errors import FaceanimError
 from flows.dvc import read_stages, select_stages
+from flows.pipeline import choose_profile
 from tests.helpers.paths import PROJECT
 from tests.helpers.prefect_pages import Pages
 from tests.helpers.processes import at_work, wait_until
 from tests.helpers.servers import has_postgres, postgres, prefect_server
 
+pytestmark = pytest.mark.server
 PYTHON = "import sys, time, os; from pathlib import Path; "
 
 
 def stage(name, needs=(), code="pass", **options):
-    """A stage that writes its name to a file of that name, after some code."""
+    """Make a stage that runs some code and then writes its name to a file of that name."""
     write = f"{PYTHON}{code}; Path('{name}').write_text('{name}')"
     return {name: {"cmd": f'python -c "{write}"', "deps": list(needs), "outs": [name], **options}}
 
@@ -30,7 +35,7 @@ WAIT = "Path('began').write_text(str(os.getpid())); time.sleep(0 if Path('go').e
 
 @pytest.fixture
 def pipeline(tmp_path):
-    """Makes a DVC project of stages, and gives its folder."""
+    """Function that makes a DVC project of some stages and returns its folder."""
 
     def make(*stages):
         merged = {name: stage for each in stages for name, stage in each.items()}
@@ -43,12 +48,12 @@ def pipeline(tmp_path):
 
 
 def command(folder, api, *arguments, **constants):
-    """The pipeline's command, with some of its constants changed, and its environment."""
+    """Build the pipeline's command, with some of its constants changed, and the options to run it."""
     changes = "".join(f"p.{name} = {value!r}; " for name, value in constants.items())
     code = f"import flows.pipeline as p, typer; {changes}typer.run(p.main)"
     hidden = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
     home = {"PREFECT_HOME": str(folder / "home"), "PYTHONPATH": str(PROJECT), "PREFECT_API_URL": api}
-    home["PREFECT_CLIENT_MAX_RETRIES"] = "1"  # a server that is away is asked for seconds, not minutes
+    home["PREFECT_CLIENT_MAX_RETRIES"] = "1"  # give up on an absent server in seconds, not minutes
     return [sys.executable, "-c", code, *arguments], {"cwd": folder, "env": hidden | home, "text": True}
 
 
@@ -57,14 +62,14 @@ def run(folder, api, *arguments, **constants):
     return subprocess.run(line, **options, capture_output=True, check=False)
 
 
-def error(said):
-    """The one line that says what is wrong."""
-    (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
+def error(output):
+    """Return the only error line."""
+    (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
     return line
 
 
 def start(folder, api):
-    """Start it, and wait until its stage is at work."""
+    """Start the pipeline, and wait until its stage is running."""
     line, options = command(folder, api)
     process = subprocess.Popen(line, **options, stderr=subprocess.PIPE, start_new_session=True)
     wait_until((folder / "began").exists)
@@ -90,74 +95,58 @@ def test_only_what_a_target_needs_is_run(prefect_api, pipeline):
     shown = pages.runs("pipeline")[0]
     assert shown["name"].startswith("second ")
     assert set(pages.tasks(shown)) == {"first", "second"}
-    done = run(folder, prefect_api, "fourth")
-    assert error(done.stderr) == ("error: unknown stage 'fourth'; the stages are first, third, second")
+    assert not (folder / "third").exists()
 
 
-def test_what_another_dvc_yaml_makes_is_made_first(prefect_api, pipeline):
-    folder = pipeline(stage("first", ["media/film"]), SECOND)
+def test_a_stage_runs_after_its_dependencies_also_those_in_another_dvc_yaml(prefect_api, pipeline):
+    folder = pipeline(
+        stage("last", ["left", "right"]),
+        stage("left", ["first"]),
+        stage("right", ["first"]),
+        stage("first", ["media/film"]),
+    )
     (folder / "media").mkdir()
     (folder / "media/dvc.yaml").write_text(json.dumps({"stages": stage("film")}))
-    done = run(folder, prefect_api)
-    assert done.returncode == 0, done.stderr
-    assert (folder / "second").exists()
-
-
-def test_a_stage_runs_after_all_that_it_needs(prefect_api, pipeline):
-    folder = pipeline(
-        stage("last", ["left", "right"]), stage("left", ["first"]), stage("right", ["first"]), FIRST
-    )
     done = run(folder, prefect_api)
     assert done.returncode == 0, done.stderr
     assert (folder / "last").exists()
 
 
-def test_a_dry_run_runs_nothing_and_a_forced_one_everything(prefect_api, pipeline):
+def test_dry_and_forced_runs_with_prefect_and_without(prefect_api, pipeline):
     folder, pages = pipeline(FIRST, SECOND), Pages(prefect_api)
     for api in (prefect_api, ""):
         assert run(folder, api, "--dry-run").stdout == "would run: first, second\n"
     assert pages.runs("pipeline")[0]["state"]["message"] == "would run: first, second"
     assert not (folder / "first").exists()
-    run(folder, "")
-    assert run(folder, "", "--dry-run").stdout == "would run nothing: everything is up to date\n"
+    done = run(folder, "")
+    assert done.returncode == 0, done.stderr
+    assert "running without Prefect" in done.stderr
+    assert (folder / "second").exists()
+    assert not list((folder / "home").glob("*.db"))  # no temporary server was started
     before = (folder / "first").stat().st_mtime_ns
-    run(folder, "")
+    assert run(folder, "", "--dry-run").stdout == "would run nothing: everything is up to date\n"
     assert (folder / "first").stat().st_mtime_ns == before
     run(folder, prefect_api, "--force")
     assert (folder / "first").stat().st_mtime_ns > before
 
 
-def test_without_an_api_the_pipeline_is_dvcs(pipeline):
-    folder = pipeline(FIRST, SECOND)
-    done = run(folder, "")
-    assert done.returncode == 0, done.stderr
-    assert "running without Prefect" in done.stderr
-    assert (folder / "second").exists()
-    assert not (folder / "home").exists() or not list((folder / "home").glob("*.db"))
+def test_a_stage_that_fails_is_reported_in_one_line(prefect_api, pipeline):
+    failure = "sys.exit('error: no such thing')"
+    folder = pipeline(FIRST, stage("second", ["first"], failure), stage("last", ["second"]))
+    served, alone = run(folder, prefect_api), run(folder, "")
+    for done in (served, alone):
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+    assert error(served.stderr) == "error: second: no such thing"
+    pages = Pages(prefect_api)
+    shown = pages.runs("pipeline")[0]
+    assert (shown["state_type"], shown["state"]["message"]) == ("FAILED", "second: no such thing")
+    assert set(pages.tasks(shown)) == {"first", "second"}
+    (folder / "dvc.yaml").write_text((folder / "dvc.yaml").read_text().replace(failure, "pass"))
+    assert run(folder, prefect_api).returncode == 0
 
 
-@pytest.mark.parametrize("served", [True, False])
-def test_a_stage_that_fails_is_said_in_one_line(request, pipeline, served):
-    api = request.getfixturevalue("prefect_api") if served else ""
-    folder = pipeline(
-        FIRST, stage("second", ["first"], "sys.exit('error: no such thing')"), stage("last", ["second"])
-    )
-    done = run(folder, api)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    if served:
-        assert error(done.stderr) == "error: second: no such thing"
-        pages = Pages(api)
-        shown = pages.runs("pipeline")[0]
-        assert (shown["state_type"], shown["state"]["message"]) == ("FAILED", "second: no such thing")
-        assert set(pages.tasks(shown)) == {"first", "second"}
-    (folder / "dvc.yaml").write_text(
-        (folder / "dvc.yaml").read_text().replace("sys.exit('error: no such thing')", "pass")
-    )
-    assert run(folder, api).returncode == 0
-
-
-def test_what_may_pass_is_tried_again(prefect_api, pipeline):
+def test_transient_failures_are_retried(prefect_api, pipeline):
     once = "Path('tried').exists() or Path('tried').touch() or sys.exit(75)"
     folder = pipeline(stage("first", code=once))
     done = run(folder, prefect_api, RETRY_DELAY_S=0.5)
@@ -168,14 +157,24 @@ def test_what_may_pass_is_tried_again(prefect_api, pipeline):
     assert error(done.stderr) == "error: second: the site says no"
 
 
-def test_ctrl_c_stops_the_children_and_the_next_run_goes_on(prefect_api, pipeline):
+def test_a_second_run_is_refused_and_an_interrupted_one_is_resumed(prefect_api, pipeline):
     folder, pages = pipeline(FIRST, stage("second", ["first"], WAIT)), Pages(prefect_api)
     process = start(folder, prefect_api)
+    first = pages.runs("pipeline")[0]
+    second = run(folder, prefect_api)
+    assert second.returncode == 1
+    assert "another pipeline run is active in this folder" in error(second.stderr)
+    by_hand = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert by_hand.returncode != 0
+    assert "is busy, it is being blocked by" in by_hand.stderr
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, output = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "resume" in error(said)
-    assert pages.runs("pipeline")[0]["state_type"] == "CANCELLED"
+    assert "resume" in error(output)
+    states = {each["id"]: each["state_type"] for each in pages.runs("pipeline")}
+    assert states[first["id"]] == "CANCELLED"
     wait_until(lambda: not at_work(folder))
     (folder / "go").touch()
     assert run(folder, prefect_api).returncode == 0
@@ -191,21 +190,6 @@ def test_cancelling_on_the_page_does_the_same(prefect_api, pipeline):
     wait_until(lambda: not at_work(folder))
 
 
-def test_one_run_at_a_time(prefect_api, pipeline):
-    folder = pipeline(FIRST, stage("second", ["first"], WAIT))
-    process = start(folder, prefect_api)
-    second = run(folder, prefect_api)
-    assert second.returncode == 1
-    assert "another pipeline run is active in this folder" in error(second.stderr)
-    by_hand = subprocess.run(
-        [sys.executable, "-m", "dvc", "repro"], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert by_hand.returncode != 0
-    assert "is busy, it is being blocked by" in by_hand.stderr
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-
-
 def test_a_run_that_was_killed_is_shown_as_crashed_by_the_next(prefect_api, pipeline):
     folder, pages = pipeline(FIRST, stage("second", ["first"], WAIT)), Pages(prefect_api)
     process = start(folder, prefect_api)
@@ -213,7 +197,7 @@ def test_a_run_that_was_killed_is_shown_as_crashed_by_the_next(prefect_api, pipe
     process.communicate()
     killed = pages.runs("pipeline")[0]
     assert killed["state_type"] == "RUNNING"
-    wait_until(lambda: not at_work(folder))  # the stage does not outlive the flow
+    wait_until(lambda: not at_work(folder))  # the stage ends with the flow
     (folder / "go").touch()
     assert run(folder, prefect_api).returncode == 0
     buried = next(each for each in pages.runs("pipeline") if each["id"] == killed["id"])
@@ -221,30 +205,33 @@ def test_a_run_that_was_killed_is_shown_as_crashed_by_the_next(prefect_api, pipe
     assert set(pages.tasks(killed).values()) <= {"COMPLETED", "CRASHED"}
 
 
-def test_a_server_that_goes_away_leaves_the_rest_to_dvc(pipeline, tmp_path):
+@pytest.fixture
+def own_server(tmp_path):
+    """Function that starts a server, with its records in PostgreSQL where that is installed."""
+    with ExitStack() as stack:
+        variables = {}
+        if has_postgres():
+            address = stack.enter_context(postgres()).replace("://", "+asyncpg://")
+            variables["PREFECT_API_DATABASE_CONNECTION_URL"] = address
+        yield lambda: prefect_server(tmp_path / "server", variables=variables)
+
+
+def test_if_the_server_stops_dvc_runs_the_remaining_stages(pipeline, own_server):
     folder = pipeline(FIRST, stage("second", ["first"], WAIT), stage("third", ["second"]))
-    with prefect_server(tmp_path / "server") as api:
+    with own_server() as api:
+        pages = Pages(api)
+        assert run(folder, api, "first").returncode == 0
+        assert pages.tasks(pages.runs("pipeline")[0]) == {"first": "COMPLETED"}
         process = start(folder, api)
     (folder / "go").touch()
     os.kill(int((folder / "began").read_text()), signal.SIGTERM)  # of the first try
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said
-    assert "lost connection to the Prefect API" in said
+    _, output = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert "lost connection to the Prefect API" in output
     assert (folder / "third").exists()
 
 
-@pytest.mark.skipif(not has_postgres(), reason="there is no PostgreSQL on this machine")
-def test_the_server_may_keep_its_records_in_postgresql(pipeline, tmp_path):
-    folder = pipeline(FIRST, SECOND)
-    with postgres() as database:
-        variable = {"PREFECT_API_DATABASE_CONNECTION_URL": database.replace("://", "+asyncpg://")}
-        with prefect_server(tmp_path / "server", **variable) as api:
-            assert run(folder, api).returncode == 0
-            pages = Pages(api)
-            assert pages.tasks(pages.runs("pipeline")[0]) == {"first": "COMPLETED", "second": "COMPLETED"}
-
-
-def test_an_api_that_does_not_answer_is_one_line(pipeline):
+def test_an_api_that_does_not_respond_is_reported_in_one_line(pipeline):
     done = run(pipeline(FIRST), "http://127.0.0.1:9/api")
     assert done.returncode == 1
     assert done.stderr.strip() == (
@@ -262,18 +249,22 @@ def test_stages_are_those_of_dvc_yaml(tmp_path):
         "crop",
         "landmarks",
     ]
+    with pytest.raises(FaceanimError, match=f"unknown stage 'fourth'; the stages are {', '.join(names)}"):
+        select_stages(stages, ["fourth"])
     with pytest.raises(FaceanimError, match="in the project's folder"):
         read_stages(tmp_path / "dvc.yaml")
 
 
-def test_a_profile_never_loses_changes(pipeline):
+def test_a_profile_never_overwrites_changes(pipeline, monkeypatch):
     folder = pipeline(FIRST)
+    monkeypatch.chdir(folder)
     (folder / "profiles").mkdir()
     for name in ("sample", "paper"):
-        (folder / f"profiles/{name}.yaml").write_text((PROJECT / f"profiles/{name}.yaml").read_text())
+        shutil.copy(PROJECT / f"profiles/{name}.yaml", folder / "profiles")
+    apply_profile("sample")
     params = folder / "params.yaml"
-    params.write_text((PROJECT / "profiles/sample.yaml").read_text())
-    assert "takes no profile" in run(folder, "", "--dry-run", "--profile", "paper").stderr
+    with pytest.raises(FaceanimError, match="takes no profile"):
+        choose_profile("paper", dry_run=True)
     assert run(folder, "", "--profile", "paper").returncode == 0
     assert params.read_text() == (folder / "profiles/paper.yaml").read_text()
     mine = params.read_text().replace("workers: 8", "workers: 7")

@@ -1,4 +1,4 @@
-"""A stage with a Prefect server, with none, and with one that does not answer."""
+"""A stage with a Prefect server, without one, and with one that does not respond."""
 
 import os
 import subprocess
@@ -12,6 +12,8 @@ from faceanim.workers import ShardJob, chunk
 from flows.stage_runs import run_sharded_stage
 from tests.helpers.paths import PROJECT
 from tests.helpers.prefect_pages import Pages
+
+pytestmark = pytest.mark.server
 
 RUN = RunConfig(
     workers=2,
@@ -30,12 +32,12 @@ def double(item):
 
 
 def fail_once(path):
-    """Done already, or done now; but one fails the first time, as a disk on the network may."""
+    """Process a file unless that is done; the file `2` fails once, as on a network disk that disconnects."""
     done = path.with_suffix(".done")
     if not done.exists():
         if path.name == "2" and not path.exists():
             path.touch()
-            raise ConnectionError("the share is away")
+            raise ConnectionError("the share is disconnected")
         with path.with_suffix(".count").open("a") as file:
             file.write("x")
         done.touch()
@@ -67,7 +69,7 @@ doubled = mapped(double, [1, 2, 3, 4, 5])
 
 
 def run_script(folder, script, api):
-    """What a script prints that begins with this file's names."""
+    """Run a script that has imported the names of this file."""
     lines = [
         "from pathlib import Path",
         "from flows.stage_runs import run_sharded_stage, run_single_stage",
@@ -112,7 +114,7 @@ def test_with_an_api_a_step_is_a_flow_run_with_a_task_per_shard(prefect_api, tmp
     assert bar["description"].endswith("5 there")
 
 
-def test_a_piece_of_work_is_a_flow_run_too(prefect_api, tmp_path):
+def test_a_stage_without_shards_is_a_flow_run_too(prefect_api, tmp_path):
     script = (
         "def train(watcher):\n"
         "    watcher(1, 10)\n"
@@ -136,7 +138,7 @@ def test_a_piece_of_work_is_a_flow_run_too(prefect_api, tmp_path):
     assert shown["fine-tune-link"]["data"] == "[its curves](http://127.0.0.1:5000/#/x)"
 
 
-def test_a_shard_that_failed_is_tried_again_alone_and_then_only_what_is_left(prefect_api, tmp_path):
+def test_only_the_failed_shard_is_retried_and_only_its_unfinished_items(prefect_api, tmp_path):
     script = (
         "items = [Path(str(n)) for n in range(1, 6)]\n"
         "assert run_sharded_stage('share', RUN, mapped(fail_once, items)) == ['1', '2', '3', '4', '5']"
@@ -148,7 +150,7 @@ def test_a_shard_that_failed_is_tried_again_alone_and_then_only_what_is_left(pre
     assert run["state_type"] == "COMPLETED"
 
 
-def test_a_full_disk_is_not_tried_again_and_is_one_line(prefect_api, tmp_path):
+def test_a_full_disk_is_not_retried_and_is_reported_in_one_line(prefect_api, tmp_path):
     script = (
         "try:\n"
         "    run_sharded_stage('full', RUN, mapped(fill_the_disk, [1, 2, 3, 4]))\n"
@@ -163,7 +165,7 @@ def test_a_full_disk_is_not_tried_again_and_is_one_line(prefect_api, tmp_path):
     assert run["state"]["message"] == done.stdout.strip()
 
 
-def test_an_api_that_does_not_answer_costs_a_line(tmp_path):
+def test_an_api_that_does_not_respond_costs_a_line(tmp_path):
     script = (
         "assert run_sharded_stage('double', RUN, doubled) == [2, 4, 6, 8, 10]\n"
         "assert run_single_stage('train', lambda watcher: watcher(1, 2) or 5) == 5"
@@ -192,7 +194,7 @@ def test_a_cluster_needs_an_api(monkeypatch, tmp_path):
     )
 
 
-def test_a_cluster_that_does_not_answer_is_one_line(prefect_api, tmp_path):
+def test_a_cluster_that_does_not_respond_is_reported_in_one_line(prefect_api, tmp_path):
     pytest.importorskip("distributed", reason="the extra dask is not installed")
     script = (
         "import os; os.environ['DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT'] = '1s'\n"

@@ -1,4 +1,4 @@
-"""`make ui`: both pages on loopback, and nothing left when it ends."""
+"""`make ui`: both pages are served on loopback, and no process is left when it ends."""
 
 import os
 import signal
@@ -7,12 +7,15 @@ import sys
 import urllib.request
 
 import psutil
+import pytest
 
 from tests.helpers.project import PROJECT
 from tests.helpers.servers import free_port
 
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-def test_both_pages_live_as_long_as_it_does(tmp_path):
+
+def test_both_pages_are_served_until_it_ends(tmp_path):
     (tmp_path / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
     ports = [free_port(), free_port()]
     process = subprocess.Popen(
@@ -21,8 +24,8 @@ def test_both_pages_live_as_long_as_it_does(tmp_path):
         env=os.environ | {"PYTHONPATH": str(PROJECT), "PREFECT_HOME": str(tmp_path / "home")},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    said = [process.stdout.readline() for _ in range(2)]
-    assert said == [f"Prefect  http://127.0.0.1:{ports[0]}\n", f"MLflow   http://127.0.0.1:{ports[1]}\n"]
+    printed = [process.stdout.readline() for _ in range(2)]
+    assert printed == [f"Prefect  http://127.0.0.1:{ports[0]}\n", f"MLflow   http://127.0.0.1:{ports[1]}\n"]
     for port in ports:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
             assert b"<html" in page.read().lower()

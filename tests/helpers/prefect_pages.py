@@ -1,4 +1,4 @@
-"""What a Prefect server has recorded, asked over its API."""
+"""Records of a Prefect server, read through its API."""
 
 import time
 
@@ -6,7 +6,7 @@ import httpx
 
 
 class Pages:
-    """The runs that a server knows."""
+    """Runs recorded by a server."""
 
     def __init__(self, api: str) -> None:
         self.api = api
@@ -18,19 +18,19 @@ class Pages:
         return httpx.get(f"{self.api}{path}", timeout=30).raise_for_status().json()
 
     def runs(self, flow: str) -> list[dict]:
-        """The runs of a flow that have begun, the newest first."""
+        """Return the started runs of a flow, newest first."""
         found = self._post(
             "/flow_runs/filter", flows={"name": {"any_": [flow]}}, sort="EXPECTED_START_TIME_DESC"
         )
         return [run for run in found if run["state_type"] != "SCHEDULED"]
 
     def below(self, run: dict) -> dict[str, dict]:
-        """The flow runs that are part of one, by the name of their flow."""
+        """Return the child flow runs of a run, by the names of their flows."""
         found = self._post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [run["id"]]}})
         return {self._get(f"/flows/{each['flow_id']}")["name"]: each for each in found}
 
     def tasks(self, run: dict) -> dict[str, str]:
-        """The states of a flow run's tasks, by their names, once the server has recorded them."""
+        """Return the states of a flow run's tasks by name, once the server has recorded that they ended."""
         for _ in range(40):
             found = self._post(
                 "/task_runs/filter", task_runs={"flow_run_id": {"any_": [run["id"]]}}, limit=200
@@ -41,18 +41,18 @@ class Pages:
         return {task["name"]: task["state_type"] for task in found}
 
     def artifacts(self, *runs: dict) -> dict[str, dict]:
-        """What is shown on the pages of flow runs, by key."""
+        """Return the artifacts of flow runs, by key."""
         ids = [run["id"] for run in runs]
         return {
             each["key"]: each for each in self._post("/artifacts/filter", flow_runs={"id": {"any_": ids}})
         }
 
     def logs(self, run: dict) -> list[str]:
-        """The lines of a flow run's log."""
+        """Return the messages of a flow run's log."""
         found = self._post("/logs/filter", logs={"flow_run_id": {"any_": [run["id"]]}}, limit=200)
         return [each["message"] for each in found]
 
     def cancel(self, run: dict) -> None:
-        """What the page's button does."""
+        """Cancel a run, as the button in the UI does."""
         state = {"type": "CANCELLING"}
         httpx.post(f"{self.api}/flow_runs/{run['id']}/set_state", json={"state": state}).raise_for_status()

@@ -1,4 +1,4 @@
-"""The processes that work in a folder."""
+"""Running processes, and waiting for a condition."""
 
 import time
 from pathlib import Path
@@ -7,7 +7,7 @@ import psutil
 
 
 def at_work(folder: Path) -> list[psutil.Process]:
-    """The processes whose working directory is a folder."""
+    """Return the processes whose working directory is a folder."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -19,10 +19,10 @@ def at_work(folder: Path) -> list[psutil.Process]:
 
 
 def wait_until(condition, seconds: float = 60):
-    """What a condition gives, as soon as that is something."""
+    """Call a condition until its result is true; return that result."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
             return found
         time.sleep(0.05)
-    raise AssertionError(f"{condition} gave nothing in {seconds} s")
+    raise AssertionError(f"{condition} was not met within {seconds} s")

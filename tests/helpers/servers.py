@@ -1,4 +1,4 @@
-"""Real servers on loopback, each for the duration of a `with`."""
+"""Real servers on loopback, each as a context manager."""
 
 import os
 import pwd
@@ -10,9 +10,10 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 DATABASE_PASSWORD = "only-for-this-test"
 
@@ -25,10 +26,11 @@ def free_port() -> int:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """A PostgreSQL of our own; yields the address of its database."""
-    # Not pytest's folder: PostgreSQL refuses root, and no other user may enter that one.
+    """Run a PostgreSQL server; yields the address of its database."""
+    # Not in pytest's folder: PostgreSQL refuses to run as root, and other users may not enter that folder.
     with tempfile.TemporaryDirectory(prefix="faceanim-postgres-") as name:
-        folder, user = Path(name), {}
+        folder = Path(name)
+        user: dict[str, Any] = {}
         data, log, password = folder / "data", folder / "log", folder / "password"
         password.write_text(DATABASE_PASSWORD)
         if os.geteuid() == 0:
@@ -38,7 +40,7 @@ def postgres() -> Iterator[str]:
                 os.chown(path, nobody.pw_uid, nobody.pw_gid)
 
         def call(*command: str) -> None:
-            # To files, not to pipes: the server inherits them, and a pipe would not end before it does.
+            # To a file, not a pipe: the server inherits it, and a pipe would stay open as long as the server.
             with (folder / "out").open("w+") as out:
                 done = subprocess.run(
                     command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, check=False, **user
@@ -63,10 +65,10 @@ def postgres() -> Iterator[str]:
 
 @contextmanager
 def mlflow_server(folder: Path, store: str) -> Iterator[str]:
-    """MLflow's tracking server, with its files in `folder`; yields its address."""
+    """Run MLflow's tracking server, with its files in `folder`; yields its address."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    # Its background jobs are processes of their own, and seconds; nothing here uses them.
+    # Its background jobs are separate processes that take seconds to start; no test uses them.
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
@@ -81,15 +83,17 @@ def mlflow_server(folder: Path, store: str) -> Iterator[str]:
             wait_for(f"{address}/health", server, folder / "log")
             yield address
         finally:
-            # With its workers, which are in its session and may outlive it.
+            # Including its workers, which are in its session and may outlive it.
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGTERM)
             server.wait(30)
 
 
 @contextmanager
-def prefect_server(home: Path, port: int | None = None, **variables: str) -> Iterator[str]:
-    """A Prefect server with a home of its own; yields the address of its API."""
+def prefect_server(
+    home: Path, port: int | None = None, variables: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Run a Prefect server with a given home; yields the address of its API."""
     home.mkdir(exist_ok=True)
     port = port or free_port()
     address = f"http://127.0.0.1:{port}"
@@ -100,9 +104,12 @@ def prefect_server(home: Path, port: int | None = None, **variables: str) -> Ite
                 sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1",
                 "--port", str(port), "--analytics-off",
             ],
-            env=os.environ
-            | {"PREFECT_HOME": str(home), "PREFECT_UI_API_URL": f"{address}/api"}
-            | variables,
+            env={
+                **os.environ,
+                "PREFECT_HOME": str(home),
+                "PREFECT_UI_API_URL": f"{address}/api",
+                **(variables or {}),
+            },
             stdout=file, stderr=file, start_new_session=True,
         )  # fmt: skip
         try:
@@ -115,13 +122,13 @@ def prefect_server(home: Path, port: int | None = None, **variables: str) -> Ite
 
 
 def wait_for(address: str, server: subprocess.Popen, log: Path, seconds: float = 120) -> None:
-    """Return when the address answers; fail with the log when the server ends or takes too long."""
+    """Wait until the address responds; fail with the log if the server ends or takes too long."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and server.poll() is None:
         try:
             with urllib.request.urlopen(address, timeout=5):
                 return
-        except OSError:  # not yet
+        except OSError:
             time.sleep(0.2)
     raise AssertionError(f"{address} does not answer: {log.read_text()[-4000:]}")
 
