@@ -1,4 +1,4 @@
-"""The documentation is current, complete and without dead ends, and its commands exist."""
+"""The documentation is current and complete, its links work, and its commands exist."""
 
 import re
 import shlex

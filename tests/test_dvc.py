@@ -1,4 +1,4 @@
-"""dvc.yaml declares what each stage really uses."""
+"""dvc.yaml declares the files and parameters that each stage uses."""
 
 import ast
 import inspect
@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 from dvc.utils.serialize import load_py
-from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from faceanim.config import Params
@@ -20,8 +20,8 @@ from tests.helpers.paths import PROJECT
 DVC = YAML(typ="safe").load(PROJECT / "dvc.yaml")
 STAGES = DVC["stages"]
 
-# How values are checked, tables written and work distributed: none of it decides what a stage writes, and a
-# comment there must not cost a month's training. `flows` is such plumbing as a whole.
+# Validation of values, writing of tables and distribution of work do not affect the content of the outputs,
+# and a changed comment in these files must not cost a month's training. All of `flows` is such plumbing.
 PLUMBING = {
     "faceanim/config/base.py",
     "faceanim/config/data.py",
@@ -51,7 +51,7 @@ USED_BY_PATH = {
 
 @cache
 def imported(module: str) -> frozenset[str]:
-    """The project's files that a file imports when it runs, wherever in it the import stands."""
+    """Return the project's files that a file imports at run time, anywhere in it."""
     tree = ast.parse((PROJECT / module).read_text())
     branches = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
     for_types = [part for node in branches if ast.unparse(node.test) == "TYPE_CHECKING" for part in node.body]
@@ -128,18 +128,19 @@ def test_the_command_names_every_output_and_no_unknown_path(stage):
 
 
 def sections_read(stage: str) -> list[str]:
-    """The sections that the script reads, except `run`, which may not change what is written."""
+    """Return the sections that the script reads, except `run`, which does not affect the outputs."""
     text = (PROJECT / script(stage)).read_text()
     read = {name.rstrip("_") for name in re.findall(r"(?:params|load_params\(\))\.(?!yaml)(\w+)", text)}
     return sorted(read - {"model_dump", "run"})
 
 
-def models_of(model: type[BaseModel]) -> Iterator[type[Section]]:
-    """A section of the parameters and all that are nested in it."""
+def models_of(model: type[Section]) -> Iterator[type[Section]]:
+    """Yield a section of the parameters and all sections nested in it."""
     yield model
     for field in model.model_fields.values():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            yield from models_of(field.annotation)
+        annotation: Any = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            yield from models_of(annotation)
 
 
 def defaults_of(model: type[Section]) -> dict:
@@ -148,7 +149,9 @@ def defaults_of(model: type[Section]) -> dict:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_the_sections_that_the_script_reads_and_their_defaults(stage):
-    sections = {field.alias or name: field.annotation for name, field in Params.model_fields.items()}
+    sections: dict[str, Any] = {
+        field.alias or name: field.annotation for name, field in Params.model_fields.items()
+    }
     expected = {"params.yaml": sections_read(stage)}
     for model in {model for name in sections_read(stage) for model in models_of(sections[name])}:
         if defaults_of(model):
@@ -163,7 +166,7 @@ def test_params_are_the_sections_that_the_script_reads_and_their_defaults(stage)
 
 
 def test_dvc_sees_every_default():
-    """It reads literals from the source, and would compare a tuple with the list that dvc.lock has of it."""
+    """DVC reads literals from the source, and would compare a tuple with the list in dvc.lock."""
     for model in models_of(Params):
         source = load_py(str(PROJECT / (model.__module__.replace(".", "/") + ".py")))[model.__name__]
         assert source == defaults_of(model)

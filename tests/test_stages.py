@@ -18,6 +18,6 @@ def test_the_hash_of_dvc_lock_leaves_out_the_stage_that_asks_for_it():
 
 @pytest.mark.parametrize("stage", ["index", "download", "crop", "landmarks"])
 def test_stages_without_a_network_do_not_import_torch(stage):
-    """It takes 5 s and 400 MB, in each worker process too."""
+    """Importing it takes 5 s and 400 MB, also in each worker process."""
     code = f"import sys, stages.{stage}; sys.exit(bool({{'torch', 'mlflow', 'prefect'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0

@@ -1,5 +1,6 @@
 """Trainings in a real MLflow store."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,13 +21,17 @@ from tests.helpers.videos import RUN
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path, monkeypatch, empty_store):
+    """Settings of a run with an empty store."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(empty_store, tmp_path / "mlruns")
     return RUN.model_copy(update={"tracking_uri": f"sqlite:///{tmp_path}/mlruns/mlflow.db"})
 
 
 @pytest.fixture
 def nowhere():
+    """Address at which nothing listens."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{closed.getsockname()[1]}"
@@ -36,14 +41,14 @@ def history(client, run_id, name):
     return {metric.step: metric.value for metric in client.get_metric_history(run_id, name)}
 
 
-def test_a_run_goes_on_where_it_was(run, tmp_path):
+def test_a_run_is_resumed(run, tmp_path):
     first = open_run(run, "train_sr", {"git_revision": "abc"}, None)
     first.log_params({"lr": 0.1, "engine": {"log_every": 2}})
     first.log_metrics(2, {"l1": 0.5})
     first.log_image(2, "samples", np.full((4, 6, 3), 200, np.uint8))
     first.close("KILLED")
     second = open_run(run, "train_sr", {}, first.run_id)
-    second.log_params({"lr": 0.2})  # would be refused, were it sent
+    second.log_params({"lr": 0.2})  # MLflow would refuse the changed value
     second.log_metrics(4, {"l1": 0.25})
     second.close("FINISHED")
     client = connect(run.tracking_uri)
@@ -57,34 +62,36 @@ def test_a_run_goes_on_where_it_was(run, tmp_path):
     assert [file.path for file in client.list_artifacts(first.run_id, "samples")] == ["samples/000000002.png"]
 
 
-def test_a_run_that_is_gone_is_begun_anew(run):
+def test_a_run_that_was_deleted_is_started_anew(run):
     assert open_run(run, "train_sr", {}, "0" * 32).run_id not in (None, "0" * 32)
 
 
-def test_an_address_that_does_not_answer_costs_a_line(run, nowhere, capsys):
+def test_an_address_that_does_not_respond_costs_a_line(run, nowhere, capsys):
     logger = open_run(run.model_copy(update={"tracking_uri": nowhere}), "train_sr", {}, None)
     assert isinstance(logger, NullLogger)
-    told = capsys.readouterr().err
-    assert f"cannot connect to MLflow at {nowhere}: " in told
-    assert told.endswith("; the curves are only written to the CSV\n")
-    assert told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert f"cannot connect to MLflow at {nowhere}: " in message
+    assert message.endswith("; the curves are only written to the CSV\n")
+    assert message.count("\n") == 1
 
 
-def test_a_server_that_goes_away_costs_a_line_and_no_figure(run, nowhere, capsys):
+def test_a_server_that_is_absent_for_a_while_costs_a_line_and_no_metric(run, nowhere, capsys):
     logger = open_run(run, "train_sr", {}, None)
-    there = logger._client
+    assert isinstance(logger, MlflowLogger)
+    client = logger._client
     logger._client = MlflowClient(nowhere)
     for step in (1, 2, 3):
         logger.log_metrics(step, {"l1": float(step)})
-    told = capsys.readouterr().err
-    assert told.startswith("MLflow does not respond, training continues without it: ")
-    assert told.count("\n") == 1
-    logger._client = there
+    message = capsys.readouterr().err
+    assert message.startswith("MLflow does not respond, training continues without it: ")
+    assert message.count("\n") == 1
+    logger._client = client
     logger.close("FINISHED")
-    assert isinstance(logger, MlflowLogger)
-    assert history(there, logger.run_id, "l1") == {1: 1.0, 2: 2.0, 3: 3.0}
+    assert history(client, logger.run_id, "l1") == {1: 1.0, 2: 2.0, 3: 3.0}
 
 
+@pytest.mark.slow
+@pytest.mark.server
 def test_a_stage_that_is_stopped_twice_is_one_run(run, tmp_path, monkeypatch):
     yaml = YAML()
     params = yaml.load(PROJECT / "profiles/sample.yaml")
@@ -107,22 +114,22 @@ def test_a_stage_that_is_stopped_twice_is_one_run(run, tmp_path, monkeypatch):
             text=True,
         )
         lines = iter(process.stderr.readline, "")
-        told = []
+        output = []
         for line in lines:
-            told.append(line)
+            output.append(line)
             if line.startswith("train_sr: "):
                 process.send_signal(signal.SIGTERM)
                 break
-        told += lines
+        output += lines
         assert process.wait() == 1
-        assert not any("Traceback" in line for line in told)
-        words = told[-1].split()
-        assert told[-1] == (
+        assert not any("Traceback" in line for line in output)
+        words = output[-1].split()
+        assert output[-1] == (
             f"error: stopped at step {words[4][:-1]}; the checkpoint is saved, "
             "run the same command to resume\n"
         )
         if stopped:
-            assert f"resuming from step {stopped[-1]}\n" in told
+            assert f"resuming from step {stopped[-1]}\n" in output
         stopped.append(int(words[4][:-1]))
     client = connect(run.tracking_uri)
     (experiment,) = client.search_experiments(filter_string=f"name = '{EXPERIMENT}'")
@@ -133,7 +140,7 @@ def test_a_stage_that_is_stopped_twice_is_one_run(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:{port}", "sqlite:////proc/mlflow.db", "foo://x"])
-def test_no_answer_is_one_line(address):
+def test_an_address_that_does_not_respond_is_reported_in_one_line(address):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -148,26 +155,27 @@ def test_a_password_in_an_address_is_not_shown():
     assert "secret" not in str(caught.value)
 
 
-def test_several_processes_make_one_database(run):
+@pytest.mark.slow
+def test_several_processes_create_one_database(tmp_path):
     script = "import sys; from faceanim.tracking import connect; connect(sys.argv[1])"
-    command = [sys.executable, "-c", script, run.tracking_uri]
+    command = [sys.executable, "-c", script, f"sqlite:///{tmp_path}/mlruns/mlflow.db"]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     for process in processes:
         _, errors = process.communicate()
         assert process.returncode == 0, errors[-2000:]
 
 
-def test_the_environment_names_the_address(monkeypatch):
+def test_the_environment_overrides_the_address(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     assert resolve_tracking_uri(RUN) == "http://127.0.0.1:1"
 
 
-def test_a_queued_experiment_has_the_projects_registry(monkeypatch):
+def test_a_queued_experiment_uses_the_projects_registry(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     run = RUN.model_copy(update={"tracking_uri": "sqlite:///mlruns/mlflow.db"})
     monkeypatch.delenv("DVC_ROOT", raising=False)
     assert resolve_tracking_uri(run) == "sqlite:///mlruns/mlflow.db"
-    # As DVC sets it, in the copy that a queued experiment runs in too.
+    # DVC sets it, also in the copy in which a queued experiment runs.
     monkeypatch.setenv("DVC_ROOT", "/project")
     assert resolve_tracking_uri(run) == "sqlite:////project/mlruns/mlflow.db"
     for elsewhere in ("sqlite:////other/mlflow.db", "postgresql://me@127.0.0.1/mlflow", "http://127.0.0.1:1"):
@@ -175,5 +183,5 @@ def test_a_queued_experiment_has_the_projects_registry(monkeypatch):
         assert resolve_tracking_uri(run) == elsewhere
 
 
-def test_nested_figures_have_dotted_names():
+def test_nested_metrics_have_dotted_names():
     assert flatten_keys({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == {"a.b": 1, "a.c.d": 2, "e": 3}

@@ -63,7 +63,7 @@ def write_pid_and_wait(item):
 
 
 def test_workers_die_with_their_parent(tmp_path):
-    """An orphan would go on writing where the next run does."""
+    """An orphan would keep writing to the folder of the next run."""
     code = f"""
 from faceanim.workers import ShardJob, make_pool_mapper
 from tests.test_workers import RUN, give_up, write_pid_and_wait
@@ -90,14 +90,14 @@ def wait_for(condition):
     raise TimeoutError
 
 
-def test_a_broken_set_up_ends_the_run():
+def test_an_error_that_is_not_the_items_ends_the_run():
     work = ShardJob("test", behave, give_up)
     with pytest.raises(OSError, match="disk is full"):
         list(make_pool_mapper(RUN)(work, [["a", "raise"]]))
 
 
 def stretch(side):
-    """A picture of that side, in pixels."""
+    """Return the side of an image resized to `side` pixels."""
     return cv2.resize(np.zeros((8, 8), np.uint8), (side, side)).shape[0]
 
 
@@ -108,14 +108,14 @@ def test_opencv_without_memory_is_a_reason_like_any_other():
 
 
 def die_once(item):
-    """Killed the first time, as by a system that is short of memory."""
+    """Be killed the first time, as by a system that is short of memory."""
     if item.exists():
         return "done"
     item.touch()
     return os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_worker_that_was_killed_costs_another_try(tmp_path):
+def test_the_item_of_a_killed_worker_is_retried(tmp_path):
     work = ShardJob("test", die_once, give_up)
     assert list(make_pool_mapper(RUN)(work, [[tmp_path / "a", tmp_path / "b"]])) == [["done", "done"]]
 

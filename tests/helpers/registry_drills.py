@@ -1,4 +1,4 @@
-"""Six versions, each registered when the ones before it were judged."""
+"""Six versions, each registered after the verdicts on the previous ones."""
 
 import shutil
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class Drilled:
     folder: Path
     made: dict[int, RegistrationResult]
     champions: list[int]
-    """After each was registered."""
+    """Champion after each registration."""
     asked: list[Path]
-    """The models that were scored again."""
+    """Folders of the models that were scored again."""
 
     def champion(self):
         return self.store.get_champion()
@@ -39,20 +39,20 @@ class Drilled:
         return float(self.store.get_version(number).tags["psnr"])
 
     def run(self, *arguments: str):
-        """`faceanim models` in this process."""
+        """Run `faceanim models` in this process."""
         command = ["models", *arguments, "--params", str(self.folder / "params.yaml")]
         return CliRunner(env={"COLUMNS": "200", "MLFLOW_TRACKING_URI": self.uri}).invoke(app, command)
 
 
 def drill(folder, uri, models, other_models):
-    """Register all of them, one after the other."""
+    """Register the six versions in order."""
     truncated = save_models(folder / "truncated", seed=2, encoder="plain")
     asked = []
 
     def rescore(model):
         asked.append(model)
         out = folder / f"again{len(asked)}"
-        write_evaluation(model, out, gain=2.0, protocol=2)  # the champion is good there, too
+        write_evaluation(model, out, gain=2.0, protocol=2)  # the champion is good on that test set, too
         return out
 
     given = {

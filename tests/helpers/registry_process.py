@@ -22,11 +22,13 @@ CONFIG = RegisterConfig(model_name="faceanim", min_gain_db=0.0)
 SHORTLY_S = 1.0
 
 
-def start(*arguments: object) -> subprocess.Popen:
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """Start this module with the given arguments."""
     command = [sys.executable, "-m", "tests.helpers.registry_process", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=PROJECT, env=environment, **pipes)
+    return subprocess.Popen(
+        command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def die(*_: object) -> None:
@@ -34,17 +36,17 @@ def die(*_: object) -> None:
 
 
 def register(uri: str, models: str, evaluation: str) -> None:
-    from tests.helpers.registry_store import add, handed_over  # with torch: some seconds
+    from tests.helpers.registry_store import add, handed_over  # imports torch, which takes seconds
 
     made = add(uri, handed_over(Path(models), Path(evaluation)))
     print(json.dumps({"version": made.version, "champion": made.champion, "verdict": made.verdict}))
 
 
 def register_and_die(uri: str, models: str, evaluation: str) -> None:
-    """Is killed once the version is there and before anything is found out about it."""
+    """Register a version and be killed before it is validated."""
     import faceanim.registry.register as module
 
-    module.validate_once = die
+    module.validate_once = die  # type: ignore[assignment, attr-defined]
     register(uri, models, evaluation)
 
 
@@ -55,7 +57,7 @@ def hold_and_die(uri: str) -> None:
 
 
 def count(uri: str, times: str) -> None:
-    """Read a tag and write it one higher, under the lock."""
+    """Increment the number in a tag, under the lock, `times` times."""
     store = ModelRegistry.open(CONFIG, uri)
     for _ in range(int(times)):
         with hold_lock(store.client, store.name, SHORTLY_S):

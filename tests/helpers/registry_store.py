@@ -18,7 +18,7 @@ MANIFEST = {
 
 
 def evaluated(models: Path, out: Path, gain: float = 0.0, **changes) -> EvaluatedModel:
-    """A model as the pipeline hands it over, with an evaluation in the new folder `out`."""
+    """Build a model as the pipeline registers it, with an evaluation in the new folder `out`."""
     metrics = write_evaluation(models, out, gain, **changes)
     out.with_suffix(".json").write_text(json.dumps(metrics))
     return handed_over(models, out)
@@ -38,8 +38,8 @@ def handed_over(models: Path, out: Path) -> EvaluatedModel:
 
 
 def unasked(models: Path) -> Path:
-    """For versions of one test set, where nothing is to be scored again."""
-    raise AssertionError("scored again without need")
+    """Fail: versions that share a test set must not be scored again."""
+    raise AssertionError("unexpected re-scoring")
 
 
 def add(uri: str, item: EvaluatedModel, rescore=unasked) -> RegistrationResult:

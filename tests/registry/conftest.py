@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from tests.helpers.tiny import save_models
@@ -14,6 +16,9 @@ def other_models(tmp_path_factory):
 
 
 @pytest.fixture
-def uri(tmp_path, monkeypatch):
+def uri(tmp_path, monkeypatch, empty_store):
+    """Address of an empty store."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(empty_store, tmp_path / "mlruns")
     return f"sqlite:///{tmp_path}/mlruns/mlflow.db"

@@ -1,4 +1,4 @@
-"""What a version says of itself."""
+"""Model card, manifest and license notes of a version."""
 
 import pytest
 
@@ -46,7 +46,7 @@ CROPS = [
 TEST_SET = [{"crop_id": "cyd1--0", "person_id": "cyd", "frames": 9, "sha256": "abc"}]
 
 
-def test_the_manifest_names_people_clips_hashes_and_dead_links():
+def test_the_manifest_lists_people_clips_hashes_and_dead_links():
     manifest = build_manifest(INDEX, DOWNLOAD, CROPS, TEST_SET)
     assert manifest["splits"] == {
         "test": {"people": 1, "clips": 1, "crops": 1, "frames": 10},
@@ -72,7 +72,7 @@ def notes(profile, **changes):
     return " ".join(collect_license_notes(params.model_copy(update=changes)))
 
 
-def test_licences_are_those_of_what_made_the_model():
+def test_license_notes_are_those_of_the_data_and_weights_in_use():
     sample = notes("sample")
     assert "public domain" in sample
     assert "guided the training: not for commercial use" in sample
@@ -82,7 +82,7 @@ def test_licences_are_those_of_what_made_the_model():
     voxceleb = notes("voxceleb")
     for words in ("VoxCeleb", "ImageNet's weights", "VGG-19", "not for commercial use"):
         assert words in voxceleb
-    # The paper's keypoints are not guided.
+    # The paper's keypoints are not guided by landmarks.
     assert "learnt nothing from them" in notes("paper")
 
     params = load_params(PROFILES / "sample.yaml")
@@ -101,7 +101,7 @@ def card(models, tmp_path):
     return render_card(tmp_path / "evaluation", flat, manifest, collect_license_notes(params))
 
 
-def test_the_card_has_figures_data_licences_and_what_it_is_for(card):
+def test_the_card_has_metrics_data_licenses_and_intended_use(card):
     assert "| PSNR dB | 22." in card
     assert "|  | prediction | copy source | super resolved |" in card
     assert "5 clips of 4 held-out people" in card

@@ -1,4 +1,4 @@
-"""Models that release 0.1 registered: their code imports faceanim by the names of that time."""
+"""Models registered by release 0.1, whose code imports the old names of faceanim."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def frames() -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def registered(model, tmp_path) -> str:
-    """A model as 0.1 stored it: its code beside its weights."""
+    """A model as stored by 0.1, with its code beside its weights."""
     stored = tmp_path / "stored"
     mlflow.pyfunc.save_model(
         stored,

@@ -1,4 +1,4 @@
-"""The lock, between real processes on a real store."""
+"""The registry's lock, with real processes on a real store."""
 
 import pytest
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
@@ -20,8 +20,10 @@ def names(store):
     return {model.name for model in store.client.search_registered_models()}
 
 
-def test_of_many_processes_none_loses_what_another_wrote(store, uri):
-    # One died with the lock in its hand: all the others find it at once, and one of them breaks it.
+@pytest.mark.slow
+@pytest.mark.server
+def test_concurrent_processes_lose_no_update(store, uri):
+    # A process died while it held the lock: all others find it at once, and one of them breaks it.
     dead = start("hold_and_die", uri)
     assert dead.wait() == -9
     assert names(store) == {"faceanim", "faceanim-lock"}
@@ -34,23 +36,23 @@ def test_of_many_processes_none_loses_what_another_wrote(store, uri):
     assert broken.startswith("faceanim-lock-broken-")
 
 
-def test_a_lock_given_back_while_mlflow_looks_at_it_is_only_waited_for(store, monkeypatch):
+def test_a_lock_released_while_mlflow_reads_it_is_acquired(store, monkeypatch):
     holder = hold_lock(store.client, store.name)
     holder.__enter__()
-    look = SqlAlchemyStore.get_registered_model
+    get = SqlAlchemyStore.get_registered_model
 
-    def look_too_late(self, name):
+    def get_after_release(self, name):
         monkeypatch.undo()
         holder.__exit__(None, None, None)
-        return look(self, name)
+        return get(self, name)
 
-    monkeypatch.setattr(SqlAlchemyStore, "get_registered_model", look_too_late)
+    monkeypatch.setattr(SqlAlchemyStore, "get_registered_model", get_after_release)
     with hold_lock(store.client, store.name):
         assert "faceanim-lock" in names(store)
     assert names(store) == {"faceanim"}
 
 
-def test_the_lock_is_given_back_after_an_error(store):
+def test_the_lock_is_released_after_an_error(store):
     def fail():
         with hold_lock(store.client, store.name):
             assert "faceanim-lock" in names(store)
@@ -61,7 +63,7 @@ def test_the_lock_is_given_back_after_an_error(store):
     assert names(store) == {"faceanim"}
 
 
-def test_a_holder_whose_lock_was_broken_does_not_give_back_the_new_one(store):
+def test_a_holder_whose_lock_was_broken_does_not_release_the_new_one(store):
     with hold_lock(store.client, store.name):
         with hold_lock(store.client, store.name, SHORTLY_S):
             (new,) = (

@@ -1,4 +1,4 @@
-"""Which of two is better."""
+"""Comparison of a version with the champion."""
 
 import pytest
 
@@ -14,22 +14,22 @@ def scores(figures):
     ]
 
 
-THEIRS = {"ada1": 20.0, "ada2": 30.0, "bea1": 25.0, "cyd1": 40.0}
+BASELINE = {"ada1": 20.0, "ada2": 30.0, "bea1": 25.0, "cyd1": 40.0}
 
 
 def finding(*gains, min_gain_db=0.0):
-    ours = {item: value + gain for (item, value), gain in zip(THEIRS.items(), gains, strict=True)}
-    return compare_to_champion(measure_psnr_gain(scores(ours), scores(THEIRS)), 7, min_gain_db)
+    candidate = {item: value + gain for (item, value), gain in zip(BASELINE.items(), gains, strict=True)}
+    return compare_to_champion(measure_psnr_gain(scores(candidate), scores(BASELINE)), 7, min_gain_db)
 
 
-def test_better_is_what_is_better_with_other_people_too():
+def test_a_better_model_is_better_over_people_and_not_only_over_clips():
     better = finding(0.4, 0.5, 0.6, 0.3)
     assert better.promotes
     assert better.verdict == (
         "better than version 7, the previous champion: +0.450 dB PSNR (95 % interval +0.300 to +0.600) "
         "on 4 clips of 3 people"
     )
-    # As good in the mean, but only by one person's clips.
+    # The mean gain is as high, but comes from one person's clips.
     doubtful = finding(-0.1, -0.1, 2.1, -0.1)
     assert not doubtful.promotes
     assert "not significantly better than version 7" in doubtful.verdict
@@ -43,13 +43,13 @@ def test_ties_and_regressions_leave_the_champion():
     assert worse.verdict.startswith("worse than version 7, the champion: -0.225 dB")
 
 
-def test_a_gain_below_the_one_asked_for_is_none():
+def test_a_gain_below_the_required_one_does_not_promote():
     assert not finding(0.4, 0.5, 0.6, 0.3, min_gain_db=0.35).promotes
     assert finding(0.4, 0.5, 0.6, 0.4, min_gain_db=0.35).promotes
 
 
 def test_scores_of_other_clips_are_not_compared():
     with pytest.raises(FaceanimError, match="not scored on the same clips"):
-        measure_psnr_gain(scores(THEIRS), scores({**THEIRS, "dan1": 30.0}))
+        measure_psnr_gain(scores(BASELINE), scores({**BASELINE, "dan1": 30.0}))
     with pytest.raises(FaceanimError, match="not scored on the same clips"):
         measure_psnr_gain(scores({}), scores({}))

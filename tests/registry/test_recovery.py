@@ -1,4 +1,4 @@
-"""What is left when a process dies, or when several run at once."""
+"""Registrations that are killed or run concurrently."""
 
 import json
 
@@ -10,14 +10,16 @@ from tests.helpers.registry_process import start
 from tests.helpers.registry_store import add, evaluated, open_store
 
 
-def test_a_process_killed_before_the_verdict_is_made_up_for_by_the_next(uri, models, tmp_path):
+@pytest.mark.slow
+@pytest.mark.server
+def test_a_version_left_without_verdict_by_a_kill_gets_it_from_the_next_registration(uri, models, tmp_path):
     evaluated(models, tmp_path / "good", gain=1.0)
     killed = start("register_and_die", uri, models, tmp_path / "good")
     assert killed.wait() == -9
     store = open_store(uri)
     assert "verdict" not in store.get_version(1).tags
     assert store.get_champion() is None
-    # Another model, no better: the run that brings it finds the first one waiting.
+    # The registration of another model, which is no better, finds the first one without a verdict.
     made = add(uri, evaluated(models, tmp_path / "worse"))
     assert (made.version, made.champion) == (2, False)
     assert store.get_champion() == 1
@@ -25,7 +27,9 @@ def test_a_process_killed_before_the_verdict_is_made_up_for_by_the_next(uri, mod
     assert store.get_version(2).aliases == ("challenger",)
 
 
-def test_of_two_at_once_the_best_is_the_one_champion(uri, models, tmp_path):
+@pytest.mark.slow
+@pytest.mark.server
+def test_the_best_of_two_concurrent_registrations_is_the_only_champion(uri, models, tmp_path):
     gains = (1.0, 2.0)
     for number, gain in enumerate(gains):
         evaluated(models, tmp_path / str(number), gain=gain)
@@ -41,16 +45,16 @@ def test_of_two_at_once_the_best_is_the_one_champion(uri, models, tmp_path):
     assert store.get_champion() == best
     assert store.champion_history()[-1] == best
     assert [version.number for version in store.list_versions() if "champion" in version.aliases] == [best]
-    # What each process said is what stands there, and all that were champion are in the history.
+    # Each process reported the stored verdict, and the history has every champion.
     for each in made:
         verdict = store.get_version(each["version"]).tags["verdict"]
         assert each["verdict"] == verdict
-        took_it = verdict.startswith(("no previous champion", "better than"))
-        assert (each["version"] in store.champion_history()) == took_it
+        promoted = verdict.startswith(("no previous champion", "better than"))
+        assert (each["version"] in store.champion_history()) == promoted
     assert [model.name for model in store.client.search_registered_models()] == ["faceanim"]
 
 
-def test_no_such_model(uri):
+def test_a_model_that_does_not_exist(uri):
     with pytest.raises(FaceanimError, match="cannot load the model"):
         download_model("models:/faceanim@champion", uri)
     store = open_store(uri)

@@ -1,7 +1,7 @@
-"""Drills on a real tracking server: what takes `champion`, what does not, and what happened is put right.
+"""Drills on a real tracking server: promotion to `champion`, and recovery from mistakes and crashes.
 
-The tests of the fixture `drilled` share one store, whose versions are, in this order: `FIRST`, `BETTER`,
-`WORSE`, `BROKEN`, `LIED`, `ELSEWHERE` (scored on another test set).
+The tests share one store, the fixture `drilled`, whose versions are, in this order: `FIRST`, `BETTER`,
+`WORSE`, `BROKEN`, `LIED` (inconsistent scores), `ELSEWHERE` (scored on another test set).
 """
 
 import json
@@ -30,6 +30,8 @@ from tests.helpers.registry_store import MANIFEST, add, evaluated, unasked
 from tests.helpers.servers import mlflow_server
 from tests.helpers.videos import moving, write
 
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
 USE_OUTSIDE = """
 import mlflow, numpy as np
 model = mlflow.pyfunc.load_model("models:/faceanim@champion")
@@ -40,7 +42,7 @@ print(model.predict({"source": source, "driving": driving}).shape)
 
 WITHOUT_MLFLOW = """
 import sys
-sys.modules["mlflow"] = None  # importing it fails from here on
+sys.modules["mlflow"] = None  # importing it fails
 from faceanim.cli.main import main
 main()
 """
@@ -72,7 +74,7 @@ def test_a_better_model_takes_champion_and_no_other_does(drilled):
     assert drilled.made[WORSE].against.scores[0]["item_id"] == CHECKED
 
 
-def test_every_version_says_where_it_comes_from(drilled):
+def test_every_version_has_its_provenance(drilled):
     for version in drilled.store.list_versions():
         assert version.tags["git_revision"] == "abc"
         assert version.tags["dvc_lock_sha256"] == "def"
@@ -97,12 +99,12 @@ def test_the_champion_is_scored_again_on_another_test_set_once(drilled, other_mo
     test_set = elsewhere.tags["test_set"]
     assert test_set != champion.tags["test_set"]
     assert elsewhere.tags["compared_on"] == test_set
-    # Kept, so nobody is asked any more; and the report gets what was compared.
+    # The new scores are stored, so the model is not scored again; the report gets the compared scores.
     again = load_scores_on(drilled.store, champion, test_set, unasked)
     assert again == drilled.made[ELSEWHERE].against.scores
 
 
-def test_what_cannot_be_scored_again_leaves_the_champion_and_says_so(drilled):
+def test_a_failed_rescoring_leaves_the_champion_and_is_reported(drilled):
     def fails(models):
         raise FaceanimError("the crops are 256 pixels wide and the model makes 128")
 
@@ -119,7 +121,7 @@ def test_what_cannot_be_scored_again_leaves_the_champion_and_says_so(drilled):
     assert "was scored again on a different test set" in finding.verdict
 
 
-def test_the_same_content_again_is_the_version_that_it_was(drilled, models):
+def test_registering_the_same_content_again_returns_the_existing_version(drilled, models):
     again = add(drilled.uri, evaluated(models, drilled.folder / "again", gain=0.5))
     assert again.version == WORSE
     assert again.verdict == drilled.made[WORSE].verdict
@@ -162,16 +164,16 @@ def test_the_commands_list_and_show(drilled):
 
 
 def test_the_commands_compare_on_what_both_were_scored_on(drilled):
-    told = drilled.run("compare", str(BETTER), str(FIRST)).stdout
-    (psnr,) = (line for line in told.splitlines() if "PSNR" in line and "prediction" in line)
+    compared = drilled.run("compare", str(BETTER), str(FIRST)).stdout
+    (psnr,) = (line for line in compared.splitlines() if "PSNR" in line and "prediction" in line)
     assert f"{drilled.psnr(BETTER) - drilled.psnr(FIRST):+.2f}" in psnr
-    assert "different test sets" not in told
-    # The champion was scored again on the other's test set.
+    assert "different test sets" not in compared
+    # The champion was scored again on the test set of ELSEWHERE.
     assert "different test sets" not in drilled.run("compare", str(ELSEWHERE), str(BETTER)).stdout
     assert "different test sets" in drilled.run("compare", str(ELSEWHERE), str(FIRST)).stdout
 
 
-def test_a_version_that_another_tool_registered_has_no_figures():
+def test_a_version_registered_by_another_tool_has_no_scores():
     with pytest.raises(FaceanimError, match="version 7 was not registered by this pipeline"):
         _ = Version(7, "", {}, (), "").test_set
 
@@ -206,7 +208,7 @@ def test_the_alias_wins_over_the_history(drilled):
     store = drilled.store
     store.set_champion_history([FIRST, BETTER, WORSE, 99])  # killed before the alias was moved to WORSE
     assert previous_champions(store) == [FIRST]
-    store.set_alias("champion", WORSE)  # by hand, in MLflow's own pages
+    store.set_alias("champion", WORSE)  # by hand, in MLflow's UI
     assert previous_champions(store) == [FIRST, BETTER]
     store.set_alias("champion", ELSEWHERE)
     assert previous_champions(store) == [FIRST, BETTER, WORSE]
@@ -215,18 +217,18 @@ def test_the_alias_wins_over_the_history(drilled):
     assert store.champion_history() == [FIRST, BETTER]
 
 
-def test_rollback_gives_the_champion_before_back_for_good(drilled):
+def test_rollback_restores_the_previous_champion_for_good(drilled):
     assert "version 1 is the champion again; it replaces version 2" in drilled.run("rollback").stdout
     assert drilled.champion() == FIRST
-    said = "rolled back to version 1 by hand; previous verdict: better than"
-    assert drilled.verdict(BETTER).startswith(said)
+    verdict = "rolled back to version 1 by hand; previous verdict: better than"
+    assert drilled.verdict(BETTER).startswith(verdict)
     assert "has no previous champion" in str(drilled.run("rollback").exception)
-    # What was rolled back is better still, and is left alone all the same.
+    # The version that was rolled back still has better scores, but is not promoted again.
     evaluate_pending_versions(drilled.store, 0.0, drilled.store.get_version(BETTER).tags["test_set"], unasked)
     assert drilled.champion() == FIRST
 
 
-def test_promotion_by_hand_passes_the_check_too(drilled):
+def test_promotion_by_hand_requires_validation_too(drilled):
     assert "cannot promote version 5: inconsistent scores" in str(drilled.run("promote", "5").exception)
     assert drilled.champion() == FIRST
     assert "version 2 is the champion" in drilled.run("promote", "2").stdout

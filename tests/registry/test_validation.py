@@ -1,4 +1,4 @@
-"""What an evaluation may claim of its model; the clean process is in `test_register`."""
+"""Validation of the scores that an evaluation reports; `test_register` covers the clean process."""
 
 import json
 
@@ -50,7 +50,7 @@ def test_the_model_that_was_scored_passes(evaluation, models):
     check_tables(folder, version(folder, psnr))
 
 
-def test_another_model_is_told_from_it(evaluation, models, other_models):
+def test_another_model_is_detected(evaluation, models, other_models):
     folder, _ = evaluation
     with pytest.raises(FaceanimError, match="differ from those that were scored"):
         check_predictions(folder, predict(other_models, folder))
@@ -59,7 +59,7 @@ def test_another_model_is_told_from_it(evaluation, models, other_models):
         check_predictions(folder, smaller)
 
 
-def test_what_another_processor_rounds_otherwise_passes(evaluation, models):
+def test_rounding_differences_of_another_processor_pass(evaluation, models):
     folder, _ = evaluation
     made = predict(models, folder)
     rng = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def test_what_another_processor_rounds_otherwise_passes(evaluation, models):
 
 
 @pytest.mark.parametrize("method", [MethodName.PREDICTION, MethodName.SUPER_RESOLVED])
-def test_figures_that_its_predictions_do_not_have_are_refused(evaluation, models, method):
+def test_scores_that_the_predictions_do_not_have_are_refused(evaluation, models, method):
     folder, _ = evaluation
     rows = read_rows(folder / FRAMES_FILE, FRAME_SCORES)
     for row in rows:
@@ -79,7 +79,7 @@ def test_figures_that_its_predictions_do_not_have_are_refused(evaluation, models
         check_predictions(folder, predict(models, folder))
 
 
-def test_frames_without_a_figure_are_refused(evaluation, models):
+def test_frames_without_a_score_are_refused(evaluation, models):
     folder, _ = evaluation
     with safe_open(folder / CHECK_FILE, framework="numpy") as file:
         metadata = file.metadata()
@@ -98,7 +98,7 @@ def test_clips_are_the_means_of_their_frames(evaluation):
         check_tables(folder, version(folder, psnr))
 
 
-def test_tags_are_of_the_scores(evaluation):
+def test_tags_agree_with_the_scores(evaluation):
     folder, psnr = evaluation
     with pytest.raises(FaceanimError, match="the registered PSNR is not"):
         check_tables(folder, version(folder, psnr + 1))
@@ -108,16 +108,16 @@ def test_tags_are_of_the_scores(evaluation):
         check_tables(folder, registered)
 
 
-def test_rounding_to_levels_is_allowed_for_and_no_more():
+def test_psnr_may_differ_by_the_rounding_to_levels_only():
     assert psnr_agrees(20.0, 20.09)
     assert not psnr_agrees(20.0, 20.2)
-    # Of nearly perfect frames, rounding is most of what is left of the error.
+    # Rounding is most of the error of nearly perfect frames.
     assert psnr_agrees(60.0, 57.0)
     assert not psnr_agrees(45.0, 46.0)
     assert not psnr_agrees(30.0, float("nan"))
 
 
-def test_a_damaged_file_is_one_line(tmp_path):
+def test_a_damaged_file_is_reported_in_one_line(tmp_path):
     (tmp_path / "check.safetensors").write_bytes(b"no tensors")
     with pytest.raises(FaceanimError, match=r"cannot read check\.safetensors"):
         read_tensors(tmp_path / "check.safetensors")
