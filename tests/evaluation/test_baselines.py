@@ -17,7 +17,7 @@ def source():
 
 @pytest.fixture(scope="module")
 def landmarks():
-    """A dense grid over the picture's middle, (81, 2)."""
+    """Dense grid over the middle of the frame, (81, 2)."""
     axis = torch.linspace(-0.6, 0.6, 9)
     return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).reshape(-1, 2)
 
@@ -37,7 +37,7 @@ def test_landmarks_that_stay_leave_the_source(source, landmarks):
     assert torch.allclose(moved(source, landmarks, (0.0, 0.0)), source, atol=1e-5)
 
 
-def test_the_face_goes_where_the_landmarks_go(source, landmarks):
+def test_the_face_follows_the_landmarks(source, landmarks):
     pixels = 4
     right = moved(source, landmarks, (2 * pixels / SIDE, 0.0))
     middle = slice(24, 40)

@@ -35,7 +35,7 @@ def video(tmp_path_factory):
     return path
 
 
-def test_what_browsers_want(video):
+def test_format_for_browsers(video):
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
         assert container.format.name == "matroska,webm"
@@ -45,7 +45,7 @@ def test_what_browsers_want(video):
         assert float(stream.average_rate) == pytest.approx(29.97, abs=0.01)
         keys = [packet.pts for packet in container.demux(stream) if packet.is_keyframe]
     assert len(keys) >= 2
-    assert video.read_bytes().find(b"\x1c\x53\xbb\x6b") < 500  # the cues come before the pictures
+    assert video.read_bytes().find(b"\x1c\x53\xbb\x6b") < 500  # the cues come before the frames
 
 
 def test_pictures_and_titles_are_in_it(video):
@@ -87,7 +87,7 @@ def test_odd_sizes_become_even(tmp_path):
     assert decoded(tmp_path / "odd.webm").shape == (2, 94, 72, 3)
 
 
-def test_nothing_is_left_of_a_failure(tmp_path):
+def test_a_failure_leaves_no_file(tmp_path):
     with pytest.raises(ValueError, match="at least one frame"):
         write_comparison_video(tmp_path / "video.webm", TITLES, [], Fraction(25), SIDE)
     with pytest.raises(ValueError, match=r"2 images for 3 columns \(source, driving, prediction\)"):
@@ -95,7 +95,7 @@ def test_nothing_is_left_of_a_failure(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_frames_are_asked_for_one_at_a_time(tmp_path):
+def test_frames_are_requested_one_at_a_time(tmp_path):
     alive = []
 
     class Picture(np.ndarray):
@@ -104,7 +104,7 @@ def test_frames_are_asked_for_one_at_a_time(tmp_path):
 
     def frames():
         for number in range(12):
-            assert len(alive) <= 1  # but the one that the encoder has just drawn
+            assert len(alive) <= 1  # the one that the encoder has just drawn
             picture = face(number, 64).view(Picture)
             alive.append(None)
             yield [picture]
@@ -126,11 +126,11 @@ def test_error_picture_has_a_fixed_scale():
     np.testing.assert_array_equal(error[0, 1], brightest[0, 0])
 
 
-def test_keypoints_are_dots_where_they_should_be():
-    grey = np.full((64, 64, 3), 128, np.uint8)
-    # The centre of the first pixel, which is 4 wide here, and a quarter of the way.
+def test_keypoints_are_dots_at_their_positions():
+    gray = np.full((64, 64, 3), 128, np.uint8)
+    # The center of the first pixel, which is 4 wide here, and a quarter of the way.
     keypoints = np.array([[-1, -1], [-0.5, 0.5], [0, 0]], np.float32)
-    drawn = draw_keypoints(grey, keypoints)
+    drawn = draw_keypoints(gray, keypoints)
     assert drawn.shape == (256, 256, 3)
     first, second = round(0.5 * 4 - 0.5), round((0.25 * 63 + 0.5) * 4 - 0.5)
     third = round((0.75 * 63 + 0.5) * 4 - 0.5)
@@ -140,7 +140,7 @@ def test_keypoints_are_dots_where_they_should_be():
     assert (label == 255).all(axis=2).any()  # its number, white
     assert (label == 0).all(axis=2).any()  # outlined
     assert (drawn[200:, 200:] == 128).all()
-    assert (grey == 128).all()
+    assert (gray == 128).all()
 
 
 def test_a_larger_picture_is_not_made_smaller():
@@ -151,7 +151,7 @@ def test_a_larger_picture_is_not_made_smaller():
     )
 
 
-def test_keypoints_have_colours_of_their_own():
-    colours = np.array([keypoint_color(number) for number in range(10)], dtype=int)
-    gaps = np.abs(colours[:, None] - colours[None]).sum(axis=2)[~np.eye(10, dtype=bool)]
+def test_keypoints_have_distinct_colors():
+    colors = np.array([keypoint_color(number) for number in range(10)], dtype=int)
+    gaps = np.abs(colors[:, None] - colors[None]).sum(axis=2)[~np.eye(10, dtype=bool)]
     assert gaps.min() > 60

@@ -24,7 +24,7 @@ def face(reader):
     return reader.read(FACE, identity=True)
 
 
-def nothing(points=None, embedding=None, gaze=None):
+def reading(points=None, embedding=None, gaze=None):
     return FaceReading(points, embedding, gaze)
 
 
@@ -32,7 +32,7 @@ def test_a_face_is_read(face):
     assert face.points.shape == (68, 2)
     assert 0 < face.points.min() < face.points.max() < FACE_SIDE
     assert face.gaze is None
-    # dlib's own way, by the five points that its examples use: the same person, says its own threshold.
+    # The alignment of dlib's examples, by five points; dlib takes faces within 0.6 for the same person.
     frontal = dlib.get_frontal_face_detector()
     five = dlib.shape_predictor(
         str(find_identity_weights().with_name("shape_predictor_5_face_landmarks.dat"))
@@ -43,13 +43,13 @@ def test_a_face_is_read(face):
     assert np.linalg.norm(face.embedding - wanted) < 0.2
 
 
-def test_identity_only_where_it_is_asked_for(reader):
+def test_identity_is_read_only_on_request(reader):
     assert reader.read(FACE, identity=False).embedding is None
 
 
 def test_no_face(reader):
     face = reader.read(np.full((64, 64, 3), 127, np.uint8), identity=True)
-    assert face == nothing()
+    assert face == reading()
 
 
 def test_a_face_against_itself_is_perfect(face):
@@ -61,8 +61,8 @@ def test_a_face_against_itself_is_perfect(face):
 def test_distances_by_hand():
     rng = np.random.default_rng(0)
     points = rng.uniform(50, 200, (68, 2)).astype(np.float32)
-    made = nothing(points + np.float32([3, 4]), np.array([3.0, 4.0]), np.array([[0.1, 0], [0, 0]]))
-    driving = nothing(points, None, np.array([[0, 0], [0, 0.3]]))
+    made = reading(points + np.array([3, 4], np.float32), np.array([3.0, 4.0]), np.array([[0.1, 0], [0, 0]]))
+    driving = reading(points, None, np.array([[0, 0], [0, 0.3]]))
     found = compute_face_metrics(made, driving, np.array([4.0, 3.0]), same_face=True)
     assert found["akd"] == pytest.approx(5)
     assert found["aed"] == pytest.approx(np.sqrt(2))
@@ -71,7 +71,7 @@ def test_distances_by_hand():
     assert "akd" not in compute_face_metrics(made, driving, None, same_face=False)
 
 
-def test_what_cannot_be_told_is_left_out(face):
-    assert compute_face_metrics(nothing(), face, face.embedding, same_face=True) == {"missed": 1.0}
-    # Where the driving frame shows no face, none is missed.
-    assert compute_face_metrics(face, nothing(), None, same_face=True) == {}
+def test_metrics_without_a_measurement_are_left_out(face):
+    assert compute_face_metrics(reading(), face, face.embedding, same_face=True) == {"missed": 1.0}
+    # Without a face in the driving frame, no face is missed.
+    assert compute_face_metrics(face, reading(), None, same_face=True) == {}

@@ -17,7 +17,7 @@ SIDE = 256
 
 
 def seen(rotation: Rotation) -> np.ndarray:
-    """68 points, of which those of the generic head are where a camera sees it turned so."""
+    """Project the generic head with this rotation: (68, 2), of which the other points are zero."""
     focal = FOCAL_LENGTH * SIDE
     camera = np.array([[focal, 0, SIDE / 2], [0, focal, SIDE / 2], [0, 0, 1]])
     head = np.array(list(HEAD_MODEL.values()))
@@ -28,7 +28,7 @@ def seen(rotation: Rotation) -> np.ndarray:
 
 
 @pytest.mark.parametrize("angles", [(20, 0, 0), (0, -15, 0), (0, 0, 30), (10, 25, -5)])
-def test_pose_is_found_again(angles):
+def test_pose_is_recovered(angles):
     start, end = (
         Rotation.from_euler("yxz", (5, -3, 2), degrees=True),
         Rotation.from_euler("yxz", angles, degrees=True),
@@ -56,7 +56,7 @@ def test_mouth_by_hand():
     assert mouth_aspect(3 * points + 7) == pytest.approx((4 + 10 + 4) / 3 / 40)
 
 
-def test_gaze_by_hand_and_whatever_the_faces_place_size_and_roll():
+def test_gaze_by_hand_and_at_another_position_size_and_roll():
     points = np.zeros((478, 2), np.float32)
     points[[33, 133]], points[468] = [(0, 0), (30, 0)], (18, 3)  # 3 right of the middle, 3 below
     points[[362, 263]], points[473] = [(60, 0), (90, 0)], (75, 0)  # straight

@@ -14,7 +14,7 @@ from faceanim.media.tensors import to_float
 
 @pytest.fixture(scope="module")
 def pairs():
-    """20 real, noisy frames and their clean ones: (20, 96, 96, 3) uint8 each."""
+    """Noisy and clean versions of 20 real frames: (20, 96, 96, 3) uint8 each."""
     rng = np.random.default_rng(0)
     picture = astronaut()
     clean = [picture[y : y + 96, x : x + 96] for y, x in rng.integers(0, 400, size=(20, 2))]
@@ -65,7 +65,7 @@ def test_identical_frames_score_perfect_and_finite(pairs):
     assert not found["l1"].any()
 
 
-def test_uint8_is_refused_for_it_flatters(pairs):
+def test_uint8_is_refused_because_it_inflates_scores(pairs):
     noisy, clean = pairs
     flattered = ((noisy - clean) ** 2).mean()  # squares modulo 256: no frame can fall under 24 dB
     assert flattered < 0.5 * ((noisy.astype(float) - clean) ** 2).mean()
@@ -74,7 +74,7 @@ def test_uint8_is_refused_for_it_flatters(pairs):
         compute_frame_metrics(raw_noisy.permute(0, 3, 1, 2), raw_clean.permute(0, 3, 1, 2))
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         compute_frame_metrics(raw_noisy.permute(0, 3, 1, 2).float(), raw_clean.permute(0, 3, 1, 2).float())
-    # The conversion everything goes through gives what the metrics accept.
+    # The metrics accept the output of the conversion that all frames pass through.
     assert to_float(noisy).dtype == torch.float32
     assert float(to_float(noisy).max()) <= 1
 
@@ -90,7 +90,7 @@ def test_other_misuse_is_refused():
 
 
 def test_ms_ssim_equals_another_library(pairs):
-    # It knows no frames under 161 pixels.
+    # The library accepts no frames under 161 pixels.
     noisy, clean = (np.tile(frames, (1, 2, 2, 1)) for frames in pairs)
     found = compute_frame_metrics(to_float(noisy), to_float(clean))["ms_ssim"]
     wanted = pytorch_msssim.ms_ssim(to_float(noisy), to_float(clean), data_range=1, size_average=False)
@@ -99,7 +99,7 @@ def test_ms_ssim_equals_another_library(pairs):
 
 
 def contrast_and_structure(a, b):
-    """SSIM without its luminance, of one channel, from scikit-image's maps of SSIM and Gaussian means."""
+    """Compute SSIM of a channel without and with its luminance term, from maps of scikit-image."""
     from scipy.ndimage import gaussian_filter
 
     window = {"sigma": 1.5, "truncate": 3.5}
@@ -112,7 +112,7 @@ def contrast_and_structure(a, b):
 
 
 def test_ms_ssim_of_small_frames_by_hand(pairs):
-    """Of 96 pixels there are four scales, with their weights raised to a sum of one."""
+    """Frames of 96 pixels have four scales, whose weights are normalized to a sum of 1."""
     noisy, clean = pairs
     weights = np.array([0.0448, 0.2856, 0.3001, 0.2363]) / 0.8668
     found = compute_frame_metrics(to_float(noisy), to_float(clean))["ms_ssim"]

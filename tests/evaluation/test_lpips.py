@@ -1,4 +1,4 @@
-"""LPIPS against its authors' package, with random weights: the published ones cannot be had everywhere."""
+"""LPIPS against its authors' package, with random weights because the published ones are not downloaded."""
 
 import lpips
 import numpy as np
@@ -14,7 +14,7 @@ from faceanim.media.tensors import to_float
 
 @pytest.fixture(scope="module")
 def alexnet(tmp_path_factory):
-    """A file as torchvision publishes it, of random weights."""
+    """File of random weights in the layout of torchvision's."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "alexnet.pth"
     torch.save(torchvision.models.alexnet(weights=None).state_dict(), path)

@@ -12,7 +12,7 @@ from faceanim.evaluation.metric_pitfalls import compute_variants, write_variants
 
 
 def flat(*levels: int) -> torch.Tensor:
-    """A frame of one grey for each level."""
+    """Return one uniform gray frame per level."""
     return torch.stack([torch.full((3, 16, 16), level / 255) for level in levels])
 
 
@@ -35,8 +35,8 @@ def test_the_protocol_is_scikit_image_with_a_data_range_of_one(clip):
     window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     psnr = [peak_signal_noise_ratio(one, other, data_range=1) for one, other in frames]
     ssim = [structural_similarity(*pair, channel_axis=-1, data_range=1, **window) for pair in frames]
-    assert values(*clip, "psnr")["pinned"] == pytest.approx(np.mean(psnr), abs=1e-4)
-    assert values(*clip, "ssim")["pinned"] == pytest.approx(np.mean(ssim), abs=1e-4)
+    assert values(clip[0], clip[1], "psnr")["pinned"] == pytest.approx(np.mean(psnr), abs=1e-4)
+    assert values(clip[0], clip[1], "ssim")["pinned"] == pytest.approx(np.mean(ssim), abs=1e-4)
 
 
 def test_uint8_wraps_around():
@@ -47,7 +47,7 @@ def test_uint8_wraps_around():
         assert found["uint8 arithmetic"] == pytest.approx(20 * math.log10(255 / 12), abs=1e-4)  # 26.55 dB
 
 
-def test_uint8_calls_black_and_grey_the_same():
+def test_uint8_calls_black_and_gray_the_same():
     found = values(flat(0), flat(64), "psnr")
     assert found["pinned"] == pytest.approx(12.01, abs=0.01)
     assert found["uint8 arithmetic"] == 100  # 64^2 = 16 * 256
@@ -69,7 +69,7 @@ def test_the_protocol_refuses_uint8(clip):
 
 
 def test_a_difference_in_uint8_punishes_the_darker_pixel():
-    # 99 - 100 = 255: as wrong as can be; 101 - 100 = 1.
+    # 99 - 100 = 255, the largest error; 101 - 100 = 1.
     assert values(flat(99), flat(100), "psnr")["uint8 difference"] == pytest.approx(0, abs=1e-9)
     assert values(flat(101), flat(100), "psnr")["uint8 difference"] == pytest.approx(48.1308, abs=1e-4)
 
@@ -82,12 +82,12 @@ def test_data_range_is_a_constant_of_psnr():
     assert found["data_range 255"] == pytest.approx(13.9794 + 48.1308, abs=1e-4)
 
 
-def test_luma_of_grey_gains_by_its_range():
+def test_luma_of_gray_gains_by_its_range():
     found = values(flat(51), flat(102), "psnr")
     assert found["luma only"] == pytest.approx(13.9794 + 20 * math.log10(255 / 219), abs=1e-3)
 
 
-def test_luma_does_not_see_colour():
+def test_luma_does_not_see_color():
     red = torch.zeros(1, 3, 16, 16)
     red[:, 0] = 0.2  # 0.2 * 65.481 = 13.096 of 255
     found = values(red, torch.zeros_like(red), "psnr")
@@ -115,13 +115,13 @@ def test_data_range_of_ssim(name, data_range):
 
 
 def test_mistakes_flatter_ssim(clip):
-    found = values(*clip, "ssim")
+    found = values(clip[0], clip[1], "ssim")
     assert found["pinned"] < found["data_range 2"] < found["data_range 255"]
     assert found["data_range 255"] > 0.99
     assert found["flat 7x7 window"] != pytest.approx(found["pinned"], abs=1e-3)
 
 
-def test_grey_does_not_see_colour():
+def test_gray_does_not_see_color():
     # rgb2gray weighs red with 0.2125 and green with 0.7154: 0.7154 / 0.2125 times the red is as bright.
     red, green = torch.zeros(2, 1, 3, 16, 16)
     red[:, 0], green[:, 1] = 0.5, 0.5 * 0.2125 / 0.7154

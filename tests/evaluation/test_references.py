@@ -1,4 +1,4 @@
-"""The metrics of faces and time on 20 real frames, against a library or a second way to the same figure."""
+"""Face metrics and flicker on 20 real frames, against a library or a second derivation."""
 
 import numpy as np
 import pytest
@@ -24,12 +24,12 @@ from tests.helpers.paths import PROFILES
 PROFILE = PROFILES / "voxceleb.yaml"
 COUNT = 20
 LATER = 25
-"""Frames from a driving one to the one taken for its prediction: another pose and expression."""
+"""Offset from a driving frame to the frame taken as its prediction, which has another pose and expression."""
 
 
 @pytest.fixture(scope="module")
 def frames(shared, tmp_path_factory):
-    """A person who turns and talks, made and driving: (COUNT, 256, 256, 3) each."""
+    """Predicted and driving frames of a person who turns and talks: (COUNT, 256, 256, 3) each."""
     video, folder = (
         shared / "faces/clips/nvidia_eyecontact/nvidia_eyecontact.mp4",
         tmp_path_factory.mktemp("crops"),
@@ -41,7 +41,7 @@ def frames(shared, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def faces(frames):
-    """What is read in them, and the metrics of each pair."""
+    """Readings of the predicted and the driving faces, and the metrics of each pair."""
     reader = FaceReader(None)
     made, driving = ([reader.read(frame, identity=True) for frame in side] for side in frames)
     found = [
@@ -53,7 +53,7 @@ def faces(frames):
 
 
 def check(found, reference, *sides):
-    """A metric is what the reference says of each pair of frames, and says something."""
+    """Check that a metric equals the reference for each pair of frames, and is not constant."""
     wanted = [reference(*pair) for pair in zip(*sides, strict=True)]
     assert found == pytest.approx(wanted, abs=1e-4)
     assert min(found) != max(found)
@@ -73,7 +73,7 @@ def test_identity_by_scipy(faces):
 
 
 def opening(points, corners, pairs):
-    """The mean distance of pairs of points over that of the corners."""
+    """Compute the mean distance of pairs of points, divided by that of the corners."""
     distances = distance.cdist(points, points)
     return np.mean([distances[pair] for pair in pairs]) / distances[corners]
 
@@ -94,7 +94,7 @@ def test_openings_by_scipy(faces, part):
 
 
 def head_turn(points):
-    """The generic head's rotation by a general least-squares solver."""
+    """Estimate the rotation of the generic head by a general least-squares solver."""
     head = np.array(list(HEAD_MODEL.values()))
     rays = (points[list(HEAD_MODEL)].astype(float) - FACE_SIDE / 2) / (FOCAL_LENGTH * FACE_SIDE)
 
@@ -117,7 +117,7 @@ def test_pose_by_another_solver(faces):
 
 
 def gaze(points):
-    """Of each eye, as a complex number: the division undoes the face's place, size and roll."""
+    """Compute the gaze of each eye as a complex number, independent of the position, size and roll."""
     plane = points[:, 0].astype(complex) + 1j * points[:, 1]
     corners = [plane[list(eye)] for eye in EYE_CORNERS["mediapipe478"]]
     irises = plane[[468, 473]]

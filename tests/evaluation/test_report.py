@@ -49,7 +49,7 @@ def page(evaluation, curves, champion):
 
 
 class Elements(HTMLParser):
-    """Elements by tag, with their attributes; and whether all that were opened were closed."""
+    """Parser that collects the attributes of elements by tag, and checks that elements are closed."""
 
     EMPTY = frozenset({"meta", "link", "img", "path", "use"})
 
@@ -72,7 +72,7 @@ class Elements(HTMLParser):
             assert self.open.pop() == tag
 
 
-def test_page_is_well_formed_and_asks_for_nothing(page):
+def test_page_is_well_formed_and_requests_nothing(page):
     elements = Elements(page)
     assert elements.open == []
     assert "script" not in elements.found
@@ -110,7 +110,7 @@ def test_videos_and_pictures_are_in_it(evaluation, page):
     assert all(each.get("aria-label") for tag in ("video", "svg") for each in elements.found[tag])
 
 
-def test_what_it_says(evaluation, page):
+def test_text_of_the_page(evaluation, page):
     scores = read_rows(evaluation / protocol.SCORES_FILE, SCORES)
     ours = [row["psnr"] for row in scores if (row["task"], row["method"]) == ("reconstruction", "prediction")]
     assert f"{sum(ours) / 5:.2f} dB" in page
@@ -150,8 +150,8 @@ def test_another_methods_videos_have_neither_steps_nor_every_task(tmp_path):
     assert "The paper's Table 1" in page
 
 
-def test_a_clip_whose_figure_cannot_be_told(tmp_path):
-    """The worst clip of a bad model has no face at all, and so no identity."""
+def test_a_clip_without_a_value_of_the_ranking_metric(tmp_path):
+    """The worst clip of a bad model shows no face, and so has no CSIM."""
     folder = write_evaluation(tmp_path / "evaluation", (Task.REENACTMENT,))
     index = folder / protocol.VIDEOS_FOLDER / "index.json"
     videos = json.loads(index.read_text())
@@ -168,7 +168,7 @@ def test_missing_scores(evaluation, tmp_path):
     assert not (tmp_path / "r.html").exists()
 
 
-def test_groups_hold_what_can_be_compared(evaluation, champion):
+def test_groups_hold_comparable_methods(evaluation, champion):
     animated, enlarged = build_groups(
         Task.RECONSTRUCTION, read_rows(evaluation / protocol.SCORES_FILE, SCORES), champion
     )
@@ -176,7 +176,7 @@ def test_groups_hold_what_can_be_compared(evaluation, champion):
     assert enlarged.methods == ["super_resolved", "bicubic", "reference"]
     assert (animated.people, animated.clips, animated.frames) == (3, 5, 60)
     assert [line.metric.name for line in animated.lines] == ["psnr", "ssim", "l1", "akd", "csim", "flicker"]
-    # The champion is half a decibel worse in every frame, so that there is no doubt.
+    # The champion is 0.5 dB worse in every frame, so the interval has no width.
     difference = animated.differences[0].cells[animated.baselines.index("reference")]
     assert (difference.value, difference.interval, difference.mark) == ("+0.50", "+0.50 to +0.50", "better")
     assert len(animated.panels) == len(animated.lines)
@@ -195,8 +195,9 @@ def test_headline(evaluation, champion):
 
 
 def marks(metric, *means: float | None) -> list[str | None]:
+    """Return the marks of the cells of a line; None for an empty cell."""
     intervals = [None if mean is None else Interval(mean, mean, mean, 2, 2) for mean in means]
-    return [cell and cell.mark for cell in metric_cells(metric, intervals)]
+    return [cell.mark if cell else None for cell in metric_cells(metric, intervals)]
 
 
 def test_best_is_marked_by_direction():
@@ -214,7 +215,7 @@ def test_best_is_marked_by_direction():
         (PSNR, -0.1, 0.2, 0.3, "unsure"),
         (PSNR, 0.001, 0.002, 0.003, "unsure"),  # shown as 0.00
         (L1, -0.3, -0.2, -0.1, "better"),
-        (FLICKER, 0.1, 0.2, 0.3, "worse"),  # farther from nought
+        (FLICKER, 0.1, 0.2, 0.3, "worse"),  # farther from zero
     ],
 )
 def test_better_or_worse(metric, low, mean, high, wanted):
@@ -229,7 +230,7 @@ def test_numbers_have_a_true_minus():
     assert format_signed(-10.0, PSNR) == "−10.00"
 
 
-def test_every_method_has_a_name_and_a_colour_of_its_own():
+def test_every_method_has_a_label_and_a_distinct_color():
     assert set(MethodName) <= set(METHOD_LABELS) == set(METHOD_COLORS)
     shades = [shade for pair in METHOD_COLORS.values() for shade in pair]
     assert len(set(shades)) == len(shades)

@@ -1,10 +1,12 @@
-"""The report in a real browser: its videos play, its plots draw, no request leaves the page."""
+"""The report in a real browser: videos play, plots are drawn, and the page requests nothing."""
 
 import pytest
 
 from faceanim.evaluation.protocol import Task
 from faceanim.evaluation.report import ReferenceRun, write_report
 from tests.helpers.evaluation_folders import clip_rows, frame_rows, write_curve, write_evaluation
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 PLAYED = """async video => {
@@ -24,9 +26,9 @@ PLAYED = """async video => {
 DRAWN = """svgs => svgs.map(svg => ({
     width: svg.getBoundingClientRect().width, height: svg.getBoundingClientRect().height,
     marks: svg.querySelectorAll('path, use').length, words: svg.querySelectorAll('text').length,
-    coloured: [...svg.querySelectorAll('path, use')].some(
-        mark => [getComputedStyle(mark).fill, getComputedStyle(mark).stroke].some(colour =>
-            !['none', 'rgb(0, 0, 0)', getComputedStyle(document.body).color].includes(colour)))}))"""
+    colored: [...svg.querySelectorAll('path, use')].some(
+        mark => [getComputedStyle(mark).fill, getComputedStyle(mark).stroke].some(color =>
+            !['none', 'rgb(0, 0, 0)', getComputedStyle(document.body).color].includes(color)))}))"""
 
 
 @pytest.fixture(scope="module")
@@ -39,28 +41,37 @@ def report(tmp_path_factory):
     return folder / "report.html"
 
 
-@pytest.fixture
-def opened(browser, report):
-    """Opens the report; at the end nothing but the page was asked for, and nothing was complained of."""
-    requests, complaints, pages = [], [], []
-
-    def open_page(size: tuple[int, int], scheme: str = "light"):
-        page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(report.as_uri())
-        pages.append(page)
-        return page
-
-    yield open_page
-    assert [url for url in requests if not url.startswith("data:")] == [report.as_uri()] * len(pages)
-    assert complaints == []
-    for page in pages:
+@pytest.fixture(scope="module")
+def pages(browser, report):
+    """Open pages of the report by viewport and color scheme, and all their requests and messages."""
+    opened, requests, messages = {}, [], []
+    yield opened, requests, messages
+    for page in opened.values():
         page.close()
 
 
-def test_videos_play_and_can_be_sought(opened):
+@pytest.fixture
+def opened(browser, report, pages):
+    """Open the report, once for each viewport and scheme; it must request nothing and log no message."""
+    opened, requests, messages = pages
+
+    def open_page(size: tuple[int, int], scheme: str = "light"):
+        if (size, scheme) in opened:
+            return opened[size, scheme]
+        page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+        opened[size, scheme] = page
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.goto(report.as_uri())
+        return page
+
+    yield open_page
+    assert [url for url in requests if not url.startswith("data:")] == [report.as_uri()] * len(opened)
+    assert messages == []
+
+
+def test_videos_play_and_seek(opened):
     page = opened(DESKTOP)
     videos = page.query_selector_all("video")
     assert len(videos) == 9
@@ -75,7 +86,7 @@ def test_videos_play_and_can_be_sought(opened):
         assert played["ready"] >= 2
 
 
-def test_a_videos_pictures_are_shown(opened):
+def test_frames_of_a_video_are_shown(opened):
     page = opened(DESKTOP)
     video = page.query_selector("video")
     video.evaluate(PLAYED)
@@ -94,22 +105,22 @@ def test_a_videos_pictures_are_shown(opened):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_plots_are_drawn(opened, scheme):
     drawn = opened(DESKTOP, scheme).eval_on_selector_all("svg", DRAWN)
-    # Strips of reconstruction (6 and 6), re-enactment and super-resolution; clips, curves, traps.
+    # Dot plots of reconstruction (6 and 6), re-enactment and super-resolution; clips, curves, pitfalls.
     assert len(drawn) == 6 + 6 + 3 + 2 + 9 + 2 + 2
     for plot in drawn:
         assert plot["width"] > 200
         assert plot["height"] > 50
         assert plot["marks"] > 8
         assert plot["words"] > 4
-        assert plot["coloured"]
+        assert plot["colored"]
 
 
-def test_dark_is_dark(opened):
-    colours = [
+def test_the_background_follows_the_color_scheme(opened):
+    colors = [
         opened(DESKTOP, scheme).evaluate("getComputedStyle(document.body).backgroundColor")
         for scheme in ("light", "dark")
     ]
-    brightness = [sum(map(int, colour[4:-1].split(","))) for colour in colours]
+    brightness = [sum(map(int, color[4:-1].split(","))) for color in colors]
     assert brightness[0] > 700
     assert brightness[1] < 100
 
@@ -119,17 +130,17 @@ def test_pictures_are_decoded(opened):
         "img", "images => images.map(image => [image.complete, image.naturalWidth, image.alt])"
     )
     assert len(images) == 1
-    for complete, width, told in images:
+    for complete, width, description in images:
         assert complete
         assert width > 500
-        assert told
+        assert description
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE, (320, 640)])
 def test_the_page_does_not_scroll_sideways(opened, size):
     page = opened(size)
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    # Wide things scroll in boxes of their own.
+    # Wide elements scroll inside their boxes.
     assert page.evaluate(
         "[...document.querySelectorAll('table, video, img')].every(wide => wide.closest('.scroll'))"
     )
@@ -142,7 +153,7 @@ def test_links_lead_to_sections(opened):
         assert page.evaluate("document.querySelector(location.hash).tagName") == "SECTION"
 
 
-def test_the_policy_holds(browser, report):
+def test_the_content_security_policy_blocks_requests(browser, report):
     page = browser.new_page()
     page.goto(report.as_uri())
     blocked = page.evaluate(

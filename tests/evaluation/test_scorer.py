@@ -6,7 +6,7 @@ from faceanim.evaluation.scorer import Flicker, second_difference, to_columns
 
 
 def flat(*levels: float) -> torch.Tensor:
-    """Frames of one level each."""
+    """Return one uniform frame per level."""
     return torch.tensor(levels).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
 
 
@@ -15,7 +15,7 @@ def test_second_difference_by_hand():
     assert second_difference(flat(0, 0.5)).tolist() == []
 
 
-def test_flicker_is_what_exceeds_the_driving_videos_own():
+def test_flicker_is_the_excess_over_the_driving_video():
     steady, blinking = flat(0.1, 0.2, 0.3, 0.4, 0.5), flat(0.1, 0.5, 0.1, 0.5, 0.1)
     still = flat(0.3, 0.3, 0.3, 0.3, 0.3)
     wanted = {
@@ -30,7 +30,7 @@ def test_flicker_is_what_exceeds_the_driving_videos_own():
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
-def test_flicker_batch_by_batch_is_the_whole_clips(cut):
+def test_flicker_batch_by_batch_equals_that_of_the_whole_clip(cut):
     made, driving = torch.rand(6, 3, 4, 4), torch.rand(6, 3, 4, 4)
     whole, parts = Flicker().add(made, driving), Flicker()
     batches = [parts.add(made[:cut], driving[:cut]), parts.add(made[cut:], driving[cut:])]

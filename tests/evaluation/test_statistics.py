@@ -21,8 +21,8 @@ FLICKER = next(metric for metric in METRICS if metric.name == "flicker")
 
 
 def row(item: str, person: str, method: str = "prediction", task: str = "reconstruction", **values) -> dict:
-    told = {"task": task, "method": method, "item_id": item, "person_id": person, "frames": 3}
-    return told | dict.fromkeys(METRIC_NAMES) | values
+    names = {"task": task, "method": method, "item_id": item, "person_id": person, "frames": 3}
+    return names | dict.fromkeys(METRIC_NAMES) | values
 
 
 def test_means_over_clips_in_the_order_of_the_catalog():
@@ -41,15 +41,15 @@ def test_means_over_clips_in_the_order_of_the_catalog():
     ]
     psnr = found[0].interval
     assert (psnr.mean, psnr.low, psnr.high, psnr.people, psnr.clips) == (22, 20, 24, 2, 2)
-    assert (found[1].interval.mean, found[1].interval.clips) == (0.5, 1)  # the other clip has none
+    assert (found[1].interval.mean, found[1].interval.clips) == (0.5, 1)  # the other clip has no SSIM
 
 
-def test_no_scores_no_figures():
+def test_no_scores_give_no_summaries():
     assert summarize_scores([]) == []
 
 
 def test_difference_is_paired():
-    # Clips differ by 20 dB, methods by one: only the pairs tell.
+    # Clips differ by 20 dB, methods by one: only a paired comparison shows it.
     ours = [row("a", "ada", psnr=21.0), row("b", "bea", psnr=41.0), row("c", "cyd", psnr=5.0)]
     theirs = [row("b", "bea", psnr=40.0), row("a", "ada", psnr=20.0), row("d", "dee", psnr=9.0)]
     gap = paired_difference(ours, theirs, PSNR)
@@ -57,13 +57,13 @@ def test_difference_is_paired():
     assert (gap.mean, gap.low, gap.high, gap.people, gap.clips) == (1, 1, 1, 2, 2)
 
 
-def test_difference_of_what_should_be_nought():
+def test_difference_of_a_metric_whose_best_value_is_zero():
     gap = paired_difference([row("a", "ada", flicker=-0.25)], [row("a", "ada", flicker=0.5)], FLICKER)
     assert gap is not None
     assert gap.mean == -0.25
 
 
-def test_difference_where_nothing_is_shared():
+def test_difference_without_shared_clips():
     assert paired_difference([row("a", "ada", psnr=1.0)], [row("b", "ada", psnr=1.0)], PSNR) is None
     assert paired_difference([row("a", "ada")], [row("a", "ada", psnr=1.0)], PSNR) is None
 
@@ -102,10 +102,10 @@ def test_csv_of_clips(tmp_path):
 
 
 @pytest.mark.parametrize(("template", "columns"), [("intervals", SUMMARY_COLUMNS), ("clips", CLIP_COLUMNS)])
-def test_dvc_plots_use_columns_that_there_are(template, columns):
+def test_dvc_plots_use_existing_columns(template, columns):
     text = (PROJECT / ".dvc" / "plots" / f"{template}.json").read_text()
     json.loads(text)
-    asked = set(re.findall(r'"field": "(\w+)"', text)) | set(re.findall(r"datum\.(\w+)", text))
+    used = set(re.findall(r'"field": "(\w+)"', text)) | set(re.findall(r"datum\.(\w+)", text))
     own = set(re.findall(r'"as": "(\w+)"', text)) | {"rev"}
-    assert asked - own <= set(columns)
+    assert used - own <= set(columns)
     assert "<DVC_METRIC_DATA>" in text

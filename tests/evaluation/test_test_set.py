@@ -24,7 +24,7 @@ def test_pairs_are_of_two_people_and_everyone_drives_once():
 
 
 def test_pairs_are_fixed():
-    """The list is part of the protocol: a change here makes all older figures another test set's."""
+    """The list is part of the protocol: with another list, older scores cannot be compared with new ones."""
     assert named(pair_people(CLIPS, 2)) == PINNED
     assert named(pair_people(list(reversed(CLIPS)), 2)) == PINNED
 
@@ -38,12 +38,12 @@ def test_one_clip_more_changes_few_pairs():
     assert len(after) == len(CLIPS) + 1
 
 
-def test_alone_nobody_drives_anyone():
+def test_one_person_alone_gives_no_pairs():
     assert pair_people(CLIPS[:2], 100) == []
 
 
 @pytest.mark.parametrize(("pairs", "count"), [(0, 0), (3, 3)])
-def test_all_that_is_to_be_done(pairs, count):
+def test_items_of_each_task(pairs, count):
     todo = build_items(CLIPS, pairs)
     per_task = {task: sum(item.task == task for item in todo) for task in Task}
     assert per_task == {Task.RECONSTRUCTION: 8, Task.SUPER_RESOLUTION: 8, Task.REENACTMENT: count}

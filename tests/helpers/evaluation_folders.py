@@ -1,4 +1,4 @@
-"""An evaluation's folder as `faceanim.evaluation.protocol` describes it, made up, but with real videos."""
+"""Evaluation folder in the layout of `faceanim.evaluation.protocol`, with invented scores and real videos."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -29,7 +29,7 @@ MADE = {
     ),
     Task.SUPER_RESOLUTION: ((MethodName.SUPER_RESOLVED, MethodName.BICUBIC), ("psnr", "ssim")),
 }
-"""Methods and metrics of each task."""
+"""Methods and metrics of each task; the first method represents it."""
 TYPICAL = {
     "psnr": 22,
     "ssim": 0.7,
@@ -43,7 +43,7 @@ TYPICAL = {
 
 
 def write_evaluation(folder: Path, tasks: Sequence[Task] = tuple(Task)) -> Path:
-    """Write an evaluation of three people's five clips; one clip of one person has no face."""
+    """Write an evaluation of five clips of three people; one clip shows no face."""
     rows = frame_rows(tasks)
     write_table(rows, FRAME_SCORES, folder / protocol.FRAMES_FILE)
     scores = clip_rows(rows)
@@ -76,7 +76,7 @@ def people_clips() -> list[tuple[str, str]]:
 
 
 def frame_rows(tasks: Sequence[Task], gain: float = 0.0) -> list[Row]:
-    """Rows of FRAME_SCORES about what is typical; with `gain`, PSNR is so much higher in all clips."""
+    """Generate rows of FRAME_SCORES around typical values, with `gain` added to each PSNR."""
     rng = np.random.default_rng(0)
     rows = []
     for task in tasks:
@@ -95,7 +95,7 @@ def frame_rows(tasks: Sequence[Task], gain: float = 0.0) -> list[Row]:
 
 
 def clip_rows(frames: Sequence[Row]) -> list[Row]:
-    """The rows of SCORES that belong to rows of FRAME_SCORES."""
+    """Average rows of FRAME_SCORES to rows of SCORES."""
     clips: dict[tuple, list[Row]] = {}
     for row in frames:
         key = tuple(row[name] for name in ("task", "method", "item_id", "person_id"))
@@ -133,7 +133,7 @@ def write_videos(folder: Path, scores: Sequence[Row], tasks: Sequence[Task]) -> 
 
 @cache
 def video(rank: str) -> bytes:
-    """A clip side by side; the same for every task, since each takes a moment to encode."""
+    """Encode a comparison video; cached, and the same for every task, because encoding is slow."""
     titles = ("source", "driving", "prediction", "super-resolved", "error")
     with TemporaryDirectory() as folder:
         path = Path(folder) / "video.webm"
@@ -158,7 +158,7 @@ def blurred(picture: np.ndarray) -> np.ndarray:
 
 
 def write_curve(path: Path) -> Path:
-    """A training history with a switch of phase."""
+    """Write a training history with a switch of the optimizer's phase."""
     lines = ["step,pixel,lr,phase"]
     lines += [f"{step},{2 / step},{0.001},{'adam' if step < 200 else 'sgd'}" for step in range(20, 420, 20)]
     path.parent.mkdir(parents=True, exist_ok=True)
