@@ -89,27 +89,24 @@ def test_the_pipeline_is_a_flow_run_with_a_task_per_stage(prefect_api, pipeline)
     assert "Prefect" not in (folder / "dvc.lock").read_text()
 
 
-def test_only_what_a_target_needs_is_run(prefect_api, pipeline):
-    folder, pages = pipeline(FIRST, SECOND, stage("third")), Pages(prefect_api)
-    assert run(folder, prefect_api, "second").returncode == 0
-    shown = pages.runs("pipeline")[0]
-    assert shown["name"].startswith("second ")
-    assert set(pages.tasks(shown)) == {"first", "second"}
-    assert not (folder / "third").exists()
-
-
-def test_a_stage_runs_after_its_dependencies_also_those_in_another_dvc_yaml(prefect_api, pipeline):
+def test_a_target_runs_after_all_that_it_needs_and_nothing_else_runs(prefect_api, pipeline):
     folder = pipeline(
         stage("last", ["left", "right"]),
         stage("left", ["first"]),
         stage("right", ["first"]),
         stage("first", ["media/film"]),
+        stage("other", ["first"]),
     )
     (folder / "media").mkdir()
     (folder / "media/dvc.yaml").write_text(json.dumps({"stages": stage("film")}))
-    done = run(folder, prefect_api)
+    done = run(folder, prefect_api, "last")
     assert done.returncode == 0, done.stderr
     assert (folder / "last").exists()
+    assert not (folder / "other").exists()
+    pages = Pages(prefect_api)
+    shown = pages.runs("pipeline")[0]
+    assert shown["name"].startswith("last ")
+    assert set(pages.tasks(shown)) == {"first", "left", "right", "last"}
 
 
 def test_dry_and_forced_runs_with_prefect_and_without(prefect_api, pipeline):
