@@ -82,10 +82,10 @@ def mux(codec: str, encoded: Sequence[bytes], container: str = "avi", rate: int 
     return file.getvalue()
 
 
-def picture(frame: Frame, form: str) -> bytes:
-    """Encode a frame to an image file; `form` is Pillow's name of the format."""
+def encode_image(frame: Frame, image_format: str) -> bytes:
+    """Encode a frame to an image file; `image_format` is a name of Pillow."""
     file = io.BytesIO()
-    Image.fromarray(frame).save(file, form)
+    Image.fromarray(frame).save(file, image_format)
     return file.getvalue()
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from faceanim.media.frames import Frame
-from tests.helpers.encoding import encode, h264_claiming, mux, packets, picture, sound_file
+from tests.helpers.encoding import encode, encode_image, h264_claiming, mux, packets, sound_file
 
 File = tuple[str, bytes]
 """`<kind>/<name>.<ext>`, and the content."""
@@ -68,7 +68,7 @@ def hostile_files(frames: Sequence[Frame], real_files: Mapping[str, bytes]) -> I
         _sizes(frames, good),
         _changing_size(frames),
         _something_else(frames, good["plain.mp4"]),
-        _no_picture(frames),
+        _unplayable(frames),
         _nested(good["plain.mp4"]),
         _joined(good),
         _long(frames),
@@ -113,8 +113,8 @@ def _fields(good: dict[str, bytes]) -> Iterator[File]:
 
 def _patched(content: bytes, tag: bytes, offset: int, value: bytes) -> bytes:
     """Replace the bytes at an offset from the start of the first such tag."""
-    begin = content.index(tag) + offset
-    return content[:begin] + value + content[begin + len(value) :]
+    start = content.index(tag) + offset
+    return content[:start] + value + content[start + len(value) :]
 
 
 def _sizes(frames: Sequence[Frame], good: dict[str, bytes]) -> Iterator[File]:
@@ -135,7 +135,7 @@ def _sizes(frames: Sequence[Frame], good: dict[str, bytes]) -> Iterator[File]:
             yield f"size/{name}-{tag.hex()}-{file}", _patched(good[file], tag, offset, value)
     for side in (1024, 2048, 8192, 12288, 65536):
         yield f"size/coded-{side}.avi", h264_claiming(side, frames)
-    yield "size/jpeg-16384.avi", mux("mjpeg", [picture(np.zeros((16384, 16384), np.uint8), "JPEG")])
+    yield "size/jpeg-16384.avi", mux("mjpeg", [encode_image(np.zeros((16384, 16384), np.uint8), "JPEG")])
 
 
 def _changing_size(frames: Sequence[Frame]) -> Iterator[File]:
@@ -151,8 +151,8 @@ def _changing_size(frames: Sequence[Frame]) -> Iterator[File]:
             halves = [packets(encode(container, half, codec)) for half in (one, other)]
             bare = codec.removeprefix("lib").replace("x264", "h264").replace("vpx-", "")
             yield f"changing-size/{order}-{name}", mux(bare, halves[0] + halves[1], container)
-    pictures = [picture(frame, "JPEG") for pair in zip(frames, small, strict=True) for frame in pair]
-    yield "changing-size/jpeg.avi", mux("mjpeg", pictures)
+    images = [encode_image(frame, "JPEG") for pair in zip(frames, small, strict=True) for frame in pair]
+    yield "changing-size/jpeg.avi", mux("mjpeg", images)
 
 
 def _something_else(frames: Sequence[Frame], good: bytes) -> Iterator[File]:
@@ -164,7 +164,7 @@ def _something_else(frames: Sequence[Frame], good: bytes) -> Iterator[File]:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
         file.writeframes(bytes(16000))
     others = {
-        form.lower(): picture(frames[0], form)
+        form.lower(): encode_image(frames[0], form)
         for form in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
     }
     others |= {
@@ -189,12 +189,12 @@ def _something_else(frames: Sequence[Frame], good: bytes) -> Iterator[File]:
             yield f"something-else/{name}.{suffix}", content
 
 
-def _no_picture(frames: Sequence[Frame]) -> Iterator[File]:
+def _unplayable(frames: Sequence[Frame]) -> Iterator[File]:
     """Make files without a video stream, without a frame, or of an unknown codec."""
     yield "no-picture/sound.mp4", sound_file("mp4", "aac")
     yield "no-picture/sound.mkv", sound_file("matroska", "aac")
     yield "no-picture/sound.avi", sound_file("avi", "mp2")
-    yield "no-picture/cover.mp4", sound_file("mp4", "aac", picture(frames[0], "JPEG"))
+    yield "no-picture/cover.mp4", sound_file("mp4", "aac", encode_image(frames[0], "JPEG"))
     for container, suffix in (("mp4", "mp4"), ("matroska", "mkv"), ("avi", "avi")):
         whole = encode(container, frames)
         yield f"no-picture/no-frames.{suffix}", mux("mjpeg", [], container)

@@ -92,7 +92,7 @@ def _rotated(frames: Sequence[Frame]) -> Iterator[Odd]:
 def _timed(frames: Sequence[Frame]) -> Iterator[Odd]:
     """Store unusual times."""
     times = [number + 3 * (number // 4) + 20 * (number // 6) for number in range(len(frames))]
-    early, late = (range(begin, begin + len(frames)) for begin in (-50, 2**20))
+    early, late = (range(start, start + len(frames)) for start in (-50, 2**20))
     for name, container, options in (
         ("changing-rate.mp4", "mp4", {"times": times}),
         ("changing-rate.mkv", "matroska", {"times": times}),

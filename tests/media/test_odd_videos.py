@@ -94,7 +94,7 @@ def test_a_range_starts_at_its_frame_wherever_the_key_frames_are(tmp_path, name)
     whole = list(read_frames(path, "pyav"))
     assert len(whole) == 26
     for first in range(26):
-        part = [picture.to_rgb() for picture in decode_frames(path, info, "pyav", first, first + 2)]
+        part = [frame.to_rgb() for frame in decode_frames(path, info, "pyav", first, first + 2)]
         assert np.array_equal(part, whole[first : first + 2]), first
 
 
