@@ -68,6 +68,7 @@ def test_twice_is_the_same_bytes_without_dates_or_versions(video, tmp_path):
     assert b"Lavc6" not in stored
 
 
+@pytest.mark.slow
 def test_size_and_quality(tmp_path):
     columns = ("source", "driving", "prediction", "super-resolved", "error")
     noise = np.random.default_rng(0).normal(0, 3, (100, 128, 128, 3))

@@ -21,6 +21,7 @@ def alexnet(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of torchvision, about how their package calls it
 def test_equal_to_the_authors_package(alexnet):
     rng = np.random.default_rng(0)

@@ -21,6 +21,8 @@ from faceanim.media.mjpeg import read_mjpeg
 from faceanim.media.tensors import to_float
 from tests.helpers.paths import PROFILES
 
+pytestmark = pytest.mark.slow
+
 PROFILE = PROFILES / "voxceleb.yaml"
 COUNT = 20
 LATER = 25
