@@ -17,7 +17,11 @@ def flat(*levels: int) -> torch.Tensor:
 
 
 def values(prediction: torch.Tensor, driving: torch.Tensor, metric: str) -> dict[str, float]:
-    return {trap.name: trap.value for trap in compute_variants(prediction, driving) if trap.metric == metric}
+    return {
+        variant.name: variant.value
+        for variant in compute_variants(prediction, driving)
+        if variant.metric == metric
+    }
 
 
 @pytest.fixture(scope="module")
@@ -131,15 +135,15 @@ def test_gray_does_not_see_color():
 
 
 def test_equal_frames():
-    for trap in compute_variants(flat(51, 80), flat(51, 80)):
-        assert trap.value == pytest.approx(100 if trap.metric == "psnr" else 1)
+    for variant in compute_variants(flat(51, 80), flat(51, 80)):
+        assert variant.value == pytest.approx(100 if variant.metric == "psnr" else 1)
 
 
 def test_json(clip, tmp_path):
     found = compute_variants(*clip)
-    write_variants("ada--one", found, tmp_path / "traps.json")
-    told = json.loads((tmp_path / "traps.json").read_text())
-    assert told["item_id"] == "ada--one"
-    assert next(row["name"] for row in told["rows"] if row["metric"] == "ssim") == "pinned"
-    assert all(set(row) == {"metric", "name", "value", "what"} for row in told["rows"])
-    assert len(told["rows"]) == len({(row["metric"], row["name"]) for row in told["rows"]}) == len(found)
+    write_variants("ada--one", found, tmp_path / "variants.json")
+    stored = json.loads((tmp_path / "variants.json").read_text())
+    assert stored["item_id"] == "ada--one"
+    assert next(row["name"] for row in stored["rows"] if row["metric"] == "ssim") == "pinned"
+    assert all(set(row) == {"metric", "name", "value", "what"} for row in stored["rows"])
+    assert len(stored["rows"]) == len({(row["metric"], row["name"]) for row in stored["rows"]}) == len(found)

@@ -12,6 +12,8 @@ from tests.helpers.crops import write_crops
 from tests.helpers.training_processes import Stepwise
 from tests.helpers.training_runs import ANIMATION_RUN, SUPER_RESOLUTION_RUN, engine, train, written
 
+pytestmark = pytest.mark.server
+
 CONFIGS = {
     "animation": engine(
         ANIMATION_RUN.model_copy(update={"steps": 12, "batch_size": 4}),
