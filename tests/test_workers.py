@@ -47,6 +47,7 @@ def test_items_are_cut_into_shards():
     assert chunk([1, 2, 3, 4, 5], 2) == [[1, 2], [3, 4], [5]]
 
 
+@pytest.mark.slow
 def test_a_crash_and_a_hang_cost_their_own_item_only():
     work = ShardJob("test", behave, give_up)
     results = list(make_pool_mapper(RUN)(work, [["a", "crash", "b"], ["hang", "c"], ["hoard", "d"]]))
@@ -62,6 +63,7 @@ def write_pid_and_wait(item):
     time.sleep(60)
 
 
+@pytest.mark.server
 def test_workers_die_with_their_parent(tmp_path):
     """An orphan would keep writing to the folder of the next run."""
     code = f"""

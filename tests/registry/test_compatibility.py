@@ -38,6 +38,7 @@ def registered(model, tmp_path) -> str:
     return str(stored)
 
 
+@pytest.mark.slow
 def test_a_model_of_an_earlier_release_animates(registered, model, frames):
     predicted = mlflow.pyfunc.load_model(registered).predict(frames)
     animator = Animator.load(model)
