@@ -18,7 +18,7 @@ from tests.helpers.tiny import save_models
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of a file on one worker of pytest-xdist, and those that start servers first, on one."""
     for item in items:
-        group = "server" if item.get_closest_marker("server") else str(item.path)
+        group = "server" if item.get_closest_marker("server") else item.location[0]
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("server") is None)
 
