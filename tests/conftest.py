@@ -15,6 +15,7 @@ from tests.helpers.paths import SHARED
 from tests.helpers.tiny import save_models
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of a file on one worker of pytest-xdist, and those that start servers first, on one."""
     for item in items:
