@@ -11,6 +11,8 @@ UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 # Threads of OpenMP that spin while they wait slow down a training step 7 to 35 times when another process shares the cores;
 # a short spin costs nothing when it is alone.
 TEST := GOMP_SPINCOUNT=1000 OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+# Tests with servers wait as much as they compute, so three workers keep two cores busy.
+WORKERS := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 CHECK := $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo --no-cache
 
 .DEFAULT_GOAL := help
@@ -46,11 +48,11 @@ ui: setup ## the pages of Prefect and MLflow, on this machine, until Ctrl-C
 
 test: setup ## lint, types, imports, documentation and all tests
 	@$(CHECK)
-	@$(TEST) --numprocesses 2 --dist loadgroup --cov=faceanim --cov-report=term --cov-fail-under=85
+	@$(TEST) $(WORKERS) --cov=faceanim --cov-report=term --cov-fail-under=85
 
 test-fast: setup ## lint, types, imports and the tests that take no more than seconds
 	@$(CHECK)
-	@$(TEST) -m "not slow and not server and not browser" --numprocesses 2 --dist loadgroup --cov=faceanim --cov-report=term
+	@$(TEST) -m "not slow and not server and not browser" $(WORKERS) --cov=faceanim --cov-report=term
 
 docs: setup ## the documentation as a site, into site/
 	@$(BIN)/python docs/generate.py

@@ -14,14 +14,18 @@ from tests.helpers.driving import FPS, FRAMES, moving_face, write_tone
 from tests.helpers.paths import SHARED
 from tests.helpers.tiny import save_models
 
+SHARED_BY_FILES = {"reproduced", "prefect_api"}
+"""Fixtures of the session that take so long that all files using them run on one worker of pytest-xdist."""
+
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of a file on one worker of pytest-xdist, and those that start servers first, on one."""
+    """Keep the tests of a file on one worker, as those of all files that use `SHARED_BY_FILES`, which begin."""
+    files = {item.location[0] for item in items if SHARED_BY_FILES.intersection(item.fixturenames)}
     for item in items:
-        group = "server" if item.get_closest_marker("server") else item.location[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item.get_closest_marker("server") is None)
+        file = item.location[0]
+        item.add_marker(pytest.mark.xdist_group("shared" if file in files else file))
+    items.sort(key=lambda item: (item.location[0] not in files, item.get_closest_marker("server") is None))
 
 
 @pytest.fixture(scope="session")
