@@ -19,7 +19,7 @@ SHARED_BY_FILES = {"reproduced", "prefect_api"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Keep a file's tests on one worker; files that use `SHARED_BY_FILES` share one worker, and begin."""
     files = {item.location[0] for item in items if SHARED_BY_FILES.intersection(item.fixturenames)}
     for item in items:
