@@ -21,3 +21,9 @@ def test_stages_without_a_network_do_not_import_torch(stage):
     """Importing it takes 5 s and 400 MB, also in each worker process."""
     code = f"import sys, stages.{stage}; sys.exit(bool({{'torch', 'mlflow', 'prefect'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
+
+
+def test_registering_does_not_import_torchmetrics():
+    """Importing it takes 2 s, also in the process of each validation."""
+    code = "import sys, stages.register; sys.exit('torchmetrics' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0

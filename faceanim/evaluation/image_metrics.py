@@ -1,6 +1,7 @@
 """Image metrics per frame by the pinned protocol: L1, PSNR, SSIM, MS-SSIM and LPIPS.
 
-Frames are RGB in [0, 1], float32, with data_range = 1.
+Frames are RGB in [0, 1], float32, with data_range = 1. torchmetrics is imported where it computes: this takes
+two seconds, and the registry, which reads only scores, starts a process for each validation.
 """
 
 from bisect import bisect_right
@@ -10,8 +11,6 @@ import torch
 import torch.nn.functional as F
 from kornia.filters import get_gaussian_kernel2d
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio
-from torchmetrics.functional.image.lpips import _LPIPS
 
 from faceanim.errors import FaceanimError
 from faceanim.models.pretrained import first_line, load_state
@@ -72,6 +71,8 @@ def l1(prediction: Tensor, target: Tensor) -> Tensor:
 
 def psnr(prediction: Tensor, target: Tensor) -> Tensor:
     """Compute each frame's peak signal-to-noise ratio over all channels, (B,) in dB, up to `PSNR_CAP_DB`."""
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
     decibels: Tensor = peak_signal_noise_ratio(
         prediction, target, data_range=1.0, reduction="none", dim=(1, 2, 3)
     )
@@ -136,6 +137,8 @@ class Lpips:
     """
 
     def __init__(self, path: Path) -> None:
+        from torchmetrics.functional.image.lpips import _LPIPS
+
         self._network = _LPIPS(net="alex", pnet_rand=True)
         weights = load_state(path)
         own = self._network.net.state_dict()

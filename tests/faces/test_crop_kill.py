@@ -15,7 +15,7 @@ from faceanim.faces.crop_stage import crop_videos
 from tests.helpers.crop_folders import IDS, SEQUENCES, finished_files, project, start
 from tests.helpers.videos import contents, ignore, inline
 
-KILLS = 5
+KILLS = 3
 
 
 def kill(process, whole_group):
@@ -50,7 +50,7 @@ def run_undisturbed(folder, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.server
-def test_a_run_killed_five_times_ends_as_an_undisturbed_one(tmp_path, monkeypatch):
+def test_a_run_killed_three_times_ends_as_an_undisturbed_one(tmp_path, monkeypatch):
     generator = random.Random(1)
     folder = project(tmp_path / "killed")
     finished: dict[Path, int] = {}

@@ -21,7 +21,7 @@ from tests.helpers.videos import contents, ignore, inline
 
 NAMES = [f"v{number}" for number in range(8)]
 LIMITS = {"max_concurrent": 2, "sleep_s": 0.0, "retries": 1, "backoff_s": 0.1, "stall_s": 10.0}
-KILLS = 5
+KILLS = 3
 PATHS = ("index.parquet", "data/videos", "data/download.parquet", "data/download.json")
 
 
@@ -92,7 +92,7 @@ def run_undisturbed(folder, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
-def test_a_run_killed_five_times_ends_as_an_undisturbed_one(tmp_path, monkeypatch):
+def test_a_run_killed_three_times_ends_as_an_undisturbed_one(tmp_path, monkeypatch):
     generator = random.Random(0)
     with serve() as site:
         content = make_video(tmp_path / "v.mp4", 600_000)
