@@ -14,18 +14,20 @@ from tests.helpers.driving import FPS, FRAMES, moving_face, write_tone
 from tests.helpers.paths import SHARED
 from tests.helpers.tiny import save_models
 
-SHARED_BY_FILES = {"reproduced", "prefect_api"}
-"""Fixtures of the session that take so long that all files using them run on one worker of pytest-xdist."""
+SHARED_BY_FILES = ("reproduced", "prefect_api", "app")
+"""Fixtures of the session that take so long that files using one share a worker of pytest-xdist."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Keep a file's tests on one worker; files that use `SHARED_BY_FILES` share one worker, and begin."""
-    files = {item.location[0] for item in items if SHARED_BY_FILES.intersection(item.fixturenames)}
+    """Keep a file's tests on one worker, as files that use a fixture of `SHARED_BY_FILES`; these begin."""
+    groups = {item.location[0]: item.location[0] for item in items}
+    for fixture in reversed(SHARED_BY_FILES):
+        groups |= {item.location[0]: fixture for item in items if fixture in item.fixturenames}
     for item in items:
-        file = item.location[0]
-        item.add_marker(pytest.mark.xdist_group("shared" if file in files else file))
-    items.sort(key=lambda item: (item.location[0] not in files, item.get_closest_marker("server") is None))
+        item.add_marker(pytest.mark.xdist_group(groups[item.location[0]]))
+    order = {group: number for number, group in enumerate((*SHARED_BY_FILES, *sorted(groups)))}
+    items.sort(key=lambda item: order[groups[item.location[0]]])
 
 
 @pytest.fixture(scope="session")

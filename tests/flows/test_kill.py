@@ -91,7 +91,7 @@ def test_a_pipeline_killed_at_random_moments_ends_as_an_undisturbed_one(reproduc
         if flow is None or flow.poll() is not None:
             flow = start(project, api)
         begun = len(begun_stages(log))
-        time.sleep(chance.uniform(2, 12))
+        time.sleep(chance.uniform(1, 8))
         victim = ("flow", "worker", "server")[number % 3]
         if victim == "flow":
             flow.kill()
