@@ -15,12 +15,12 @@ from tests.helpers.paths import SHARED
 from tests.helpers.tiny import save_models
 
 SHARED_BY_FILES = ("reproduced", "prefect_api", "app")
-"""Fixtures of the session that take so long that files using one share a worker of pytest-xdist."""
+"""Fixtures of the session that take so long to make that files using one share a worker of pytest-xdist."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Keep a file's tests on one worker, as files that use a fixture of `SHARED_BY_FILES`; these begin."""
+    """Run files that share a fixture of `SHARED_BY_FILES` on one worker, and first; other files on any."""
     groups = {item.location[0]: item.location[0] for item in items}
     for fixture in reversed(SHARED_BY_FILES):
         groups |= {item.location[0]: fixture for item in items if fixture in item.fixturenames}
