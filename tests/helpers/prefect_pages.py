@@ -9,13 +9,13 @@ class Pages:
     """Runs recorded by a server."""
 
     def __init__(self, api: str) -> None:
-        self.api = api
+        self.client = httpx.Client(base_url=api, timeout=30)
 
     def _post(self, path: str, **query) -> list[dict]:
-        return httpx.post(f"{self.api}{path}", json=query, timeout=30).raise_for_status().json()
+        return self.client.post(path, json=query).raise_for_status().json()
 
     def _get(self, path: str) -> dict:
-        return httpx.get(f"{self.api}{path}", timeout=30).raise_for_status().json()
+        return self.client.get(path).raise_for_status().json()
 
     def runs(self, flow: str) -> list[dict]:
         """Return the started runs of a flow, newest first."""
@@ -55,4 +55,4 @@ class Pages:
     def cancel(self, run: dict) -> None:
         """Cancel a run, as the button in the UI does."""
         state = {"type": "CANCELLING"}
-        httpx.post(f"{self.api}/flow_runs/{run['id']}/set_state", json={"state": state}).raise_for_status()
+        self._post(f"/flow_runs/{run['id']}/set_state", state=state)

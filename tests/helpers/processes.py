@@ -18,11 +18,11 @@ def at_work(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def wait_until(condition, seconds: float = 60):
-    """Call a condition until its result is true; return that result."""
+def wait_until(condition, seconds: float = 60, interval: float = 0.05):
+    """Call a condition, every `interval` seconds, until its result is true; return that result."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
             return found
-        time.sleep(0.05)
+        time.sleep(interval)
     raise AssertionError(f"{condition} was not met within {seconds} s")
