@@ -1,11 +1,13 @@
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import pytest
 import torch
+from filelock import FileLock
 from skimage.data import astronaut
 
 from faceanim.inference.torch_backend import TorchNetwork
@@ -15,7 +17,7 @@ from tests.helpers.paths import SHARED
 from tests.helpers.tiny import save_models
 
 SHARED_BY_FILES = ("reproduced", "prefect_api", "app")
-"""Fixtures of the session that take so long to make that files using one share a worker of pytest-xdist."""
+"""Fixtures that take so long to make that files using one share a worker of pytest-xdist."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
@@ -62,22 +64,40 @@ def reproduced(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory) -> Path:
-    """Database of an empty MLflow store, to be copied: MLflow takes seconds to create its tables."""
-    from faceanim.tracking import connect
+def made_once(tmp_path_factory, worker_id):
+    """Function that returns the file of a name, made by one worker of pytest-xdist for all of them."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder if worker_id == "master" else folder.parent
 
-    database = tmp_path_factory.mktemp("store") / "mlflow.db"
-    connect(f"sqlite:///{database}")
-    return database
+    def made_once(name: str, make: Callable[[Path], None]) -> Path:
+        path = folder / name
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                make(path)
+        return path
+
+    return made_once
 
 
 @pytest.fixture(scope="session")
-def prefect_api(tmp_path_factory):
-    """Address of the API of a real Prefect server on loopback."""
-    from tests.helpers.servers import prefect_server
+def empty_store(made_once) -> Path:
+    """Database of an empty MLflow store, to be copied: MLflow takes seconds to create its tables."""
+    from faceanim.tracking import connect
 
-    with prefect_server(tmp_path_factory.mktemp("prefect")) as address:
-        yield address
+    return made_once("mlflow.db", lambda path: connect(f"sqlite:///{path}"))
+
+
+@pytest.fixture(scope="session")
+def prefect_home(made_once, tmp_path_factory) -> Callable[[], Path]:
+    """Function that makes a home for a Prefect server, whose database has its tables: they take 8 s."""
+    from tests.helpers.servers import create_prefect_tables
+
+    def prefect_home() -> Path:
+        home = tmp_path_factory.mktemp("prefect")
+        shutil.copy(made_once("prefect.db", create_prefect_tables), home)
+        return home
+
+    return prefect_home
 
 
 @pytest.fixture(scope="module")

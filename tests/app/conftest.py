@@ -30,7 +30,7 @@ class App(NamedTuple):
     log: Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def app(tmp_path_factory):
     """The page, served by the command; when the server ends, no uploaded file is left."""
     pytest.importorskip("gradio", reason="gradio is not installed: there is no page")

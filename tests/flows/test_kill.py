@@ -82,9 +82,9 @@ def begun_stages(log):
     return re.findall(r"Running stage '(\w+)':", log.read_text())
 
 
-def test_a_pipeline_killed_at_random_moments_ends_as_an_undisturbed_one(reproduced, tmp_path):
+def test_a_pipeline_killed_at_random_moments_ends_as_an_undisturbed_one(reproduced, prefect_home, tmp_path):
     chance, project = random.Random(3), copy_project(tmp_path / "project")
-    server, log = Server(tmp_path / "server"), tmp_path / "log"
+    server, log = Server(prefect_home()), tmp_path / "log"
     api, flow = server.start(), None
     done, done_stages = {}, set()
     for number in range(KILLS):

@@ -203,14 +203,14 @@ def test_a_run_that_was_killed_is_shown_as_crashed_by_the_next(prefect_api, pipe
 
 
 @pytest.fixture
-def own_server(tmp_path):
+def own_server(prefect_home):
     """Function that starts a server, with its records in PostgreSQL where that is installed."""
     with ExitStack() as stack:
         variables = {}
         if has_postgres():
             address = stack.enter_context(postgres()).replace("://", "+asyncpg://")
             variables["PREFECT_API_DATABASE_CONNECTION_URL"] = address
-        yield lambda: prefect_server(tmp_path / "server", variables=variables)
+        yield lambda: prefect_server(prefect_home(), variables=variables)
 
 
 def test_if_the_server_stops_dvc_runs_the_remaining_stages(pipeline, own_server):

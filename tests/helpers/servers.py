@@ -89,12 +89,18 @@ def mlflow_server(folder: Path, store: str) -> Iterator[str]:
             server.wait(30)
 
 
+def create_prefect_tables(database: Path) -> None:
+    """Create the database of a Prefect server without records."""
+    variables = {"PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}"}
+    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+    subprocess.run(command, env=os.environ | variables, check=True, capture_output=True)
+
+
 @contextmanager
 def prefect_server(
     home: Path, port: int | None = None, variables: Mapping[str, str] | None = None
 ) -> Iterator[str]:
     """Run a Prefect server with a given home; yields the address of its API."""
-    home.mkdir(exist_ok=True)
     port = port or free_port()
     address = f"http://127.0.0.1:{port}"
     log = home / "log"
