@@ -236,7 +236,8 @@ def predict(model_uri: str, check: Path, out: Path) -> None:
         out: file to write: `predicted`, uint8 (N, O, O, 3), and `animated`, float32 (N, 3, S, S) in [0, 1],
             the frames before super-resolution.
     """
-    model = mlflow.pyfunc.load_model(model_uri)
+    # Without the warnings, MLflow need not search all installed packages, which takes a second.
+    model = mlflow.pyfunc.load_model(model_uri, suppress_warnings=True)
     frames = {name: array for name, array in load_file(check).items() if name in ("source", "driving")}
     predicted = np.asarray(model.predict(frames))
     animator = model.unwrap_python_model().animator
