@@ -9,8 +9,10 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 # Threads of OpenMP that spin while they wait slow down a training step 7 to 35 times when another process shares the cores;
-# a short spin costs nothing when it is alone.
-TEST := GOMP_SPINCOUNT=1000 OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+# a short spin costs nothing when it is alone. The tests start hundreds of processes, which must not compile the same
+# modules again and again.
+TEST := GOMP_SPINCOUNT=1000 OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= NO_MKDOCS_2_WARNING=1 DVC_NO_ANALYTICS=1 \
+  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
 # Tests wait for servers: with two workers, two cores were idle for a third of the time.
 WORKERS := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 CHECK := $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo --no-cache
