@@ -93,7 +93,7 @@ def create_prefect_tables(database: Path) -> None:
     """Create the database of a Prefect server without records."""
     variables = {"PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}"}
     command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
-    subprocess.run(command, env=os.environ | variables, check=True, capture_output=True)
+    subprocess.run(command, env=os.environ | variables, check=True)
 
 
 @contextmanager
