@@ -80,6 +80,16 @@ def made_once(tmp_path_factory, worker_id):
 
 
 @pytest.fixture(scope="session")
+def awkward(made_once) -> Path:
+    """Folder of the inputs of `../shared/awkward/make.sh`; tests are skipped where they cannot be made."""
+    from tests.helpers.awkward import find_obstacle, make_awkward
+
+    if obstacle := find_obstacle():
+        pytest.skip(f"{obstacle}: the awkward inputs cannot be made")
+    return made_once("awkward", make_awkward)
+
+
+@pytest.fixture(scope="session")
 def empty_store(made_once) -> Path:
     """Database of an empty MLflow store, to be copied: MLflow takes seconds to create its tables."""
     from faceanim.tracking import connect
