@@ -103,7 +103,7 @@ def track_faces() -> Iterator[DrivingVideo]:
     """Track the face in each real video that shows one."""
     for path in list_videos():
         with suppress(FaceanimError):
-            yield DrivingVideo.track(path, probe(path), "largest", lambda frames: None)
+            yield DrivingVideo.read(path, probe(path), "largest", lambda frames: None)
 
 
 def crop_beginning(video: DrivingVideo, side: int) -> Clip:

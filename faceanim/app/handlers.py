@@ -189,7 +189,8 @@ def describe_upload_error(error: FaceanimError, path: Path, name: str) -> str:
 
 
 def describe_result(result: AnimatedVideo) -> str:
-    """Return the caption of a result: number of frames, size, duration and sound."""
+    """Return the caption of a result: number of frames, size, duration and sound, and its warnings."""
     width, height = result.size
     sound = ", with sound" if result.has_sound else ""
-    return f"{result.frames} frames, {width}×{height}, {float(result.frames / result.fps):.1f} s{sound}"
+    about = f"{result.frames} frames, {width}×{height}, {float(result.frames / result.fps):.1f} s{sound}"
+    return " · ".join((about, *(text.to_sentence(warning) for warning in result.warnings)))

@@ -1,5 +1,7 @@
 """Commands that use a model: `animate`, `motion`, `export` and `app`."""
 
+import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -143,6 +145,7 @@ def animate(
     network = load_model(model, device, params)
     with show_progress(f"animate on {DEVICE_NAMES[network.device]}") as on_progress:
         result = api.animate(source, driving, out, model=network, options=options, on_progress=on_progress)
+    print_warnings(result.warnings)
     print(result.path)
 
 
@@ -159,12 +162,14 @@ def motion(
     The file holds keypoints only, without images or sound, and fits models with the same keypoint detector.
     """
     from faceanim.inference import api
+    from faceanim.inference.face_track import describe_visibility
 
     options = parse_options(driving_face=parse_face(driving_face))
     api.check_files_exist(driving)
     network = load_model(model, device, params)
     with show_progress(f"motion on {DEVICE_NAMES[network.device]}") as on_progress:
-        api.save_motion(driving, out, model=network, options=options, on_progress=on_progress)
+        motion = api.save_motion(driving, out, model=network, options=options, on_progress=on_progress)
+    print_warnings(describe_visibility(motion.visibility))
     print(out)
 
 
@@ -207,6 +212,12 @@ def app(
 
     check_address(host, port)
     serve(load_model(model, device, params), model, host, port)
+
+
+def print_warnings(lines: Iterable[str]) -> None:
+    """Print what differs in a result from what may be expected, to stderr."""
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def load_model(model: str, device: "Device", params: Path) -> "Network":

@@ -13,8 +13,9 @@ from faceanim.errors import FaceanimError, wrap_disk_errors
 from faceanim.inference.backend import Device, Network
 from faceanim.inference.compose import Composition, build_composition, hstack_panels
 from faceanim.inference.driving import DrivingVideo, wrap_video_errors
+from faceanim.inference.face_track import check_visibility, describe_visibility
 from faceanim.inference.loading import DEFAULT_MODEL, load_network, resolve_model
-from faceanim.inference.motion import MOTION_SUFFIX, Motion, smooth_keypoints
+from faceanim.inference.motion import MOTION_SUFFIX, Motion, Visibility, smooth_keypoints
 from faceanim.inference.options import Options
 from faceanim.inference.output import MP4_SUFFIX, FrameTiming, check_output, write_result
 from faceanim.inference.portrait import prepare_photograph, select_faces
@@ -41,6 +42,9 @@ class AnimatedVideo:
         fps: mean frame rate of the driving video.
         size: width and height of a frame, in pixels.
         has_sound: whether the file has the sound of the driving video.
+        unseen_frames: number of frames of the driving video that do not show its face; the motion is bridged
+            there.
+        warnings: lines that say what differs from what may be expected; empty if nothing does.
     """
 
     path: Path
@@ -48,6 +52,8 @@ class AnimatedVideo:
     fps: Fraction
     size: tuple[int, int]
     has_sound: bool
+    unseen_frames: int
+    warnings: tuple[str, ...]
 
 
 def animate(
@@ -72,8 +78,8 @@ def animate(
 
     Args:
         source: image with a face, of any size; HEIC requires the extra `heic`.
-        driving: video with a face, or a motion file (`.motion`) written by `save_motion`. Frames in which the
-            face is not found are animated as well.
+        driving: video with a face, or a motion file (`.motion`) written by `save_motion`. Where a frame does
+            not show the face, the motion is held and eased into the next frame that does.
         out: an MP4 with the frame rate and sound of the driving video, a `.gif` or, without a suffix, a new
             folder of PNG frames. The output is written completely or not at all.
         model: `models:/...`, a folder with both networks, an ONNX file, or a loaded network.
@@ -95,6 +101,7 @@ def animate(
     network = resolve_network(model, device)
     phases = PhasedProgress(on_progress, reads=driving.suffix != MOTION_SUFFIX)
     motion, video = load_motion(driving, network, options, phases)
+    visibility = motion.visibility
     composition = build_composition(network, photograph, faces, motion, options)
     if options.rounds:
         motion, video = motion.ping_pong(options.rounds), None
@@ -109,7 +116,15 @@ def animate(
         count = write_result(out, report_progress(chain([first], frames), report), timing, audio)
     if signer is not None:
         signer.sign(out)
-    return AnimatedVideo(out, count, motion.fps, (first.shape[1], first.shape[0]), audio is not None)
+    return AnimatedVideo(
+        path=out,
+        frames=count,
+        fps=motion.fps,
+        size=(first.shape[1], first.shape[0]),
+        has_sound=audio is not None,
+        unseen_frames=int((visibility != Visibility.VISIBLE).sum()),
+        warnings=tuple(describe_visibility(visibility)),
+    )
 
 
 def save_motion(
@@ -224,9 +239,10 @@ def extract_motion(
             "the file may be damaged"
         )
     report = phases.start_phase("tracking the face", TRACK_SHARE, info.frames)
-    video = DrivingVideo.track(driving, info, options.driving_face, report)
+    video = DrivingVideo.read(driving, info, options.driving_face, report)
+    check_visibility(video.track.visibility, str(driving))
     return video.motion(
-        network, phases.start_phase("reading the motion", READ_SHARE, len(video.faces))
+        network, phases.start_phase("reading the motion", READ_SHARE, len(video.times))
     ), video
 
 

@@ -44,7 +44,8 @@ class AnimatedFace:
         start_frame = 0
         square, portrait = _frame_portrait(network, image, face, motion, start_frame)
         if options.relative and options.start == "best":
-            start_frame = find_nearest_pose(motion.points, portrait.keypoints)
+            visible = np.flatnonzero(motion.seen)
+            start_frame = int(visible[find_nearest_pose(motion.points[visible], portrait.keypoints)])
             square, portrait = _frame_portrait(network, image, face, motion, start_frame)
         start = motion.points[start_frame : start_frame + 1] if options.relative else None
         return cls(square, portrait, start, options.scale)

@@ -4,7 +4,7 @@ The square that is cropped stays still where it can; otherwise it drifts along w
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,15 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceanim.errors import FaceanimError
-from faceanim.faces.detection import ViolaJones
 from faceanim.faces.framing import HEAD_MARGINS, compute_crop_box, crop_frame
-from faceanim.faces.tracker import SEARCH_EVERY, TRACK_EVERY, FaceTracker
 from faceanim.inference.backend import Network
+from faceanim.inference.face_track import FaceTrack, track_face
 from faceanim.inference.keypoints import KeypointArray
-from faceanim.inference.motion import Motion
-from faceanim.inference.portrait import pick_face
+from faceanim.inference.motion import Motion, Visibility, bridge_unseen
 from faceanim.media.boxes import Box
-from faceanim.media.frames import DecodedFrame, Frame, Plane
+from faceanim.media.frames import DecodedFrame, Frame
 from faceanim.media.video import MediaError, VideoInfo, decode_frames
 from faceanim.schemas import Reason
 
@@ -35,8 +33,6 @@ MAX_STILL_RATIO = 1.25
 DRIFT_SIGMA_S = 1.5
 """Standard deviation of the Gaussian that smooths the path of a square, in seconds; the square follows a walk
 through the room, but not a nod."""
-HINT_MARGIN = 0.25
-"""Margin around a chosen face within which it is searched again once it is lost, as a share of its side."""
 
 MEDIA_PROBLEMS = {
     Reason.NO_VIDEO_STREAM: "it has no video stream",
@@ -57,19 +53,19 @@ class DrivingVideo:
     Attributes:
         path: path of the file.
         info: properties of the video.
-        faces: Viola-Jones box of the face in each frame, in pixels of the frame.
+        track: the face in each frame.
         squares: square around the face that is read in each frame; its edges are not whole pixels.
         times: (N,), presentation time of each frame, in seconds from the first.
     """
 
     path: Path
     info: VideoInfo
-    faces: list[Box]
+    track: FaceTrack
     squares: list[Box]
     times: NDArray[np.float64]
 
     @classmethod
-    def track(cls, path: Path, info: VideoInfo, face: int | str, on_frame: FrameCallback) -> "DrivingVideo":
+    def read(cls, path: Path, info: VideoInfo, face: int | str, on_frame: FrameCallback) -> "DrivingVideo":
         """Track the face selected by `Options.driving_face`.
 
         Args:
@@ -83,10 +79,10 @@ class DrivingVideo:
         """
         times: list[Fraction | None] = []
         with wrap_video_errors(path):
-            lumas = _read_lumas(decode_frames(path, info, "pyav"), times, on_frame)
-            faces = track_face(lumas, face, str(path))
-        squares = compute_squares(faces, (info.width, info.height), float(info.fps))
-        return cls(path, info, faces, squares, _frame_times(times, info.fps))
+            frames = _record_times(decode_frames(path, info, "pyav"), times, on_frame)
+            track = track_face(frames, face, str(path))
+        squares = compute_squares(track.boxes, (info.width, info.height), float(info.fps))
+        return cls(path, info, track, squares, _frame_times(times, info.fps))
 
     def crops(self, size: int) -> Iterator[Frame]:
         """Yield the square around the face in each frame, (size, size, 3).
@@ -100,50 +96,18 @@ class DrivingVideo:
                 yield crop_frame(frame, round_to_pixels(square), size)
 
     def motion(self, network: Network, on_frame: FrameCallback) -> Motion:
-        """Detect the keypoints of the face in every frame."""
+        """Detect the keypoints of the face in every frame, and bridge the frames that do not show it."""
         crops, parts, done = self.crops(network.size), [], 0
         while batch := list(islice(crops, network.batch)):
             parts.append(network.detect(np.stack(batch)))
             done += len(batch)
             on_frame(done)
         points = _to_squares(KeypointArray.concatenate(parts), self.squares)
-        faces = [_normalize_box(face, square) for face, square in zip(self.faces, self.squares, strict=True)]
-        return Motion(points, np.asarray(faces, np.float32), self.times, self.info.fps, network.detector_id)
-
-
-def track_face(lumas: Iterable[Plane], face: int | str, name: str) -> list[Box]:
-    """Track one face through a whole video, however far it moves; return its box in each frame.
-
-    Frames in which the face is missed repeat its last box; frames before its first detection get that box.
-
-    Args:
-        lumas: (H, W) uint8, the luma of each frame, all of one size.
-        face: `largest`, or the number of the face from left to right in the first frame with enough faces.
-        name: name of the video, for messages.
-
-    Raises:
-        FaceanimError: no frame shows the requested face.
-    """
-    boxes: list[Box | None] = []
-    tracker: FaceTracker | None = None
-    max_faces = 0
-    for number, luma in enumerate(lumas):
-        box = boxes[-1] if boxes else None
-        if tracker is not None and number % TRACK_EVERY == 0:
-            box = tracker.step(luma) or box
-        elif tracker is None and number % SEARCH_EVERY == 0:
-            faces = ViolaJones().detect(luma)
-            max_faces = max(max_faces, len(faces))
-            if faces and (face == "largest" or int(face) <= len(faces)):
-                tracker = _make_tracker(faces, face)
-                box = tracker.start(luma)
-        boxes.append(box)
-    first_box = next((box for box in boxes if box is not None), None)
-    if first_box is None and max_faces:
-        raise FaceanimError(f"cannot select face {face}: only {max_faces} found in {name}")
-    if first_box is None:
-        raise FaceanimError(f"no face found in {name}; use a video with one upright, frontal face")
-    return [box or first_box for box in boxes]
+        boxes = zip(self.track.boxes, self.squares, strict=True)
+        faces = np.asarray([_normalize_box(face, square) for face, square in boxes], np.float32)
+        visibility = self.track.visibility
+        bridged = bridge_unseen(points, visibility == Visibility.VISIBLE, self.times)
+        return Motion(bridged, faces, visibility, self.times, self.info.fps, network.detector_id)
 
 
 def compute_squares(faces: Sequence[Box], frame_size: tuple[int, int], fps: float) -> list[Box]:
@@ -188,22 +152,14 @@ def wrap_video_errors(path: Path) -> Iterator[None]:
         raise FaceanimError(f"cannot read {path}: {MEDIA_PROBLEMS.get(error.reason, UNREADABLE)}") from None
 
 
-def _make_tracker(faces: list[Box], face: int | str) -> FaceTracker:
-    """Create the tracker of the requested face, given the faces found in a frame."""
-    if face == "largest":
-        return FaceTracker()
-    chosen = pick_face(faces, int(face), "the video")
-    return FaceTracker(hint=chosen.expand(HINT_MARGIN, HINT_MARGIN, HINT_MARGIN, HINT_MARGIN))
-
-
-def _read_lumas(
+def _record_times(
     frames: Iterator[DecodedFrame], times: list[Fraction | None], on_frame: FrameCallback
-) -> Iterator[Plane]:
-    """Yield the luma of each frame, and append its presentation time to `times`."""
+) -> Iterator[DecodedFrame]:
+    """Yield the frames, and append the presentation time of each to `times`."""
     for number, frame in enumerate(frames, start=1):
         times.append(frame.time)
         on_frame(number)
-        yield frame.luma
+        yield frame
 
 
 def _frame_times(times: Sequence[Fraction | None], fps: Fraction) -> NDArray[np.float64]:

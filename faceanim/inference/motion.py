@@ -3,7 +3,8 @@
 The keypoints are smoothed before use, which removes jitter but no movement.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import IntEnum
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,6 +28,19 @@ SPEED_COEFFICIENT = 12.0
 """Increase of the cutoff with speed, in Hz per unit per second; the side of a crop is 2 units."""
 SPEED_CUTOFF_HZ = 1.5
 """Cutoff frequency for the estimate of the speed, which noise would otherwise dominate."""
+BRIDGE_S = 1.0
+"""Longest time in which a hidden face moves into the pose in which it is visible again, in seconds."""
+
+
+class Visibility(IntEnum):
+    """What a frame of a driving video shows."""
+
+    VISIBLE = 0
+    """The driving face."""
+    NO_FACE = 1
+    """No face: a title, a fade, or a face that is hidden or out of the frame."""
+    OTHER_PERSON = 2
+    """Another person, after a cut."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,7 @@ class Motion:
     Attributes:
         points: keypoints of N frames, in the crop of each frame.
         faces: (N, 4) float32, the Viola-Jones box in each frame: x0, y0, x1, y1 in units of the crop's side.
+        visibility: (N,) uint8, `Visibility` of the face; where it is not visible, the motion is bridged.
         times: (N,) float64, presentation time of each frame, in seconds from the first.
         fps: mean frame rate, exact.
         detector_id: identifier of the keypoint detector; see `Network`.
@@ -43,9 +58,15 @@ class Motion:
 
     points: KeypointArray
     faces: Floats
+    visibility: NDArray[np.uint8]
     times: NDArray[np.float64]
     fps: Fraction
     detector_id: str
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Return whether each frame shows the face, (N,)."""
+        return np.equal(self.visibility, Visibility.VISIBLE)
 
     @property
     def is_variable(self) -> bool:
@@ -59,7 +80,13 @@ class Motion:
 
     def select(self, frames: NDArray[np.intp], times: NDArray[np.float64]) -> "Motion":
         """Return the motion of the given frames, in that order and at the given times."""
-        return Motion(self.points[frames], self.faces[frames], times, self.fps, self.detector_id)
+        return replace(
+            self,
+            points=self.points[frames],
+            faces=self.faces[frames],
+            visibility=self.visibility[frames],
+            times=times,
+        )
 
     def ping_pong(self, loops: int) -> "Motion":
         """Return the motion played forward and backward, which can be looped without a jump.
@@ -79,7 +106,13 @@ class Motion:
     def save(self, path: Path) -> None:
         """Write the motion to a small file; equal motions give identical bytes."""
         fps = np.array(self.fps.as_integer_ratio())
-        tensors = {"value": self.points.value, "faces": self.faces, "times": self.times, "fps": fps}
+        tensors = {
+            "value": self.points.value,
+            "faces": self.faces,
+            "visibility": self.visibility,
+            "times": self.times,
+            "fps": fps,
+        }
         if self.points.jacobian is not None:
             tensors["jacobian"] = self.points.jacobian
         with atomic_path(path) as temporary:
@@ -100,7 +133,9 @@ class Motion:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             points = KeypointArray(tensors["value"], tensors.get("jacobian"))
             fps = Fraction(*tensors["fps"].tolist())
-            motion = cls(points, tensors["faces"], tensors["times"], fps, metadata[MOTION_FORMAT])
+            times = tensors["times"]
+            visibility = tensors.get("visibility", np.zeros(len(times), np.uint8))  # missing before 0.3
+            motion = cls(points, tensors["faces"], visibility, times, fps, metadata[MOTION_FORMAT])
         except FileNotFoundError:
             raise FaceanimError(f"cannot read {path}: no such file") from None
         except (SafetensorError, KeyError, TypeError, ValueError, ZeroDivisionError, OSError):
@@ -124,7 +159,9 @@ class Motion:
             and value.ndim == 3
             and value.shape[::2] == (count, 2)
             and self.faces.shape == (count, 4)
-            and self.times.shape == (count,)
+            and self.times.shape == self.visibility.shape == (count,)
+            and self.visibility.dtype == np.uint8
+            and self.seen.any()
             and (jacobian is None or jacobian.shape == (*value.shape, 2))
             and self.fps > 0
             and all(np.isfinite(array).all() for array in (value, self.faces, self.times))
@@ -156,6 +193,35 @@ def smooth_keypoints(
     if points.jacobian is None:
         return KeypointArray(mean)
     return KeypointArray(mean[..., :2], mean[..., 2:].reshape(points.jacobian.shape))
+
+
+def bridge_unseen(
+    points: KeypointArray, seen: NDArray[np.bool_], times: NDArray[np.float64]
+) -> KeypointArray:
+    """Replace the keypoints of frames that do not show the face, in which they mean nothing.
+
+    The face holds its last pose and then eases into the next one, for at most `BRIDGE_S`. It holds still
+    before the first and after the last frame that shows it.
+
+    Args:
+        points: keypoints of N frames.
+        seen: (N,), whether the frame shows the face; at least one does.
+        times: (N,), presentation time of each frame, in seconds, increasing.
+    """
+    numbers = np.arange(len(seen))
+    before = np.maximum.accumulate(np.where(seen, numbers, -1))
+    after = np.minimum.accumulate(np.where(seen, numbers, len(seen))[::-1])[::-1]
+    before = np.where(before < 0, after, before)
+    after = np.where(after == len(seen), before, after)
+    bridge_s = np.clip(times[after] - times[before], 1e-9, BRIDGE_S)
+    progress = np.clip(1 - (times[after] - times) / bridge_s, 0, 1)
+    weight = np.where(seen, 0, progress * progress * (3 - 2 * progress)).astype(np.float32)
+
+    def mix(track: Floats) -> Floats:
+        share = weight.reshape(-1, *(1,) * (track.ndim - 1))
+        return np.asarray(track[before] + share * (track[after] - track[before]), np.float32)
+
+    return KeypointArray(mix(points.value), None if points.jacobian is None else mix(points.jacobian))
 
 
 def find_nearest_pose(points: KeypointArray, portrait: KeypointArray) -> int:

@@ -16,7 +16,8 @@ from faceanim import Options
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
 from faceanim.faces.framing import crop_frame
-from faceanim.inference.driving import CROP_MARGIN, compute_squares, round_to_pixels, track_face
+from faceanim.inference.driving import CROP_MARGIN, compute_squares, round_to_pixels
+from faceanim.inference.face_track import track_face
 from faceanim.media.encode import write_mp4
 from faceanim.media.frames import RgbFrame
 from faceanim.media.video import probe, read_frames
@@ -106,8 +107,8 @@ def test_the_face_of_the_picture_is_shown_where_the_driving_face_begins(portrait
     )
     assert frames[0].shape == (64, 64, 3)
     # The driving face is the picture's own.
-    faces = track_face([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in moving_face()], "largest", "")
-    square = compute_squares(faces, (480, 360), float(FPS))[0]
+    track = track_face(map(RgbFrame, moving_face()), "largest", "")
+    square = compute_squares(track.boxes, (480, 360), float(FPS))[0]
     begins = crop_frame(RgbFrame(moving_face()[0]), round_to_pixels(square), 64)
     assert np.corrcoef(frames[0].ravel(), begins.ravel())[0, 1] > 0.8
 

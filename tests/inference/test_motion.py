@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +14,7 @@ def some(count: int = 5, fps: Fraction = Fraction(25), times: np.ndarray | None 
     value = np.random.default_rng(0).uniform(-1, 1, (count, 10, 2)).astype(np.float32)
     faces = np.tile(np.array([0.2, 0.2, 0.7, 0.7], np.float32), (count, 1))
     times = np.arange(count) / float(fps) if times is None else times
-    return Motion(KeypointArray(value), faces, times, fps, "a detector")
+    return Motion(KeypointArray(value), faces, np.zeros(count, np.uint8), times, fps, "a detector")
 
 
 def test_a_file_holds_all_of_it_and_is_small(tmp_path):
@@ -34,9 +35,7 @@ def test_a_file_holds_all_of_it_and_is_small(tmp_path):
 def test_jacobians_are_kept(tmp_path):
     motion = some(3)
     jacobian = np.random.default_rng(1).normal(size=(3, 10, 2, 2)).astype(np.float32)
-    Motion(KeypointArray(motion.points.value, jacobian), motion.faces, motion.times, motion.fps, "x").save(
-        tmp_path / "a.motion"
-    )
+    replace(motion, points=KeypointArray(motion.points.value, jacobian)).save(tmp_path / "a.motion")
     assert np.array_equal(Motion.load(tmp_path / "a.motion").points.jacobian, jacobian)
 
 
@@ -47,8 +46,8 @@ def test_invalid_files(tmp_path):
     (tmp_path / "text.motion").write_text("not a motion")
     (tmp_path / "empty.motion").write_bytes(b"")
     save_file({"weights": np.zeros(3)}, tmp_path / "weights.motion")
-    short = some()
-    Motion(short.points, short.faces[:2], short.times, short.fps, "x").save(tmp_path / "uneven.motion")
+    replace(some(), faces=some(2).faces).save(tmp_path / "uneven.motion")
+    replace(some(), visibility=np.ones(5, np.uint8)).save(tmp_path / "unseen.motion")
     bad = some()
     bad.points.value[0] = np.nan
     bad.save(tmp_path / "nan.motion")
@@ -59,7 +58,7 @@ def test_invalid_files(tmp_path):
         "fps": np.array(25.0),
     }
     save_file(tensors, tmp_path / "rate.motion", {MOTION_FORMAT: "x"})
-    for name in ("cut", "text", "empty", "weights", "uneven", "nan", "rate", "missing"):
+    for name in ("cut", "text", "empty", "weights", "uneven", "unseen", "nan", "rate", "missing"):
         with pytest.raises(FaceanimError, match=rf"{name}\.motion") as error:
             Motion.load(tmp_path / f"{name}.motion")
         assert "\n" not in str(error.value)
