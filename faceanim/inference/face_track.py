@@ -204,17 +204,6 @@ class _Follower:
         best = int(np.argmax(scores)) if scores else 0
         return self.people[best] if scores and scores[best] > MIN_PERSON_CORRELATION else None
 
-    def _choose(self, luma: Plane) -> FaceTracker | None:
-        """Create the tracker of the face to follow, if the frame shows it."""
-        faces = self._detector.detect(luma)
-        self.max_faces = max(self.max_faces, len(faces))
-        if not faces or (self._face != "largest" and int(self._face) > len(faces)):
-            return None
-        if self._face == "largest":
-            return FaceTracker()
-        chosen = pick_face(faces, int(self._face), "the video")
-        return FaceTracker(hint=chosen.expand(HINT_MARGIN, HINT_MARGIN, HINT_MARGIN, HINT_MARGIN))
-
     def _is_unchanged(self, luma: Plane, box: Box) -> bool:
         """Check whether a box shows about what it did when the face was last detected."""
         patch = _cut_patch(luma, box, FACE_MARGIN)
