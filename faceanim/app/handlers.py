@@ -26,6 +26,10 @@ IDLE_BUTTONS = gr.update(interactive=True), gr.update(visible=False)
 """Updates of the start and stop buttons while none runs."""
 
 
+class MissingInputError(FaceanimError):
+    """Error for a request without a portrait, a video or the consent; the message is a sentence."""
+
+
 class Handlers:
     """Event handlers of the page.
 
@@ -75,7 +79,7 @@ class Handlers:
         """Check a request before it is queued, and replace the start button by the stop button.
 
         Raises:
-            FaceanimError: an upload or the consent is missing.
+            MissingInputError: an upload or the consent is missing.
         """
         self._check_request(portrait, video, consent)
         return RUNNING_BUTTONS
@@ -141,15 +145,15 @@ class Handlers:
         """Return the paths of a request's portrait and video.
 
         Raises:
-            FaceanimError: an upload or the consent is missing.
+            MissingInputError: an upload or the consent is missing.
         """
         if consent is not True:
-            raise FaceanimError(text.NO_CONSENT)
+            raise MissingInputError(text.NO_CONSENT)
         paths = self._resolve_upload(portrait), self._resolve_upload(video)
         if paths[0] is None:
-            raise FaceanimError(text.NO_PORTRAIT)
+            raise MissingInputError(text.NO_PORTRAIT)
         if paths[1] is None:
-            raise FaceanimError(text.NO_VIDEO)
+            raise MissingInputError(text.NO_VIDEO)
         return paths[0], paths[1]
 
     def _resolve_upload(self, upload: Upload) -> Path | None:

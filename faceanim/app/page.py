@@ -10,7 +10,7 @@ from gradio.events import Dependency
 
 from faceanim.app import text
 from faceanim.app.examples import Example
-from faceanim.app.handlers import Handlers
+from faceanim.app.handlers import Handlers, MissingInputError
 from faceanim.app.jobs import Jobs
 from faceanim.app.layout import Layout, build_layout
 from faceanim.app.options import MAX_WAITING, RETENTION_MINUTES
@@ -19,13 +19,21 @@ from faceanim.inference.backend import Network
 
 log = logging.getLogger(__name__)
 
-HIGHLIGHT_CONSENT = """(...values) => {
+CLOSE_MESSAGES = "() => document.querySelectorAll('.toast-close').forEach(button => button.click())"
+"""JavaScript that closes the messages, which refer to inputs that have changed or to an earlier run."""
+START = f"""(...values) => {{
+    ({CLOSE_MESSAGES})();
     document.querySelector('#fa-consent').classList.toggle('fa-missing', !values[2]);
     return values;
-}"""
-"""JavaScript that highlights the consent box if it is not ticked."""
-CLEAR_HIGHLIGHT = "() => document.querySelector('#fa-consent').classList.remove('fa-missing')"
+}}"""
+"""JavaScript at the start of a run, which highlights the consent box if it is not ticked."""
+CONSENT_CHANGED = f"""() => {{
+    ({CLOSE_MESSAGES})();
+    document.querySelector('#fa-consent').classList.remove('fa-missing');
+}}"""
 """JavaScript that removes the highlight."""
+MISSING_INPUT_SECONDS = 6
+"""Time for which the message about a missing input stays, which the page itself shows too."""
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """Settings of events without a progress display or an API endpoint."""
 IMMEDIATE: dict[str, Any] = {**PRIVATE, "preprocess": False, "concurrency_limit": None}
@@ -72,6 +80,8 @@ def connect_uploads(handlers: Handlers, layout: Layout) -> None:
     outputs = [inputs.portrait_hint, inputs.several, inputs.faces, inputs.face]
     inputs.portrait.change(handlers.inspect_portrait, inputs.portrait, outputs, **INSPECTING)
     inputs.video.change(handlers.inspect_video, inputs.video, inputs.video_hint, **INSPECTING)
+    for upload in (inputs.portrait, inputs.video):
+        upload.change(None, None, None, js=CLOSE_MESSAGES, **PRIVATE)
 
 
 def connect_animation(handlers: Handlers, layout: Layout) -> Dependency:
@@ -79,10 +89,8 @@ def connect_animation(handlers: Handlers, layout: Layout) -> Dependency:
     inputs, controls = layout.inputs, layout.controls
     request = [inputs.portrait, inputs.video, controls.consent]
     settings = [getattr(layout.settings, field.name) for field in fields(layout.settings)]
-    validated = controls.go.click(
-        handlers.validate, request, controls.switches, js=HIGHLIGHT_CONSENT, **IMMEDIATE
-    )
-    controls.consent.change(None, None, None, js=CLEAR_HIGHLIGHT, **PRIVATE)
+    validated = controls.go.click(handlers.validate, request, controls.switches, js=START, **IMMEDIATE)
+    controls.consent.change(None, None, None, js=CONSENT_CHANGED, **PRIVATE)
     animated: Dependency = validated.success(
         handlers.animate,
         [*request, inputs.face, *settings],
@@ -102,7 +110,9 @@ def connect_example(handlers: Handlers, layout: Layout, button: gr.Button, examp
 
     controls = layout.controls
     outputs = [layout.inputs.portrait, layout.inputs.video, layout.settings.show, *controls.switches]
-    shown = button.click(lambda: handlers.show_example(example), None, outputs, **IMMEDIATE)
+    shown = button.click(
+        lambda: handlers.show_example(example), None, outputs, js=CLOSE_MESSAGES, **IMMEDIATE
+    )
     animated: Dependency = shown.success(run, None, controls.stage, api_visibility="private", **ANIMATING)
     return animated
 
@@ -134,6 +144,8 @@ class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is Any to mypy
             answer: dict[str, Any] = await super().process_api(*args, **kwargs)
         except gr.Error:
             raise
+        except MissingInputError as error:
+            raise user_error(str(error), MISSING_INPUT_SECONDS) from None
         except FaceanimError as error:
             raise user_error(text.to_sentence(str(error))) from None
         except Exception:
@@ -158,9 +170,9 @@ class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio is Any to mypy
         return values
 
 
-def user_error(sentence: str) -> gr.Error:
-    """Return an error that displays one sentence until the user closes it."""
-    return gr.Error(sentence, duration=None, print_exception=False)
+def user_error(sentence: str, seconds: float | None = None) -> gr.Error:
+    """Return an error that displays one sentence, until the user closes it or acts if no time is given."""
+    return gr.Error(sentence, duration=seconds, print_exception=False)
 
 
 def contains_url(value: object) -> bool:

@@ -117,8 +117,26 @@ def test_without_consent_nothing_is_done(opened, portrait, video):
     assert page.locator("#fa-consent.fa-missing").count() == 1
     page.wait_for_selector("#fa-animate:enabled")
     assert page.locator("#fa-stage .fa-empty").is_visible()
+    # Asked again, it says so once; a tick ends both the message and the highlight.
+    page.click("#fa-animate")
+    page.wait_for_selector("#fa-animate:enabled")
+    assert page.locator(".toast-message-text").all_inner_texts() == [NO_CONSENT]
     page.check("#fa-consent input")
+    page.wait_for_selector(".toast-body", state="detached", timeout=3000)
     assert page.locator("#fa-consent.fa-missing").count() == 0
+
+
+def test_a_message_about_a_missing_input_goes_away(opened, portrait):
+    page = opened(PHONE)
+    page.check("#fa-consent input")
+    page.click("#fa-animate")
+    wait_for_message(page, "Please choose a portrait first: step 1.")
+    assert page.locator(".toast-body").bounding_box()["height"] < PHONE[1] / 12
+    page.wait_for_selector(".toast-body", state="detached")
+    page.click("#fa-animate")
+    wait_for_message(page, "Please choose a portrait first: step 1.")
+    upload(page, portrait)
+    page.wait_for_selector(".toast-body", state="detached", timeout=3000)
 
 
 def test_with_consent_the_portrait_moves(opened, portrait, video, tmp_path):
@@ -197,6 +215,9 @@ def test_bad_files_are_reported_at_once_and_again(opened, portrait, video, tmp_p
     upload(page, None, video(8))
     page.click("#fa-animate")
     wait_for_message(page, "No face found in the portrait")
+    # What ended a run stays until the user acts, for a run may take minutes.
+    page.get_by_role("button", name="Her face").click()
+    page.wait_for_selector(".toast-body", state="detached", timeout=3000)
 
 
 def test_two_users_at_once_get_their_own_results(opened, portrait, video, tmp_path):
