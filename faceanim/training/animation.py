@@ -78,6 +78,8 @@ def train_animation(
 class AnimationTrainer:
     """Networks with their optimizers, each stepped in turn (the paper's algorithm 1)."""
 
+    main_loss = "total"
+
     def __init__(self, config: TrainAnimationConfig) -> None:
         self.weights = config.losses
         self.engine = Engine(config.engine, config.batch_size)

@@ -19,7 +19,7 @@ from faceanim.errors import FaceanimError
 from faceanim.models.pretrained import first_line, load_state
 from faceanim.tables import atomic_path
 
-VERSION = 2
+VERSION = 3
 """Part of the key; to be raised when the content of a checkpoint changes its meaning."""
 
 CHANGEABLE = {"engine": {"pictures_every", "checkpoint_every", "keep_checkpoints"}}

@@ -19,6 +19,7 @@ from faceanim.training.loader import catch_interrupts, count_workers, load_batch
 from faceanim.training.losses import NonFiniteLossError
 from faceanim.training.monitoring import (
     LossHistory,
+    LossJumps,
     RunContext,
     StepReporter,
     StoppedError,
@@ -37,6 +38,8 @@ class Trainer(Protocol[Batch_contra]):
     """Networks and their optimizers, as `fit` uses them."""
 
     engine: Engine
+    main_loss: str
+    """Name of the loss that the main network minimizes, in the result of `step`."""
 
     def step(self, batch: Batch_contra) -> dict[str, Tensor]:
         """Train on a batch and return the losses; raises NonFiniteLossError."""
@@ -75,19 +78,18 @@ def fit(
         context: loader workers, logger and step callback.
 
     Returns:
-        The last row of the curves.
+        The last row of the curves; `loss_jumps` is their number if the main loss jumped.
 
     Raises:
         FaceanimError: a loss is not finite, memory is exhausted, or the run was stopped.
     """
     engine, settings = trainer.engine, config.engine
-    curves = LossHistory(settings.log_every)
+    curves = LossHistory(settings.log_every, LossJumps(trainer.main_loss))
     done, run_id = restore(trainer, curves, checkpoints)
     logger: RunLogger = context.open_logger(run_id) if engine.is_main else NullLogger()
     meter = ThroughputMeter(config.batch_size)
-    reporter = StepReporter(
-        curves, meter, logger, context.on_step if engine.is_main else lambda _: None, config.steps
-    )
+    on_step, on_event = (context.on_step, print_line) if engine.is_main else (ignore, ignore)
+    reporter = StepReporter(curves, meter, logger, on_step, on_event, config.steps)
     steps = range(done + 1, config.steps + 1)
     workers = count_workers(context.workers, engine.local_processes)
     ready = load_batches(batches, steps, workers, pin=engine.on_gpu)
@@ -102,19 +104,26 @@ def fit(
             if engine.is_main and step % settings.pictures_every == 0:
                 logger.log_image(step, "samples", trainer.draw_samples(batches[SAMPLES_STEP]))
             if engine.is_main and (stop or step % settings.checkpoint_every == 0):
-                saved = {
-                    "trainer": collect_state(trainer),
-                    "history": curves.state(),
-                    "run_id": logger.run_id,
-                }
-                checkpoints.save(step, {"step": step} | saved)
+                save(step, trainer, curves, logger.run_id, checkpoints)
             if stop:
                 raise StoppedError(
                     f"stopped at step {step}; the checkpoint is saved, run the same command to resume"
                 )
         if engine.is_main:
             curves.write(history)
-    return curves.last_row()
+    return curves.summary()
+
+
+def ignore(_: object) -> None:
+    """Ignore a report: only the main process reports."""
+
+
+def save(
+    step: int, trainer: Trainer[Batch], curves: LossHistory, run_id: str | None, checkpoints: Checkpoints
+) -> None:
+    """Save a checkpoint after a step, for `restore`."""
+    state = {"trainer": collect_state(trainer), "history": curves.state(), "run_id": run_id}
+    checkpoints.save(step, {"step": step} | state)
 
 
 def restore(trainer: Trainer[Batch], curves: LossHistory, checkpoints: Checkpoints) -> tuple[int, str | None]:

@@ -1,6 +1,8 @@
 """Monitoring of a training while it runs: curves, throughput, and reports to the terminal and a logger."""
 
 import csv
+import math
+import statistics
 import sys
 import time
 from collections import deque
@@ -23,6 +25,14 @@ WINDOW = 100
 """Steps over which throughput is measured."""
 MAX_DATA_WAIT = 0.2
 """Fraction of the time spent waiting for data above which a warning is printed."""
+JUMP_FACTOR = 100.0
+"""Ratio of a loss to its level from which on it has jumped."""
+JUMP_OVER = 10.0
+"""Ratio of a loss to its level below which a jump is over, so that the next one is reported."""
+LEVEL_STEPS = 20
+"""Steps whose median is a level of a loss."""
+MIN_LEVEL_STEPS = 3
+"""Steps needed for a level: the median of fewer is not robust."""
 Batch = TypeVar("Batch")
 
 
@@ -74,16 +84,59 @@ class RunContext:
 
 
 @dataclass
+class LossJumps:
+    """Detector of jumps of a loss to at least `JUMP_FACTOR` times its level.
+
+    The level is the lowest median of `LEVEL_STEPS` successive steps so far, which a slow rise does not raise.
+
+    Attributes:
+        name: name of the loss.
+        recent: its last values, the newest last.
+        level: its level; infinite before there are enough steps.
+        is_up: whether the last jump is not over.
+        count: number of jumps so far.
+    """
+
+    name: str
+    recent: list[float] = field(default_factory=list)
+    level: float = math.inf
+    is_up: bool = False
+    count: int = 0
+
+    def add(self, value: float) -> bool:
+        """Add the value of a step and return whether a jump starts there."""
+        starts = value >= JUMP_FACTOR * self.level and not self.is_up
+        self.is_up = starts or (self.is_up and value >= JUMP_OVER * self.level)
+        self.count += starts
+        self.recent = [*self.recent, value][-LEVEL_STEPS:]
+        median = statistics.median(self.recent)
+        if len(self.recent) >= MIN_LEVEL_STEPS and median > 0:
+            self.level = min(self.level, median)
+        return starts
+
+    def state(self) -> dict[str, Any]:
+        """Return the state for a checkpoint."""
+        return {"recent": self.recent, "level": self.level, "is_up": self.is_up, "count": self.count}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore the state from a checkpoint."""
+        self.recent, self.level = list(state["recent"]), state["level"]
+        self.is_up, self.count = state["is_up"], state["count"]
+
+
+@dataclass
 class LossHistory:
     """Curves of a run, written as CSV: one row every few steps, with the losses averaged since the last row.
 
     Attributes:
         log_every: steps averaged in a row.
+        jumps: detector of jumps of the main loss.
         rows: rows logged so far.
         sums: sum of each loss since the last row.
     """
 
     log_every: int
+    jumps: LossJumps
     rows: list[dict[str, Any]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
 
@@ -111,13 +164,18 @@ class LossHistory:
         row = self.rows[-1] if self.rows else {}
         return {name: value for name, value in row.items() if not isinstance(value, str)}
 
+    def summary(self) -> dict[str, float]:
+        """Return the numeric values of the last row, and the number of jumps if there were any."""
+        return self.last_row() | ({"loss_jumps": self.jumps.count} if self.jumps.count else {})
+
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
-        return {"rows": self.rows, "sums": self.sums}
+        return {"rows": self.rows, "sums": self.sums, "jumps": self.jumps.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore the state from a checkpoint."""
         self.rows, self.sums = list(state["rows"]), dict(state["sums"])
+        self.jumps.restore(state["jumps"])
 
     def write(self, path: Path) -> None:
         """Write the rows as CSV."""
@@ -170,13 +228,14 @@ class ThroughputMeter:
 
 
 class StepReporter:
-    """Reporter of every step to the curves, the logger and a callback; notable events are printed once.
+    """Reporter of every step to the curves, the logger and a callback; notable events are reported once.
 
     Args:
         curves: curves to add the steps to.
         meter: meter that times the batches.
         logger: logger of each new row of the curves.
         on_step: callable that receives the report of each step.
+        on_event: callable that receives a line about a notable event.
         total: steps of the run.
     """
 
@@ -186,12 +245,14 @@ class StepReporter:
         meter: ThroughputMeter,
         logger: RunLogger,
         on_step: StepCallback,
+        on_event: Callable[[str], None],
         total: int,
     ) -> None:
         self.curves = curves
         self.meter = meter
         self.logger = logger
         self.on_step = on_step
+        self.on_event = on_event
         self.total = total
         self._warned = False
         self._phase: float | str | None = None
@@ -199,6 +260,7 @@ class StepReporter:
     def step(self, step: int, losses: dict[str, Tensor], rates: Mapping[str, float | str]) -> None:
         """Report a step with its losses, which are scalars."""
         values = self.curves.add(step, losses, **rates)
+        self._report_jump(step, values)
         self.on_step(
             StepReport(step, self.total, values, rates, self.meter.samples_per_s, self.meter.data_wait)
         )
@@ -206,15 +268,29 @@ class StepReporter:
             row = self.curves.last_row() | {
                 "samples_per_s": self.meter.samples_per_s,
                 "waiting_for_data": self.meter.data_wait,
+                "loss_jumps": self.curves.jumps.count,
             }
             self.logger.log_metrics(step, {name: value for name, value in row.items() if name != "step"})
         phase = rates.get("phase")
         if self._phase not in (None, phase):
-            print_line(f"SWATS switched to {phase} at step {step}, with the learned rate {rates['lr']:.4g}")
+            self.on_event(
+                f"SWATS switched to {phase} at step {step}, with the learned rate {rates['lr']:.4g}"
+            )
         self._phase = phase
         if self.meter.is_starved and not self._warned:
             self._warned = True
-            print_line(f"over {MAX_DATA_WAIT:.0%} of the time is spent waiting for data; raise run.workers")
+            self.on_event(
+                f"over {MAX_DATA_WAIT:.0%} of the time is spent waiting for data; raise run.workers"
+            )
+
+    def _report_jump(self, step: int, losses: Mapping[str, float]) -> None:
+        jumps = self.curves.jumps
+        level, value = jumps.level, losses[jumps.name]
+        if jumps.add(value):
+            self.on_event(
+                f"step {step}: the loss {jumps.name} jumped to {value:.3g}, {value / level:.0f} times its "
+                f"level of {level:.3g}; lower the learning rate if it stays high or jumps again"
+            )
 
 
 class StoppedError(FaceanimError):

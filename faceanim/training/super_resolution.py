@@ -88,6 +88,8 @@ class SuperResolutionTrainer:
         generator: trained animation model, which does not change; None if no batch needs its predictions.
     """
 
+    main_loss = "l1"
+
     def __init__(self, config: TrainSuperResolutionConfig, generator: AnimationModel | None) -> None:
         self.config = config
         self.engine = Engine(config.engine, config.batch_size)

@@ -11,8 +11,9 @@ from faceanim.datasets.super_resolution import RestorationDataset
 from faceanim.errors import FaceanimError
 from faceanim.progress import NullLogger
 from faceanim.training import loop, monitoring
+from faceanim.training.animation import AnimationTrainer
 from faceanim.training.loader import count_workers, load_batches
-from faceanim.training.monitoring import ThroughputMeter
+from faceanim.training.monitoring import LossJumps, ThroughputMeter
 from faceanim.training.super_resolution import SuperResolutionTrainer
 from faceanim.viz import MIN_KEYPOINT_SIDE
 from tests.helpers.crops import write_crops
@@ -172,3 +173,54 @@ def test_waiting_for_data_is_reported_once(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(ThroughputMeter, "is_starved", property(lambda meter: True))
     train(SUPER_RESOLUTION_RUN, data, tmp_path)
     assert capsys.readouterr().err == ("over 20% of the time is spent waiting for data; raise run.workers\n")
+
+
+def test_a_jump_of_the_loss_is_counted_once_until_it_is_over():
+    jumps = LossJumps("l1")
+    calm = [0.05, 0.03, 0.02, 0.04, 0.03]
+    losses = [*calm, 8.0, 4.0, 0.9, 9.0, 0.03, 20.0, 0.0, 0.05]
+    assert [losses[at] for at, starts in enumerate(map(jumps.add, losses)) if starts] == [8.0, 20.0]
+    assert jumps.count == 2
+
+
+def test_a_loss_that_rises_slowly_has_jumped_too():
+    jumps = LossJumps("l1")
+    losses = [0.01 * 1.03**step for step in range(300)]
+    (at,) = [step for step, starts in enumerate(map(jumps.add, losses)) if starts]
+    assert losses[at] / min(losses) == pytest.approx(100, rel=0.4)
+
+
+def test_a_loss_that_is_zero_or_starts_low_has_not_jumped():
+    for losses in ([0.0] * 9 + [0.5] * 9, [1e-9, 0.5, 0.4, 0.6, 0.5], [5.0, 0.04, 0.05, 4.0]):
+        jumps = LossJumps("l1")
+        assert not any(map(jumps.add, losses))
+
+
+@pytest.mark.parametrize(
+    ("trainer", "config"), [(AnimationTrainer, ANIMATION_RUN), (SuperResolutionTrainer, SUPER_RESOLUTION_RUN)]
+)
+def test_a_jump_is_said_once_also_by_a_run_that_resumes_in_it(
+    data, tmp_path, monkeypatch, capsys, trainer, config
+):
+    made, calls = trainer.step, []
+    recorder = Recorder()
+
+    def jumps(self, batch):
+        calls.append(batch)
+        factor = 1000.0 if len(calls) in (4, 5, 6) else 1.0  # steps 4 and 5, and step 5 again
+        return {name: factor * loss for name, loss in made(self, batch).items()}
+
+    def stop(report):
+        if report.step == 5:
+            raise FaceanimError("gone")
+
+    monkeypatch.setattr(trainer, "step", jumps)
+    often = engine(config, checkpoint_every=1)
+    with pytest.raises(FaceanimError, match="gone"):
+        train(often, data, tmp_path, on_step=stop)
+    last = train(often, data, tmp_path, open_logger=lambda run_id: recorder)
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "jumped" in line]
+    assert re.fullmatch(
+        rf"step 4: the loss {trainer.main_loss} jumped to \S+, \d+ times its level of \S+; lower .*", said
+    )
+    assert (last["loss_jumps"], recorder.rows[6]["loss_jumps"]) == (1, 1)
