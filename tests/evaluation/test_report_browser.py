@@ -4,6 +4,9 @@ import pytest
 
 from faceanim.evaluation.protocol import Task
 from faceanim.evaluation.report import ReferenceRun, write_report
+from faceanim.evaluation.report.labels import METHOD_COLORS, REFERENCE
+from faceanim.evaluation.report.plots import Strip, draw_pitfalls, draw_strips
+from faceanim.evaluation.statistics import Interval
 from tests.helpers.evaluation_folders import clip_rows, frame_rows, write_curve, write_evaluation
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -29,6 +32,16 @@ DRAWN = """svgs => svgs.map(svg => ({
     colored: [...svg.querySelectorAll('path, use')].some(
         mark => [getComputedStyle(mark).fill, getComputedStyle(mark).stroke].some(color =>
             !['none', 'rgb(0, 0, 0)', getComputedStyle(document.body).color].includes(color)))}))"""
+
+OVERLAPPING = """svgs => svgs.flatMap(svg => {
+    const labels = [...svg.querySelectorAll('text')]
+        .map(text => [text.textContent, text.getBoundingClientRect()]);
+    return labels.flatMap(([a, one], at) => labels.slice(at + 1)
+        .filter(([, other]) => one.left < other.right && other.left < one.right
+                               && one.top < other.bottom && other.top < one.bottom)
+        .map(([b]) => [a, b]));
+})"""
+"""JavaScript that lists the pairs of labels that overlap."""
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +126,28 @@ def test_plots_are_drawn(opened, scheme):
         assert plot["marks"] > 8
         assert plot["words"] > 4
         assert plot["colored"]
+
+
+@pytest.mark.parametrize("values", [(0.03651, 0.03662), (-0.0024, -0.0016), (123456.1, 123456.4)])
+def test_labels_do_not_overlap(browser, values):
+    low, high = values
+    mean = Interval((low + high) / 2, low, high, people=2, clips=2)
+    strips = [Strip(method, [[low], [high]], mean) for method in METHOD_COLORS if method != REFERENCE]
+    pitfalls = [("the protocol's", low), ("another", high)]
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    for drawn, rows in (
+        (draw_strips("a", "a", strips), len(strips)),
+        (draw_pitfalls("b", "b", pitfalls), len(pitfalls)),
+    ):
+        page.set_content(f'<div style="width: 330px; font-family: sans-serif">{drawn}</div>')
+        assert page.eval_on_selector_all("svg", OVERLAPPING) == []
+        assert page.locator("svg text").count() > rows
+    page.close()
+
+
+def test_labels_of_the_report_do_not_overlap(opened):
+    for size in (DESKTOP, PHONE):
+        assert opened(size).eval_on_selector_all("svg", OVERLAPPING) == []
 
 
 def test_the_background_follows_the_color_scheme(opened):

@@ -5,12 +5,13 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from faceanim.evaluation.report.labels import METHOD_COLORS, METHOD_LABELS
 from faceanim.evaluation.report.read import Curve
@@ -36,6 +37,8 @@ WIDTH = 3.5
 """Width of a small plot, in inches; the page scales it."""
 LOG_SCALE_RATIO = 20
 """Ratio of largest to smallest value above which a curve is drawn on a logarithmic scale."""
+LABEL_GAP = 0.8
+"""Smallest gap between two labels of an axis, in font sizes; the page's font may be the wider one."""
 LANE_FRACTION = 0.56
 """Fraction of a method's band that the lanes of people span."""
 
@@ -139,8 +142,21 @@ def draw_pitfalls(name: str, description: str, variants: Sequence[tuple[str, flo
         return to_svg(figure, name, description)
 
 
-def to_svg(figure: Any, name: str, description: str) -> str:
+def spread_labels(figure: Figure, axes: Axes) -> None:
+    """Reduce the ticks of the x-axis until no two labels touch: few long labels fit where short ones do."""
+    gap = LABEL_GAP * mpl.rcParams["font.size"] * figure.dpi / 72
+    for ticks in range(len(axes.get_xticks()) - 1, 0, -1):
+        figure.draw_without_rendering()
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+        if all(right.x0 - left.x1 >= gap for left, right in pairwise(boxes)):
+            return
+        axes.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10], min_n_ticks=1))
+
+
+def to_svg(figure: Figure, name: str, description: str) -> str:
     """Convert a figure to an SVG element; the same figure gives the same bytes."""
+    for axes in figure.axes:
+        spread_labels(figure, axes)
     buffer = io.StringIO()
     # The salt determines the element ids, which must be unique on the page.
     with mpl.rc_context({"svg.hashsalt": name}):
