@@ -81,9 +81,9 @@ def test_a_missing_file_and_broken_yaml_say_what_to_do(tmp_path):
 
 
 def test_exponents_without_a_dot_are_numbers(tmp_path):
-    text = (PROFILES / "sample.yaml").read_text().replace("lr: 0.003", "lr: 3e-3")
+    text = (PROFILES / "sample.yaml").read_text().replace("lr: 0.0015", "lr: 15e-4")
     (tmp_path / "params.yaml").write_text(text)
-    assert load_params(tmp_path / "params.yaml").train_sr.lr == pytest.approx(0.003)
+    assert load_params(tmp_path / "params.yaml").train_sr.lr == pytest.approx(0.0015)
 
 
 def test_a_profile_is_chosen_by_name(tmp_path):
