@@ -59,7 +59,7 @@ def build_access_options() -> dict[str, Any]:
     }
     if cookies := os.environ.get(COOKIES_VARIABLE):
         # Passed as a stream, because yt-dlp would write cookies back to a file.
-        options["cookiefile"] = io.StringIO(Path(cookies).read_text(encoding="utf-8"))
+        options["cookiefile"] = io.StringIO(_read_cookies(cookies))
     if proxy := os.environ.get(PROXY_VARIABLE):
         options["proxy"] = proxy
     return options
@@ -107,15 +107,20 @@ def _check_js_runtime() -> None:
     )
 
 
+def _read_cookies(name: str) -> str:
+    """Read a cookies file, without the byte order mark that some editors write."""
+    return Path(name).read_text(encoding="utf-8-sig")
+
+
 def _check_cookies() -> None:
     name = os.environ.get(COOKIES_VARIABLE)
     if not name:
         return
     try:
-        lines = Path(name).read_text(encoding="utf-8").splitlines()
+        text = _read_cookies(name)
     except (OSError, UnicodeDecodeError):
         raise FaceanimError(f"{COOKIES_VARIABLE}: cannot read {name}: missing or not a text file") from None
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         is_comment = not line.strip() or (line.startswith("#") and not line.startswith("#HttpOnly_"))
         # yt-dlp would print a malformed line, including any secret in it.
         if not is_comment and not _COOKIE_LINE.fullmatch(line):
@@ -125,7 +130,7 @@ def _check_cookies() -> None:
     from yt_dlp.cookies import YoutubeDLCookieJar
 
     try:
-        YoutubeDLCookieJar(name).load()
+        YoutubeDLCookieJar(io.StringIO(text)).load()
     except LoadError:
         raise FaceanimError(f"{COOKIES_VARIABLE}: {name} is not a cookies file in Netscape format") from None
 

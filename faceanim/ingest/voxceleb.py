@@ -4,16 +4,27 @@ Supported are VoxCeleb's own tree of text files, `txt/<person>/<video>/<utteranc
 first-order-motion papers train on.
 """
 
-import csv
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import inf, isfinite
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from faceanim.errors import FaceanimError
+from faceanim.ingest.lists import (
+    ListRow,
+    parse_coordinate,
+    parse_number,
+    parse_text,
+    parse_whole,
+    raise_problems,
+    read_list,
+    read_text,
+)
 from faceanim.ingest.split import join_ids, make_safe_id
+from faceanim.ingest.youtube_ids import parse_video_id
 from faceanim.tables import Row
 
 COLUMNS = ("video_id", "start", "end", "bbox", "fps", "width", "height", "partition", "person_id")
@@ -27,8 +38,12 @@ TEST_PEOPLE = frozenset(f"id{number}" for number in range(10270, 10310))
 MAX_FRAME_NUMBER = 10_000_000
 """Largest valid frame number, more than the frames of any video (110 hours at 25 fps)."""
 
+MAX_SIDE = 65_536
+"""Largest valid width or height of a frame, in pixels."""
+
 Corners = tuple[float, float, float, float]
 """Corners of a box: x0, y0, x1, y1."""
+_BBOX = re.compile("-".join([r"(-?[^-\s]+)"] * 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,7 @@ class VoxCelebClip:
     """Face in a time range of a video, as listed by VoxCeleb.
 
     Raises:
-        ValueError: the time range, the box or the split is invalid.
+        ValueError: the time range, the frame size, the box or the split is invalid.
     """
 
     person: str
@@ -58,10 +73,13 @@ class VoxCelebClip:
 
     def __post_init__(self) -> None:
         if not (0 <= self.start < self.end <= MAX_FRAME_NUMBER and 0 < self.fps < inf):
-            raise ValueError(f"invalid time range: {self.start} to {self.end} at {self.fps} fps")
+            raise ValueError(f"invalid time range: start {self.start}, end {self.end}, fps {self.fps:g}")
+        if max(self.width or 1, self.height) > MAX_SIDE:
+            raise ValueError(f"invalid frame size: width {self.width}, height {self.height}")
         left, top, right, bottom = self.box_in_frame()
         if not (left < right < inf and top < bottom):
-            raise ValueError(f"empty box: {self.box} in a frame of {self.width} x {self.height}")
+            box = "-".join(f"{edge:g}" for edge in self.box)
+            raise ValueError(f"empty box: bbox {box} in a frame of width {self.width}, height {self.height}")
         if self.split not in ("train", "test"):
             raise ValueError(f"partition {self.split!r} is neither train nor test")
 
@@ -75,18 +93,18 @@ class VoxCelebClip:
 def read_clips_csv(path: Path) -> list[VoxCelebClip]:
     """Read the CSV, whose `end` is exclusive and whose `bbox` is `left-top-right-bottom` in pixels.
 
+    In the place of an id, the address of a video on YouTube is read as well.
+
     Raises:
-        FaceanimError: the file is missing, empty or not a CSV, lacks a column, or has an invalid row.
+        FaceanimError: the file is missing, empty or not a CSV, lacks a column, or has invalid rows; the
+            message names the first ten of those by line and column.
     """
-    clips = []
-    for number, line in _read_csv_lines(path):
-        try:
-            clips.append(_parse_csv_clip(line))
-        except (ValueError, OverflowError) as error:
-            raise FaceanimError(f"{path}, line {number}: {error}") from None
-    if not clips:
+    problems: list[str] = []
+    parsed = [_parse_csv_clip(row, problems) for row in read_list(path, COLUMNS)]
+    raise_problems(f"{path}, ", problems)
+    if not parsed:
         raise FaceanimError(f"{path} lists no clips")
-    return clips
+    return [clip for clip in parsed if clip is not None]
 
 
 def read_annotation_tree(root: Path) -> tuple[list[VoxCelebClip], dict[str, int]]:
@@ -107,26 +125,29 @@ def read_annotation_tree(root: Path) -> tuple[list[VoxCelebClip], dict[str, int]
         two frames) and of `files_with_gaps`.
 
     Raises:
-        FaceanimError: `root` contains no annotation files, or one is malformed.
+        FaceanimError: `root` contains no annotation files, or some are malformed or below a folder that is
+            not named after a video; the message names the first ten.
     """
     paths = sorted(root.glob("**/txt/*/*/*.txt")) or sorted(root.glob("*/*/*.txt"))
     files = [path for path in paths if not path.name.startswith(".")]
     if not files:
         raise FaceanimError(f"{root} contains no annotations; add them as txt/<person>/<video>/<name>.txt")
     counts = {"files": len(files), "files_without_clip": 0, "files_with_gaps": 0}
-    clips = []
+    clips: list[VoxCelebClip] = []
+    problems: list[str] = []
     for path in files:
-        frames, boxes = _read_annotation(path)
-        if len(frames) < 2:
-            counts["files_without_clip"] += 1
-            continue
-        counts["files_with_gaps"] += max(frames) - min(frames) >= len(frames)
-        *parents, person, video, _ = path.relative_to(root).parts
-        is_test = person in TEST_PEOPLE or "test" in parents
         try:
-            clips.append(_make_clip(person, video, frames, boxes, "test" if is_test else "train"))
+            frames, boxes = _read_annotation(path)
+            if len(frames) < 2:
+                counts["files_without_clip"] += 1
+                continue
+            counts["files_with_gaps"] += max(frames) - min(frames) >= len(frames)
+            clips.append(_make_clip(path.relative_to(root), frames, boxes))
+        except FaceanimError as error:
+            problems.append(str(error))
         except ValueError as error:
-            raise FaceanimError(f"{path}: {error}") from None
+            problems.append(f"{path}: {error}")
+    raise_problems("", problems)
     return clips, counts
 
 
@@ -165,93 +186,121 @@ def build_index_rows(clips: Iterable[VoxCelebClip]) -> tuple[list[Row], dict[str
     }
 
 
-def _read_csv_lines(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Read the rows of the CSV, each with its line number."""
+def _parse_csv_clip(row: ListRow, problems: list[str]) -> VoxCelebClip | None:
+    """Parse a row; None if it is invalid, which adds a problem for each invalid cell or for all of it."""
+    whole = partial(parse_whole, separator=row.separator)
+    parsers: dict[str, Callable[[str], Any]] = {
+        "video_id": parse_video_id,
+        "start": whole,
+        "end": whole,
+        "bbox": partial(_parse_bbox, separator=row.separator),
+        "fps": parse_number,
+        "width": whole,
+        "height": whole,
+        "partition": str.lower,
+        "person_id": parse_text,
+    }
+    values: dict[str, Any] = {}
+    for column, parse in parsers.items():
+        try:
+            values[column] = parse(row.cells[column])
+        except ValueError as error:
+            problems.append(f"line {row.line}, column {column}: {error}")
+    if len(values) < len(parsers):
+        return None
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, restval="")
-            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-                raise FaceanimError(f"{path} has no column {missing[0]!r}; required: {','.join(COLUMNS)}")
-            return [(reader.line_num, line) for line in reader]
-    except FileNotFoundError:
-        raise FaceanimError(f"index.path: {path} does not exist") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FaceanimError(f"cannot read {path} as UTF-8 CSV: {error}") from None
+        return VoxCelebClip(
+            person=values["person_id"],
+            video=values["video_id"],
+            start=values["start"],
+            end=values["end"],
+            fps=values["fps"],
+            box=values["bbox"],
+            width=values["width"],
+            height=values["height"],
+            split=values["partition"],
+        )
+    except ValueError as error:
+        problems.append(f"line {row.line}: {error}")
+        return None
 
 
-def _parse_csv_clip(line: dict[str, str]) -> VoxCelebClip:
-    left, top, right, bottom = (int(part) for part in line["bbox"].split("-"))
-    return VoxCelebClip(
-        person=line["person_id"],
-        video=line["video_id"],
-        start=int(line["start"]),
-        end=int(line["end"]),
-        fps=float(line["fps"]),
-        box=(left, top, right, bottom),
-        width=int(line["width"]),
-        height=int(line["height"]),
-        split=line["partition"],
-    )
+def _parse_bbox(text: str, separator: str) -> Corners:
+    """Parse `left-top-right-bottom`, or four numbers between blanks, commas, semicolons or underscores."""
+    plain = text.strip("()[]{} ").replace("\u2013", "-").replace("\u2212", "-")
+    joined = _BBOX.fullmatch(plain)
+    parts = joined.groups() if joined else re.split(r"[\s,;_]+", plain)
+    if len(parts) != 4:
+        raise ValueError(f"{parse_text(text)!r} is not left-top-right-bottom")
+    left, top, right, bottom = (parse_coordinate(part, separator) for part in parts)
+    return left, top, right, bottom
 
 
 def _read_annotation(path: Path) -> tuple[set[int], list[Corners]]:
-    """Read the frames and the distinct boxes below the line `FRAME X Y W H`; an empty file has none."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FaceanimError(f"cannot read {path}: {error}") from None
+    """Read the frames and the distinct boxes below the line `FRAME X Y W H`; an empty file has none.
+
+    Raises:
+        FaceanimError: the file is in an unknown encoding, has no such line, or has invalid lines.
+    """
+    text = read_text(path, "text")
     lines = enumerate(text.splitlines(), start=1)
-    has_header = any(line.startswith("FRAME") for _, line in lines)  # consumes the lines up to the header
-    if text.strip() and not has_header:
+    header = next((line for _, line in lines if line.startswith("FRAME")), None)
+    if header is None and text.strip():
         raise FaceanimError(f"{path} is not an annotation file: no line starts with FRAME")
+    separator = next((mark for mark in ";," if header is not None and mark in header), None)
     frames: set[int] = set()
     boxes: dict[str, Corners] = {}  # ten lines share a box on average: parsing it once halves the time
+    problems: list[str] = []
     for number, line in lines:
-        if not line.strip():
+        parts = (line.replace(separator, " ") if separator else line).split(maxsplit=1)
+        if not parts:
             continue
         try:
-            frame, box = line.split(maxsplit=1)
-            frames.add(int(frame))
+            frame, box = parts
+            frames.add(parse_whole(frame, ","))
             if box not in boxes:
                 boxes[box] = _parse_box(box)
         except ValueError:
-            raise FaceanimError(f"{path}, line {number}: expected FRAME X Y W H, got {line[:60]!r}") from None
+            problems.append(f"line {number}: expected FRAME X Y W H as numbers, got {line[:60]!r}")
+    raise_problems(f"{path}, ", problems)
     return frames, list(boxes.values())
 
 
 def _parse_box(text: str) -> Corners:
-    x, y, width, height = map(float, text.split())
-    if not isfinite(x + y + width + height):
-        raise ValueError("not finite")
+    x, y, width, height = map(parse_number, text.split())
     return x, y, x + width, y + height
 
 
-def _make_clip(person: str, video: str, frames: set[int], boxes: list[Corners], split: str) -> VoxCelebClip:
+def _make_clip(path: Path, frames: set[int], boxes: list[Corners]) -> VoxCelebClip:
+    """Make the clip of an annotation file, whose path below the root names person and video.
+
+    Raises:
+        ValueError: the folder is not named after a video, or the clip is invalid.
+    """
+    *parents, person, video, _ = path.parts
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     # VoxCeleb2's boxes are fractions of the frame: no face is two frames wide, or narrower than two pixels.
     is_fraction = max(right - left for left, _, right, _ in boxes) < 2
     return VoxCelebClip(
         person=person,
-        video=video,
+        video=parse_video_id(video),
         start=min(frames),
         end=max(frames),
         fps=FPS,
         box=(min(lefts), min(tops), max(rights), max(bottoms)),
         width=1 if is_fraction else None,
         height=1 if is_fraction else FRAME_HEIGHT,
-        split=split,
+        split="test" if person in TEST_PEOPLE or "test" in parents else "train",
     )
 
 
 def _make_row(clip: VoxCelebClip) -> Row:
     video, person = make_safe_id(clip.video), make_safe_id(clip.person)
-    # A folder name can be invalid Unicode; the address must be valid.
-    address = quote(clip.video, safe="", errors="surrogateescape")
     return {
         "clip_id": join_ids(video, person, f"{clip.start:06d}", f"{clip.end:06d}"),
         "person_id": person,
         "video_id": video,
-        "url": f"https://www.youtube.com/watch?v={address}",
+        "url": f"https://www.youtube.com/watch?v={clip.video}",
         "start_s": clip.start / clip.fps,
         "end_s": clip.end / clip.fps,
         "box": clip.box_in_frame(),

@@ -24,7 +24,7 @@ def get(url, folder, name="v"):
 
 def test_cookies_are_sent_and_their_file_is_not_changed(site, tmp_path, monkeypatch, capfd):
     cookies = tmp_path / "cookies.txt"
-    cookies.write_text(f"# Netscape HTTP Cookie File\n\n#HttpOnly_{COOKIE}")
+    cookies.write_text(f"\ufeff# Netscape HTTP Cookie File\n\n#HttpOnly_{COOKIE}")
     before = cookies.read_bytes(), cookies.stat().st_mtime_ns
     monkeypatch.setenv(credentials.COOKIES_VARIABLE, str(cookies))
     site.headers["Set-Cookie"] = "session=another"

@@ -11,8 +11,9 @@ from ruamel.yaml import YAML
 
 from faceanim.config import IndexConfig
 from faceanim.ingest.index import build_index
+from faceanim.ingest.voxceleb import VoxCelebClip, build_index_rows
 from faceanim.schemas import INDEX
-from faceanim.tables import read_rows, write_table
+from faceanim.tables import write_table
 from faceanim.workers import make_pool_mapper
 from stages.common import run_stage
 from stages.download import main
@@ -146,13 +147,10 @@ def test_hostile_ids_never_leave_the_folder(site):
         "Ünï",
         "v.parquet",
     ]
-    lines = [f"{name},0,50,0-0-90-90,25,400,300,train,ptrain" for name in ids]
-    header = "video_id,start,end,bbox,fps,width,height,partition,person_id"
-    test_line = "known,0,50,0-0-90-90,25,400,300,test,../../q"
-    Path("list.csv").write_text("\n".join([header, *lines, test_line]) + "\n", encoding="utf-8")
-    config = IndexConfig(source="voxceleb", path="list.csv", test_people=(), test_fraction=0.5)
-    build_index(config, Path("index.parquet"))
-    rows = read_rows(Path("index.parquet"), INDEX)
+    box = (0.0, 0.0, 90.0, 90.0)
+    clips = [VoxCelebClip("ptrain", name, 0, 50, 25.0, box, 400, 300, "train") for name in ids]
+    clips.append(VoxCelebClip("../../q", "known", 0, 50, 25.0, box, 400, 300, "test"))
+    rows, _ = build_index_rows(clips)
     assert len({row["video_id"] for row in rows}) == len(ids) + 1
     for row in rows:
         row["url"] = site.url("ok", "v.mp4")

@@ -14,7 +14,8 @@ from faceanim.ingest.voxceleb import (
 
 HEAD = "Identity  : \tid1\nReference : \tvid\nOffset    : \t-1\nFV Conf   : \t17.9\t(1)\nASD Conf  : \t6\n\n"
 FRAME = "FRAME \tX \tY \tW \tH \n"
-LINE = ("vid", 0, 9, "0-0-9-9", 25, 64, 64, "train", "p")
+VIDEO = "vid-0123456"
+LINE = (VIDEO, 0, 9, "0-0-9-9", 25, 64, 64, "train", "p")
 
 
 def write_csv(path, *lines):
@@ -42,14 +43,16 @@ def tree_rows(root):
 
 
 def test_a_csv_row_becomes_an_index_row(tmp_path):
-    path = write_csv(tmp_path / "list.csv", ("_abc", 50, 125, "10-20-300-400", 25, 640, 360, "train", "id1"))
+    path = write_csv(
+        tmp_path / "list.csv", ("_abc4567890", 50, 125, "10-20-300-400", 25, 640, 360, "train", "id1")
+    )
     rows, counts = build_index_rows(read_clips_csv(path))
     assert rows == [
         {
-            "clip_id": "_abc--id1--000050--000125",
+            "clip_id": "_abc4567890--id1--000050--000125",
             "person_id": "id1",
-            "video_id": "_abc",
-            "url": "https://www.youtube.com/watch?v=_abc",
+            "video_id": "_abc4567890",
+            "url": "https://www.youtube.com/watch?v=_abc4567890",
             "start_s": 2.0,
             "end_s": 5.0,
             "box": [10, 20, 300, 360],
@@ -75,12 +78,13 @@ def test_repeated_clips_belong_to_test_if_any_of_them_does(tmp_path):
         (changed(start=9), "line 3: invalid time range"),
         (changed(start=-1), "line 3: invalid time range"),
         (changed(end=10**300), "line 3: invalid time range"),
-        (changed(fps="inf"), "line 3: invalid time range"),
-        (changed(start="x"), "line 3: invalid literal"),
+        (changed(fps="inf"), "line 3, column fps: 'inf' is not a number"),
+        (changed(start="x"), "line 3, column start: 'x' is not a whole number"),
         (changed(bbox="70-0-90-9"), "line 3: empty box"),
-        (changed(bbox="0-0-9"), "line 3: not enough values"),
+        (changed(bbox="0-0-9"), "line 3, column bbox: '0-0-9' is not left-top-right-bottom"),
+        (changed(width=10**9), "line 3: invalid frame size"),
         (changed(partition="dev"), "line 3: partition 'dev' is neither train nor test"),
-        (LINE[:4], "line 3"),
+        (LINE[:4], "line 3, column fps: empty; line 3, column width: empty"),
     ],
 )
 def test_an_invalid_csv_row_is_named(tmp_path, line, text):
@@ -96,7 +100,10 @@ def test_an_invalid_csv_row_is_named(tmp_path, line, text):
         (b"video_id,start\n", "no column 'end'"),
         (",".join(COLUMNS).encode(), "lists no clips"),
         (b"\xff\xfe\x00", "as UTF-8 CSV"),
-        (",".join(COLUMNS).encode() + b"\n" + b"x" * 200_000, "as UTF-8 CSV: field larger"),
+        (
+            ",".join(COLUMNS).encode() + b"\n" + b"x" * 200_000,
+            "line 2 has quotation marks that do not match, or a very long cell",
+        ),
     ],
 )
 def test_an_unusable_csv_is_refused(tmp_path, content, text):
@@ -108,9 +115,9 @@ def test_an_unusable_csv_is_refused(tmp_path, content, text):
 
 def test_boxes_in_pixels_of_360_lines_are_voxceleb1(tmp_path):
     faces = ((10, 200, 60, 100, 110), (11, 190, 50, 100, 100), (12, -5, 290, 90, 90), (13, 0, 0, 1, 1))
-    write_track(tmp_path / "txt" / "id1" / "vid" / "00001.txt", *faces)
+    write_track(tmp_path / "txt" / "id1" / VIDEO / "00001.txt", *faces)
     rows, counts = tree_rows(tmp_path)
-    row = rows["vid--id1--000010--000013"]
+    row = rows[f"{VIDEO}--id1--000010--000013"]
     assert (row["start_s"], row["end_s"]) == (10 / 25, 13 / 25)
     assert row["box"] == [0, 0, 300, 360]
     assert (row["box_width"], row["box_height"]) == (None, 360)
@@ -119,9 +126,9 @@ def test_boxes_in_pixels_of_360_lines_are_voxceleb1(tmp_path):
 
 def test_boxes_in_fractions_of_the_frame_are_voxceleb2(tmp_path):
     faces = ((349, 0.319, 0.067, 0.424, 0.753), (350, 0.25, 0.125, 0.5, 0.9), (352, 0.3, -0.01, 0.7, 0.1))
-    write_track(tmp_path / "txt" / "id1" / "vid" / "00001.txt", *faces)
+    write_track(tmp_path / "txt" / "id1" / VIDEO / "00001.txt", *faces)
     rows, counts = tree_rows(tmp_path)
-    row = rows["vid--id1--000349--000352"]
+    row = rows[f"{VIDEO}--id1--000349--000352"]
     assert row["box"] == pytest.approx([0.25, 0, 1, 1])
     assert (row["box_width"], row["box_height"]) == (1, 1)
     assert (counts["boxes_clipped"], counts["files_with_gaps"]) == (1, 1)
@@ -129,21 +136,21 @@ def test_boxes_in_fractions_of_the_frame_are_voxceleb2(tmp_path):
 
 @pytest.mark.parametrize("root", ["", "dev/txt"])
 def test_a_tree_is_found_at_any_depth(tmp_path, root):
-    for name in ("txt/id1/vid/00001.txt", "txt/id1/vid/._00001.txt", "notes.txt", "txt/notes.txt"):
+    for name in (f"txt/id1/{VIDEO}/00001.txt", f"txt/id1/{VIDEO}/._00001.txt", "notes.txt", "txt/notes.txt"):
         write_track(tmp_path / "dev" / name, (1, 5, 5, 9, 9), (2, 5, 5, 9, 9))
-    assert set(tree_rows(tmp_path / root)[0]) == {"vid--id1--000001--000002"}
+    assert set(tree_rows(tmp_path / root)[0]) == {f"{VIDEO}--id1--000001--000002"}
 
 
 def test_official_people_and_those_in_the_test_folder_are_held_out(tmp_path):
     for name in ("dev/txt/id10269", "dev/txt/id10270", "dev/txt/id10309", "dev/txt/id10310", "test/txt/id1"):
-        write_track(tmp_path / name / "vid" / "00001.txt", (1, 5, 5, 9, 9), (2, 5, 5, 9, 9))
+        write_track(tmp_path / name / VIDEO / "00001.txt", (1, 5, 5, 9, 9), (2, 5, 5, 9, 9))
     sides = {row["person_id"]: row["split"] for row in tree_rows(tmp_path)[0].values()}
     assert {person for person, side in sides.items() if side == "test"} == {"id10270", "id10309", "id1"}
     assert len(TEST_PEOPLE) == 40
 
 
 def test_files_without_a_clip_are_counted(tmp_path):
-    folder = tmp_path / "txt" / "id1" / "vid"
+    folder = tmp_path / "txt" / "id1" / VIDEO
     write_track(folder / "00001.txt", (1, 5, 5, 9, 9), (2, 5, 5, 9, 9))
     write_track(folder / "00002.txt")
     write_track(folder / "00003.txt", (9, 5, 5, 9, 9))
@@ -157,7 +164,7 @@ def test_files_without_a_clip_are_counted(tmp_path):
     [
         (
             HEAD + FRAME + "000001 \t5 \t5 \t9 \t9 \n000002 \t5 \t5 \n",
-            "00001.txt, line 9: expected FRAME X Y W H, got '000002 ",
+            "00001.txt, line 9: expected FRAME X Y W H as numbers, got '000002 ",
         ),
         (HEAD + FRAME + "\n000001 \t5 \t5 \t9 \tnine", "00001.txt, line 9"),
         (HEAD + FRAME + "000001 \t5 \tinf \t9 \t9", "00001.txt, line 8"),
@@ -169,7 +176,7 @@ def test_files_without_a_clip_are_counted(tmp_path):
     ],
 )
 def test_a_malformed_annotation_file_is_named(tmp_path, text, message):
-    path = tmp_path / "txt" / "id1" / "vid" / "00001.txt"
+    path = tmp_path / "txt" / "id1" / VIDEO / "00001.txt"
     path.parent.mkdir(parents=True)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(FaceanimError, match=message):
