@@ -48,6 +48,20 @@ class Reason(StrEnum):
     TOO_SHORT = "too_short"
 
 
+class LeftOutReason(StrEnum):
+    """Reason why something in the folder of videos has no row in the index."""
+
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    NO_PERSON = "no_person"  # directly in the folder
+    BROKEN_LINK = "broken_link"
+    LISTED_ALREADY = "listed_already"  # a link to another row's video, or to its folder
+    LINK_LOOP = "link_loop"
+    UNREADABLE = "unreadable"
+    NOT_A_FILE = "not_a_file"  # a pipe, a socket or a device
+    NOT_A_VIDEO = "not_a_video"
+    HIDDEN = "hidden"
+
+
 class EndReason(StrEnum):
     """Reason why a cropped sequence ended."""
 
@@ -77,6 +91,9 @@ INDEX = pa.schema(
         pa.field("split", pa.string(), nullable=False),
     ]
 )
+
+LEFT_OUT_COLUMNS = ("path", "reason", "explanation")
+"""Columns of the CSV of what has no row in the index."""
 
 DOWNLOAD = pa.schema(
     [

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from faceanim.config import load_params
-from faceanim.ingest.index import build_index
+from faceanim.ingest.index import build_index, check_people
 from faceanim.tables import write_json
 from stages.common import run_stage
 
@@ -28,14 +28,17 @@ def format_counts(name: str, counts: Mapping[str, Any]) -> str:
 def main(
     out: Annotated[Path, typer.Argument(help="index.parquet to write: one row per clip.")],
     metrics: Annotated[Path, typer.Argument(help="JSON of counts to write.")],
+    left_out: Annotated[Path | None, typer.Option(help="CSV to write: what has no row, and why.")] = None,
 ) -> None:
-    """Write the index and its counts, and print the counts.
+    """Write the index, its counts and what was left out, and print the last two.
 
     The section `index` of params.yaml selects the videos and the held-out people.
     """
-    counts = build_index(load_params().index, out)
+    config = load_params().index
+    counts = build_index(config, out, left_out)
     write_json(counts, metrics)
     print(format_counts("index", counts), file=sys.stderr)
+    check_people(config, counts)
 
 
 if __name__ == "__main__":

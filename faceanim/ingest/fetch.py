@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from faceanim.config import DownloadConfig
+from faceanim.ingest.folders import VIDEO_SUFFIXES
 from faceanim.ingest.rate_limit import RateLimiter, backoff_delay
 from faceanim.ingest.records import VideoRecord, read_fragment, save_fragment
 from faceanim.ingest.ytdlp import FetchedFile, FetchError, download_url
@@ -16,9 +17,6 @@ from faceanim.tables import file_sha256
 
 PARTIAL_FOLDER = ".partial"
 """Name of the folder inside the videos folder that holds files not verified yet."""
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v"})
-"""File name suffixes of videos, lower case."""
 
 
 def fetch_video(

@@ -1,12 +1,15 @@
 """Stage 1: list the clips to fetch and split them by person; no other stage decides the split."""
 
-from collections.abc import Sequence
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from faceanim.config import IndexConfig
 from faceanim.errors import FaceanimError
-from faceanim.ingest.fetch import VIDEO_SUFFIXES
+from faceanim.ingest.folders import FolderListing, join_names, list_folder, summarize_left_out, write_left_out
+from faceanim.ingest.lists import raise_problems
 from faceanim.ingest.split import (
     assign_split,
     check_split,
@@ -19,30 +22,63 @@ from faceanim.ingest.voxceleb import build_index_rows, read_annotation_tree, rea
 from faceanim.schemas import INDEX
 from faceanim.tables import Row, write_table
 
+NO_LISTING = FolderListing([], [], [])
 
-def build_index(config: IndexConfig, out: Path) -> dict[str, Any]:
+log = logging.getLogger(__name__)
+
+
+def build_index(config: IndexConfig, out: Path, left_out: Path | None = None) -> dict[str, Any]:
     """Write index.parquet and return its counts.
 
+    Args:
+        config: source of the videos, and the held-out people.
+        out: index.parquet.
+        left_out: CSV to write of what has no row: path, reason and explanation. It is also summarized in the
+            log, by name.
+
     Returns:
-        The counts of the source's reader (`build_index_rows`, `read_annotation_tree`); `moved_to_test`, clips
-        moved because their person or video has a test clip; `overlapping_pairs`, pairs of clips that overlap
-        in time and are both kept; and `clips`, `videos` and `people`, in total and for each of `train` and
-        `test`.
+        The counts of the source's reader (`build_index_rows`, `read_annotation_tree`; `ignored_files` of a
+        folder); `moved_to_test`, clips moved because their person or video has a test clip;
+        `overlapping_pairs`, pairs of clips that overlap in time and are both kept; and `clips`, `videos` and
+        `people`, in total and for each of `train` and `test`.
 
     Raises:
         FaceanimError: the source is missing, empty or malformed, a person to hold out is not in it, or a
             VoxCeleb list leaves one side of the split empty.
     """
-    source = Path(config.path)
+    source, listing = Path(config.path), NO_LISTING
     if config.source == "folder":
-        rows, counts = _read_folder(source)
+        listing = _list_videos(source)
+        rows, counts = _make_folder_rows(listing.videos, source), {"ignored_files": len(listing.left_out)}
         assign_split(rows, config)
     else:
         rows, counts = _read_voxceleb(source, config)
     check_split(rows)
     rows.sort(key=lambda row: str(row["clip_id"]))
     write_table(rows, INDEX, out)
+    if left_out is not None:
+        write_left_out(listing.left_out, left_out)
+        _log_listing(listing, left_out)
     return counts | {"overlapping_pairs": sum(1 for _ in find_overlaps(rows))} | count_by_split(rows)
+
+
+def check_people(config: IndexConfig, counts: Mapping[str, Any]) -> None:
+    """Check the counts of an index for people on both sides of the split, without whom no model is evaluated.
+
+    Raises:
+        FaceanimError: one side has no people; the message says what to change.
+    """
+    if counts["train"]["people"] and counts["test"]["people"]:
+        return
+    if counts["people"] == 1:
+        raise FaceanimError(
+            f"index: {config.path} shows one person only, but training and evaluation need different people; "
+            "add a folder with videos of at least one other person"
+        )
+    raise FaceanimError(
+        f"index: index.test_people names all {counts['people']} people, which leaves none to train on; "
+        "name fewer"
+    )
 
 
 def _read_voxceleb(source: Path, config: IndexConfig) -> tuple[list[Row], dict[str, Any]]:
@@ -54,34 +90,68 @@ def _read_voxceleb(source: Path, config: IndexConfig) -> tuple[list[Row], dict[s
     moved = close_split(rows)
     for side in ("train", "test"):
         if all(row["split"] != side for row in rows):
-            raise FaceanimError(f"{source} has no people in {side}; choose people in index.test_people")
+            is_one = len({row["person_id"] for row in rows}) == 1
+            until = " once it lists more than one person" if is_one else ""
+            raise FaceanimError(
+                f"{source} has no people in {side}; choose people in index.test_people{until}"
+            )
     return rows, files | counts | {"moved_to_test": moved}
 
 
-def _read_folder(folder: Path) -> tuple[list[Row], dict[str, Any]]:
-    """Make a row of each `<person>/<name>.<ext>`, without a split."""
+def _list_videos(folder: Path) -> FolderListing:
+    """List the videos of a folder, at least one.
+
+    Raises:
+        FaceanimError: the folder does not exist, or contains no video in a person's folder.
+    """
     if not folder.is_dir():
         raise FaceanimError(f"index.path: folder {folder} does not exist")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    videos = [path for path in files if path.parent.parent == folder and _is_video(path)]
-    if not videos:
-        raise FaceanimError(f"{folder} contains no videos; add them as <person>/<name>.mp4")
-    seen: dict[str, Path] = {}
-    rows = []
+    listing = list_folder(folder)
+    if not listing.videos:
+        found = "".join(f"; {line}" for line in summarize_left_out(listing.left_out).splitlines())
+        raise FaceanimError(f"{folder} contains no videos; add them as <person>/<name>.mp4{found}")
+    return listing
+
+
+def _make_folder_rows(videos: Sequence[Path], folder: Path) -> list[Row]:
+    """Make a row of each `<person>/<name>.<ext>` or `<person>/<folder>/<name>.<ext>`, without a split.
+
+    Raises:
+        FaceanimError: two videos have the same id, or a name is not Unicode.
+    """
+    by_id: dict[str, list[Path]] = defaultdict(list)
     for path in videos:
-        person = make_safe_id(path.parent.name)
-        video_id = join_ids(person, make_safe_id(path.stem))
-        if video_id in seen:
-            raise FaceanimError(f"{seen[video_id]} and {path} have the same name; rename one")
-        seen[video_id] = path
         if not _is_unicode(path):
-            raise FaceanimError(f"the name of {path} is not Unicode; rename it")
-        rows.append(_make_row(video_id, person, path))
-    return rows, {"ignored_files": len(files) - len(videos)}
+            raise FaceanimError(f"the name of {str(path)!a} is not Unicode; rename it")
+        by_id[_make_video_id(path.relative_to(folder))].append(path)
+    repeated = [
+        f"{' and '.join(map(str, paths))} have the same name apart from the suffix; rename one"
+        for paths in by_id.values()
+        if len(paths) > 1
+    ]
+    raise_problems("", repeated)
+    return [
+        _make_row(video_id, make_safe_id(path.relative_to(folder).parts[0]), path)
+        for video_id, (path,) in by_id.items()
+    ]
 
 
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+def _make_video_id(path: Path) -> str:
+    """Make the id of a video from its path below the folder; the path below the person's becomes one part."""
+    person, *_ = path.parts
+    return join_ids(make_safe_id(person), make_safe_id(path.with_suffix("").relative_to(person).as_posix()))
+
+
+def _log_listing(listing: FolderListing, table: Path) -> None:
+    """Log what is left out, and the linked folders, whose changes DVC does not see."""
+    if summary := summarize_left_out(listing.left_out):
+        log.warning("index: %d left out, listed in %s:\n%s", len(listing.left_out), table, summary)
+    if listing.linked_folders:
+        log.warning(
+            "index: DVC does not look into linked folders (%s); after a change in one, run "
+            "`dvc repro --force download` first",
+            join_names(listing.linked_folders),
+        )
 
 
 def _is_unicode(path: Path) -> bool:

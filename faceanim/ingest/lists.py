@@ -111,7 +111,7 @@ def parse_text(text: str) -> str:
         raise ValueError("empty")
     if _FORMULA_ERROR.fullmatch(text):
         raise ValueError(
-            f"{text!r} is the error of a formula: a spreadsheet takes a text that begins with - or = for one; "
+            f"{text!r} is the error of a formula: spreadsheets take texts that begin with - or = for some; "
             "restore it, and import the column as text"
         )
     return text
