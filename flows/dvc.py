@@ -29,6 +29,9 @@ LOCK = Path("dvc.lock")
 LOCK_GUARD = Path(".dvc/tmp/lock")
 LOCK_BACKUP = Path(".faceanim/dvc.lock")
 """Copy of the last complete dvc.lock."""
+DVC_CONFIGS = (Path(".dvc/config"), Path(".dvc/config.local"))
+NO_SCM = "no_scm"
+"""Name of DVC's option to work without a version control system."""
 ERROR_PREFIX = "error: "
 """Start of the line in which a stage reports its error."""
 BUSY_MESSAGE = "Unable to acquire lock"
@@ -106,8 +109,8 @@ class SupervisedProcesses:
 
 
 def repro(*arguments: str) -> None:
-    """Repair the state of DVC if necessary, then run `dvc repro` with arguments; see `run_python`."""
-    repair_dvc_state()
+    """Prepare DVC if necessary, then run `dvc repro` with arguments; see `run_python`."""
+    prepare_dvc()
     run_python("-m", "dvc", "repro", *arguments)
 
 
@@ -155,14 +158,42 @@ def parse_failure(lines: list[str], code: int) -> FaceanimError:
 
 
 def git_revision() -> str:
-    """Return the commit of the working tree, with `+changes` if tracked files are modified; else `none`."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"],
-        capture_output=True,
-        text=True,
-        check=False,
+    """Return the commit of the working tree, with `+changes` if tracked files are modified; else `none`.
+
+    A project that lies unknown to git in a folder of another repository does not have that one's commit.
+    """
+    if not run_git("ls-files", "dvc.yaml"):
+        return "none"
+    return run_git("describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes") or "none"
+
+
+def run_git(*arguments: str) -> str:
+    """Return what git prints; empty if it fails, as without a repository, or is not installed."""
+    try:
+        completed = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return completed.stdout.strip() if completed.returncode == 0 else ""
+
+
+def allow_missing_git() -> None:
+    """Configure DVC to work without a git repository, if the project lies in none, as after a download.
+
+    Raises:
+        FaceanimError: DVC refused.
+    """
+    folder = Path.cwd()
+    has_git = any((parent / ".git").exists() for parent in (folder, *folder.parents))
+    if has_git or not Path(".dvc").is_dir():
+        return
+    if any(path.exists() and NO_SCM in path.read_text(encoding="utf-8") for path in DVC_CONFIGS):
+        return
+    run_python("-m", "dvc", "config", "--local", f"core.{NO_SCM}", "true")
+    print(
+        "no git repository: told DVC to work without one (.dvc/config.local); after a `git init`, run "
+        f"`dvc config --local --unset core.{NO_SCM}`",
+        file=sys.stderr,
     )
-    return described.stdout.strip() or "none"
 
 
 def read_stages(dvc_yaml: Path = Path("dvc.yaml")) -> list[Stage]:
@@ -229,6 +260,16 @@ def select_stages(stages: list[Stage], targets: Collection[str]) -> list[Stage]:
         if stage.name in selected:
             selected.update(stage.needs)
     return [stage for stage in stages if stage.name in selected]
+
+
+def prepare_dvc() -> None:
+    """Make DVC run here: without git if there is none, and with state files that it can read.
+
+    Raises:
+        FaceanimError: dvc.lock is truncated and has no backup, or DVC refused to be configured.
+    """
+    allow_missing_git()
+    repair_dvc_state()
 
 
 def repair_dvc_state() -> None:

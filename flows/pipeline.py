@@ -21,8 +21,8 @@ from flows.dvc import (
     back_up_lock_file,
     changed_stages,
     find_stale_stages,
+    prepare_dvc,
     read_stages,
-    repair_dvc_state,
     repro,
     select_stages,
 )
@@ -70,7 +70,7 @@ def pipeline(
         with get_client(sync_client=True) as client:
             client.update_flow_run(run_id, tags=build_run_tags())
         with single_pipeline_run(run_id), watch_for_cancellation(run_id, processes.stop):
-            repair_dvc_state()
+            prepare_dvc()
             choose_profile(profile, dry_run)
             stages = select_stages(read_stages(), targets or [])
             if dry_run:
@@ -189,6 +189,7 @@ def run_without_prefect(targets: Sequence[str], profile: str | None, force: bool
     choose_profile(profile, dry_run)
     stages = select_stages(read_stages(), targets)
     if dry_run:
+        prepare_dvc()
         print(describe_plan(stages, force))
         return
     repro(*["--force"] * force, *targets)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from faceanim.config import load_params
+from faceanim.faces.acceptance import check_crops
 from faceanim.faces.crop_stage import crop_videos
 from faceanim.tables import write_json
 from flows.stage_runs import run_sharded_stage
@@ -24,6 +25,7 @@ def main(
     params = load_params()
     work = partial(crop_videos, params.crop, params.run, index, download, crops, out)
     write_json(run_sharded_stage("crop", params.run, work), metrics)
+    check_crops(params.crop, index, download, out)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from faceanim.config import load_params
+from faceanim.faces.acceptance import check_landmarks
 from faceanim.faces.landmark_stage import detect_landmarks
 from faceanim.tables import write_json
 from flows.stage_runs import run_sharded_stage
@@ -23,6 +24,7 @@ def main(
     params = load_params()
     work = partial(detect_landmarks, params.landmarks, params.run, crops, folder, out)
     write_json(run_sharded_stage("landmarks", params.run, work), metrics)
+    check_landmarks(params.landmarks, crops, out)
 
 
 if __name__ == "__main__":
