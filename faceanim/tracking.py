@@ -16,6 +16,9 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+os.environ.setdefault(
+    "GIT_PYTHON_REFRESH", "quiet"
+)  # without git, importing GitPython fails with a page of text
 
 import mlflow
 import numpy as np

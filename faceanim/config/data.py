@@ -31,8 +31,8 @@ class IndexConfig(Section):
     """Source of the videos, and the held-out people."""
 
     source: Literal["folder", "voxceleb"]
-    """`folder`: `<person>/<name>.<ext>` below `path`; `voxceleb`: `path` is the metadata CSV, or the folder
-    of VoxCeleb's annotation files, `txt/<person>/<video>/<utterance>.txt`."""
+    """`folder`: `<person>/<name>.<ext>` below `path`, also deeper; `voxceleb`: `path` is the metadata CSV, or
+    the folder of VoxCeleb's annotation files, `txt/<person>/<video>/<utterance>.txt`."""
     path: str
     """The folder or list of videos."""
     test_people: tuple[str, ...]

@@ -4,7 +4,7 @@ The stages run them last, after their tables are written: hours of training woul
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from faceanim.errors import FaceanimError
 from faceanim.schemas import CROPS, DOWNLOAD, INDEX, Reason, Status
 from faceanim.tables import read_rows, read_table
 
+_DAMAGED = (Reason.INVALID_MEDIA, Reason.NO_VIDEO_STREAM, Reason.TRUNCATED)
 MIN_FRAMES = 2
 """Frames of the shortest crop that gives a source and a driving frame."""
 
@@ -34,18 +35,18 @@ def check_crops(config: CropConfig, index: Path, download: Path, crops: Path) ->
             videos by reason, and says what to change.
     """
     table = read_table(crops, CROPS).select(["split", "status", "reason", "first_frame", "last_frame"])
-    usable = _select_usable(table)
-    sides = set(usable["split"].to_pylist())
-    for split in ("train", "test"):
-        if split not in sides:
-            rejected = Counter(table.filter(pc.field("split") == split)["reason"].to_pylist())
-            failed = _count_failed_videos(index, download, split)
-            counts = [f"{_format(rejected)} of its sequences"] * bool(rejected)
-            counts += [f"{_format(failed)} of its videos"] * bool(failed)
-            advice = _give_advice(config, [*rejected, *failed], has_other_side=bool(sides))
-            raise FaceanimError(
-                f"crop: no face was accepted in {split} ({', '.join(counts)}); {'; or '.join(advice)}"
-            )
+    accepted = set(_select_usable(table)["split"].to_pylist())
+    missing = [split for split in ("train", "test") if split not in accepted]
+    if not missing:
+        return
+    rejected = Counter(table.filter(pc.field("split").isin(missing))["reason"].to_pylist())
+    failed = _count_failed_videos(index, download, missing)
+    counts = [f"{_format(rejected)} of the sequences"] * bool(rejected)
+    counts += [f"{_format(failed)} of the videos"] * bool(failed)
+    advice = _give_advice(config, [*rejected, *failed], has_other_side=bool(accepted))
+    raise FaceanimError(
+        f"crop: no face was accepted in {' and '.join(missing)} ({', '.join(counts)}); {'; or '.join(advice)}"
+    )
 
 
 def check_landmarks(config: LandmarksConfig, crops: Path, landmarks: Path) -> None:
@@ -78,9 +79,9 @@ def _select_usable(table: pa.Table) -> pa.Table:
     return table.filter(pc.and_(pc.equal(table["status"], Status.OK), pc.greater_equal(frames, MIN_FRAMES)))
 
 
-def _count_failed_videos(index: Path, download: Path, split: str) -> Counter[str]:
-    """Count the videos of a split that were not downloaded, by reason."""
-    videos = {row["clip_id"]: row["video_id"] for row in read_rows(index, INDEX) if row["split"] == split}
+def _count_failed_videos(index: Path, download: Path, splits: Collection[str]) -> Counter[str]:
+    """Count the videos of the splits that were not downloaded, by reason."""
+    videos = {row["clip_id"]: row["video_id"] for row in read_rows(index, INDEX) if row["split"] in splits}
     failed = {
         videos[row["clip_id"]]: row["reason"]
         for row in read_rows(download, DOWNLOAD)
@@ -98,9 +99,11 @@ def _give_advice(config: CropConfig, reasons: Iterable[str], has_other_side: boo
     known = {
         Reason.TOO_SMALL: f"lower crop.min_size, which is {config.min_size}",
         Reason.TOO_SHORT: f"lower crop.min_frames, which is {config.min_frames}",
+        **dict.fromkeys(_DAMAGED, "replace the damaged files"),
         Reason.PAST_END: "correct the times in the list",
     }
-    advice = [known[Reason(reason)] for reason in sorted(reasons) if reason in known]
+    # Several reasons may have the same remedy.
+    advice = list(dict.fromkeys(known[Reason(reason)] for reason in sorted(reasons) if reason in known))
     if has_other_side:
         advice.append("hold out other people (index.test_people)")
     return [*advice, "add videos in which one face is large, sharp and turned to the camera"]

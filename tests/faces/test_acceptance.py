@@ -70,18 +70,18 @@ def test_a_crop_on_each_side_is_enough(tables):
         (
             ["too_small", "too_small", "no_face", "private"],
             "none",
-            r"^crop: no face was accepted in train \(1 no_face, 2 too_small of its sequences, 1 private of "
-            r"its videos\); lower crop.min_size, which is 128; or hold out other people \(.*\); or add",
+            r"^crop: no face was accepted in train \(1 no_face, 2 too_small of the sequences, 1 private of "
+            r"the videos\); lower crop.min_size, which is 128; or hold out other people \(.*\); or add",
         ),
         (
             ["none"],
             "too_short",
-            r"in test \(1 too_short of its sequences\); lower crop.min_frames, which is 24; or",
+            r"in test \(1 too_short of the sequences\); lower crop.min_frames, which is 24; or",
         ),
         (
             ["private"],
             "private",
-            r"in train \(1 private of its videos\); add videos in which one face is large",
+            r"in train and test \(2 private of the videos\); add videos in which one face is large",
         ),
     ],
 )
