@@ -99,14 +99,14 @@ class _Walk:
             return
         self.visited.add(resolved)
         try:
-            paths = sorted(folder.iterdir())
+            entries = [(path, path.is_symlink()) for path in sorted(folder.iterdir())]
         except PermissionError:
             self.leave_out(folder, LeftOutReason.UNREADABLE)
             return
-        for path in paths:
+        for path, is_link in entries:
             if path.name.startswith("."):
                 self.leave_out(path, LeftOutReason.HIDDEN)
-            elif path.is_symlink():
+            elif is_link:
                 self.links.append(path)
             elif path.is_dir():
                 self.visit(path)

@@ -23,8 +23,9 @@ _WORKBOOK_MARKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(E[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 _GROUPED = re.compile(r"[+-]?\d{1,3}([.,]\d{3})+", re.ASCII)
 _FORMULA_ERROR = re.compile(r"\W?#(\w[\w/]*[!?]|N/\w|NV)")
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
 _MAX_DIGITS = 16
+_MAX_HEADER = 10_000
 _INVISIBLE = "\ufeff\u200b\u200e\u200f"
 
 
@@ -111,8 +112,8 @@ def parse_text(text: str) -> str:
         raise ValueError("empty")
     if _FORMULA_ERROR.fullmatch(text):
         raise ValueError(
-            f"{text!r} is the error of a formula: spreadsheets take texts that begin with - or = for some; "
-            "restore it, and import the column as text"
+            f"{text!r} is the error of a formula: a spreadsheet reads text that begins with - or = as one; "
+            "restore the text, and import the column as text"
         )
     return text
 
@@ -191,7 +192,9 @@ def _find_header(path: Path, lines: Sequence[str], columns: Sequence[str]) -> tu
     headers = [
         (header, separator)
         for separator in separators
-        for header in [[_to_name(cell) for cell in next(csv.reader([line], delimiter=separator), [])]]
+        for header in [
+            [_to_name(cell) for cell in next(csv.reader([line[:_MAX_HEADER]], delimiter=separator), [])]
+        ]
     ]
     header, separator = max(headers, key=lambda found: len(set(columns) & set(found[0])))
     required = f"required: {','.join(columns)}"

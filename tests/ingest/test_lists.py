@@ -82,6 +82,8 @@ def test_a_list_is_read_as_it_is_meant(read, content):
         (LIST.replace("id1", "id1,x"), "line 2 has 10 cells, the header 9"),
         (LIST.replace(ID, f'"{ID}'), "line 2 has quotation marks that do not match"),
         (LIST.replace("id1", "\u00e9").encode("latin-1"), "as UTF-8 CSV: line 2 has other bytes"),
+        ("x" * 200_000, "has no column 'video_id'"),
+        ("sep=x\n" + LIST, "has no column 'video_id'"),
         (b"PK\x03\x04", "is a workbook, not a CSV; save it as `CSV UTF-8`"),
         (replace_video("#NAME?"), "line 2, column video_id: '#NAME\\?' is the error of a formula"),
         (replace_video(" "), "line 2, column video_id: empty"),
