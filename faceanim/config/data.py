@@ -80,8 +80,9 @@ class CropConfig(Section):
     margin: NonNegativeFloat = 0.1
     """Margin added on each side of the smallest box that contains all boxes, as a fraction of its side."""
     cut_threshold: UnitInterval = 0.04
-    """Mean difference (0 to 1) of two neighboring frames, small and gray, above which they are a cut. A fade
-    is a larger distance of frames further apart, whose frames in between are mixtures of both."""
+    """Mean difference (0 to 1) of two neighboring frames, small and gray, above which they are a cut, unless
+    neighboring frames differ as much or motion explains the difference. A fade is a larger distance of frames
+    further apart, whose frames in between are mixtures of both."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 95
     """JPEG quality of the frames of a crop."""
     decoder: Literal["pyav", "decord"] = "pyav"
