@@ -41,7 +41,7 @@ The largest may be another cut. The ratio is below 2.5 for real faces in motion,
 their changes if only every other frame is shown; it is above 3 for 99.8 % of the cuts between real clips.
 """
 MIN_PEAK = 1.4
-"""Ratio, as above, of changes that are less abrupt, but larger than motion makes probable."""
+"""Ratio, as above, from which a less abrupt change is a peak: larger than is usual in motion."""
 MIN_UNEXPLAINED, MIN_UNEXPLAINED_PEAK = 0.65, 0.55
 """Fractions of a change from which it is a cut amid motion, the second one for a peak.
 
@@ -51,7 +51,8 @@ most 0.5 for real faces in motion, and at least 0.65 for 98 % of the cuts betwee
 MAX_PENDING_BYTES = 192 * 2**20
 """Memory limit of the pending frames, in bytes.
 
-Fewer frames are held if they are larger than 4K, and the first frames of a fade may then be missed.
+Fewer frames are held if they are larger than 4K. The first frames of a fade may then be missed, and a cut has
+fewer neighbors after it.
 """
 
 _FINE, _COARSE = 128, 32
@@ -112,7 +113,7 @@ def detect_shot_changes(
             fade.
     """
     pending: deque[_PendingFrame] = deque()
-    steps: deque[_Step] = deque(maxlen=2 * MAX_DELAY)
+    steps: deque[_Step] = deque(maxlen=2 * MAX_DELAY)  # the pending ones, and as many before them
     for frame in frames:
         steps.append(_measure_step(frame.luma, steps[-1] if steps else None))
         pending.append(_PendingFrame(frame))

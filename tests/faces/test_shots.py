@@ -84,6 +84,14 @@ def test_a_slow_pan_is_no_fade(fraction):
     assert set(changes(frames)) == {ShotChange.NONE}
 
 
+@pytest.mark.parametrize("fraction", [0.02, 0.04, 0.08])
+def test_a_fast_pan_is_no_cut(fraction):
+    portrait = astronaut()
+    matrices = [np.array([[1, 0, -number * fraction * 512], [0, 1, 0]]) for number in range(12)]
+    frames = [cv2.warpAffine(portrait, matrix, (400, 400), borderMode=cv2.BORDER_WRAP) for matrix in matrices]
+    assert set(changes(frames)) == {ShotChange.NONE}
+
+
 def closeup(count, size=300):
     """Yield frames filled by the portrait's head, which moves by up to a tenth of a frame."""
     for phase in 1.3 * np.arange(count):
