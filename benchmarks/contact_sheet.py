@@ -11,7 +11,6 @@ import tempfile
 from itertools import islice
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from PIL import Image
@@ -22,6 +21,7 @@ from faceanim.inference.api import animate
 from faceanim.inference.backend import Network
 from faceanim.inference.loading import load_network
 from faceanim.inference.options import Options
+from faceanim.media.containers import open_input
 from faceanim.media.frames import Frame
 from faceanim.media.video import probe, read_frames
 
@@ -102,7 +102,7 @@ def find_deviations(driving: Path, out: Path) -> str:
 
 def sound_span(path: Path) -> tuple[float, float]:
     """Return the start and end of the sound, in seconds from the start of the video stream."""
-    with av.open(str(path)) as container:
+    with open_input(path) as container:
         video = container.streams.video[0]
         assert video.time_base is not None
         start = float((video.start_time or 0) * video.time_base)

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import cv2.data
 import imageio.v2 as imageio
@@ -16,6 +15,7 @@ from skimage.transform import resize
 from benchmarks.common import measure_rates, pin_to_one_core, print_summary, shared_path
 from faceanim.config import load_params
 from faceanim.faces.cropping import ClipTarget, crop_video
+from faceanim.media.containers import open_input
 
 CLIPS = ("nvidia_eyecontact", "liveportrait_s18")
 PLAIN_FRAMES = 40
@@ -67,7 +67,7 @@ def run_faceanim(video: Path, folder: Path, decoder: str = "pyav") -> int:
 
 def decode(video: Path) -> int:
     """Decode a video and drop its frames; return their number."""
-    with av.open(str(video)) as container:
+    with open_input(video) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         return sum(1 for _ in container.decode(stream))

@@ -6,11 +6,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import av
-
 from benchmarks.common import print_summary, read_peak_memory, shared_path
 from faceanim.config import load_params
 from faceanim.faces.cropping import ClipTarget, crop_video
+from faceanim.media.containers import open_input, open_output
 
 CLIP = "nvidia_eyecontact"
 MINUTE, HOUR = 60, 3600
@@ -44,7 +43,7 @@ def main() -> None:
 def write_looped_video(source: Path, out: Path, seconds: int) -> int:
     """Write the packets of a clip repeatedly until the video has that length; return its number of frames."""
     count = 0
-    with av.open(str(source)) as container, av.open(str(out), "w") as output:
+    with open_input(source) as container, open_output(out, "mp4") as output:
         packets = [packet for packet in container.demux(video=0) if packet.size]
         stream = output.add_stream_from_template(container.streams.video[0])
         step = packets[0].duration

@@ -28,6 +28,7 @@ from faceanim.faces.framing import crop_frame
 from faceanim.inference.driving import DrivingVideo
 from faceanim.inference.portrait import Placement
 from faceanim.media.boxes import Box
+from faceanim.media.containers import open_output
 from faceanim.media.encode import write_mp4
 from faceanim.media.frames import Frame, RgbFrame
 from faceanim.media.video import probe, read_frames
@@ -264,7 +265,7 @@ def reencode(clip: Clip, crf: int | None) -> Clip:
 
 def encode_h264(path: Path, clip: Clip, crf: int) -> None:
     """Encode a clip by x264 at a constant rate factor, with its other settings at their defaults."""
-    with av.open(str(path), "w") as output:
+    with open_output(path, "mp4") as output:
         stream = output.add_stream("libx264", rate=FPS, options={"crf": str(crf), "preset": "medium"})
         stream.width, stream.height, stream.pix_fmt = clip[0].shape[1], clip[0].shape[0], "yuv420p"
         for frame in clip:

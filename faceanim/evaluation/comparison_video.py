@@ -12,6 +12,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from faceanim.media.containers import open_output
 from faceanim.media.encode import tag_bt709, to_bt709_frame
 from faceanim.media.frames import Frames, resize_square
 from faceanim.tables import atomic_path
@@ -45,19 +46,18 @@ def write_comparison_video(
     """
     sheet = draw_title_sheet(columns, side)
     count = 0
-    with atomic_path(path) as temporary:
-        # The index comes first, so that a player can seek before it has the whole file.
-        options = {"fflags": "+bitexact", "cues_to_front": "1"}
-        with av.open(str(temporary), "w", format="webm", options=options) as output:
-            stream = _add_vp9_stream(output, sheet, fps)
-            for count, images in enumerate(frames, start=1):
-                for column, image in enumerate(_check_columns(images, columns)):
-                    left = GAP + column * (side + GAP)
-                    sheet[HEADER : HEADER + side, left : left + side] = resize_square(image, side)
-                output.mux(stream.encode(to_bt709_frame(sheet, count - 1, 1 / fps)))
-            if not count:
-                raise ValueError("a video needs at least one frame")
-            output.mux(stream.encode(None))
+    # The index comes first, so that a player can seek before it has the whole file.
+    options = {"cues_to_front": "1"}
+    with atomic_path(path) as temporary, open_output(temporary, "webm", options) as output:
+        stream = _add_vp9_stream(output, sheet, fps)
+        for count, images in enumerate(frames, start=1):
+            for column, image in enumerate(_check_columns(images, columns)):
+                left = GAP + column * (side + GAP)
+                sheet[HEADER : HEADER + side, left : left + side] = resize_square(image, side)
+            output.mux(stream.encode(to_bt709_frame(sheet, count - 1, 1 / fps)))
+        if not count:
+            raise ValueError("a video needs at least one frame")
+        output.mux(stream.encode(None))
     return count
 
 

@@ -11,6 +11,7 @@ import cv2
 from faceanim.errors import FaceanimError
 from faceanim.evaluation.protocol import Task
 from faceanim.evaluation.test_set import build_items, load_test_clips, read_clip_frames
+from faceanim.media.containers import open_output
 from faceanim.media.frames import Frame
 from faceanim.progress import ProgressCallback
 from faceanim.tables import atomic_path
@@ -60,11 +61,7 @@ def write_png(image: Frame, path: Path) -> None:
 
 def write_ffv1(path: Path, frames: Iterable[Frame], fps: Fraction) -> None:
     """Write frames (H, W, 3), RGB in [0, 255], as a lossless FFV1 video."""
-    options = {"fflags": "+bitexact"}
-    with (
-        atomic_path(path) as temporary,
-        av.open(str(temporary), "w", format="matroska", options=options) as output,
-    ):
+    with atomic_path(path) as temporary, open_output(temporary, "matroska") as output:
         stream: Any = None
         for number, frame in enumerate(frames):
             if stream is None:

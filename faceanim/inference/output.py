@@ -16,6 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from faceanim.errors import FaceanimError, wrap_disk_errors
+from faceanim.media.containers import open_output
 from faceanim.media.encode import write_mp4
 from faceanim.media.frames import Frame
 from faceanim.provenance.metadata import COMMENT, COMMENT_KEY
@@ -104,9 +105,9 @@ def _write_gif(out: Path, frames: Iterator[Frame], timing: FrameTiming) -> int:
     # One palette for all frames: with separate palettes, parts that do not move would flicker.
     palette = Image.fromarray(first).quantize(256, dither=Image.Dither.NONE)
     colors = _palette_to_argb(palette)
-    options = {"loop": "0", "final_delay": str(round(1 / (timing.fps * GIF_TICK))), "fflags": "+bitexact"}
+    options = {"loop": "0", "final_delay": str(round(1 / (timing.fps * GIF_TICK)))}
     with atomic_path(out) as temporary:
-        with av.open(str(temporary), "w", format="gif", options=options) as output:
+        with open_output(temporary, "gif", options) as output:
             stream: Any = output.add_stream("gif", rate=100)
             stream.width, stream.height, stream.pix_fmt = first.shape[1], first.shape[0], "pal8"
             stream.codec_context.time_base = GIF_TICK

@@ -12,6 +12,7 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 
+from faceanim.media.containers import SOUND_CONTAINERS, open_input, open_output
 from faceanim.media.frames import Frame
 from faceanim.media.video import wrap_media_errors
 from faceanim.tables import atomic_path
@@ -51,21 +52,20 @@ def write_mp4(
         raise ValueError("a video needs at least one frame")
     if head.shape[0] % 2 or head.shape[1] % 2:
         raise ValueError(f"H.264 needs an even width and height, not {head.shape[1]}x{head.shape[0]}")
-    with atomic_path(path) as temporary:
-        options = {"movflags": "+faststart", "fflags": "+bitexact"}
-        with av.open(str(temporary), "w", options=options) as output:
-            if comment is not None:
-                output.metadata["comment"] = comment
-            tick = 1 / fps if times is None else VARIABLE_RATE_TICK
-            stream = _add_h264_stream(output, head, fps, tick)
-            with wrap_media_errors(audio_from or path), AudioTrack.from_file(audio_from, output) as audio:
-                count = 0
-                for count, frame in enumerate(chain([head], iterator), start=1):
-                    number = count - 1
-                    pts = number if times is None else round(times[number] / tick)
-                    output.mux(stream.encode(to_bt709_frame(frame, pts, tick)))
-                    audio.write_until(pts * tick + 1 / fps)
-                output.mux(stream.encode(None))
+    options = {"movflags": "+faststart"}
+    with atomic_path(path) as temporary, open_output(temporary, "mp4", options) as output:
+        if comment is not None:
+            output.metadata["comment"] = comment
+        tick = 1 / fps if times is None else VARIABLE_RATE_TICK
+        stream = _add_h264_stream(output, head, fps, tick)
+        with wrap_media_errors(audio_from or path), AudioTrack.from_file(audio_from, output) as audio:
+            count = 0
+            for count, frame in enumerate(chain([head], iterator), start=1):
+                number = count - 1
+                pts = number if times is None else round(times[number] / tick)
+                output.mux(stream.encode(to_bt709_frame(frame, pts, tick)))
+                audio.write_until(pts * tick + 1 / fps)
+            output.mux(stream.encode(None))
     return count
 
 
@@ -99,7 +99,7 @@ class AudioTrack:
         if source is None:
             yield cls(iter(()), output)
             return
-        with av.open(str(source), metadata_errors="replace") as container:
+        with open_input(source, SOUND_CONTAINERS) as container:
             if not container.streams.audio:
                 yield cls(iter(()), output)
                 return

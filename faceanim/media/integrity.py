@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import av
 
+from faceanim.media.containers import open_input
 from faceanim.media.video import MediaError, VideoInfo, probe
 from faceanim.schemas import Reason
 
@@ -49,9 +50,8 @@ def verify_video(path: Path, seconds: float | None = None) -> VideoInfo:
 
 def _measure_durations(path: Path, info: VideoInfo) -> tuple[float | None, float]:
     """Return the duration that the container states and the one that its packets cover, in seconds."""
-    format_name = info.container.partition(",")[0]
     try:
-        with av.open(str(path), format=format_name, metadata_errors="replace") as container:
+        with open_input(path, info.container) as container:
             stated = None if container.duration is None else container.duration / av.time_base
             start = (container.start_time or 0) / av.time_base
             ends = (

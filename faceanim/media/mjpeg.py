@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from faceanim.errors import FaceanimError
+from faceanim.media.containers import open_input, open_output
 from faceanim.media.frames import Frame, Plane
 from faceanim.tables import atomic_path
 
@@ -41,7 +42,7 @@ def write_mjpeg(
         the byte offset and the length of each frame's JPEG.
     """
     with atomic_path(path) as temporary:
-        with av.open(str(temporary), "w", options={"fflags": "+bitexact"}) as output:
+        with open_output(temporary, "avi") as output:
             stream: Any = None
             for number, frame in enumerate(frames):
                 if stream is None:
@@ -51,7 +52,7 @@ def write_mjpeg(
                 output.mux(_make_packet(frame, number, stream, fps, quality))
             if stream is None:
                 raise ValueError("a clip needs at least one frame")
-        with av.open(str(temporary)) as written:
+        with open_input(temporary) as written:
             positions = [(packet.pos, packet.size) for packet in written.demux(video=0) if packet.size]
     return [offset for offset, _ in positions], [length for _, length in positions]
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import av
 from av.video.reformatter import VideoReformatter
 
+from faceanim.media.containers import open_input, to_ffmpeg_name
 from faceanim.media.frames import DecodedFrame, RgbFrame, from_av_frame
 from faceanim.media.frames import Frame as Frame
 from faceanim.schemas import Reason
@@ -27,11 +28,6 @@ MAX_REORDERED_FRAMES = 17
 """Upper bound, with a margin, of the frames by which a key frame is decoded before it is shown.
 
 Containers seek by decoding time.
-"""
-CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo"
-"""FFmpeg's names of the supported containers.
-
-FFmpeg supports many more. Some of these follow scripts to other files, or render text or still images.
 """
 
 # In other containers, such as MPEG program streams, seeking is a guess, and decord drops and repeats frames.
@@ -150,17 +146,14 @@ def wrap_media_errors(path: Path) -> Iterator[None]:
     except (FileNotFoundError, MemoryError):
         raise
     except (av.FFmpegError, EOFError) as error:
-        raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: {error}") from None
+        cause = error.strerror if isinstance(error, av.FFmpegError) else error
+        raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: {cause}") from None
 
 
 @contextmanager
 def _open_video(path: Path) -> Iterator[tuple[Any, Any]]:
     """Open a file and yield its container and its main video stream."""
-    options = {"format_whitelist": CONTAINERS}
-    with (
-        wrap_media_errors(path),
-        av.open(str(path), container_options=options, metadata_errors="replace") as container,
-    ):
+    with wrap_media_errors(path), open_input(path) as container:
         stream = _video_stream(container, path)
         stream.codec_context.thread_count = 1  # the other cores process other videos
         yield container, stream
@@ -193,7 +186,7 @@ def _count_decord_frames(path: Path, info: VideoInfo) -> int:
     if info.container not in _INDEXED or info.rotation:
         return 0
     try:
-        return len(decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1))
+        return len(decord.VideoReader(to_ffmpeg_name(path), ctx=decord.cpu(0), num_threads=1))
     except (decord.DECORDError, RuntimeError, AssertionError):
         return 0
 
@@ -204,7 +197,7 @@ def _decode_with_decord(path: Path, count: int, first: int, limit: int | None) -
     last = count if limit is None else min(first + limit, count)
     try:
         for start in range(first, last, DECORD_CHUNK):
-            reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+            reader = decord.VideoReader(to_ffmpeg_name(path), ctx=decord.cpu(0), num_threads=1)
             if start:
                 reader.seek_accurate(start)
             for _ in range(min(DECORD_CHUNK, last - start)):

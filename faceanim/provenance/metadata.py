@@ -10,7 +10,7 @@ import av
 from PIL import Image
 
 from faceanim.errors import FaceanimError
-from faceanim.media.video import CONTAINERS
+from faceanim.media.containers import open_input
 
 COMMENT = "synthetic: animated by faceanim"
 """Text in every result: in the container of an MP4, the comment block of a GIF, a text chunk of a PNG."""
@@ -91,9 +91,7 @@ def wrap_read_errors(path: Path) -> Iterator[None]:
 
 
 def _container_comment(path: Path) -> str | None:
-    options = {"format_whitelist": CONTAINERS}
-    # An absolute path, because FFmpeg treats what precedes a colon as a protocol.
-    with av.open(str(path.absolute()), container_options=options, metadata_errors="replace") as container:
+    with open_input(path) as container:
         texts = {key.lower(): text for key, text in container.metadata.items()}
     comment: str | None = texts.get("comment")
     return comment
