@@ -33,6 +33,8 @@ MAX_STILL_RATIO = 1.25
 DRIFT_SIGMA_S = 1.5
 """Standard deviation of the Gaussian that smooths the path of a square, in seconds; the square follows a walk
 through the room, but not a nod."""
+MAX_UNUSABLE_TIMES = 0.1
+"""Share of the frames without a usable time up to which the other times are used."""
 
 MEDIA_PROBLEMS = {
     Reason.NO_VIDEO_STREAM: "it has no video stream",
@@ -163,13 +165,21 @@ def _record_times(
 
 
 def _frame_times(times: Sequence[Fraction | None], fps: Fraction) -> NDArray[np.float64]:
-    """Compute presentation times from the first frame on, by the mean rate if the file has no usable ones."""
-    known = [time for time in times if time is not None]
-    if len(known) == len(times):
-        seconds = np.array([float(time - known[0]) for time in known])
-        if (np.diff(seconds) > 0).all():
-            return seconds
-    return np.arange(len(times)) / float(fps)
+    """Compute presentation times from the first frame on, by the mean rate if the file has no usable ones.
+
+    A time that is missing, or not later than the one before, is interpolated: the other frames keep theirs.
+    """
+    usable: list[tuple[int, Fraction]] = []
+    for number, time in enumerate(times):
+        if time is not None and (not usable or time > usable[-1][1]):
+            usable.append((number, time))
+    if len(usable) < (1 - MAX_UNUSABLE_TIMES) * len(times):
+        return np.arange(len(times)) / float(fps)
+    (first, first_time), (last, last_time) = usable[0], usable[-1]
+    start = first_time - first / fps
+    ends = {0: start, len(times) - 1: last_time + (len(times) - 1 - last) / fps}
+    known = dict(sorted((ends | dict(usable)).items()))
+    return np.interp(np.arange(len(times)), list(known), [float(time - start) for time in known.values()])
 
 
 def _smooth_path(path: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:

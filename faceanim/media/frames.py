@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, cached_property
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import av
 import cv2
@@ -24,9 +24,13 @@ Frames = npt.NDArray[np.uint8]
 """Images of shape (N, H, W, 3), RGB in [0, 255], or a single one, (H, W, 3)."""
 Plane = npt.NDArray[np.uint8]
 """One channel of an image, (H, W), in [0, 255]."""
+Planes = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
+"""Luma (H, W), and two planes of chroma of half the size, rounded up."""
 
 _PLANAR = frozenset({"yuv420p", "yuvj420p"})
-_FULL_RANGE = int(ColorRange.JPEG)
+FULL_RANGE = int(ColorRange.JPEG)
+"""FFmpeg's number of values from 0 to 255, rather than from 16 to 235."""
+_YCGCO = 8
 _BT601 = (0.299, 0.114)
 _LUMA_WEIGHTS = {1: (0.2126, 0.0722), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 """Luma weights of red and blue, by FFmpeg's number of the color matrix; any other or none means BT.601."""
@@ -99,16 +103,24 @@ class DecodedFrame(Protocol):
     def copy(self, pool: FramePool) -> "DecodedFrame":
         """Copy the frame into memory of the pool."""
 
+    def resize(self, size: tuple[int, int]) -> "DecodedFrame":
+        """Resize to a width and height; an equal size costs nothing."""
+
     def to_rgb(self, size: tuple[int, int] | None = None) -> Frame:
         """Convert to RGB at a width and height: area averaging when it shrinks, bicubic when it grows."""
 
 
 @dataclass(frozen=True)
 class RgbFrame:
-    """A `DecodedFrame` from a decoder that returns RGB."""
+    """A `DecodedFrame` from a decoder that returns RGB.
+
+    Attributes:
+        frame: (H, W, 3).
+        time: see `DecodedFrame.time`.
+    """
 
     frame: Frame
-    time: None = None
+    time: Fraction | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -128,84 +140,105 @@ class RgbFrame:
     def crop(self, box: Box) -> "RgbFrame":
         """Return a view of the part in a box."""
         x0, y0, x1, y1 = (int(edge) for edge in box)
-        return RgbFrame(self.frame[y0:y1, x0:x1])
+        return replace(self, frame=self.frame[y0:y1, x0:x1])
 
     def copy(self, pool: FramePool) -> "RgbFrame":
         """Copy the frame into memory of the pool."""
-        return RgbFrame(pool.copy(self.frame))
+        return replace(self, frame=pool.copy(self.frame))
+
+    def resize(self, size: tuple[int, int]) -> "RgbFrame":
+        """Resize to a width and height."""
+        return replace(self, frame=self.to_rgb(size))
 
     def to_rgb(self, size: tuple[int, int] | None = None) -> Frame:
         """Return the frame, resized to a width and height."""
-        if size is None or size == self.size:
-            return self.frame
-        shrinking = size[0] < self.size[0]
-        method = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(self.frame, size, interpolation=method), np.uint8)
+        return self.frame if size is None else _resize_plane(self.frame, size)
 
 
 @dataclass(frozen=True)
-class YuvFrame:
-    """A `DecodedFrame` in planes, as nearly every video stores it: luma, and two of chroma at half the size.
+class PlanarFrame:
+    """A frame in planes, as nearly every video stores it: luma, and two of chroma at half the size.
 
     Attributes:
         planes: Y (H, W), U and V (H / 2, W / 2, rounded up).
-        colorspace: FFmpeg's number of the color matrix.
-        color_range: FFmpeg's number of the range of values.
         time: see `DecodedFrame.time`.
         reformatter: resizer, shared by the frames of a video because it caches its tables.
     """
 
-    planes: tuple[Plane, Plane, Plane]
-    colorspace: int
-    color_range: int
+    planes: Planes
     time: Fraction | None
     reformatter: VideoReformatter
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        return self.luma.shape[1], self.luma.shape[0]
+        return self.planes[0].shape[1], self.planes[0].shape[0]
 
     @property
     def nbytes(self) -> int:
         """Memory of the three planes in bytes."""
         return sum(plane.nbytes for plane in self.planes)
 
-    @property
-    def luma(self) -> Plane:
-        """Luma plane, (H, W)."""
-        return self.planes[0]
-
-    def crop(self, box: Box) -> "YuvFrame":
+    def crop(self, box: Box) -> Self:
         """Return a view of the part in a box."""
         x0, y0, x1, y1 = (int(edge) for edge in box)
         y, u, v = self.planes
         half = (slice(y0 // 2, (y1 + 1) // 2), slice(x0 // 2, (x1 + 1) // 2))
         return replace(self, planes=(y[y0:y1, x0:x1], u[half], v[half]))
 
-    def copy(self, pool: FramePool) -> "YuvFrame":
+    def copy(self, pool: FramePool) -> Self:
         """Copy the planes into memory of the pool."""
         y, u, v = self.planes
         return replace(self, planes=(pool.copy(y), pool.copy(u), pool.copy(v)))
 
-    def to_rgb(self, size: tuple[int, int] | None = None) -> Frame:
-        """Convert to RGB at a width and height."""
+    def resize(self, size: tuple[int, int]) -> Self:
+        """Resize to a width and height."""
+        half = (size[0] + 1) // 2, (size[1] + 1) // 2
+        y, u, v = (_resize_plane(*pair) for pair in zip(self.planes, (size, half, half), strict=True))
+        return replace(self, planes=(y, u, v))
+
+    def merge(self, pixel_format: str, merged_format: str, size: tuple[int, int] | None) -> npt.NDArray[Any]:
+        """Merge the planes at a width and height, (H, W, 3): area averaging or bicubic, see `DecodedFrame`.
+
+        Args:
+            pixel_format: FFmpeg's name of the format of the planes.
+            merged_format: the format with chroma in full size and the same bits.
+            size: width and height; None: those of the frame.
+        """
         width, height = size or self.size
-        frame = av.VideoFrame(*self.size, "yuv420p")
+        frame = av.VideoFrame(*self.size, pixel_format)
         for plane, values in zip(frame.planes, self.planes, strict=True):
             _fill_plane(plane, values)
         method = Interpolation.AREA if width < self.size[0] else Interpolation.BICUBIC
-        resized = self.reformatter.reformat(frame, width, height, "yuv444p", interpolation=method, threads=1)
-        planes = [_view_plane(plane, width, height) for plane in resized.planes]
-        matrix = _yuv_to_rgb_matrix(self.colorspace, self.color_range == _FULL_RANGE)
-        return np.asarray(cv2.transform(cv2.merge(planes), matrix), np.uint8)
+        resized = self.reformatter.reformat(
+            frame, width, height, merged_format, interpolation=method, threads=1
+        )
+        dtype = self.planes[0].dtype
+        return np.asarray(cv2.merge([_view_plane(plane, width, height, dtype) for plane in resized.planes]))
 
 
-def from_av_frame(frame: Any, quarter_turns: int, reformatter: VideoReformatter) -> DecodedFrame:
-    """Wrap a PyAV frame, rotated counter-clockwise by quarter turns; RGB with 8 bits is kept exactly."""
-    if frame.format.is_rgb and all(component.bits == 8 for component in frame.format.components):
-        return RgbFrame(np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), quarter_turns)))
-    return yuv_from_av_frame(frame, quarter_turns, reformatter)
+@dataclass(frozen=True)
+class YuvFrame(PlanarFrame):
+    """A `DecodedFrame` of 8 bits in the colors of ordinary video.
+
+    Attributes:
+        colorspace: FFmpeg's number of the color matrix.
+        color_range: FFmpeg's number of the range of values.
+    """
+
+    colorspace: int
+    color_range: int
+
+    @property
+    def luma(self) -> Plane:
+        """Luma plane, (H, W)."""
+        return self.planes[0]
+
+    def to_rgb(self, size: tuple[int, int] | None = None) -> Frame:
+        """Convert to RGB at a width and height."""
+        merged = self.merge("yuv420p", "yuv444p", size)
+        matrix = yuv_to_rgb_matrix(self.colorspace, self.color_range == FULL_RANGE)
+        return np.asarray(cv2.transform(merged, matrix), np.uint8)
 
 
 def yuv_from_av_frame(frame: Any, quarter_turns: int, reformatter: VideoReformatter) -> YuvFrame:
@@ -213,7 +246,7 @@ def yuv_from_av_frame(frame: Any, quarter_turns: int, reformatter: VideoReformat
 
     The planes of the usual formats are views of the decoder's memory.
     """
-    color_range = _FULL_RANGE if frame.format.name == "yuvj420p" else int(frame.color_range)
+    color_range = FULL_RANGE if frame.format.name == "yuvj420p" else int(frame.color_range)
     if frame.format.name not in _PLANAR:
         # Formats such as 10 bits, gray or 4:2:2 are converted to 8 bits with the same matrix and range.
         frame = frame.reformat(
@@ -224,12 +257,22 @@ def yuv_from_av_frame(frame: Any, quarter_turns: int, reformatter: VideoReformat
             dst_color_range=frame.color_range,
             threads=1,
         )
+    planes = view_planes(frame, quarter_turns)
+    return YuvFrame(planes, frame_time(frame), reformatter, int(frame.colorspace), color_range)
+
+
+def view_planes(frame: Any, quarter_turns: int, dtype: npt.DTypeLike = np.uint8) -> Planes:
+    """View the planes of a PyAV frame in a format of the kind yuv420p, rotated by quarter turns."""
     y, u, v = (
-        np.rot90(_view_plane(plane, width, height), quarter_turns)
+        np.rot90(_view_plane(plane, width, height, dtype), quarter_turns)
         for plane, width, height in zip(frame.planes, *_plane_sizes(frame.width, frame.height), strict=True)
     )
-    time = None if frame.pts is None else frame.pts * frame.time_base
-    return YuvFrame((y, u, v), int(frame.colorspace), color_range, time, reformatter)
+    return y, u, v
+
+
+def frame_time(frame: Any) -> Fraction | None:
+    """Return the presentation time of a PyAV frame in seconds, on the clock of its file."""
+    return None if frame.pts is None else frame.pts * frame.time_base
 
 
 def resize_square(image: Frames, side: int) -> Frames:
@@ -255,7 +298,7 @@ def to_uint8_array(frames: npt.NDArray[np.float32]) -> Frames:
 
 
 @cache
-def _yuv_to_rgb_matrix(colorspace: int, is_full_range: bool) -> npt.NDArray[np.float64]:
+def yuv_to_rgb_matrix(colorspace: int, is_full_range: bool) -> npt.NDArray[np.float64]:
     """Return the affine map from Y, U, V in [0, 255] to R, G, B, (3, 4), as defined by ITU-T H.273.
 
     FFmpeg's own fast conversion is up to two levels too dark, and its exact one is four times as slow.
@@ -263,15 +306,18 @@ def _yuv_to_rgb_matrix(colorspace: int, is_full_range: bool) -> npt.NDArray[np.f
     red, blue = _LUMA_WEIGHTS.get(colorspace, _BT601)
     green = 1 - red - blue
     luma, chroma, black = (1.0, 1.0, 0.0) if is_full_range else (255 / 219, 255 / 224, 16.0)
-    u = np.array([0, -2 * blue * (1 - blue) / green, 2 * (1 - blue)]) * chroma
-    v = np.array([2 * (1 - red), -2 * red * (1 - red) / green, 0]) * chroma
+    u = np.array([0, -2 * blue * (1 - blue) / green, 2 * (1 - blue)])
+    v = np.array([2 * (1 - red), -2 * red * (1 - red) / green, 0])
+    if colorspace == _YCGCO:
+        u, v = np.array([-1.0, 1.0, -1.0]), np.array([1.0, 0.0, -1.0])
+    u, v = u * chroma, v * chroma
     linear = np.stack([np.full(3, luma), u, v], axis=1)
     return np.hstack([linear, -linear @ [[black], [128.0], [128.0]]])
 
 
-def _fill_plane(plane: Any, values: Plane) -> None:
+def _fill_plane(plane: Any, values: npt.NDArray[Any]) -> None:
     """Write values into an FFmpeg plane, whose lines may be padded."""
-    lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    lines = np.frombuffer(plane, values.dtype).reshape(-1, plane.line_size // values.itemsize)
     lines[: values.shape[0], : values.shape[1]] = values
 
 
@@ -280,5 +326,15 @@ def _plane_sizes(width: int, height: int) -> tuple[tuple[int, int, int], tuple[i
     return (width, half_width, half_width), (height, half_height, half_height)
 
 
-def _view_plane(plane: Any, width: int, height: int) -> Plane:
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]
+def _view_plane(plane: Any, width: int, height: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    values = np.frombuffer(plane, dtype)
+    return values.reshape(-1, plane.line_size // values.itemsize)[:height, :width]
+
+
+def _resize_plane(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+    """Resize a plane or an image: area averaging when it shrinks, bicubic when it grows."""
+    height, width = values.shape[:2]
+    if size == (width, height):
+        return values
+    method = cv2.INTER_AREA if size[0] < width or size[1] < height else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(values, size, interpolation=method))

@@ -1,11 +1,12 @@
 """Reading of video files, frame by frame, so that memory use does not grow with the length of a video."""
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +14,14 @@ from typing import Any, Literal
 import av
 from av.video.reformatter import VideoReformatter
 
+from faceanim.media.av_frames import FrameLayout, from_av_frame, usable_aspect
+from faceanim.media.colors import UNSPECIFIED, ColorTags
 from faceanim.media.containers import open_input, to_ffmpeg_name
-from faceanim.media.frames import DecodedFrame, RgbFrame, from_av_frame
+from faceanim.media.frames import DecodedFrame, RgbFrame
 from faceanim.media.frames import Frame as Frame
 from faceanim.schemas import Reason
+
+log = logging.getLogger(__name__)
 
 Decoder = Literal["pyav", "decord"]
 
@@ -47,14 +52,15 @@ class VideoInfo:
     """Properties of a video file.
 
     Attributes:
-        width: of a displayed frame, after rotation, in pixels.
-        height: of a displayed frame, after rotation, in pixels.
+        width: of a displayed frame, with square pixels and after rotation, in pixels.
+        height: of a displayed frame, with square pixels and after rotation, in pixels.
         fps: exact mean frame rate, in frames per second.
         frames: number of frames, counted if the file does not state it.
         seconds: frames / fps.
         has_audio: whether the file has an audio track.
-        rotation: counter-clockwise quarter turns that bring a decoded frame upright.
+        layout: how decoded frames become displayed ones.
         container: FFmpeg's name of the format.
+        caveats: what of the file cannot be shown as intended, for a message that begins with its name.
     """
 
     width: int
@@ -63,8 +69,9 @@ class VideoInfo:
     frames: int
     seconds: float
     has_audio: bool
-    rotation: int
+    layout: FrameLayout
     container: str
+    caveats: tuple[str, ...]
 
 
 def probe(path: Path) -> VideoInfo:
@@ -75,13 +82,16 @@ def probe(path: Path) -> VideoInfo:
         FileNotFoundError: the file does not exist.
     """
     with _open_video(path) as (container, stream):
+        stated_colors = _read_colors(stream.codec_context)
         frame = next(container.decode(stream), None)
         rate = stream.average_rate or stream.guessed_rate
         if frame is None or not rate:
             raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: no frame can be decoded")
-        # The angle of an all-zero display matrix, which some cameras write, is meaningless.
-        quarter_turns = round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 180 else 0
-        width, height = (frame.height, frame.width) if quarter_turns % 2 else (frame.width, frame.height)
+        layout, caveats = _find_layout(frame, stream.sample_aspect_ratio, stated_colors)
+        width, height = layout.compute_size(frame.width, frame.height)
+        _check_pixels(path, width, height)
+        for caveat in caveats:
+            _log_once(f"{path}: {caveat}")
         frames = stream.frames or _count_packets(path)
         return VideoInfo(
             width=width,
@@ -90,8 +100,9 @@ def probe(path: Path) -> VideoInfo:
             frames=frames,
             seconds=float(frames / Fraction(rate)),
             has_audio=bool(container.streams.audio),
-            rotation=quarter_turns,
+            layout=layout,
             container=container.format.name,
+            caveats=caveats,
         )
 
 
@@ -166,12 +177,54 @@ def _video_stream(container: Any, path: Path) -> Any:
         raise MediaError(Reason.NO_VIDEO_STREAM, f"cannot read {path}: it has no video stream")
     if streams[0].codec_context is None:
         raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: no decoder for its video stream")
-    width, height = streams[0].codec_context.width, streams[0].codec_context.height
+    _check_pixels(path, streams[0].codec_context.width, streams[0].codec_context.height)
+    return streams[0]
+
+
+@lru_cache(maxsize=1024)
+def _log_once(message: str) -> None:
+    """Log a warning the first time: the same file is probed by several callers."""
+    log.warning(message)
+
+
+def _check_pixels(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise MediaError(
             Reason.TOO_LARGE, f"cannot read {path}: its header claims frames of {width}x{height}"
         )
-    return streams[0]
+
+
+def _find_layout(
+    frame: Any, pixel_aspect: Fraction | None, stated: ColorTags
+) -> tuple[FrameLayout, tuple[str, ...]]:
+    """Find how a video's frames are shown, given its first one, and what cannot be shown as intended.
+
+    Args:
+        frame: decoded frame.
+        pixel_aspect: pixel aspect ratio, if the file states one.
+        stated: colors that the container states, for a decoder that reports none.
+    """
+    # The angle of an all-zero display matrix, which some cameras write, is meaningless.
+    quarter_turns = round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 180 else 0
+    colors, aspect, caveats = _read_colors(frame, stated), usable_aspect(pixel_aspect), []
+    if colors.obstacle is not None:
+        caveats.append(f"{colors.obstacle} cannot be converted, so its colors may be wrong")
+    if aspect is None:
+        caveats.append(f"ignoring its implausible pixel aspect ratio of {pixel_aspect}")
+    return FrameLayout(aspect or Fraction(1), quarter_turns, colors), tuple(caveats)
+
+
+def _read_colors(source: Any, stated: ColorTags | None = None) -> ColorTags:
+    """Read the color tags of a frame or a codec context; what is unspecified is that of `stated`."""
+    tags = ColorTags(int(source.color_primaries), int(source.color_trc), int(source.colorspace))
+    if stated is None:
+        return tags
+    return ColorTags(
+        *(
+            other if own == UNSPECIFIED else own
+            for own, other in zip(astuple(tags), astuple(stated), strict=True)
+        )
+    )
 
 
 def _count_packets(path: Path) -> int:
@@ -180,10 +233,10 @@ def _count_packets(path: Path) -> int:
 
 
 def _count_decord_frames(path: Path, info: VideoInfo) -> int:
-    """Count the frames that decord reads; 0 if it cannot handle the codec, the clock or the rotation."""
+    """Count the frames that decord reads; 0 if it cannot handle the codec, the clock or the layout."""
     import decord
 
-    if info.container not in _INDEXED or info.rotation:
+    if info.container not in _INDEXED or not info.layout.is_plain:
         return 0
     try:
         return len(decord.VideoReader(to_ffmpeg_name(path), ctx=decord.cpu(0), num_threads=1))
@@ -227,7 +280,7 @@ def _decode_with_pyav(
             decoded = islice(decoded, first, None)
         reformatter = VideoReformatter()
         for frame in islice(decoded, limit):
-            yield from_av_frame(frame, info.rotation, reformatter)
+            yield from_av_frame(frame, info.layout, reformatter)
 
 
 def _is_before(time: Fraction, frame: Any) -> bool:

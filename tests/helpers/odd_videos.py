@@ -79,6 +79,12 @@ def _rotated(frames: Sequence[Frame]) -> Iterator[Odd]:
         rotated = [np.rot90(frame, -degrees // 90) for frame in frames]
         for container, suffix in (("mp4", "mp4"), ("matroska", "mkv")):
             yield Odd(f"rotated-{degrees}.{suffix}", encode(container, rotated, rotation=degrees), frames)
+    for name, aspect, degrees in (("wide", 2, 0), ("narrow", Fraction(4, 5), 0), ("wide-rotated", 2, 90)):
+        stored = [np.rot90(frame, -degrees // 90) for frame in frames]
+        size = round(stored[0].shape[1] / aspect), stored[0].shape[0]
+        squeezed = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in stored]
+        sar = f"sar={Fraction(aspect).numerator}\\:{Fraction(aspect).denominator}"
+        yield Odd(f"{name}-pixels.mp4", encode("mp4", squeezed, rotation=degrees, x264_params=sar), frames)
     rotated = [np.rot90(frame, -1) for frame in frames]
     yield Odd("rotated-10-bit.mp4", encode("mp4", rotated, pix_fmt="yuv420p10le", rotation=90), frames)
     for degrees in (-30, 10, 44):  # the nearest multiple of 90 degrees is 0
