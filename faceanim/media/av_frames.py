@@ -166,6 +166,6 @@ def _luma_table(colors: ColorTags, bits: int, is_full_range: bool) -> Plane:
     luma = np.arange(2**bits, dtype=np.float32)
     white, black = (2**bits - 1, 0) if is_full_range else (235 << (bits - 8), 16 << (bits - 8))
     signal = np.clip((luma - black) / (white - black), 0, 1)
-    shown = to_display_signal(np.repeat(signal[:, None], 3, axis=1), colors)[:, 1]
+    shown = to_display_signal(np.repeat(signal[None, :, None], 3, axis=2), colors)[0, :, 1]
     low, high = (0, 255) if is_full_range else (16, 235)
     return np.rint(low + shown * (high - low)).astype(np.uint8)

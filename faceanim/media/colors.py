@@ -7,7 +7,7 @@ that colors within the range of ordinary video come out unchanged.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -51,6 +51,7 @@ PRIMARIES: dict[int, Chromaticities] = {
 
 Those of PAL, SMPTE 170M and EBU 3213 (5, 6, 7, 22) are near enough: skin differs by less than two levels.
 """
+_NO_PRIMARIES = frozenset({0, UNSPECIFIED, 3})
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 _CONVERTIBLE_MATRICES = frozenset({0, 1, 2, 3, 4, 5, 6, 7, 8, 9})
@@ -80,6 +81,13 @@ class ColorTags:
         return self.primaries in PRIMARIES or self.transfer in _LIGHT
 
     @property
+    def chromaticities(self) -> Chromaticities:
+        """Primaries and white; those of BT.2020 for a PQ or HLG signal that names none."""
+        if self.primaries in _NO_PRIMARIES and self.transfer in (PQ, HLG):
+            return PRIMARIES[BT2020]
+        return PRIMARIES.get(self.primaries, SRGB_PRIMARIES)
+
+    @property
     def obstacle(self) -> str | None:
         """Description of what cannot be converted; None if everything can."""
         if self.matrix in _CONVERTIBLE_MATRICES:
@@ -87,23 +95,19 @@ class ColorTags:
         return f"color matrix {_MATRIX_NAMES.get(self.matrix, self.matrix)}"
 
 
-def to_display_signal(signal: Values, tags: ColorTags, gamma: float | None = DISPLAY_GAMMA) -> Values:
-    """Convert R, G, B of a video or an image to those of BT.709 primaries and ordinary dynamic range.
+def to_display_signal(signal: Values, tags: ColorTags) -> Values:
+    """Convert R, G, B of a video to those of BT.709 primaries and ordinary dynamic range.
 
     Args:
-        signal: (..., 3), float32 in [0, 1]; two or more dimensions.
+        signal: (H, W, 3), float32 in [0, 1].
         tags: what the signal is.
-        gamma: exponent of the display; None: that of sRGB, for images.
 
     Returns:
-        array of the same shape, float32 in [0, 1].
+        (H, W, 3), float32 in [0, 1].
     """
-    light = _to_light(signal, tags.transfer, gamma)
-    primaries = PRIMARIES.get(_assume_primaries(tags))
-    if primaries is not None:
-        matrix = compute_gamut_matrix(primaries).astype(np.float32)
-        light = np.asarray(cv2.transform(light.reshape(-1, 1, 3), matrix)).reshape(signal.shape)
-    return to_signal(np.clip(light, 0, 1), gamma)
+    light = to_light(signal, tags.transfer)
+    matrix = compute_gamut_matrix(tags.chromaticities).astype(np.float32)
+    return to_signal(np.clip(np.asarray(cv2.transform(light, matrix)), 0, 1))
 
 
 def to_signal(light: Values, gamma: float | None = DISPLAY_GAMMA) -> Values:
@@ -113,6 +117,7 @@ def to_signal(light: Values, gamma: float | None = DISPLAY_GAMMA) -> Values:
     return _power(light, 1 / gamma)
 
 
+@lru_cache
 def compute_gamut_matrix(primaries: Chromaticities) -> Matrix:
     """Compute the matrix from light in these primaries to light in those of BT.709, white remaining white."""
     source, target = _to_xyz_matrix(primaries), _to_xyz_matrix(SRGB_PRIMARIES)
@@ -128,20 +133,20 @@ def _to_xyz_matrix(primaries: Chromaticities) -> Matrix:
     return columns * np.linalg.solve(columns, white / white[1])
 
 
-def _assume_primaries(tags: ColorTags) -> int:
-    """Return the primaries, which are those of BT.2020 for a PQ or HLG signal that names none."""
-    is_unspecified = tags.primaries in (0, UNSPECIFIED, 3)
-    return BT2020 if is_unspecified and tags.transfer in (PQ, HLG) else tags.primaries
+def to_light(signal: Values, transfer: int, gamma: float | None = DISPLAY_GAMMA) -> npt.NDArray[np.float32]:
+    """Convert a signal in [0, 1] to light, 1 being the white of ordinary video and images.
 
-
-def _to_light(signal: Values, transfer: int, gamma: float | None) -> Values:
-    """Convert a signal to light, 1 being the white of ordinary video."""
+    Args:
+        signal: values of any shape.
+        transfer: number of the curve.
+        gamma: exponent of the display of an ordinary signal; None: that of sRGB.
+    """
     table = _light_table(transfer, gamma)
     index = np.clip(signal * (_TABLE_SIZE - 1) + 0.5, 0, _TABLE_SIZE - 1).astype(np.uint16)
     return np.asarray(table[index])
 
 
-@cache
+@lru_cache
 def _light_table(transfer: int, gamma: float | None) -> npt.NDArray[np.float32]:
     """Tabulate light by signal."""
     signal = np.linspace(0, 1, _TABLE_SIZE)

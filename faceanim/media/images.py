@@ -10,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from faceanim.errors import FaceanimError
 from faceanim.media.frames import Frame
+from faceanim.media.image_colors import convert_to_srgb
 
 MAX_PIXELS = 100_000_000
 """Largest image that is read, in pixels: twice the resolution of phones, and 0.3 GB of memory."""
@@ -22,7 +23,7 @@ _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", 
 
 
 def read_image(path: Path) -> Frame:
-    """Read an image as (H, W, 3), RGB in [0, 255], 8 bits: upright by EXIF, transparency on white.
+    """Read an image as (H, W, 3), sRGB in [0, 255], 8 bits: upright by EXIF, transparency on white.
 
     Raises:
         FaceanimError: the file is not a readable image, or its size is out of range.
@@ -31,8 +32,8 @@ def read_image(path: Path) -> Frame:
     formats = [*_FORMATS, *_heif_formats(path)]
     with _wrap_image_errors(path), Image.open(path, formats=formats) as image:
         check_image_size(path, *image.size)
-        upright = ImageOps.exif_transpose(image)
-        return np.asarray(_to_rgb(upright), np.uint8).copy()
+        upright = _to_8_bits(ImageOps.exif_transpose(image))
+        return np.asarray(_to_rgb(convert_to_srgb(upright, image, path)), np.uint8).copy()
 
 
 def check_image_size(path: Path, width: int, height: int) -> None:
@@ -93,14 +94,21 @@ def _is_heif(path: Path) -> bool:
     return head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image of any Pillow mode to RGB."""
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Convert gray with 16 bits or more to 8 bits; return any other image as it is."""
     if image.mode.startswith("I") or image.mode == "F":
-        # Gray with 16 bits or more, which Pillow would clip at 255.
+        # Pillow would clip at 255.
         values = np.asarray(image, np.float64)
         full_scale = 65535.0 if values.max(initial=0) <= 65535 else float(values.max())
         scale = 255.0 if image.mode == "F" and values.max(initial=0) <= 1 else 255.0 / full_scale
-        return Image.fromarray(np.clip(values * scale, 0, 255).round().astype(np.uint8)).convert("RGB")
+        scaled = Image.fromarray(np.clip(values * scale, 0, 255).round().astype(np.uint8))
+        scaled.info = image.info
+        return scaled
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Convert an image of any mode with 8 bits to RGB, transparency on white."""
     if image.has_transparency_data:
         # The color stored in a transparent pixel is arbitrary.
         rgba = image.convert("RGBA")
