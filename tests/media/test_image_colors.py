@@ -16,7 +16,14 @@ from tests.helpers.wide_colors import KINDS, TO_P3
 
 PLAIN = astronaut()[:200, 100:360]
 SRGB = ImageCms.createProfile("sRGB")
-LIGHT = np.where(PLAIN / 255 <= 0.04045, PLAIN / 255 / 12.92, ((PLAIN / 255 + 0.055) / 1.055) ** 2.4)
+
+
+def decode_srgb(levels: np.ndarray) -> np.ndarray:
+    signal = levels / 255
+    return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+
+
+LIGHT = decode_srgb(PLAIN)
 
 
 def difference(path, expected=PLAIN):
@@ -85,9 +92,7 @@ def difference_of(image: Image.Image) -> float:
 @pytest.mark.parametrize("bits", [8, 16])
 def test_gray_is_converted_by_a_gray_profile(tmp_path, bits):
     gray = cv2.cvtColor(PLAIN, cv2.COLOR_RGB2GRAY)
-    light = LIGHT.mean(-1) * 0 + np.where(
-        gray <= 10, gray / 255 / 12.92, ((gray / 255 + 0.055) / 1.055) ** 2.4
-    )
+    light = decode_srgb(gray)
     scale, dtype = (255, np.uint8) if bits == 8 else (65535, np.uint16)
     image = Image.fromarray(np.rint(light ** (1 / 1.4) * scale).astype(dtype))
     image.save(tmp_path / "gray.png", icc_profile=gray_profile(1.4))
@@ -164,14 +169,12 @@ def test_primaries_and_gamma_of_a_png_are_converted(tmp_path):
 
 @pytest.mark.parametrize("name", ["p.heic", "p.avif"])
 def test_numbers_of_heic_and_avif_are_heeded(tmp_path, name):
-    file = io.BytesIO()
+    file, image = io.BytesIO(), Image.fromarray(to_levels(encode_srgb(LIGHT @ TO_P3.T)))
     if name.endswith("heic"):
         pillow_heif = pytest.importorskip("pillow_heif")
-        pillow_heif.from_pillow(Image.fromarray(to_levels(encode_srgb(LIGHT @ TO_P3.T)))).save(
-            file, quality=98
-        )
+        pillow_heif.from_pillow(image).save(file, quality=98)
     else:
-        Image.fromarray(to_levels(encode_srgb(LIGHT @ TO_P3.T))).save(file, "AVIF", quality=98)
+        image.save(file, "AVIF", quality=98)
     tagged = file.getvalue().replace(b"colrnclx\x00\x01\x00\x0d", b"colrnclx\x00\x0c\x00\x0d")
     (tmp_path / name).write_bytes(tagged)
     assert difference(tmp_path / name) < 3
