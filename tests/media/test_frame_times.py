@@ -100,5 +100,5 @@ def test_a_repeated_time_does_not_shift_the_others(tmp_path, repeated):
     times = [due[number - 1] if number in repeated else time for number, time in enumerate(due)]
     path = tmp_path / "v.mkv"
     path.write_bytes(encode("matroska", list(moving(24, (150, 170))), "ffv1", times=times))
-    video = DrivingVideo.track(path, probe(path), "largest", lambda count: None)
+    video = DrivingVideo.read(path, probe(path), "largest", lambda count: None)
     assert video.times * 25 == pytest.approx(due, abs=0.03)

@@ -98,10 +98,10 @@ def test_a_box_of_a_list_is_found_in_a_stretched_video(tmp_path):
 
 def test_the_motion_is_that_of_the_square_video(awkward):
     videos = [
-        DrivingVideo.track(path, probe(path), "largest", lambda count: None)
+        DrivingVideo.read(path, probe(path), "largest", lambda count: None)
         for path in (awkward / "base.mp4", awkward / "anamorphic.mp4")
     ]
-    square, stretched = (np.array(video.faces) for video in videos)
+    square, stretched = (np.array(video.track.boxes) for video in videos)
     assert [(video.info.width, video.info.height) for video in videos] == [(640, 854)] * 2
     side = videos[0].squares[0].width
     assert np.abs(square - stretched).max() / side < 0.02
