@@ -23,7 +23,7 @@ from faceanim.schemas import CROPS, Reason, Status
 from faceanim.tables import Row, content_key, write_arrow
 from faceanim.workers import MapShards, ShardJob
 
-VERSION = "4"
+VERSION = "5"
 """Version of the crops; increment it when the same input would give different crops."""
 
 FRAGMENT_NAME = "rows.parquet"
