@@ -111,7 +111,7 @@ def animate(
     audio = (
         driving if video is not None and video.info.has_audio and out.suffix.lower() == MP4_SUFFIX else None
     )
-    timing = FrameTiming(motion.times, motion.fps, motion.is_variable)
+    timing = FrameTiming(motion.times, motion.fps, motion.is_variable, last_frame_s(motion, options))
     with wrap_video_errors(driving):  # the audio may be damaged, too
         count = write_result(out, report_progress(chain([first], frames), report), timing, audio)
     if signer is not None:
@@ -244,6 +244,13 @@ def extract_motion(
     return video.motion(
         network, phases.start_phase("reading the motion", READ_SHARE, len(video.times))
     ), video
+
+
+def last_frame_s(motion: Motion, options: Options) -> float:
+    """Return the time for which the last frame is shown, in seconds: one mean interval, or that of a loop."""
+    if options.rounds and len(motion.times) > 2:
+        return float(motion.times[1] - motion.times[0])  # a loop ends with its second frame, played backward
+    return float(1 / motion.fps)
 
 
 def render_frames(

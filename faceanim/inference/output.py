@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from faceanim.tables import atomic_path
 
 MP4_SUFFIX, GIF_SUFFIX, FOLDER_SUFFIX = ".mp4", ".gif", ""
 GIF_TICK = Fraction(1, 100)
-"""Time unit of a GIF, in seconds; the shortest delay that viewers show is two ticks."""
+"""Time unit of a GIF, in seconds."""
+GIF_MIN_DELAY = 2
+"""Shortest delay in a GIF, in ticks; viewers show a frame with a shorter one for ten ticks."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,13 @@ class FrameTiming:
         times: (N,), in seconds from the first frame.
         fps: mean frame rate, exact.
         is_variable: whether the frame rate varies, so that the times are not implied by the mean rate.
+        last_s: time for which the last frame is shown, in seconds.
     """
 
     times: NDArray[np.float64]
     fps: Fraction
     is_variable: bool
+    last_s: float
 
 
 def check_output(out: Path, inputs: Sequence[Path]) -> None:
@@ -62,7 +66,9 @@ def check_output(out: Path, inputs: Sequence[Path]) -> None:
 
 
 def write_result(out: Path, frames: Iterator[Frame], timing: FrameTiming, audio: Path | None) -> int:
-    """Write frames in the format given by the suffix; return their number.
+    """Write frames in the format given by the suffix; return the number of frames in the file.
+
+    A GIF has fewer than there are if some would be shown for less than `GIF_MIN_DELAY`.
 
     Args:
         out: path that ends in `.mp4` or `.gif`; a folder of PNG frames has no suffix.
@@ -101,25 +107,47 @@ def _write_png_folder(out: Path, frames: Iterator[Frame]) -> int:
 
 def _write_gif(out: Path, frames: Iterator[Frame], timing: FrameTiming) -> int:
     """Write an endless GIF frame by frame, with the palette of its first frame."""
+    starts, end = place_gif_frames(timing)
     first = next(frames)
     # One palette for all frames: with separate palettes, parts that do not move would flicker.
     palette = Image.fromarray(first).quantize(256, dither=Image.Dither.NONE)
     colors = _palette_to_argb(palette)
-    options = {"loop": "0", "final_delay": str(round(1 / (timing.fps * GIF_TICK)))}
+    options = {"loop": "0", "final_delay": str(end - max(starts.values()))}
     with atomic_path(out) as temporary:
         with open_output(temporary, "gif", options) as output:
             stream: Any = output.add_stream("gif", rate=100)
             stream.width, stream.height, stream.pix_fmt = first.shape[1], first.shape[0], "pal8"
             stream.codec_context.time_base = GIF_TICK
-            count = 0
-            for count, frame in enumerate(chain([first], frames), start=1):
+            for number, frame in enumerate(chain([first], frames)):
+                if number not in starts:
+                    continue
                 indices = np.asarray(Image.fromarray(frame).quantize(palette=palette))
                 av_frame = av.VideoFrame.from_ndarray((indices, colors), format="pal8")
-                av_frame.pts, av_frame.time_base = round(timing.times[count - 1] / GIF_TICK), GIF_TICK
+                av_frame.pts, av_frame.time_base = starts[number], GIF_TICK
                 output.mux(stream.encode(av_frame))
             output.mux(stream.encode(None))
         temporary.write_bytes(_insert_comment(temporary.read_bytes()))
-    return count
+    return len(starts)
+
+
+def place_gif_frames(timing: FrameTiming) -> tuple[dict[int, int], int]:
+    """Choose the frames that a GIF shows, each for `GIF_MIN_DELAY` or longer.
+
+    A frame that is due too early after another one is shown a little later, if there is time before the next;
+    otherwise it is left out.
+
+    Returns:
+        The ticks at which the frames begin, by their numbers, and the tick at which the last one ends.
+    """
+    ticks = [round(time / GIF_TICK) for time in timing.times]
+    end = max(round((timing.times[-1] + timing.last_s) / GIF_TICK), GIF_MIN_DELAY)
+    starts: dict[int, int] = {}
+    earliest = 0
+    for number, (due, next_due) in enumerate(pairwise([*ticks, end])):
+        start = max(due, earliest)
+        if start + GIF_MIN_DELAY <= (end if start == due else next_due):
+            starts[number], earliest = start, start + GIF_MIN_DELAY
+    return starts, end
 
 
 def _palette_to_argb(palette: Image.Image) -> NDArray[np.uint8]:

@@ -59,10 +59,10 @@ def write_mp4(
         tick = 1 / fps if times is None else VARIABLE_RATE_TICK
         stream = _add_h264_stream(output, head, fps, tick)
         with wrap_media_errors(audio_from or path), AudioTrack.from_file(audio_from, output) as audio:
-            count = 0
+            count, pts = 0, -1
             for count, frame in enumerate(chain([head], iterator), start=1):
-                number = count - 1
-                pts = number if times is None else round(times[number] / tick)
+                # MP4 has no two frames at the same time.
+                pts = count - 1 if times is None else max(round(times[count - 1] / tick), pts + 1)
                 output.mux(stream.encode(to_bt709_frame(frame, pts, tick)))
                 audio.write_until(pts * tick + 1 / fps)
             output.mux(stream.encode(None))
