@@ -13,6 +13,7 @@ from faceanim.app.options import Choices, check_video
 from faceanim.errors import FaceanimError
 from faceanim.inference.api import AnimatedVideo
 from faceanim.inference.portrait import find_faces
+from faceanim.media.audio import find_sound
 from faceanim.media.images import read_image
 from faceanim.viz import draw_face_numbers
 
@@ -136,10 +137,11 @@ class Handlers:
             info = check_video(path)
         except FaceanimError as error:
             return text.hint_line(describe_upload_error(error, path, VIDEO_NAME), "bad")
-        sound = "with sound" if info.has_audio else "silent"
-        return text.hint_line(
-            f"{info.seconds:.1f} s, {info.frames} frames of {info.width}×{info.height}, {sound}.", "good"
-        )
+        sound = find_sound(path)
+        heard = "silent" if sound.track is None else "with sound"
+        about = f"{info.seconds:.1f} s, {info.frames} frames of {info.width}×{info.height}, {heard}"
+        sentences = (f"{about}.", *map(text.to_sentence, sound.warnings))
+        return text.hint_line(" ".join(sentences), "good")
 
     def _check_request(self, portrait: Upload, video: Upload, consent: object) -> tuple[Path, Path]:
         """Return the paths of a request's portrait and video.
@@ -196,5 +198,5 @@ def describe_result(result: AnimatedVideo) -> str:
     """Return the caption of a result: number of frames, size, duration and sound, and its warnings."""
     width, height = result.size
     sound = ", with sound" if result.has_sound else ""
-    about = f"{result.frames} frames, {width}×{height}, {float(result.frames / result.fps):.1f} s{sound}"
+    about = f"{result.frames} frames, {width}×{height}, {result.seconds:.1f} s{sound}"
     return " · ".join((about, *(text.to_sentence(warning) for warning in result.warnings)))

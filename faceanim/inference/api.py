@@ -19,9 +19,11 @@ from faceanim.inference.motion import MOTION_SUFFIX, Motion, Visibility, smooth_
 from faceanim.inference.options import Options
 from faceanim.inference.output import MP4_SUFFIX, FrameTiming, check_output, write_result
 from faceanim.inference.portrait import prepare_photograph, select_faces
+from faceanim.media.audio import SILENCE, Sound, find_sound
 from faceanim.media.frames import Frame
 from faceanim.media.images import read_image
 from faceanim.media.integrity import verify_video
+from faceanim.media.video import MediaError
 from faceanim.progress import ProgressCallback
 from faceanim.provenance.c2pa import Signer
 from faceanim.provenance.watermark import Watermark
@@ -42,6 +44,7 @@ class AnimatedVideo:
         fps: mean frame rate of the driving video.
         size: width and height of a frame, in pixels.
         has_sound: whether the file has the sound of the driving video.
+        seconds: duration of the result.
         unseen_frames: number of frames of the driving video that do not show its face; the motion is bridged
             there.
         warnings: lines that say what differs from what may be expected; empty if nothing does.
@@ -52,6 +55,7 @@ class AnimatedVideo:
     fps: Fraction
     size: tuple[int, int]
     has_sound: bool
+    seconds: float
     unseen_frames: int
     warnings: tuple[str, ...]
 
@@ -99,6 +103,7 @@ def animate(
     photograph = prepare_photograph(read_image(source), options)
     faces = select_faces(photograph, str(source), options.face)
     network = resolve_network(model, device)
+    sound = plan_sound(driving, out, options)
     phases = PhasedProgress(on_progress, reads=driving.suffix != MOTION_SUFFIX)
     motion, video = load_motion(driving, network, options, phases)
     visibility = motion.visibility
@@ -108,9 +113,7 @@ def animate(
     report = phases.start_phase("animating", ANIMATE_SHARE, len(motion.times))
     frames = render_frames(composition, motion, video, options, network.batch)
     first = next(frames)
-    audio = (
-        driving if video is not None and video.info.has_audio and out.suffix.lower() == MP4_SUFFIX else None
-    )
+    audio = driving if sound.track is not None else None
     timing = FrameTiming(motion.times, motion.fps, motion.is_variable, last_frame_s(motion, options))
     with wrap_video_errors(driving):  # the audio may be damaged, too
         count = write_result(out, report_progress(chain([first], frames), report), timing, audio)
@@ -122,8 +125,9 @@ def animate(
         fps=motion.fps,
         size=(first.shape[1], first.shape[0]),
         has_sound=audio is not None,
+        seconds=timing.seconds,
         unseen_frames=int((visibility != Visibility.VISIBLE).sum()),
-        warnings=tuple(describe_visibility(visibility)),
+        warnings=(*sound.warnings, *describe_visibility(visibility)),
     )
 
 
@@ -170,6 +174,16 @@ def check_files_exist(*paths: Path) -> None:
     for path in paths:
         if not path.is_file():
             raise FaceanimError(f"cannot read {path}: no such file")
+
+
+def plan_sound(driving: Path, out: Path, options: Options) -> Sound:
+    """Find the sound of a result, before the work: that of its driving video, where the result has sound."""
+    if out.suffix.lower() != MP4_SUFFIX or driving.suffix == MOTION_SUFFIX or options.rounds:
+        return SILENCE
+    try:
+        return find_sound(driving)
+    except MediaError:
+        return SILENCE  # its frames cannot be read either, and that error says more
 
 
 def resolve_network(model: str | Path | Network, device: Device) -> Network:

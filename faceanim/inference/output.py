@@ -45,6 +45,11 @@ class FrameTiming:
     is_variable: bool
     last_s: float
 
+    @property
+    def seconds(self) -> float:
+        """Return the duration of the video."""
+        return float(self.times[-1]) + self.last_s
+
 
 def check_output(out: Path, inputs: Sequence[Path]) -> None:
     """Check that the output has a known format and would overwrite neither an input nor a folder.
@@ -140,7 +145,7 @@ def place_gif_frames(timing: FrameTiming) -> tuple[dict[int, int], int]:
         The ticks at which the frames begin, by their numbers, and the tick at which the last one ends.
     """
     ticks = [round(time / GIF_TICK) for time in timing.times]
-    end = max(round((timing.times[-1] + timing.last_s) / GIF_TICK), GIF_MIN_DELAY)
+    end = max(round(timing.seconds / GIF_TICK), GIF_MIN_DELAY)
     starts: dict[int, int] = {}
     earliest = 0
     for number, (due, next_due) in enumerate(pairwise([*ticks, end])):

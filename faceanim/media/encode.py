@@ -1,7 +1,6 @@
 """Writing of MP4 files, frame by frame, so that memory use does not grow with the length of a video."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -12,13 +11,12 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 
-from faceanim.media.containers import SOUND_CONTAINERS, open_input, open_output
+from faceanim.media.audio import AudioTrack
+from faceanim.media.containers import open_output
 from faceanim.media.frames import Frame
 from faceanim.media.video import wrap_media_errors
 from faceanim.tables import atomic_path
 
-COPIED_CODECS = frozenset({"aac", "mp3"})
-"""Audio codecs that MP4 players support and that are copied unchanged; others are transcoded to AAC."""
 VARIABLE_RATE_TICK = Fraction(1, 90_000)
 """Time base of videos with a variable frame rate, in seconds: the MPEG clock."""
 
@@ -38,7 +36,7 @@ def write_mp4(
         frames: (H, W, 3), RGB in [0, 255], all of one even size.
         fps: exact frame rate in frames per second (Fraction(30000, 1001) for 29.97).
         audio_from: media file whose audio is added, with the offset that it has to the video of that file,
-            and cut at the end of the new video.
+            and cut at the end of the new video; sound that `find_sound` cannot use is left out.
         comment: plain text for the metadata of the file.
         times: (N,), time of each frame in seconds from the first, for a variable frame rate.
 
@@ -82,70 +80,6 @@ def to_bt709_frame(frame: Frame, pts: int, tick: Fraction) -> Any:
     )
     converted.pts, converted.time_base = pts, tick
     return converted
-
-
-class AudioTrack:
-    """Audio track of a file, added to a new video and written only as far as the video is."""
-
-    def __init__(self, packets: Iterator[Any], output: Any) -> None:
-        self._packets = packets
-        self._output = output
-        self._next = next(packets, None)
-
-    @classmethod
-    @contextmanager
-    def from_file(cls, source: Path | None, output: Any) -> Iterator["AudioTrack"]:
-        """Open the first audio track of `source`; the track is empty without a source or without audio."""
-        if source is None:
-            yield cls(iter(()), output)
-            return
-        with open_input(source, SOUND_CONTAINERS) as container:
-            if not container.streams.audio:
-                yield cls(iter(()), output)
-                return
-            audio = container.streams.audio[0]
-            video = container.streams.video[0] if container.streams.video else audio
-            offset = Fraction((video.start_time or 0) * video.time_base)
-            if audio.codec_context.codec.canonical_name in COPIED_CODECS:
-                packets = _copy_packets(container, audio, output.add_stream_from_template(audio), offset)
-            else:
-                target = output.add_stream("aac", rate=audio.codec_context.sample_rate)
-                # A plain WAV has no channel layout, only a number of channels, which AAC rejects.
-                target.codec_context.layout = "mono" if audio.codec_context.channels == 1 else "stereo"
-                packets = _transcode_packets(container, audio, target, offset)
-            yield cls(packets, output)
-
-    def write_until(self, seconds: Fraction) -> None:
-        """Write the packets that begin before a time of the video; later ones are held back."""
-        while self._next is not None and self._next.pts * self._next.time_base < seconds:
-            self._output.mux(self._next)
-            self._next = next(self._packets, None)
-
-
-def _copy_packets(container: Any, audio: Any, target: Any, offset: Fraction) -> Iterator[Any]:
-    ticks = round(offset / audio.time_base)
-    for packet in container.demux(audio):
-        if packet.pts is None:  # the empty packet that ends the stream
-            continue
-        packet.pts -= ticks
-        packet.dts = packet.pts
-        packet.stream = target
-        yield packet
-
-
-def _transcode_packets(container: Any, audio: Any, target: Any, offset: Fraction) -> Iterator[Any]:
-    context = target.codec_context
-    context.open(strict=False)
-    resampler = av.AudioResampler(context.format, context.layout, context.sample_rate, context.frame_size)
-    for frame in container.decode(audio):
-        if frame.pts is None:
-            continue
-        frame.pts -= round(offset / frame.time_base)
-        for resampled in resampler.resample(frame):
-            yield from target.encode(resampled)
-    for resampled in resampler.resample(None):
-        yield from target.encode(resampled)
-    yield from target.encode(None)
 
 
 def _add_h264_stream(output: Any, head: Frame, fps: Fraction, tick: Fraction) -> Any:
