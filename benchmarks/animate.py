@@ -81,7 +81,7 @@ def prepare_faceanim(folder: Path, portrait: Path, clip: Path) -> Callable[[], i
         build_super_resolution(super_resolution), super_resolution, folder / SUPER_RESOLUTION_FOLDER
     )
     out = folder / "ours.mp4"
-    arguments = ["animate", portrait, clip, out, "--model", folder, "--no-super-resolution"]
+    arguments = ["animate", portrait, clip, out, "--model", folder, "--no-super-resolution", "--overwrite"]
     return lambda: run_code(FACEANIM_CODE, arguments, out)
 
 

@@ -41,7 +41,8 @@ def main() -> None:
     if args.video:
         set_cpu_threads(2)
         portrait = shared_path("faces", "photos", "astronaut.png")
-        animate(portrait, args.video, args.video.with_suffix(".out.mp4"), model=args.model)
+        out = args.video.with_suffix(".out.mp4")
+        animate(portrait, args.video, out, model=args.model, overwrite=True)
         print(read_peak_memory())
         return
     source = shared_path("faces", "clips", CLIP, f"{CLIP}.mp4")

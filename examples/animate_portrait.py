@@ -18,11 +18,16 @@ def main() -> None:
     parser.add_argument("driving", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", default="models:/faceanim@champion")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     arguments = parser.parse_args()
 
-    options = faceanim.Options(whole=True, scale=0.5)
     result = faceanim.animate(
-        arguments.portrait, arguments.driving, arguments.out, model=arguments.model, options=options
+        arguments.portrait,
+        arguments.driving,
+        arguments.out,
+        model=arguments.model,
+        options=faceanim.Options(whole=True, scale=0.5),
+        overwrite=arguments.overwrite,
     )
     print(result)
 

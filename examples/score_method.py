@@ -28,15 +28,18 @@ def main() -> None:
     """Write the test set, predict every item, and score the predictions."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("out", type=Path, help="folder to write to")
-    out = parser.parse_args().out
+    parser.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run")
+    arguments = parser.parse_args()
+    out, options = arguments.out, ["--overwrite"] if arguments.overwrite else []
 
-    faceanim("test-set", str(out / "test-set"))
+    faceanim("test-set", str(out / "test-set"), *options)
     for video in sorted((out / "test-set/driving").iterdir()):
         source = read_image(out / f"test-set/source/{video.stem}.png")
         fps = Fraction(probe(video).fps).limit_denominator(1001)
         # Lossless: what a lossy codec discards would count against the method.
         write_ffv1(out / f"predictions/{video.name}", predict(source, read_frames(video, "pyav")), fps)
-    faceanim("evaluate", "--predictions", str(out / "predictions"), "--out", str(out / "evaluation"))
+    predictions, evaluation = str(out / "predictions"), str(out / "evaluation")
+    faceanim("evaluate", "--predictions", predictions, "--out", evaluation, *options)
 
 
 def faceanim(*arguments: str) -> None:

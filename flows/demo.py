@@ -66,7 +66,7 @@ def main() -> None:
     portrait, video = OUT_FOLDER / "portrait.png", OUT_FOLDER / "animated.mp4"
     cv2.imwrite(str(portrait), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
     driving = find_held_out_video(Path("data/crops.parquet"), Path("data/download.parquet"))
-    run_python("-m", "faceanim", "animate", str(portrait), str(driving), str(video))
+    run_python("-m", "faceanim", "animate", str(portrait), str(driving), str(video), "--overwrite")
     Console(width=120, soft_wrap=True).print(build_summary(params, video))
 
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from pydantic import ValidationError
 
+from faceanim.cli.options import Overwrite
 from faceanim.config.base import format_validation_error
 from faceanim.errors import FaceanimError
 from faceanim.inference.backend import ONNX_SUFFIX
 from faceanim.inference.loading import DEFAULT_MODEL, PARAMS_FILE, resolve_model
 from faceanim.inference.options import Options, parse_face
 from faceanim.progress import show_progress
+from faceanim.tables import check_target
 
 if TYPE_CHECKING:
     from faceanim.inference.backend import Device, Network
@@ -118,6 +120,7 @@ def animate(
             help="Mark the frames as synthetic with an invisible watermark.", rich_help_panel=RESULT_PANEL
         ),
     ] = DEFAULTS.watermark,
+    overwrite: Overwrite = False,
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
     """Animate the portrait SOURCE with the motion of DRIVING.
@@ -126,6 +129,7 @@ def animate(
     metadata and by an invisible watermark in its frames; `faceanim verify` reads both.
     """
     from faceanim.inference import api
+    from faceanim.inference.output import check_output
 
     options = parse_options(
         face=parse_face(face),
@@ -141,11 +145,23 @@ def animate(
         side_by_side=side_by_side,
         watermark=watermark,
     )
+    # What animate() checks as well, before a model is loaded.
     api.check_files_exist(source, driving)
+    check_output(out, [source, driving], overwrite)
+    sound = api.plan_sound(driving, out, options)
+    print_warnings(sound.warnings)
     network = load_model(model, device, params)
     with show_progress(f"animate on {DEVICE_NAMES[network.device]}") as on_progress:
-        result = api.animate(source, driving, out, model=network, options=options, on_progress=on_progress)
-    print_warnings(result.warnings)
+        result = api.animate(
+            source,
+            driving,
+            out,
+            model=network,
+            options=options,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
+    print_warnings(warning for warning in result.warnings if warning not in sound.warnings)
     print(result.path)
 
 
@@ -155,6 +171,7 @@ def motion(
     model: Model = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     driving_face: DrivingFace = "largest",
+    overwrite: Overwrite = False,
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
     """Save the motion of a video as a small file, which `faceanim animate` accepts in place of the video.
@@ -166,9 +183,12 @@ def motion(
 
     options = parse_options(driving_face=parse_face(driving_face))
     api.check_files_exist(driving)
+    api.check_motion_output(out, [driving], overwrite)
     network = load_model(model, device, params)
     with show_progress(f"motion on {DEVICE_NAMES[network.device]}") as on_progress:
-        motion = api.save_motion(driving, out, model=network, options=options, on_progress=on_progress)
+        motion = api.save_motion(
+            driving, out, model=network, options=options, overwrite=overwrite, on_progress=on_progress
+        )
     print_warnings(describe_visibility(motion.visibility))
     print(out)
 
@@ -178,6 +198,7 @@ def export(
     model: Annotated[
         str, typer.Option(help="Registered model, or folder with both networks.")
     ] = DEFAULT_MODEL,
+    overwrite: Overwrite = False,
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
     """Export both networks to one ONNX file, which `faceanim animate --model FILE` runs without torch.
@@ -186,9 +207,10 @@ def export(
     """
     if out.suffix != ONNX_SUFFIX:
         raise FaceanimError(f"cannot write {out.name}: the name of an ONNX file must end in {ONNX_SUFFIX}")
+    check_target(out, overwrite)
     from faceanim.inference.onnx_export import export_onnx
 
-    difference = export_onnx(resolve_model(model, params), out)
+    difference = export_onnx(resolve_model(model, params), out, overwrite)
     print(f"{out} (maximum difference from torch: {difference:.1g})")
 
 

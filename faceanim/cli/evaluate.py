@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from faceanim.cli.options import Overwrite
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
 from faceanim.progress import show_progress
@@ -35,6 +36,7 @@ def evaluate(
     beside: Annotated[
         Path | None, typer.Option(help="Another evaluation to compare with, such as reports/evaluation.")
     ] = None,
+    overwrite: Overwrite = False,
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
     """Score another method by its videos, with the code and the baselines used for this project's models.
@@ -45,18 +47,22 @@ def evaluate(
     them and the videos.
     """
     from faceanim.evaluation.evaluate import collect_predictions, nest_metrics, score_items
+    from faceanim.evaluation.protocol import REPORTED_FILES
     from faceanim.evaluation.report import write_report
     from faceanim.evaluation.statistics import summarize_scores
-    from faceanim.tables import write_json
+    from faceanim.tables import atomic_folder, check_target, write_json
 
     config = load_params(params)
     size = config.train_animation.model.size
-    items, method = collect_predictions(config.evaluate, crops, predictions, size, out)
-    reference = None if beside is None else load_reference(beside, out)
-    with show_progress("evaluate") as on_progress:
-        scores = score_items(config.evaluate, items, method, landmarks, out, on_progress)
-    write_json(nest_metrics(scores), out / "metrics.json")
-    write_report(out, out / "report.html", {}, reference, None)
+    inputs = [predictions, crops, landmarks, *([] if beside is None else [beside])]
+    check_target(out, overwrite, inputs, REPORTED_FILES)
+    with atomic_folder(out) as folder:
+        items, method = collect_predictions(config.evaluate, crops, predictions, size, folder)
+        reference = None if beside is None else load_reference(beside, folder)
+        with show_progress("evaluate") as on_progress:
+            scores = score_items(config.evaluate, items, method, landmarks, folder, on_progress)
+        write_json(nest_metrics(scores), folder / "metrics.json")
+        write_report(folder, folder / "report.html", {}, reference, None)
     print_summaries(summarize_scores(scores))
     print(out / "report.html")
 
@@ -111,11 +117,12 @@ def print_summaries(summaries: Sequence["MetricSummary"]) -> None:
 def write_test_set(
     out: Annotated[Path, typer.Argument(help="The output folder.")],
     crops: CropsOption = CROPS_TABLE,
+    overwrite: Overwrite = False,
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
     """Write the test set for another method: a source image and a lossless driving video for each item."""
     from faceanim.evaluation.test_set_export import export_test_set
 
     with show_progress("test set") as on_progress:
-        count = export_test_set(crops, load_params(params).evaluate.pairs, out, on_progress)
+        count = export_test_set(crops, load_params(params).evaluate.pairs, out, on_progress, overwrite)
     print(f"wrote {count} sources and driving videos to {out}; name each prediction after its driving video")

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from faceanim.cli.options import Overwrite
 from faceanim.config import load_params
 
 if TYPE_CHECKING:
@@ -104,13 +105,14 @@ def compare(version: VersionNumber, other_version: VersionNumber, params: Params
 @app.command()
 def pull(
     version: Annotated[str, typer.Argument(help="The number of a version, or `champion`.")],
-    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet or is empty.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write.")],
+    overwrite: Overwrite = False,
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
     """Fetch a version to FOLDER, which `faceanim animate --model FOLDER` uses without MLflow."""
     from faceanim.registry.store import pull_version as pull_version
 
-    print(pull_version(open_registry(params), version, folder))
+    print(pull_version(open_registry(params), version, folder, overwrite))
 
 
 @app.command()

@@ -38,6 +38,11 @@ PICTURES_FILE = "pictures.png"
 """Grid of sample images."""
 PITFALLS_FILE = "traps.json"
 """PSNR and SSIM of one clip, by the protocol and with the mistakes that published scores may hide."""
+REPORTED_FILES = (
+    r"(protocol|measured_with|traps|metrics)\.json|(clips|pairs|frames|scores)\.parquet"
+    r"|(figures|clips)\.csv|check\.safetensors|pictures\.png|report\.html|videos/[^/]+\.(webm|json)"
+)
+"""Regular expression of all these files, and of the metrics and the report that `faceanim evaluate` adds."""
 
 
 def test_set_id(folder: Path) -> str:

@@ -14,12 +14,16 @@ from faceanim.evaluation.test_set import build_items, load_test_clips, read_clip
 from faceanim.media.containers import open_output
 from faceanim.media.frames import Frame
 from faceanim.progress import ProgressCallback
-from faceanim.tables import atomic_path
+from faceanim.tables import atomic_folder, atomic_path, check_target
 
 SOURCE_FOLDER, DRIVING_FOLDER = "source", "driving"
+EXPORTED_FILES = rf"{SOURCE_FOLDER}/[^/]+\.png|{DRIVING_FOLDER}/[^/]+\.mkv"
+"""Regular expression of the files in a folder that `export_test_set` writes."""
 
 
-def export_test_set(crops: Path, pairs: int, out: Path, on_progress: ProgressCallback) -> int:
+def export_test_set(
+    crops: Path, pairs: int, out: Path, on_progress: ProgressCallback, overwrite: bool = False
+) -> int:
     """Write each item's source as `source/<item_id>.png`, and its driving frames as `driving/<item_id>.mkv`.
 
     The video is lossless (FFV1) and begins with the clip's first frame, which is not scored. Methods that
@@ -30,22 +34,25 @@ def export_test_set(crops: Path, pairs: int, out: Path, on_progress: ProgressCal
         pairs: largest number of pairs, as in params.yaml.
         out: folder to write to.
         on_progress: called with the number of items done and the total.
+        overwrite: replace a test set that the folder holds.
 
     Returns:
         Number of items.
 
     Raises:
-        FaceanimError: the test split has no clip.
+        FaceanimError: the test split has no clip, or the folder cannot be written; see `check_target`.
     """
+    check_target(out, overwrite, [crops], EXPORTED_FILES)
     todo = [item for item in build_items(load_test_clips(crops), pairs) if item.task != Task.SUPER_RESOLUTION]
-    for done, item in enumerate(todo):
-        on_progress(done, len(todo))
-        source = read_clip_frames(item.source, slice(1))[0]
-        write_png(source, out / SOURCE_FOLDER / f"{item.item_id}.png")
-        fps = Fraction(item.driving["fps"]).limit_denominator(1001)
-        count = len(item.driving["frame_offsets"])
-        frames = (read_clip_frames(item.driving, slice(n, n + 1))[0] for n in range(count))
-        write_ffv1(out / DRIVING_FOLDER / f"{item.item_id}.mkv", frames, fps)
+    with atomic_folder(out) as folder:
+        for done, item in enumerate(todo):
+            on_progress(done, len(todo))
+            source = read_clip_frames(item.source, slice(1))[0]
+            write_png(source, folder / SOURCE_FOLDER / f"{item.item_id}.png")
+            fps = Fraction(item.driving["fps"]).limit_denominator(1001)
+            count = len(item.driving["frame_offsets"])
+            frames = (read_clip_frames(item.driving, slice(n, n + 1))[0] for n in range(count))
+            write_ffv1(folder / DRIVING_FOLDER / f"{item.item_id}.mkv", frames, fps)
     on_progress(len(todo), len(todo))
     return len(todo)
 

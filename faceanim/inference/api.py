@@ -3,7 +3,7 @@
 Its phases report their progress as one, in frames.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
@@ -27,6 +27,7 @@ from faceanim.media.video import MediaError
 from faceanim.progress import ProgressCallback
 from faceanim.provenance.c2pa import Signer
 from faceanim.provenance.watermark import Watermark
+from faceanim.tables import check_target
 
 MIN_FPS, MAX_FPS = Fraction(1, 10), Fraction(1000)
 """Range of frame rates accepted for driving videos, in frames per second."""
@@ -68,6 +69,7 @@ def animate(
     model: str | Path | Network = DEFAULT_MODEL,
     device: Device = "auto",
     options: Options | None = None,
+    overwrite: bool = False,
     on_progress: ProgressCallback | None = None,
 ) -> AnimatedVideo:
     """Animate the face in an image with the motion of the face in a video.
@@ -89,16 +91,17 @@ def animate(
         model: `models:/...`, a folder with both networks, an ONNX file, or a loaded network.
         device: device to run on; `auto` selects the GPU if one is available.
         options: further options; None: the defaults.
+        overwrite: replace an existing output; a folder only if it contains nothing but frames.
         on_progress: callback that receives the progress of the whole work, in frames.
 
     Raises:
-        FaceanimError: a file is missing or unreadable or lacks the requested face, `out` cannot be written,
-            or the model or device does not exist.
+        FaceanimError: a file is missing or unreadable or lacks the requested face, `out` exists or cannot be
+            written, or the model or device does not exist.
     """
     source, driving, out = Path(source), Path(driving), Path(out)
     options = options or Options()
     check_files_exist(source, driving)
-    check_output(out, [source, driving])
+    check_output(out, [source, driving], overwrite)
     signer = Signer.from_environment()
     photograph = prepare_photograph(read_image(source), options)
     faces = select_faces(photograph, str(source), options.face)
@@ -138,6 +141,7 @@ def save_motion(
     model: str | Path | Network = DEFAULT_MODEL,
     device: Device = "auto",
     options: Options | None = None,
+    overwrite: bool = False,
     on_progress: ProgressCallback | None = None,
 ) -> Motion:
     """Read the motion of a driving video once and save it as a small file, which animates any portrait.
@@ -148,6 +152,7 @@ def save_motion(
         model: model whose keypoint detector is used; the file fits only models with the same detector.
         device: see `animate`.
         options: only `driving_face` has an effect.
+        overwrite: replace an existing file.
         on_progress: see `animate`.
 
     Raises:
@@ -155,8 +160,7 @@ def save_motion(
     """
     driving, out = Path(driving), Path(out)
     check_files_exist(driving)
-    if out.suffix != MOTION_SUFFIX:
-        raise FaceanimError(f"cannot write {out.name}: the name of a motion file must end in {MOTION_SUFFIX}")
+    check_motion_output(out, [driving], overwrite)
     network = resolve_network(model, device)
     phases = PhasedProgress(on_progress, animates=False)
     motion, _ = extract_motion(driving, network, options or Options(), phases)
@@ -174,6 +178,17 @@ def check_files_exist(*paths: Path) -> None:
     for path in paths:
         if not path.is_file():
             raise FaceanimError(f"cannot read {path}: no such file")
+
+
+def check_motion_output(out: Path, inputs: Sequence[Path], overwrite: bool = False) -> None:
+    """Check, before any work, that a motion file may be written; see `check_target`.
+
+    Raises:
+        FaceanimError: the suffix is another one, or the file cannot be written.
+    """
+    if out.suffix != MOTION_SUFFIX:
+        raise FaceanimError(f"cannot write {out.name}: the name of a motion file must end in {MOTION_SUFFIX}")
+    check_target(out, overwrite, inputs)
 
 
 def plan_sound(driving: Path, out: Path, options: Options) -> Sound:

@@ -38,7 +38,7 @@ from faceanim.media.tensors import to_float
 from faceanim.models.animation import AnimationModel
 from faceanim.models.keypoints import Keypoints
 from faceanim.models.super_resolution import SuperResolution
-from faceanim.tables import atomic_path
+from faceanim.tables import atomic_path, check_target
 
 OPSET = 20
 """First opset whose grid sampler matches that of torch."""
@@ -53,10 +53,11 @@ keypoints have jacobians."""
 
 
 @torch.no_grad()
-def export_onnx(folder: Path, out: Path) -> float:
+def export_onnx(folder: Path, out: Path, overwrite: bool = False) -> float:
     """Write both networks of a folder to one file, and check that it computes what they compute.
 
-    Equal weights give identical bytes, with the same versions of torch and ONNX.
+    Equal weights give identical bytes, with the same versions of torch and ONNX. An existing file is replaced
+    only with `overwrite`.
 
     Returns:
         The largest difference on random inputs, of positions in [-1, 1] and colors in [0, 1].
@@ -66,7 +67,7 @@ def export_onnx(folder: Path, out: Path) -> float:
             written, or the exported model differs by more than `TOLERANCE`; then nothing is written.
     """
     require_onnx()
-    check_paths(folder, out)
+    check_paths(folder, out, overwrite)
     animator = Animator.load(folder, "cpu")
     if not all(has_finite_weights(network) for network in (animator.animation, animator.super_resolution)):
         raise FaceanimError(f"cannot export {folder}: its weights are not finite, so its training has failed")
@@ -81,7 +82,7 @@ def export_onnx(folder: Path, out: Path) -> float:
     return difference
 
 
-def check_paths(folder: Path, out: Path) -> None:
+def check_paths(folder: Path, out: Path, overwrite: bool = False) -> None:
     """Check the input and output paths before the export, which takes time.
 
     Raises:
@@ -89,10 +90,7 @@ def check_paths(folder: Path, out: Path) -> None:
     """
     if not folder.is_dir():
         raise FaceanimError(f"cannot export {folder}: not a folder with both networks")
-    if out.is_dir():
-        raise FaceanimError(f"cannot write {out}: it is a folder; name a file")
-    if any(parent.exists() and not parent.is_dir() for parent in out.parents):
-        raise FaceanimError(f"cannot write {out}: {out.parent} is not a folder")
+    check_target(out, overwrite, [folder])
 
 
 def has_finite_weights(network: nn.Module) -> bool:

@@ -1,7 +1,5 @@
 """Writing of the result as an MP4, a GIF or a folder of PNG frames, each completely or not at all."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,9 +18,11 @@ from faceanim.media.containers import open_output
 from faceanim.media.encode import write_mp4
 from faceanim.media.frames import Frame
 from faceanim.provenance.metadata import COMMENT, COMMENT_KEY
-from faceanim.tables import atomic_path
+from faceanim.tables import atomic_folder, atomic_path, check_target
 
 MP4_SUFFIX, GIF_SUFFIX, FOLDER_SUFFIX = ".mp4", ".gif", ""
+FRAME_NAMES = r"\d{6,}\.png"
+"""Regular expression of the names in a folder of frames."""
 GIF_TICK = Fraction(1, 100)
 """Time unit of a GIF, in seconds."""
 GIF_MIN_DELAY = 2
@@ -51,23 +51,18 @@ class FrameTiming:
         return float(self.times[-1]) + self.last_s
 
 
-def check_output(out: Path, inputs: Sequence[Path]) -> None:
-    """Check that the output has a known format and would overwrite neither an input nor a folder.
+def check_output(out: Path, inputs: Sequence[Path], overwrite: bool = False) -> None:
+    """Check, before any work, that the output has a known format and may be written; see `check_target`.
 
     Raises:
-        FaceanimError: the suffix is unknown, or something would be overwritten.
+        FaceanimError: the suffix is unknown, or the output cannot be written.
     """
     if out.suffix.lower() not in (MP4_SUFFIX, GIF_SUFFIX, FOLDER_SUFFIX):
         raise FaceanimError(
             f"cannot write {out.name}: unknown suffix {out.suffix}; "
             "a video ends in .mp4 or .gif, a folder of frames has no suffix"
         )
-    if any(out.resolve() == path.resolve() for path in inputs):
-        raise FaceanimError(f"cannot write {out}: an input would be overwritten; choose another file")
-    if out.suffix == FOLDER_SUFFIX and out.exists():
-        raise FaceanimError(f"cannot write {out}: the file or folder exists already; choose another name")
-    if out.suffix != FOLDER_SUFFIX and out.is_dir():
-        raise FaceanimError(f"cannot write {out}: it is a folder; name a file")
+    check_target(out, overwrite, inputs, FRAME_NAMES if out.suffix == FOLDER_SUFFIX else None)
 
 
 def write_result(out: Path, frames: Iterator[Frame], timing: FrameTiming, audio: Path | None) -> int:
@@ -95,18 +90,12 @@ def write_result(out: Path, frames: Iterator[Frame], timing: FrameTiming, audio:
 
 def _write_png_folder(out: Path, frames: Iterator[Frame]) -> int:
     """Write a folder of `000000.png` and so on, moved into place once it is complete."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     text = PngInfo()
     text.add_text(COMMENT_KEY, COMMENT)
-    temporary = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=out.parent))
-    try:
-        count = 0
+    count = 0
+    with atomic_folder(out) as temporary:
         for count, frame in enumerate(frames, start=1):
             Image.fromarray(frame).save(temporary / f"{count - 1:06d}.png", pnginfo=text)
-        temporary.chmod(0o755)
-        temporary.replace(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return count
 
 

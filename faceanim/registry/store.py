@@ -30,7 +30,7 @@ from faceanim.evaluation.protocol import (
     SCORES_FILE,
 )
 from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
-from faceanim.tables import Row, read_rows
+from faceanim.tables import Row, atomic_folder, check_target, read_rows
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -38,6 +38,11 @@ EVALUATION_FOLDER = "evaluation"
 """Folder of a run's artifacts with the files of the pipeline's evaluation."""
 RESCORED_FILES = (SCORES_FILE, FIGURES_FILE, CLIPS_FILE, PAIRS_FILE, PROTOCOL_FILE, MEASURED_WITH_FILE)
 """Files kept of an evaluation on a later test set."""
+MODEL_FILES = (
+    r"(animation|super_resolution)/(weights\.safetensors|config\.json)"
+    r"|MODEL_CARD\.md|manifest\.json|metrics\.json"
+)
+"""Regular expression of the files of a copied model."""
 # Tags of a version.
 TEST_SET_TAG = "test_set"
 PSNR_TAG = "psnr"
@@ -251,7 +256,7 @@ def rescored_tag(test_set: str) -> str:
     return f"scored_again.{test_set[:16]}"
 
 
-def pull_version(store: ModelRegistry, version: str, folder: Path) -> Path:
+def pull_version(store: ModelRegistry, version: str, folder: Path, overwrite: bool = False) -> Path:
     """Copy the model of a version to a folder, atomically, for use without MLflow.
 
     Args:
@@ -259,17 +264,14 @@ def pull_version(store: ModelRegistry, version: str, folder: Path) -> Path:
         version: a version number or an alias.
         folder: folder that does not exist yet or is empty; receives `animation`, `super_resolution`, the
             model card, the manifest of the data and the metrics.
+        overwrite: replace a model that the folder holds.
 
     Raises:
-        FaceanimError: the version does not exist, or the folder is not empty.
+        FaceanimError: the version does not exist, or the folder is not empty; see `check_target`.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FaceanimError(f"cannot write to {folder}: it exists and is not empty; choose another folder")
+    check_target(folder, overwrite, contents=MODEL_FILES)
     address = f"models:/{store.name}/{version}" if version.isdigit() else f"models:/{store.name}@{version}"
     model = download_model(address, store.uri)
-    target = folder.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as temporary:
-        copy = Path(shutil.copytree(model, Path(temporary) / folder.name))
-        copy.replace(target)  # replaces an empty folder
+    with atomic_folder(folder) as temporary:
+        shutil.copytree(model, temporary, dirs_exist_ok=True)
     return folder

@@ -24,6 +24,7 @@ from faceanim.media.video import probe, read_frames
 from faceanim.provenance.metadata import COMMENT
 from tests.helpers.driving import FPS, FRAMES, moving_face
 from tests.helpers.paths import PROFILES
+from tests.helpers.sounds import write_with_sounds
 from tests.helpers.tiny import save_models
 from tests.helpers.videos import head
 
@@ -215,7 +216,7 @@ def test_which_driving_face_is_chosen(portrait, network, tmp_path):
     for face in (1, 2, "largest"):
         options = Options(driving_face=face)
         motion = faceanim.save_motion(
-            tmp_path / "pair.mp4", tmp_path / "m.motion", model=network, options=options
+            tmp_path / "pair.mp4", tmp_path / f"{face}.motion", model=network, options=options
         )
         moved[face] = float(np.ptp(motion.faces[:, 0]))
     assert moved[1] > 0.1
@@ -269,9 +270,31 @@ def test_frames(portrait, driving, network, tmp_path):
         assert isinstance(first, PngImageFile)
         assert first.text["Comment"] == COMMENT
         assert first.size == (128, 128)
-    with pytest.raises(FaceanimError, match="already"):
+    with pytest.raises(FaceanimError, match="it exists already"):
         faceanim.animate(portrait, driving, tmp_path / "frames", model=network)
     assert len(list((tmp_path / "frames").iterdir())) == FRAMES
+
+
+def test_a_result_is_replaced_only_on_request(portrait, short_driving, network, tmp_path):
+    for name in ("out.mp4", "frames"):
+        out = tmp_path / name
+        faceanim.animate(portrait, short_driving, out, model=network)
+        before = out.stat().st_ino
+        with pytest.raises(FaceanimError, match="it exists already"):
+            faceanim.animate(portrait, short_driving, out, model=network)
+        assert out.stat().st_ino == before
+        faceanim.animate(portrait, short_driving, out, model=network, overwrite=True)
+        assert out.stat().st_ino != before
+    assert len(list((tmp_path / "frames").iterdir())) == 7
+    assert {path.name for path in tmp_path.iterdir()} == {"out.mp4", "frames"}
+
+
+def test_sound_that_cannot_be_used_is_said_and_the_rest_is_animated(portrait, network, tmp_path):
+    driving = write_with_sounds(tmp_path / "driving.mkv", moving_face()[::3], [("unknown", 44_100)], 0.2)
+    made = faceanim.animate(portrait, driving, tmp_path / "out.mp4", model=network)
+    assert (made.frames, made.has_sound) == (7, False)
+    assert made.sound_problem == "its sound has a codec that cannot be decoded; the result is silent"
+    assert faceanim.animate(portrait, driving, tmp_path / "out.gif", model=network).sound_problem is None
 
 
 def test_a_rate_that_varies_is_kept(portrait, network, tmp_path):
