@@ -61,8 +61,6 @@ class Choices(Section):
             FaceanimError: a choice is invalid.
         """
         face = parse_face(str(values["face"]))
-        if face not in ("largest", "all", *range(1, 100)):
-            raise FaceanimError("invalid face: expected `largest`, `all`, or a number counted from the left")
         try:
             return cls.model_validate(values | {"face": face})
         except ValidationError as error:

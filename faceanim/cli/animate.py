@@ -14,7 +14,7 @@ from faceanim.config.base import format_validation_error
 from faceanim.errors import FaceanimError
 from faceanim.inference.backend import ONNX_SUFFIX
 from faceanim.inference.loading import DEFAULT_MODEL, PARAMS_FILE, resolve_model
-from faceanim.inference.options import Options, parse_face
+from faceanim.inference.options import Options, parse_driving_face, parse_face
 from faceanim.progress import show_progress
 from faceanim.tables import check_target
 
@@ -129,11 +129,12 @@ def animate(
     metadata and by an invisible watermark in its frames; `faceanim verify` reads both.
     """
     from faceanim.inference import api
+    from faceanim.inference.inputs import check_inputs
     from faceanim.inference.output import check_output
 
     options = parse_options(
         face=parse_face(face),
-        driving_face=parse_face(driving_face),
+        driving_face=parse_driving_face(driving_face),
         relative=relative,
         scale=scale,
         start=start,
@@ -146,7 +147,7 @@ def animate(
         watermark=watermark,
     )
     # What animate() checks as well, before a model is loaded.
-    api.check_files_exist(source, driving)
+    check_inputs(source, driving)
     check_output(out, [source, driving], overwrite)
     sound = api.plan_sound(driving, out, options)
     print_warnings(sound.warnings)
@@ -180,9 +181,10 @@ def motion(
     """
     from faceanim.inference import api
     from faceanim.inference.face_track import describe_visibility
+    from faceanim.inference.inputs import check_driving
 
-    options = parse_options(driving_face=parse_face(driving_face))
-    api.check_files_exist(driving)
+    options = parse_options(driving_face=parse_driving_face(driving_face))
+    check_driving(driving)
     api.check_motion_output(out, [driving], overwrite)
     network = load_model(model, device, params)
     with show_progress(f"motion on {DEVICE_NAMES[network.device]}") as on_progress:

@@ -21,9 +21,7 @@ EXIT_UNMARKED = 3
 
 
 def verify(
-    files: Annotated[
-        list[Path], typer.Argument(help="Videos, GIFs, PNG, JPEG or WebP images, or folders of frames.")
-    ],
+    files: Annotated[list[Path], typer.Argument(help="Videos, images, or folders of frames.")],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per file instead of a table.")
     ] = False,

@@ -14,6 +14,7 @@ from faceanim.inference.backend import Device, Network
 from faceanim.inference.compose import Composition, build_composition, hstack_panels
 from faceanim.inference.driving import DrivingVideo, wrap_video_errors
 from faceanim.inference.face_track import check_visibility, describe_visibility
+from faceanim.inference.inputs import check_driving, check_inputs
 from faceanim.inference.loading import DEFAULT_MODEL, load_network, resolve_model
 from faceanim.inference.motion import MOTION_SUFFIX, Motion, Visibility, smooth_keypoints
 from faceanim.inference.options import Options
@@ -100,7 +101,7 @@ def animate(
     """
     source, driving, out = Path(source), Path(driving), Path(out)
     options = options or Options()
-    check_files_exist(source, driving)
+    check_inputs(source, driving)
     check_output(out, [source, driving], overwrite)
     signer = Signer.from_environment()
     photograph = prepare_photograph(read_image(source), options)
@@ -159,7 +160,7 @@ def save_motion(
         FaceanimError: see `animate`.
     """
     driving, out = Path(driving), Path(out)
-    check_files_exist(driving)
+    check_driving(driving)
     check_motion_output(out, [driving], overwrite)
     network = resolve_network(model, device)
     phases = PhasedProgress(on_progress, animates=False)
@@ -167,17 +168,6 @@ def save_motion(
     with wrap_disk_errors():
         motion.save(out)
     return motion
-
-
-def check_files_exist(*paths: Path) -> None:
-    """Check that the input files exist.
-
-    Raises:
-        FaceanimError: a file is missing.
-    """
-    for path in paths:
-        if not path.is_file():
-            raise FaceanimError(f"cannot read {path}: no such file")
 
 
 def check_motion_output(out: Path, inputs: Sequence[Path], overwrite: bool = False) -> None:

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field
 
 from faceanim.config.base import Section
+from faceanim.errors import FaceanimError
 
 FaceNumber = Annotated[int, Field(ge=1)]
 """Number of a face, counted from left to right, starting at 1."""
@@ -41,7 +42,7 @@ class Options(Section):
     relative: bool = True
     scale: Annotated[float, Field(ge=0, le=3)] = 1.0
     start: Literal["best", "first"] = "best"
-    smoothing: NonNegativeFloat = 1.0
+    smoothing: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     rounds: Annotated[int, Field(ge=0, le=100)] = 0
     whole: bool = False
     size: Annotated[int, Field(ge=32, le=2048, multiple_of=2)] | None = None
@@ -56,5 +57,30 @@ class Options(Section):
 
 
 def parse_face(text: str) -> int | str:
-    """Parse the number of a face; return any other text unchanged."""
-    return int(text) if text.isdecimal() else text
+    """Parse the choice of a face of the image.
+
+    Raises:
+        FaceanimError: the text is neither `largest`, `all` nor the number of a face.
+    """
+    if text in ("largest", "all"):
+        return text
+    # The bound keeps messages short, and Python from refusing to convert thousands of digits.
+    if text.isascii() and text.isdecimal() and len(text) < 6 and int(text) > 0:
+        return int(text)
+    raise FaceanimError("invalid face: give `largest`, `all`, or a number counted from the left, 1 or more")
+
+
+def parse_driving_face(text: str) -> int | str:
+    """Parse the choice of a face of the driving video, of which there is one.
+
+    Raises:
+        FaceanimError: the text is neither `largest` nor the number of a face.
+    """
+    if text == "all":
+        raise FaceanimError("invalid driving face: one face is followed; give `largest` or a number")
+    try:
+        return parse_face(text)
+    except FaceanimError:
+        raise FaceanimError(
+            "invalid driving face: give `largest`, or a number counted from the left, 1 or more"
+        ) from None

@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 
-CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo"
+CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,asf,gif"
 """FFmpeg's names of the supported containers of videos.
 
 FFmpeg supports many more. Some of these follow scripts to other files, or render text or still images.

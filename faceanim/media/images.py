@@ -36,6 +36,25 @@ def read_image(path: Path) -> Frame:
         return np.asarray(_to_rgb(convert_to_srgb(upright, image, path)), np.uint8).copy()
 
 
+def detect_image_format(path: Path) -> str | None:
+    """Detect the format of an image from its header, whatever the name of the file.
+
+    Returns:
+        Pillow's name of the format, or `HEIF`; None if `read_image` does not know it.
+
+    Raises:
+        FaceanimError: the file does not exist or is not readable.
+    """
+    if _is_heif(path):
+        return "HEIF"
+    Image.init()
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=_FORMATS) as image:
+            return image.format
+    except (Image.DecompressionBombError, OSError, ValueError, SyntaxError):
+        return None  # not an image, or one whose header is damaged
+
+
 def check_image_size(path: Path, width: int, height: int) -> None:
     """Check the size of an image before it is decoded.
 

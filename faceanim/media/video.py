@@ -93,6 +93,8 @@ def probe(path: Path) -> VideoInfo:
         for caveat in caveats:
             _log_once(f"{path}: {caveat}")
         frames = stream.frames or _count_packets(path)
+        if container.format.name == "gif" and frames == 1:
+            raise MediaError(Reason.INVALID_MEDIA, f"cannot read {path}: it is a still image")
         return VideoInfo(
             width=width,
             height=height,

@@ -11,6 +11,7 @@ from PIL import Image
 
 from faceanim.errors import FaceanimError
 from faceanim.media.containers import open_input
+from faceanim.media.images import detect_image_format
 
 COMMENT = "synthetic: animated by faceanim"
 """Text in every result: in the container of an MP4, the comment block of a GIF, a text chunk of a PNG."""
@@ -25,14 +26,15 @@ _SIGNATURES = {
     b"\xff\xd8\xff": "image/jpeg",
 }
 _PILLOW_FORMATS = {GIF: "GIF", PNG: "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
-"""Pillow's names of the supported image formats."""
+"""Pillow's names of the image formats that have a comment."""
 
 
 def detect_media_type(path: Path) -> str | None:
     """Detect the media type of a file from its first bytes, regardless of its name.
 
     Returns:
-        that of GIF, PNG, JPEG or WebP; `video/mp4` for MP4 and formats of its structure; None for others.
+        that of an image that `read_image` knows; `video/mp4` for MP4 and formats of its structure; None for
+        others.
 
     Raises:
         FaceanimError: the file does not exist or is not readable.
@@ -41,18 +43,22 @@ def detect_media_type(path: Path) -> str | None:
         head = file.read(12)
     if head[:4] == b"RIFF" and head[8:] == b"WEBP":
         return "image/webp"
-    if head[4:8] == b"ftyp":
-        return MP4
-    return next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), None)
+    if kind := next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), None):
+        return kind
+    if image_format := detect_image_format(path):
+        return f"image/{image_format.lower()}"
+    return MP4 if head[4:8] == b"ftyp" else None
 
 
 def is_image_type(kind: str | None) -> bool:
     """Check whether a media type is that of a supported image format."""
-    return kind in _PILLOW_FORMATS
+    return kind is not None and kind.startswith("image/")
 
 
 def read_comment(path: Path) -> str | None:
     """Read the comment of a video (MP4, MOV, Matroska, AVI), a GIF, a PNG or a JPEG; None without one.
+
+    Images of other formats have none that faceanim writes.
 
     The text is untrusted: search it for `COMMENT`, and print nothing else of it.
 
@@ -60,6 +66,8 @@ def read_comment(path: Path) -> str | None:
         FaceanimError: the file is neither a readable video nor a readable image.
     """
     kind = detect_media_type(path)
+    if is_image_type(kind) and kind not in _PILLOW_FORMATS:
+        return None
     with wrap_read_errors(path):
         text = (
             _container_comment(path)

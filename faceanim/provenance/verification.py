@@ -64,7 +64,7 @@ def verify_file(path: Path) -> Findings:
     A manifest counts even if it is not valid: a change to the file did not make it a recording.
 
     Args:
-        path: a video, a GIF, a PNG, JPEG or WebP image, or a folder of frames, whose first mark counts.
+        path: a video, an image, or a folder of frames, whose first mark counts.
 
     Raises:
         FaceanimError: the file cannot be read as far as the watermark needs, and no other mark was found.

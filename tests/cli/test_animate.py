@@ -5,10 +5,12 @@ import subprocess
 import sys
 
 import pytest
+from skimage.data import astronaut
 
 from faceanim.media.video import probe
 from tests.helpers.commands import run_command
 from tests.helpers.driving import FRAMES
+from tests.helpers.sounds import write_with_sounds
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +48,26 @@ def test_a_motion_is_read_once_and_used_again(folder):
     assert (info.frames, info.width, info.height) == (FRAMES, 512, 512)
 
 
+def test_lost_sound_is_said_before_the_work(folder, tmp_path):
+    write_with_sounds(tmp_path / "talk.mkv", [astronaut()[:64, :64]], [("unknown", 44_100)])
+    arguments = (str(folder / "face.png"), "talk.mkv", "out.mp4", "--model", "nowhere")
+    done = run_command(tmp_path, "animate", *arguments)
+    first, last = done.stderr.splitlines()
+    assert first == "warning: the sound of the video has a codec that cannot be decoded; the result is silent"
+    assert "cannot load model nowhere" in last
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("--device", "cuda"), "cannot use the GPU"),
         (("--face", "left"), "face"),
         (("--face", "3"), "cannot select face 3"),
+        (
+            ("--face", "0"),
+            "invalid face: give `largest`, `all`, or a number counted from the left, 1 or more",
+        ),
+        (("--driving-face", "0"), "invalid driving face"),
         (("--scale", "-1"), "scale: Input should be greater than or equal to 0"),
         (("--size", "33"), "size: Input should be a multiple of 2"),
     ],

@@ -84,7 +84,7 @@ def test_nothing_is_found_in_a_recording(tmp_path):
     assert not found.is_synthetic
 
 
-@pytest.mark.parametrize("suffix", [".gif", ".png", ".jpg", ".webp"])
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".jpg", ".webp", ".tiff", ".bmp", ".ppm", ".avif"])
 def test_pictures_are_checked(suffix, tmp_path):
     path = tmp_path / f"picture{suffix}"
     frame = next(moving(1, (200, 200), (640, 480)))

@@ -189,7 +189,13 @@ def test_a_version_is_pulled_whole_or_not_at_all(drilled, tmp_path, other_models
             assert (folder / network / name).read_bytes() == (other_models / network / name).read_bytes()
     assert "not for commercial use" in (folder / "MODEL_CARD.md").read_text()
     assert json.loads((folder / "manifest.json").read_text()) == MANIFEST
-    assert "is not empty" in str(drilled.run("pull", "2", str(folder)).exception)
+    assert "it exists already" in str(drilled.run("pull", "2", str(folder)).exception)
+    (folder / "manifest.json").write_text("{}")
+    assert drilled.run("pull", "champion", str(folder), "--overwrite").exit_code == 0
+    assert json.loads((folder / "manifest.json").read_text()) == MANIFEST
+    (folder / "notes.txt").touch()
+    refused = drilled.run("pull", "champion", str(folder), "--overwrite")
+    assert "contains notes.txt" in str(refused.exception)
     (tmp_path / "empty").mkdir()
     assert drilled.run("pull", str(FIRST), str(tmp_path / "empty")).exit_code == 0
     assert "cannot load the model" in str(drilled.run("pull", "99", str(tmp_path / "none")).exception)
