@@ -12,6 +12,7 @@ from faceanim.errors import FaceanimError
 from faceanim.inference.output import FRAME_NAMES, check_output
 from faceanim.tables import atomic_folder, atomic_path, check_target
 from tests.helpers.commands import run_command
+from tests.helpers.paths import PROFILES, PROJECT
 
 REFUSED = "it exists already; choose another name, or replace it with --overwrite"
 REGULAR = {"out.mp4": None, "out.gif": None, "talk.motion": None, "frames": r"\d+\.png"}
@@ -158,7 +159,7 @@ def folder(tmp_path_factory):
 def test_every_command_refuses_before_it_looks_for_a_model(folder, arguments):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     extra = () if arguments[0] in ("test-set", "evaluate") else ("--model", "nowhere")
-    params = ("--params", str(Path(__file__).parents[1] / "params.yaml")) if not extra else ()
+    params = ("--params", str(PROJECT / "params.yaml")) if not extra else ()
     done = run_command(folder, *arguments, *extra, *params)
     assert done.code == 1
     assert done.stderr.count("\n") == 1
@@ -166,3 +167,16 @@ def test_every_command_refuses_before_it_looks_for_a_model(folder, arguments):
         f"cannot write {arguments[-1] if arguments[0] != 'test-set' else 'frames'}: {REFUSED}" in done.stderr
     )
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_profile_replaces_another_but_no_edited_parameters(tmp_path):
+    (tmp_path / "profiles").symlink_to(PROFILES)
+    params = tmp_path / "params.yaml"
+    for name in ("sample", "voxceleb"):
+        assert run_command(tmp_path, "profile", name).code == 0
+    params.write_text(params.read_text().replace("steps: 150000", "steps: 15"))
+    done = run_command(tmp_path, "profile", "sample")
+    assert done.code == 1
+    assert f"cannot write params.yaml: {REFUSED}" in done.stderr
+    assert run_command(tmp_path, "profile", "sample", "--overwrite").code == 0
+    assert params.read_bytes() == (PROFILES / "sample.yaml").read_bytes()

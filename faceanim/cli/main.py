@@ -9,9 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from faceanim.cli import animate, evaluate, models, verify
+from faceanim.cli.options import Overwrite
 from faceanim.config import load_params
-from faceanim.config.params import apply_profile
+from faceanim.config.params import CUSTOM_PROFILE, apply_profile, detect_profile
 from faceanim.errors import FaceanimError
+from faceanim.tables import check_target
+
+PARAMS_FILE = Path("params.yaml")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,9 +36,17 @@ app.add_typer(models.app, name="models")
 
 
 @app.command()
-def profile(name: Annotated[str, typer.Argument(help="Profile: `sample`, `paper` or `voxceleb`.")]) -> None:
-    """Write the parameters of a shipped profile to params.yaml."""
-    apply_profile(name)
+def profile(
+    name: Annotated[str, typer.Argument(help="Profile: `sample`, `paper` or `voxceleb`.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Write the parameters of a shipped profile to params.yaml.
+
+    Parameters that equal a profile are replaced without `--overwrite`, because nothing is lost.
+    """
+    is_edited = detect_profile(PARAMS_FILE) in (CUSTOM_PROFILE, "invalid")
+    check_target(PARAMS_FILE, overwrite or not is_edited)
+    apply_profile(name, params=PARAMS_FILE)
     print(f"params.yaml now holds the profile {name}; run `dvc repro` to update the results")
 
 
