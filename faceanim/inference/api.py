@@ -265,11 +265,11 @@ def extract_motion(
     ), video
 
 
-def last_frame_s(motion: Motion, options: Options) -> float:
-    """Return the time for which the last frame is shown, in seconds: one mean interval, or that of a loop."""
-    if options.rounds and len(motion.times) > 2:
-        return float(motion.times[1] - motion.times[0])  # a loop ends with its second frame, played backward
-    return float(1 / motion.fps)
+def last_frame_s(motion: Motion, options: Options) -> float | None:
+    """Return the time for which the last frame of a loop is shown, in seconds; None if there is no loop."""
+    if not options.rounds or len(motion.times) < 3:
+        return None
+    return float(motion.times[1] - motion.times[0])  # the second frame, played backward, ends a loop
 
 
 def render_frames(

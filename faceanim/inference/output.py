@@ -37,18 +37,18 @@ class FrameTiming:
         times: (N,), in seconds from the first frame.
         fps: mean frame rate, exact.
         is_variable: whether the frame rate varies, so that the times are not implied by the mean rate.
-        last_s: time for which the last frame is shown, in seconds.
+        last_s: time for which the last frame is shown, in seconds; None: one mean interval.
     """
 
     times: NDArray[np.float64]
     fps: Fraction
     is_variable: bool
-    last_s: float
+    last_s: float | None = None
 
     @property
     def seconds(self) -> float:
         """Return the duration of the video."""
-        return float(self.times[-1]) + self.last_s
+        return float(self.times[-1]) + float(1 / self.fps if self.last_s is None else self.last_s)
 
 
 def check_output(out: Path, inputs: Sequence[Path], overwrite: bool = False) -> None:

@@ -19,11 +19,11 @@ CLOSE = [0.0, 1 / 30 - 0.03, 2 / 30, 3 / 30, 4 / 30, 5 / 30 - 0.03]
 
 
 def timed(times: list[float], fps: Fraction) -> FrameTiming:
-    return FrameTiming(np.asarray(times), fps, True, float(1 / fps))
+    return FrameTiming(np.asarray(times), fps, True)
 
 
 def steady(count: int, fps: Fraction) -> FrameTiming:
-    return FrameTiming(np.arange(count) / float(fps), fps, False, float(1 / fps))
+    return FrameTiming(np.arange(count) / float(fps), fps, False)
 
 
 def gray_frames(count: int) -> list[Frame]:
