@@ -246,7 +246,7 @@ def test_gif_and_wmv_drive(container, codec, pix_fmt, portrait, network, tmp_pat
     path = tmp_path / f"driving.{container}"
     path.write_bytes(encode(container, frames, codec, pix_fmt, qmax=4))
     made = faceanim.animate(portrait, path, tmp_path / "out.mp4", model=network)
-    assert (made.frames, made.fps) == (len(frames), 25)
+    assert (made.frames, made.fps) == (len(frames), Fraction(25))
     assert made.seconds == pytest.approx(len(frames) / 25)
 
 
