@@ -13,7 +13,7 @@ VIDEO_SUFFIXES = frozenset(
     {
         *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v"),  # read as MOV
         *(".mkv", ".webm"),
-        *(".avi", ".divx"),
+        *(".avi", ".divx", ".wmv", ".asf"),
         *(".mts", ".m2ts", ".m2t", ".ts"),  # MPEG transport streams
         *(".mpg", ".mpeg", ".mpe", ".m2p", ".vob", ".mod", ".tod", ".m1v", ".m2v", ".mpv"),
     }
@@ -21,7 +21,7 @@ VIDEO_SUFFIXES = frozenset(
 """File name suffixes of the videos that are read, lower case: those of the containers that `media` opens."""
 OTHER_VIDEO_SUFFIXES = frozenset(
     {
-        *(".wmv", ".asf", ".flv", ".ogv", ".ogm", ".rm", ".rmvb", ".mxf", ".dv", ".gif", ".apng", ".y4m"),
+        *(".flv", ".ogv", ".ogm", ".rm", ".rmvb", ".mxf", ".dv", ".gif", ".apng", ".y4m"),
         *(".h264", ".264", ".h265", ".265", ".hevc", ".ivf", ".nut", ".wtv", ".mjpeg", ".mjpg", ".webp"),
     }
 )

@@ -92,13 +92,13 @@ def test_deeper_files_belong_to_the_person_of_the_first_folder(root):
 
 def test_what_is_left_out_is_named_with_the_reason(root, caplog):
     make_files(
-        root, "ann/a.mp4", "ann/b.WMV", "ann/c.flv", "ann/notes,\n.txt", "ann/.d.mp4", ".e/f.mp4", "top.mp4"
+        root, "ann/a.mp4", "ann/b.OGV", "ann/c.flv", "ann/notes,\n.txt", "ann/.d.mp4", ".e/f.mp4", "top.mp4"
     )
     make_files(root, *(f"ann/{number}.srt" for number in range(8)))
     os.mkfifo(root / "ann/pipe.mp4")
     _, left_out = index()
     assert {path: reason for path, reason in left_out.items() if not path.endswith(".srt")} == {
-        "in/ann/b.WMV": "unsupported_format",
+        "in/ann/b.OGV": "unsupported_format",
         "in/ann/c.flv": "unsupported_format",
         "in/ann/notes,\n.txt": "not_a_video",
         "in/ann/.d.mp4": "hidden",
@@ -106,13 +106,13 @@ def test_what_is_left_out_is_named_with_the_reason(root, caplog):
         "in/top.mp4": "no_person",
         "in/ann/pipe.mp4": "not_a_file",
     }
-    assert "convert it: ffmpeg -i IN OUT.mp4): 'in/ann/b.WMV', 'in/ann/c.flv'\n" in caplog.text
+    assert "convert it: ffmpeg -i IN OUT.mp4): 'in/ann/b.OGV', 'in/ann/c.flv'\n" in caplog.text
     assert "9 not_a_video (not a video by its suffix): 'in/ann/0.srt', " in caplog.text
     assert "'in/ann/4.srt' and 4 more\n" in caplog.text
 
 
 def test_a_folder_without_a_video_says_what_is_in_it(root):
-    make_files(root, "a.mp4", "ann/b.wmv")
+    make_files(root, "a.mp4", "ann/b.flv")
     with pytest.raises(
         FaceanimError, match=r"contains no videos; add.*1 unsupported_format.*1 no_person.*in/a\.mp4"
     ):
