@@ -135,6 +135,7 @@ def test_every_suffix_that_is_listed_is_read(root):
         "3gp": (encode("3gp", frames), (".3GP", ".3g2", ".f4v", ".qt", ".m4v")),
         "mpeg": (encode("mpeg", frames, "mpeg2video"), (".VOB", ".mod", ".mpg", ".mpe", ".m2p")),
         "avi": (encode("avi", frames), (".divx", ".AVI")),
+        "asf": (encode("asf", frames, "wmv2"), (".WMV", ".asf")),
         "mpeg2video": (encode("mpeg2video", frames, "mpeg2video"), (".m2v", ".mpv")),
         "mpeg1video": (encode("mpeg1video", frames, "mpeg1video"), (".m1v",)),
     }
