@@ -1,6 +1,7 @@
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +14,20 @@ from skimage.data import astronaut
 from faceanim.inference.torch_backend import TorchNetwork
 from faceanim.media.encode import write_mp4
 from tests.helpers.driving import FPS, FRAMES, moving_face, write_tone
+from tests.helpers.environment import isolate
 from tests.helpers.paths import SHARED
 from tests.helpers.tiny import save_models
 
 SHARED_BY_FILES = ("reproduced", "prefect_api", "app")
 """Fixtures that take so long to make that files using one share a worker of pytest-xdist."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the user's environment and home folder, before any test is imported."""
+    if not hasattr(config, "workerinput"):  # the workers of pytest-xdist inherit both
+        home = tempfile.TemporaryDirectory(prefix="faceanim-tests-", ignore_cleanup_errors=True)
+        config.add_cleanup(home.cleanup)
+        isolate(Path(home.name))
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

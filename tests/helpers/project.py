@@ -8,16 +8,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from configparser import ConfigParser
 from fractions import Fraction
 from functools import cache
 from itertools import islice
 from pathlib import Path
 
+import pytest
 from ruamel.yaml import YAML
 
 from faceanim.media.encode import write_mp4
 from faceanim.media.video import probe, read_frames
 from faceanim.synthetic import list_videos, render_sample
+from tests.helpers.environment import build_environment
 from tests.helpers.paths import PROJECT
 
 ENGINE = {
@@ -62,14 +65,11 @@ FRAMES = 10
 STAGES = ["index", "download", "crop", "landmarks", "train_animation", "train_sr", "evaluate", "register"]
 GOOD = [video.key for video in list_videos() if video.kind == "good"]
 (DAMAGED,) = [video.key for video in list_videos() if video.kind == "damaged"]
-# Servers and credentials in the environment of the test run.
-HIDDEN = ("MLFLOW_", "PREFECT_API_URL", "AWS_")
-AUTHOR = {
-    "GIT_AUTHOR_NAME": "test",
-    "GIT_AUTHOR_EMAIL": "test@example.org",
-    "GIT_COMMITTER_NAME": "test",
-    "GIT_COMMITTER_EMAIL": "test@example.org",
-}
+CODE = (
+    ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml", "faceanim",
+    "flows", "prefect.yaml", "profiles", "sample/dvc.yaml", "stages",
+)  # fmt: skip
+"""Files and folders of a copy. Without dvc.lock and all else that a run makes, even if it was committed."""
 
 
 class Project:
@@ -77,9 +77,8 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        shown = {key: value for key, value in os.environ.items() if not key.startswith(HIDDEN)}
-        self.environment = shown | AUTHOR | {"PATH": path}
+        # Built anew, because MLflow writes the address of its last store to the environment of the process.
+        self.environment = build_environment(os.environ, Path.home())
 
     def run(
         self, *command: str, cwd: Path | None = None, environment: Mapping[str, str] | None = None
@@ -115,28 +114,47 @@ class Project:
         return Project(folder)
 
 
-def copy_project(folder: Path) -> Project:
-    """Copy the files known to git, except tests and docs, with tiny parameters and three videos."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in listed.stdout.splitlines():
-        if name.startswith(("tests/", "docs/", "benchmarks/")) or not (PROJECT / name).is_file():
-            continue
+def list_tracked(origin: Path, *paths: str) -> list[str]:
+    """List the files that git tracks below some paths; a new file is missing until it is added."""
+    command = ["git", "ls-files", "-z", "--cached", "--", *paths]
+    listed = subprocess.run(command, cwd=origin, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip(f"tests copy what git tracks, and cannot read it: {listed.stderr.strip()}")
+    return [name for name in listed.stdout.split("\0") if name and (origin / name).is_file()]
+
+
+def copy_code(folder: Path, origin: Path = PROJECT) -> None:
+    """Copy the project's code, as it is in the working tree, with tiny parameters.
+
+    Without what users change: params.yaml is made from a profile, and DVC's remotes and caches are left out.
+    """
+    for name in list_tracked(origin, *CODE):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(PROJECT / name, folder / name)
+        shutil.copy2(origin / name, folder / name)
+    config = ConfigParser()
+    config.read(folder / ".dvc/config")
+    for section in config.sections():
+        if section != "core":
+            config.remove_section(section)
+    with (folder / ".dvc/config").open("w") as file:
+        config.write(file)
     yaml = YAML()
-    params = yaml.load(folder / "params.yaml")
+    params = yaml.load(folder / "profiles/sample.yaml")
     for section, values in CHANGES.items():
         params[section].update(values)
     yaml.dump(params, folder / "params.yaml")
+
+
+def copy_project(folder: Path) -> Project:
+    """Copy the project's code, with tiny parameters and three videos, and commit it."""
+    copy_code(folder)
     for name, content in render_videos().items():
         path = folder / f"videos/{name}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     project = Project(folder)
-    (folder / ".gitignore").open("a").write("/videos/\n")
+    with (folder / ".gitignore").open("a") as ignored:
+        ignored.write("/videos/\n")
     project.git("init", "-q")
     project.git("add", "-A")
     project.git("commit", "-q", "-m", "a copy")
