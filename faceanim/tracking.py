@@ -33,6 +33,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from faceanim.config import RunConfig
 from faceanim.errors import FaceanimError, TemporaryError
+from faceanim.loopback import bypass_proxies
 from faceanim.progress import NullLogger, RunLogger, RunStatus
 from faceanim.tables import flatten_keys
 
@@ -67,6 +68,7 @@ def connect(uri: str) -> MlflowClient:
     Raises:
         FaceanimError: it does not respond; a `TemporaryError` if the problem may be transient.
     """
+    bypass_proxies()
     # With the defaults of MLflow, an address where nothing listens blocks for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

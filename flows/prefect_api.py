@@ -21,6 +21,7 @@ from prefect.states import Crashed
 
 from faceanim.config.params import detect_profile
 from faceanim.errors import FaceanimError
+from faceanim.loopback import bypass_proxies
 from faceanim.tables import atomic_path
 from flows.dvc import git_revision
 
@@ -42,6 +43,7 @@ def api_address() -> str | None:
 
 def is_api_healthy() -> bool:
     """Check whether the API is healthy, with a single request; the client itself would retry for a minute."""
+    bypass_proxies()
     try:
         httpx.get(f"{api_address()}/health", timeout=10).raise_for_status()
     except httpx.HTTPError:

@@ -14,6 +14,7 @@ import typer
 
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
+from faceanim.loopback import bypass_proxies
 from faceanim.tracking import resolve_tracking_uri
 from flows.dvc import build_environment
 
@@ -37,6 +38,7 @@ def run_server(name: str, port: int, health: str, command: list[str], **variable
     Raises:
         FaceanimError: the port is in use, or the server does not respond.
     """
+    bypass_proxies()
     with socket.socket() as probe:
         if probe.connect_ex((LOOPBACK, port)) == 0:
             remedy = f"choose another port with `python -m flows.ui --{name}-port`"

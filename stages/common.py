@@ -13,6 +13,7 @@ import typer
 from ruamel.yaml import YAML
 
 from faceanim.errors import FaceanimError, TemporaryError, wrap_disk_errors
+from faceanim.loopback import bypass_proxies
 from flows.dvc import git_revision
 
 
@@ -21,6 +22,7 @@ def run_stage(main: Callable[..., None]) -> None:
 
     User errors print one line and exit with 1; transient errors exit with `os.EX_TEMPFAIL`.
     """
+    bypass_proxies()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
     try:

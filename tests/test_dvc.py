@@ -28,6 +28,7 @@ PLUMBING = {
     "faceanim/config/params.py",
     "faceanim/config/training.py",
     "faceanim/errors.py",
+    "faceanim/loopback.py",
     "faceanim/progress.py",
     "faceanim/schemas.py",
     "faceanim/tables.py",

@@ -13,6 +13,7 @@ from typing import Any
 from faceanim.app.options import MAX_UPLOAD_MB
 from faceanim.errors import FaceanimError
 from faceanim.inference.backend import Network
+from faceanim.loopback import bypass_proxies
 
 PRIVACY_ENVIRONMENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -56,8 +57,7 @@ def serve(network: Network, model: str, host: str, port: int) -> None:
     with tempfile.TemporaryDirectory(prefix="faceanim-app-", ignore_cleanup_errors=True) as folder:
         # Gradio reads these on import and when components are created.
         os.environ.update(PRIVACY_ENVIRONMENT, GRADIO_TEMP_DIR=folder)
-        # Gradio checks by a request that its own server is up. That request must bypass any proxy.
-        os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy"), host, "localhost")))
+        bypass_proxies(host)  # Gradio checks by a request that its own server is up
         page = start_page(network, model, host, port, Path(folder))
         print(f"faceanim is running at {page.local_url} (press Ctrl-C to stop)", flush=True)
         wait_for_signal()

@@ -13,6 +13,7 @@ from faceanim.cli.options import Overwrite
 from faceanim.config import load_params
 from faceanim.config.params import CUSTOM_PROFILE, apply_profile, detect_profile
 from faceanim.errors import FaceanimError
+from faceanim.loopback import bypass_proxies
 from faceanim.tables import check_target
 
 PARAMS_FILE = Path("params.yaml")
@@ -88,6 +89,7 @@ def check(
 
 def main() -> None:
     """Run the command; user errors print one line and exit with code 1."""
+    bypass_proxies()
     try:
         app()
     except FaceanimError as error:

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from faceanim.errors import FaceanimError
 from faceanim.ingest.credentials import build_access_options
+from faceanim.loopback import add_hosts
 from faceanim.schemas import Reason
 
 _RETRY_REASONS = frozenset({Reason.NETWORK, Reason.HTTP, Reason.TRUNCATED})
@@ -178,6 +179,7 @@ def download_url(url: str, name: str, folder: Path, max_height: int, stall_s: fl
     }
     try:
         with yt_dlp.YoutubeDL(options | build_access_options()) as downloader:
+            downloader.proxies["no"] = add_hosts(downloader.proxies.get("no", ""))
             info = downloader.extract_info(url)
     except MemoryError:
         raise

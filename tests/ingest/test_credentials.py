@@ -48,6 +48,12 @@ def test_a_proxy_is_used_and_its_password_is_not_shown(site, tmp_path, monkeypat
     assert "secret" not in "".join(capfd.readouterr())
 
 
+def test_a_proxy_is_not_used_for_this_machine(site, tmp_path, monkeypatch):
+    monkeypatch.setenv(credentials.PROXY_VARIABLE, "http://127.0.0.1:9")  # where nothing listens
+    for url in (site.url("ok", "v.mp4"), site.url("ok", "w.mp4").replace("127.0.0.1", "localhost")):
+        assert isinstance(get(url, tmp_path), FetchedFile)
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
