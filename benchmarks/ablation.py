@@ -7,17 +7,25 @@ people whom the quality benchmark scores. A change is `NAME:KEY=VALUE,...`, with
     python -m benchmarks.ablation unguided:losses.landmarks=0.0 adam:optimizer.name=adam [--seeds 0 1]
 """
 
-import argparse
 import json
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from benchmarks.common import print_summary
-from benchmarks.contest import DEFAULT, OURS, SIZE, create_parser, make_job, min_difference, run_contest
+from benchmarks.contest import (
+    DEFAULT,
+    OURS,
+    SIZE,
+    create_contest_parser,
+    make_job,
+    min_difference,
+    run_contest,
+)
 from benchmarks.trial import Job
 from faceanim.config import TrainAnimationConfig, format_validation_error
 
@@ -25,12 +33,11 @@ SETTING_SEPARATOR = re.compile(r",(?![^\[]*\])")
 """Comma that is not inside a list."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
-    parser = create_parser(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = create_contest_parser(__doc__)
     parser.add_argument("changes", nargs="+", metavar="NAME:KEY=VALUE,...", help="Rows of the table.")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     jobs = [make_job(OURS, DEFAULT), *map(parse_change, args.changes)]
     results = run_contest(jobs, args, swapped=True)
     print_summary(

@@ -8,18 +8,27 @@ without super-resolution; faceanim also tracks and crops the face, smooths, keep
 frames.
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from math import nan
 from pathlib import Path
 
 import torch
 
-from benchmarks.common import measure_rates, print_summary, set_cpu_threads, shared_path
+from benchmarks.common import (
+    add_peer_option,
+    add_profile_option,
+    create_parser,
+    find_clip,
+    load_profile,
+    measure_rates,
+    print_summary,
+    set_cpu_threads,
+    shared_path,
+)
 from benchmarks.peer import build_peer, load_config
-from faceanim.config import load_params
 from faceanim.inference.animator import ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER
 from faceanim.media.video import probe
 from faceanim.models.build import build_animation, build_super_resolution
@@ -49,32 +58,29 @@ main()
 """
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--peer", type=Path, required=True, help="Checkout of the reference model.")
-    parser.add_argument("--runs", type=int, default=3, help="Number of measured runs of each side.")
-    args = parser.parse_args()
+    parser = create_parser(__doc__, runs=3)
+    add_peer_option(parser)
+    add_profile_option(parser, "voxceleb")
+    args = parser.parse_args(arguments)
     set_cpu_threads(THREADS)
     portrait = shared_path("faces", "photos", PORTRAIT)
-    clip = shared_path("faces", "clips", CLIP, f"{CLIP}.mp4")
-    print(f"{PORTRAIT} animated by {CLIP} (1280x720, with sound) at 256x256 on {THREADS} threads.")
+    clip = find_clip(CLIP)
+    print(f"{PORTRAIT} animated by {CLIP} at 256x256 on {THREADS} threads.")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        contenders = {
-            "faceanim": prepare_faceanim(folder, portrait, clip),
-            "demo.py": prepare_demo(folder, args.peer.resolve(), portrait, clip),
-        }
+        contenders = {"faceanim": prepare_faceanim(args.profile, folder, portrait, clip)}
+        if args.peer:
+            contenders["demo.py"] = prepare_demo(folder, args.peer.resolve(), portrait, clip)
         rates = measure_rates(contenders, "frames", args.runs)
-    print_summary({"animate_vs_demo": rates["faceanim"] / rates["demo.py"]})
+    print_summary({"animate_vs_demo": rates["faceanim"] / rates.get("demo.py", nan)})
 
 
-def prepare_faceanim(folder: Path, portrait: Path, clip: Path) -> Callable[[], int]:
-    """Save the networks of the profile `voxceleb` with random weights; return a run of `faceanim animate`."""
+def prepare_faceanim(profile: str, folder: Path, portrait: Path, clip: Path) -> Callable[[], int]:
+    """Save the networks of a profile with random weights; return a run of `faceanim animate`."""
     torch.manual_seed(0)
-    params = load_params(Path("profiles/voxceleb.yaml"))
+    params = load_profile(profile)
     animation, super_resolution = params.train_animation.model, params.train_sr.model
     save_animation(build_animation(animation), animation, folder / ANIMATION_FOLDER)
     save_super_resolution(

@@ -2,13 +2,13 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import pin_to_one_core, print_summary, shared_path
+from benchmarks.common import create_parser, pin_to_one_core, print_summary, shared_path
 from benchmarks.real_crops import ignore_progress
 from faceanim.config import Params, load_params
 from faceanim.faces.crop_stage import crop_videos
@@ -29,11 +29,17 @@ FRAMES = 4
 """Frames of each tiny video."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
+    parser = create_parser(__doc__)
+    parser.add_argument(
+        "--list", type=Path, help="List of clips (default: VoxCeleb's, ../shared/vox/vox-metadata.csv)."
+    )
+    args = parser.parse_args(arguments)
     pin_to_one_core()
     params = load_params(Path("profiles/voxceleb.yaml"))
-    index_config = params.index.model_copy(update={"path": str(shared_path("vox", "vox-metadata.csv"))})
+    path = args.list or shared_path("vox", "vox-metadata.csv")
+    index_config = params.index.model_copy(update={"path": str(path)})
     params = params.model_copy(
         update={"index": index_config, "run": params.run.model_copy(update={"workers": 1})}
     )

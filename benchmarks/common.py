@@ -1,20 +1,65 @@
 """Tools of all benchmarks: pinned cores, alternating runs, medians with their spread, a JSON summary."""
 
+import argparse
 import json
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import isnan
 from pathlib import Path
 
 import cv2
 
+from faceanim.config import Params, load_params
 from faceanim.models.pretrained import WEIGHTS_VARIABLE
 
-SHARED = Path(__file__).parents[1] / "../shared"
-"""Folder of the real media, beside the checkout."""
+MEDIA_VARIABLE = "FACEANIM_BENCHMARK_MEDIA"
+"""Environment variable with the folder of the media; by default it is `../shared`, beside the checkout."""
+
+
+def create_parser(description: str | None, runs: int | None = None) -> argparse.ArgumentParser:
+    """Create the parser of a benchmark's options.
+
+    Args:
+        description: description of the benchmark, printed with its line breaks.
+        runs: default of the option `--runs`; None for a benchmark that has no such option.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    if runs is not None:
+        parser.add_argument(
+            "--runs",
+            type=int,
+            default=runs,
+            help=f"Number of measured runs of each variant (default: {runs}).",
+        )
+    return parser
+
+
+def add_clips_option(parser: argparse.ArgumentParser, default: Sequence[str] | None) -> None:
+    """Add the option `--clips`, the names of the clips that a benchmark uses; None stands for all of them."""
+    shown = "all" if default is None else " ".join(default)
+    parser.add_argument(
+        "--clips", nargs="+", metavar="NAME", default=default, help=f"Clips to use (default: {shown})."
+    )
+
+
+def add_profile_option(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the option `--profile`, the name of the shipped profile that a benchmark uses."""
+    parser.add_argument("--profile", default=default, help=f"Profile to use (default: {default}).")
+
+
+def load_profile(name: str) -> Params:
+    """Load a shipped profile."""
+    return load_params(Path("profiles", f"{name}.yaml"))
+
+
+def add_peer_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--peer`, without which only faceanim is measured and the ratios are null."""
+    parser.add_argument("--peer", type=Path, help="Checkout of the reference model; without it, no ratios.")
 
 
 def pin_to_one_core() -> None:
@@ -42,11 +87,21 @@ def read_peak_memory() -> int:
 
 
 def shared_path(*parts: str) -> Path:
-    """Return the path of real media beside the checkout; exit with a message if it does not exist."""
-    path = SHARED.joinpath(*parts).resolve()
+    """Return the path of real media; exit with a message if it does not exist."""
+    folder = Path(os.environ.get(MEDIA_VARIABLE) or Path(__file__).parents[1] / "../shared")
+    path = folder.joinpath(*parts).resolve()
     if not path.exists():
-        sys.exit(f"{path} does not exist; this benchmark needs the real media expected beside the checkout")
+        sys.exit(
+            f"{path} does not exist; this benchmark needs the real media in ../shared beside the checkout, "
+            f"or in the folder that {MEDIA_VARIABLE} names"
+        )
     return path
+
+
+def find_clip(name: str) -> Path:
+    """Return the path of a clip's video; exit with a message if it does not exist."""
+    videos = sorted(shared_path("faces", "clips", name).glob(f"{name}.*"))
+    return videos[0] if videos else shared_path("faces", "clips", name, f"{name}.mp4")
 
 
 def use_shared_weights() -> None:

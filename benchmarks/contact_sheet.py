@@ -6,8 +6,8 @@ Each result is checked against its driving video: the number of frames, the fram
 of the sound to within 40 ms. The quality of the images is not scored; the sheet shows it.
 """
 
-import argparse
 import tempfile
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +15,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from benchmarks.common import print_summary, set_cpu_threads, shared_path
+from benchmarks.common import (
+    add_clips_option,
+    create_parser,
+    find_clip,
+    print_summary,
+    set_cpu_threads,
+    shared_path,
+)
 from faceanim.errors import FaceanimError
 from faceanim.inference.api import animate
 from faceanim.inference.backend import Network
@@ -35,20 +42,19 @@ SIDE = 160
 SOUND_TOLERANCE_S = 0.04
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Animate all photographs, check the results and write the sheet."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__)
     parser.add_argument("--model", type=Path, required=True, help="Folder of a model.")
     parser.add_argument("--out", type=Path, default=Path("out/contact_sheet.png"), help="Image to write.")
-    args = parser.parse_args()
+    add_clips_option(parser, VIDEOS)
+    args = parser.parse_args(arguments)
     set_cpu_threads(2)
     network = load_network(args.model, "cpu")
     rows, videos, exact = [], 0, 0
     for photograph in sorted(shared_path("faces", "photos").iterdir()):
         try:
-            row, checks = animate_photograph(network, photograph)
+            row, checks = animate_photograph(network, photograph, args.clips)
         except FaceanimError as error:
             print(f"{photograph.name:28} {error}")
             continue
@@ -61,16 +67,16 @@ def main() -> None:
     print_summary({"videos": videos, "exact_share": exact / videos})
 
 
-def animate_photograph(network: Network, photograph: Path) -> tuple[Frame, list[str]]:
-    """Animate a photograph by all videos, with relative and with absolute motion.
+def animate_photograph(network: Network, photograph: Path, clips: Sequence[str]) -> tuple[Frame, list[str]]:
+    """Animate a photograph by clips, with relative and with absolute motion.
 
     Returns:
         A row of the sheet, and for each result the deviations that `find_deviations` describes.
     """
     cells: list[Frame] = []
     checks = []
-    for name in VIDEOS:
-        (video,) = shared_path("faces", "clips", name).glob(f"{name}.*")
+    for name in clips:
+        video = find_clip(name)
         for relative in (True, False):
             with tempfile.TemporaryDirectory() as folder:
                 out = Path(folder, "out.mp4")

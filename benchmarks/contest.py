@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import set_cpu_threads
+from benchmarks.common import add_clips_option, create_parser, set_cpu_threads
 from benchmarks.real_crops import list_clips, make_crops, make_landmarks
 from benchmarks.scoring import (
     BASELINES,
@@ -49,9 +49,10 @@ Results = dict[str, list[Scores]]
 """Scores of each row, one for each seed, empty if the training failed; a baseline has only one."""
 
 
-def create_parser(description: str | None) -> argparse.ArgumentParser:
+def create_contest_parser(description: str | None) -> argparse.ArgumentParser:
     """Create a parser with the options of every contest."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = create_parser(description)
+    add_clips_option(parser, None)
     parser.add_argument(
         "--minutes", type=float, default=10.0, help="Training time of each row and seed, in minutes."
     )
@@ -85,11 +86,11 @@ def run_contest(jobs: Sequence[Job], args: argparse.Namespace, swapped: bool = F
 
     Args:
         jobs: the trainings, one per row.
-        args: options of `create_parser`.
+        args: options of `create_contest_parser`.
         swapped: see `Job`.
     """
     set_cpu_threads(args.threads)
-    with open_data(args.data) as data:
+    with open_data(args.data, args.clips) as data:
         clips = [thin_clip(clip, args.every) for clip in read_clips(data, select_splits(swapped)[1], SIZE)]
         print(describe_contest(clips, args), flush=True)
         faces = [find_faces(clip.frames[1:]) for clip in clips]
@@ -118,14 +119,14 @@ def run_contest(jobs: Sequence[Job], args: argparse.Namespace, swapped: bool = F
 
 
 @contextmanager
-def open_data(folder: Path | None) -> Iterator[Path]:
-    """Provide a folder of crops and landmarks, by default those of all real clips by the profile `sample`."""
+def open_data(folder: Path | None, clips: Sequence[str] | None) -> Iterator[Path]:
+    """Provide a folder of crops and landmarks, by default those of real clips by the profile `sample`."""
     if folder:
         yield folder
         return
     with tempfile.TemporaryDirectory() as name:
         temporary = Path(name)
-        make_crops(list_clips(), temporary, PARAMS)
+        make_crops(clips or list_clips(), temporary, PARAMS)
         make_landmarks(temporary, PARAMS)
         yield temporary
 

@@ -7,10 +7,10 @@ memory: no file is read, and nothing is written or drawn. The model has the size
 random weights.
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from unittest.mock import patch
 
@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.common import (
+    add_clips_option,
+    create_parser,
     measure_rates,
     print_summary,
     read_peak_memory,
@@ -39,22 +41,21 @@ from faceanim.tables import Row
 
 PARAMS = load_params(Path("profiles/sample.yaml"))
 CLIPS = ("grid_bbaf2n", "latentsync_demo1", "nvidia_eyecontact", "liveportrait_d13")
-"""Clips of four people; all but the first are held out."""
-LONG = 10
-"""Factor by which the longer clip is longer than the other, where memory is measured."""
+"""Clips of four people."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results.
 
     With a folder as argument, evaluate its content and print the peak memory of this process.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__, runs=3)
     parser.add_argument("folder", type=Path, nargs="?", help="Folder to evaluate in this process.")
-    parser.add_argument("--runs", type=int, default=3, help="Number of measured runs of each side.")
-    args = parser.parse_args()
+    add_clips_option(parser, CLIPS)
+    parser.add_argument(
+        "--longer", type=int, default=10, help="How much longer the longer clip is (default: 10 times)."
+    )
+    args = parser.parse_args(arguments)
     set_cpu_threads(2)
     use_shared_weights()
     if args.folder:
@@ -63,13 +64,13 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        prepare_folder(folder)
+        prepare_folder(folder, args.clips)
         in_memory = InMemoryEvaluation(folder)
         rates = measure_rates(
             {"evaluate": lambda: evaluate_folder(folder), "in memory": in_memory.score}, "frames", args.runs
         )
-        short, long = (measure_peak(folder, repeats) for repeats in (1, LONG))
-    print(f"peak memory: {short:,.0f} MB on one clip, {long:,.0f} MB on a clip {LONG} times as long")
+        short, long = (measure_peak(folder, repeats) for repeats in (1, args.longer))
+    print(f"peak memory: {short:,.0f} MB on one clip, {long:,.0f} MB on a clip {args.longer} times as long")
     print_summary(
         {
             "evaluation_vs_in_memory": rates["evaluate"] / rates["in memory"],
@@ -78,10 +79,10 @@ def main() -> None:
     )
 
 
-def prepare_folder(folder: Path) -> None:
-    """Create crops of the real clips, their landmarks, and a model with random weights."""
-    held_out = PARAMS.index.model_copy(update={"test_people": CLIPS[1:]})
-    make_crops(CLIPS, folder, PARAMS.model_copy(update={"index": held_out}))
+def prepare_folder(folder: Path, clips: Sequence[str]) -> None:
+    """Create crops of clips, all but the first held out, their landmarks, and a model with random weights."""
+    held_out = PARAMS.index.model_copy(update={"test_people": clips[1:]})
+    make_crops(clips, folder, PARAMS.model_copy(update={"index": held_out}))
     make_landmarks(folder, PARAMS)
     torch.manual_seed(0)
     animation, super_resolution = PARAMS.train_animation.model, PARAMS.train_sr.model

@@ -4,7 +4,7 @@ The paper credits Viola-Jones with steadier landmarks; this benchmark tests the 
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -15,7 +15,13 @@ import dlib
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.common import pin_to_one_core, print_summary, use_shared_weights
+from benchmarks.common import (
+    add_clips_option,
+    create_parser,
+    pin_to_one_core,
+    print_summary,
+    use_shared_weights,
+)
 from benchmarks.real_crops import list_clips, make_crops
 from faceanim.faces.detection import ViolaJones
 from faceanim.faces.framing import crop_frame
@@ -34,8 +40,6 @@ from faceanim.media.video import read_frames
 from faceanim.schemas import CROPS, DOWNLOAD
 from faceanim.tables import Row, read_rows
 
-FRAMES = 150
-"""Frames used of each crop, from its start."""
 SMOOTHING_SIGMA = 2.0
 """Standard deviation of the Gaussian that smooths the tracker's boxes over time, in frames."""
 
@@ -78,18 +82,24 @@ Detections = dict[str, tuple[Points, npt.NDArray[np.uint8]]]
 """Landmarks of a crop by method, (N, P, 2), NaN in frames where any method finds none; and thumbnails."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
+    parser = create_parser(__doc__)
+    add_clips_option(parser, None)
+    parser.add_argument(
+        "--frames", type=int, default=150, help="Frames of each crop, from its start (default: 150)."
+    )
+    args = parser.parse_args(arguments)
     pin_to_one_core()
     use_shared_weights()
     with tempfile.TemporaryDirectory() as name, closing(MediaPipeDetector()) as landmarker:
         methods = dlib_methods() | mediapipe_methods(landmarker)
         folder = Path(name)
-        make_crops(list_clips(), folder)
+        make_crops(args.clips or list_clips(), folder)
         videos = {row["clip_id"]: row["path"] for row in read_rows(folder / "download.parquet", DOWNLOAD)}
         rows = [row for row in read_rows(folder / "crops.parquet", CROPS) if row["status"] == "ok"]
-        crops = [detect_all(row, Path(videos[row["clip_id"]]), methods) for row in rows]
-    print(f"Landmarks of {len(rows)} crops of real clips (256x256), {FRAMES} frames of each, in pixels.")
+        crops = [detect_all(row, Path(videos[row["clip_id"]]), methods, args.frames) for row in rows]
+    print(f"Landmarks of {len(rows)} crops of real clips (256x256), {args.frames} frames of each, in pixels.")
     print("  jitter: mean second difference on still frames in which every method finds a face")
     print("  off:    mean distance of the corners of eyes and mouth from MediaPipe's in the whole frame,")
     print("          after removing the median offset of each corner in each crop")
@@ -165,11 +175,11 @@ def mediapipe_methods(landmarker: MediaPipeDetector) -> dict[str, Method]:
     }
 
 
-def detect_all(row: Row, video: Path, methods: Mapping[str, Method]) -> Detections:
-    """Detect the landmarks of a crop by every method."""
+def detect_all(row: Row, video: Path, methods: Mapping[str, Method], count: int) -> Detections:
+    """Detect the landmarks in the first `count` frames of a crop by every method."""
     points: dict[str, list[Points | None]] = {name: [] for name in methods}
     thumbnails = []
-    for frame in read_cropped_frames(row, video):
+    for frame in islice(read_cropped_frames(row, video), count):
         thumbnails.append(make_thumbnail(frame.luma))
         for name, method in methods.items():
             points[name].append(method(frame))
@@ -184,7 +194,7 @@ def detect_all(row: Row, video: Path, methods: Mapping[str, Method]) -> Detectio
 
 
 def read_cropped_frames(row: Row, video: Path) -> Iterator[CroppedFrame]:
-    """Yield the first frames of a crop."""
+    """Yield the frames of a crop."""
     faces = np.reshape(row["faces"], (-1, 4))
     smoothed = cv2.GaussianBlur(
         faces, (1, 0), sigmaX=1, sigmaY=SMOOTHING_SIGMA, borderType=cv2.BORDER_REPLICATE
@@ -198,7 +208,7 @@ def read_cropped_frames(row: Row, video: Path) -> Iterator[CroppedFrame]:
         smoothed.tolist(),
         strict=False,
     )
-    for crop, luma, whole, face, smoothed_face in islice(frames, FRAMES):
+    for crop, luma, whole, face, smoothed_face in frames:
         yield CroppedFrame(crop, luma, whole, Box(*row["box"]), Box(*face), Box(*smoothed_face))
 
 

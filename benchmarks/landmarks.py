@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,14 @@ import mediapipe
 import numpy as np
 from mediapipe.tasks.python import BaseOptions, vision
 
-from benchmarks.common import measure_rates, pin_to_one_core, print_summary, shared_path
+from benchmarks.common import (
+    add_clips_option,
+    create_parser,
+    measure_rates,
+    pin_to_one_core,
+    print_summary,
+    shared_path,
+)
 from benchmarks.real_crops import PARAMS, ignore_progress, list_clips, make_crops, map_inline
 from faceanim.config import LandmarksConfig
 from faceanim.faces.landmark_detectors import find_dlib_weights
@@ -23,12 +30,14 @@ from faceanim.schemas import CROPS
 from faceanim.tables import Row, read_rows
 
 CLIPS = ("liveportrait_s18", "nvidia_eyecontact", "pexels_8048492")
-"""Clips given to MediaPipe, which is ten times slower than dlib; dlib processes all clips."""
-RUNS = 3
+"""Clips given to MediaPipe by default; it is ten times slower than dlib, which processes all clips."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
+    parser = create_parser(__doc__, runs=3)
+    add_clips_option(parser, None)
+    args = parser.parse_args(arguments)
     pin_to_one_core()
     model = shared_path("models", "face_landmarker.task")
     os.environ[WEIGHTS_VARIABLE] = str(model.parent)
@@ -38,8 +47,8 @@ def main() -> None:
     print(f"  mediapipe:  mediapipe {mediapipe.__version__}, FaceLandmarker.detect alone; frames in memory")
     with tempfile.TemporaryDirectory() as name:
         all_crops, few_crops = Path(name, "every"), Path(name, "few")
-        make_crops(list_clips(), all_crops)
-        make_crops(CLIPS, few_crops)
+        make_crops(args.clips or list_clips(), all_crops)
+        make_crops(args.clips or CLIPS, few_crops)
         dlib_variants = {
             "faceanim, dlib": lambda: run_stage("dlib", all_crops),
             "dlib": prepare_dlib(read_accepted(all_crops)),
@@ -50,8 +59,8 @@ def main() -> None:
                 "faceanim, mediapipe": lambda: run_stage("mediapipe", few_crops),
                 "mediapipe": prepare_mediapipe(read_accepted(few_crops), landmarker),
             }
-            rates = measure_rates(dlib_variants, "frames", RUNS)
-            rates |= measure_rates(mediapipe_variants, "frames", RUNS)
+            rates = measure_rates(dlib_variants, "frames", args.runs)
+            rates |= measure_rates(mediapipe_variants, "frames", args.runs)
     print_summary(
         {
             "dlib_vs_bare": rates["faceanim, dlib"] / rates["dlib"],

@@ -4,12 +4,21 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import imageio.v2 as imageio
 import numpy as np
 
-from benchmarks.common import measure_rates, pin_to_one_core, print_summary, shared_path
+from benchmarks.common import (
+    add_clips_option,
+    create_parser,
+    find_clip,
+    measure_rates,
+    pin_to_one_core,
+    print_summary,
+)
+from benchmarks.real_crops import list_clips
 from faceanim.config import load_params
 from faceanim.datasets import frames as frames_module
 from faceanim.datasets.animation import PairDataset
@@ -26,8 +35,7 @@ from faceanim.tables import Row, write_table
 PARAMS = load_params(Path("profiles/voxceleb.yaml"))
 VOXCELEB_FRAMES = 4_100_000
 POINTS = 68
-PAIRS, BATCH_SIZE = 192, 16
-RUNS = 5
+BATCH_SIZE = 16
 EXPLANATION = f"""On one core; the files are in the page cache.
   faceanim:             crop files, and the {POINTS} landmarks of each frame
   faceanim, batches:    the same, augmented, as tensors of {BATCH_SIZE} pairs
@@ -35,19 +43,25 @@ EXPLANATION = f"""On one core; the files are in the page cache.
   PNG through OpenCV:   the same, read by OpenCV"""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
+    parser = create_parser(__doc__, runs=5)
+    add_clips_option(parser, None)
+    parser.add_argument(
+        "--pairs", type=int, default=192, help="Pairs of a run, a multiple of 16 (default: 192)."
+    )
+    args = parser.parse_args(arguments)
     pin_to_one_core()
-    frames_module.CACHE_BYTES = 0
-    with tempfile.TemporaryDirectory() as temporary:
+    names = args.clips or list_clips()
+    with tempfile.TemporaryDirectory() as temporary, patch.object(frames_module, "CACHE_BYTES", 0):
         folder = Path(temporary)
-        videos = {video.stem: video for video in sorted(shared_path("faces", "clips").glob("*/*"))}
+        videos = {name: find_clip(name) for name in names}
         rows = [row for video in videos.values() for row in crop_accepted(video, folder)]
         write_table(rows, CROPS, folder / "crops.parquet")
         psnrs = [write_pngs(videos[row["video_id"]], row, folder / "png" / row["crop_id"]) for row in rows]
         frames = sum(map(len, psnrs))
         print(f"Random pairs of {len(rows)} crops (256x256, {frames:,} frames) of real clips.\n{EXPLANATION}")
-        rates = measure_rates(make_variants(folder), "pairs", RUNS)
+        rates = measure_rates(make_variants(folder, args.pairs), "pairs", args.runs)
         crop_bytes = sum(Path(row["path"]).stat().st_size for row in rows)
         png_bytes = sum(path.stat().st_size for path in folder.glob("png/*/*"))
     mean, worst = np.mean(np.concatenate(psnrs)), min(map(np.mean, psnrs))
@@ -96,8 +110,8 @@ def write_pngs(video: Path, row: Row, folder: Path) -> list[float]:
     return psnrs
 
 
-def make_variants(folder: Path) -> dict[str, Callable[[], int]]:
-    """Return callables that read pairs, each in a different way, and return their number."""
+def make_variants(folder: Path, pairs: int) -> dict[str, Callable[[], int]]:
+    """Return callables that read that many pairs, each in a different way, and return their number."""
     rng = np.random.default_rng(0)
     frames = CropFrames(folder / "crops.parquet", "train", landmarks=folder / "landmarks")
     config = PARAMS.train_animation.model_copy(update={"batch_size": BATCH_SIZE, "seed": 0})
@@ -105,11 +119,11 @@ def make_variants(folder: Path) -> dict[str, Callable[[], int]]:
     png_folders = sorted((folder / "png").iterdir())
 
     def repeat(read: Callable[[], object]) -> Callable[[], int]:
-        return lambda: sum(1 for _ in range(PAIRS) if read())
+        return lambda: sum(1 for _ in range(pairs) if read())
 
     return {
         "faceanim": repeat(lambda: frames.load_pair(*frames.sample_pair(rng))),
-        "faceanim, batches": lambda: sum(len(batches[step][0]) for step in range(PAIRS // BATCH_SIZE)),
+        "faceanim, batches": lambda: sum(len(batches[step][0]) for step in range(pairs // BATCH_SIZE)),
         "PNG through imageio": repeat(lambda: read_png_pair(png_folders, rng, imageio.imread)),
         "PNG through OpenCV": repeat(lambda: read_png_pair(png_folders, rng, read_png)),
     }

@@ -1,43 +1,51 @@
 """Peak memory of tracking and cropping a one-hour video, against that of one minute of the same video."""
 
-import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.common import print_summary, read_peak_memory, shared_path
+from benchmarks.common import create_parser, find_clip, print_summary, read_peak_memory
 from faceanim.config import load_params
 from faceanim.faces.cropping import ClipTarget, crop_video
 from faceanim.media.containers import open_input, open_output
 
 CLIP = "nvidia_eyecontact"
-MINUTE, HOUR = 60, 3600
-"""Lengths of the two videos, in seconds."""
+LENGTHS: dict[str, Any] = {
+    "type": int,
+    "nargs": 2,
+    "metavar": ("SHORT", "LONG"),
+    "help": "Lengths of the two videos, in seconds (default: %(default)s).",
+}
+"""Option of the lengths to which the clip is looped."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results.
 
     With a video as argument, crop it and print the peak memory of this process.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = create_parser(__doc__)
     parser.add_argument("video", type=Path, nargs="?", help="Video to measure in this process.")
-    video = parser.parse_args().video
-    if video:
-        print(measure_peak(video))
+    parser.add_argument("--seconds", **LENGTHS, default=(60, 3600))
+    args = parser.parse_args(arguments)
+    if args.video:
+        print(measure_peak(args.video))
         return
-    source = shared_path("faces", "clips", CLIP, f"{CLIP}.mp4")
-    print(f"Peak memory of tracking and cropping {CLIP} (1280x720, 30 fps), looped to a minute and an hour.")
+    source = find_clip(CLIP)
+    print(f"Peak memory of tracking and cropping {CLIP}, looped to two lengths.")
     megabytes = {}
     with tempfile.TemporaryDirectory() as folder:
-        for seconds in (MINUTE, HOUR):
+        for seconds in args.seconds:
             video = Path(folder, f"{seconds}.mp4")
             frames = write_looped_video(source, video, seconds)
             command = [sys.executable, "-m", "benchmarks.memory", str(video)]
             megabytes[seconds] = int(subprocess.run(command, check=True, capture_output=True).stdout) / 1024
             print(f"{seconds:5} s, {frames:7,} frames: {megabytes[seconds]:7,.1f} MB")
-    print_summary({"minute_vs_hour_memory": megabytes[MINUTE] / megabytes[HOUR]})
+    short, long = args.seconds
+    print_summary({"minute_vs_hour_memory": megabytes[short] / megabytes[long]})
 
 
 def write_looped_video(source: Path, out: Path, seconds: int) -> int:

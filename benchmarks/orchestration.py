@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import httpx
 
-from benchmarks.common import print_summary
+from benchmarks.common import create_parser, print_summary
 from faceanim.config import RunConfig
 from faceanim.progress import ProgressCallback
 from faceanim.schemas import Reason
@@ -21,11 +23,8 @@ from faceanim.workers import MapShards, ShardJob, chunk
 from flows.stage_runs import run_sharded_stage
 from flows.ui import prefect_server
 
-ITEMS = 20_000
-RUNS = 3
 BUDGET_MS = 1.0
 """Additional time that an item may take with Prefect, in milliseconds."""
-PORT = 4299
 RUN = RunConfig(
     workers=2,
     shard_size=64,
@@ -37,30 +36,42 @@ RUN = RunConfig(
 )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
+    parser = create_parser(__doc__, runs=3)
+    parser.add_argument("--items", type=int, default=20_000, help="Items of a run (default: 20,000).")
+    parser.add_argument("--port", type=int, default=4299, help="Port of the server (default: 4299).")
+    parser.add_argument("--home", type=Path, help="Folder of the server's database (default: a new one).")
+    parser.add_argument("--step", action="store_true", help="Only process the items, in this process.")
+    args = parser.parse_args(arguments)
+    if args.step:
+        run_step(args.items)
+        return
     with tempfile.TemporaryDirectory() as name:
-        os.environ["PREFECT_HOME"] = name
-        with prefect_server(PORT) as page:
+        home = str(args.home or name)
+        os.environ["PREFECT_HOME"] = home
+        with prefect_server(args.port) as page:
             api = f"{page}/api"
-            time_process(api, name)  # not counted: the server compiles its queries on the first requests
+            time_process(
+                api, home, args.items
+            )  # not counted: the server compiles its queries on the first requests
             bare, served = [], []
-            for _ in range(RUNS):
-                bare.append(time_process("", name))
-                served.append(time_process(api, name))
-            shards = len(chunk(range(ITEMS), RUN.shard_size))
-            expected = shards * (RUNS + 1)
+            for _ in range(args.runs):
+                bare.append(time_process("", home, args.items))
+                served.append(time_process(api, home, args.items))
+            shards = len(chunk(range(args.items), RUN.shard_size))
+            expected = shards * (args.runs + 1)
             recorded = wait_for_records(api, expected)
-    extra_ms = (statistics.median(served) - statistics.median(bare)) / ITEMS * 1000
+    extra_ms = (statistics.median(served) - statistics.median(bare)) / args.items * 1000
     for label, seconds in (("process pool", bare), ("Prefect", served)):
         median, spread = statistics.median(seconds), ", ".join(f"{value:.1f}" for value in seconds)
-        print(f"{label:13} {median:6.1f} s for {ITEMS:,} items in {shards} tasks ({spread})")
+        print(f"{label:13} {median:6.1f} s for {args.items:,} items in {shards} tasks ({spread})")
     print(f"Prefect costs {extra_ms:.3f} ms per item (budget {BUDGET_MS})")
     print(f"{recorded} of {expected} tasks recorded")
     print_summary({"budget_over_cost": BUDGET_MS / extra_ms, "recorded": recorded / expected})
 
 
-def time_process(api: str, home: str) -> float:
+def time_process(api: str, home: str, items: int) -> float:
     """Run the step in a separate process and return its duration, in seconds."""
     variables = os.environ | {
         "PREFECT_API_URL": api,
@@ -68,17 +79,25 @@ def time_process(api: str, home: str) -> float:
         "PREFECT_LOGGING_LEVEL": "WARNING",
     }
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "benchmarks.orchestration", "step"], check=True, env=variables)
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.orchestration", "--step", "--items", str(items)],
+        check=True,
+        env=variables,
+    )
     return time.perf_counter() - start
 
 
-def step(map_shards: MapShards, on_progress: ProgressCallback) -> int:
-    """Process all items and return their number."""
-    done = 0
-    for results in map_shards(ShardJob("tiny", square, fail), chunk(range(ITEMS), RUN.shard_size)):
-        done += len(results)
-        on_progress(done, ITEMS)
-    return done
+def run_step(items: int) -> None:
+    """Process that many items, as a stage does."""
+
+    def step(map_shards: MapShards, on_progress: ProgressCallback) -> int:
+        done = 0
+        for results in map_shards(ShardJob("tiny", square, fail), chunk(range(items), RUN.shard_size)):
+            done += len(results)
+            on_progress(done, items)
+        return done
+
+    assert run_sharded_stage("tiny", RUN, step) == items
 
 
 def square(item: int) -> int:
@@ -108,7 +127,4 @@ def count_records(api: str, task: str) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["step"]:
-        assert run_sharded_stage("tiny", RUN, step) == ITEMS
-    else:
-        main()
+    main()

@@ -1,14 +1,15 @@
 """Quality at equal budget against the reference model: the same training time on the same real crops."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.common import print_summary
+from benchmarks.common import add_peer_option, print_summary
 from benchmarks.contest import (
     DEFAULT,
     OURS,
     SIZE,
     Results,
-    create_parser,
+    create_contest_parser,
     make_job,
     min_difference,
     min_reduction,
@@ -23,11 +24,11 @@ PAPER, REFERENCE, SMALL = "paper", "reference", "reference_small"
 PAPER_PROFILE = Path("profiles/paper.yaml")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
     names = [OURS, *([PAPER] if PAPER_PROFILE.is_file() else []), REFERENCE, SMALL]
-    parser = create_parser(__doc__)
-    parser.add_argument("--peer", type=Path, required=True, help="Checkout of the reference model.")
+    parser = create_contest_parser(__doc__)
+    add_peer_option(parser)
     parser.add_argument(
         "--scale-factor",
         type=float,
@@ -35,16 +36,24 @@ def main() -> None:
         help="Scale at which the reference detects keypoints and motion. 0.5 is that of the profile "
         "`sample`, and lets the reference make more steps in the same time than 1, the full size.",
     )
-    parser.add_argument("--rows", nargs="+", choices=names, default=names, help="Rows of the table.")
-    args = parser.parse_args()
-    jobs = [make_row_job(name, args.peer, args.scale_factor) for name in args.rows]
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=names,
+        help="Rows of the table (default: all, of the reference with --peer).",
+    )
+    args = parser.parse_args(arguments)
+    rows = args.rows or [name for name in names if args.peer or name not in (REFERENCE, SMALL)]
+    if args.peer is None and {REFERENCE, SMALL} & set(rows):
+        parser.error("the rows of the reference need --peer")
+    jobs = [make_row_job(name, args.peer, args.scale_factor) for name in rows]
     print_summary(summarize(run_contest(jobs, args)))
 
 
-def make_row_job(name: str, checkout: Path, scale_factor: float) -> Job:
+def make_row_job(name: str, checkout: Path | None, scale_factor: float) -> Job:
     """Create the training of a row of the table."""
     job = make_job(name, load_paper_config() if name == PAPER else DEFAULT)
-    if name not in (REFERENCE, SMALL):
+    if checkout is None or name not in (REFERENCE, SMALL):
         return job
     load_config(checkout, "vox-256")  # exits now, rather than after the other trainings, if it is missing
     reference = ReferenceConfig(checkout=str(checkout), half=name == SMALL, scale_factor=scale_factor)

@@ -5,12 +5,17 @@
 It takes a quarter of an hour on two cores. Crops that already exist in the folder are reused.
 """
 
-import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.common import print_summary, set_cpu_threads, use_shared_weights
+from benchmarks.common import (
+    add_clips_option,
+    create_parser,
+    print_summary,
+    set_cpu_threads,
+    use_shared_weights,
+)
 from benchmarks.contest import PARAMS
 from benchmarks.real_crops import list_clips, make_crops, make_landmarks
 from faceanim.cli.evaluate import print_summaries
@@ -27,21 +32,23 @@ from faceanim.training.monitoring import RunContext, StepReport
 from faceanim.training.super_resolution import train_super_resolution
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__)
     parser.add_argument("--steps", type=int, default=1600, help="Training steps of the animation network.")
     parser.add_argument("--out", type=Path, default=Path("out/real_people"), help="Output folder.")
-    args = parser.parse_args()
+    parser.add_argument(
+        "--sr-steps", type=int, default=PARAMS.train_sr.steps, help="Training steps of super-resolution."
+    )
+    add_clips_option(parser, None)
+    args = parser.parse_args(arguments)
     set_cpu_threads(2)
     use_shared_weights()
     crops = args.out / "crops.parquet"
     if not crops.is_file():
-        make_crops(list_clips(), args.out, PARAMS)
+        make_crops(args.clips or list_clips(), args.out, PARAMS)
     make_landmarks(args.out, PARAMS)
-    curves = train(args.out, args.steps)
+    curves = train(args.out, args.steps, args.sr_steps)
     evaluation = args.out / "evaluation"
     with show_progress("evaluate") as on_progress:
         tables = crops, args.out / "landmarks"
@@ -66,7 +73,7 @@ def main() -> None:
     print_summary({name: interval.mean for name, interval in known.items()})
 
 
-def train(folder: Path, steps: int) -> dict[str, Path]:
+def train(folder: Path, steps: int, sr_steps: int) -> dict[str, Path]:
     """Train both networks; return the paths of their curves by name."""
     crops, models, checkpoints = folder / "crops.parquet", folder / "models", folder / "checkpoints"
     animation, super_resolution = models / ANIMATION_FOLDER, models / SUPER_RESOLUTION_FOLDER
@@ -75,11 +82,10 @@ def train(folder: Path, steps: int) -> dict[str, Path]:
     with show_training(animation.name) as context:
         curve = curves[animation.name]
         train_animation(config, crops, folder / "landmarks", animation, curve, checkpoints, context)
+    sr_config = PARAMS.train_sr.model_copy(update={"steps": sr_steps})
     with show_training(super_resolution.name) as context:
         curve = curves[super_resolution.name]
-        train_super_resolution(
-            PARAMS.train_sr, crops, animation, super_resolution, curve, checkpoints, context
-        )
+        train_super_resolution(sr_config, crops, animation, super_resolution, curve, checkpoints, context)
     return curves
 
 

@@ -7,16 +7,23 @@ method.
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from benchmarks.common import print_summary, use_shared_weights
+from benchmarks.common import (
+    add_clips_option,
+    add_profile_option,
+    create_parser,
+    load_profile,
+    print_summary,
+    use_shared_weights,
+)
 from benchmarks.real_crops import ignore_progress, make_crops, make_landmarks
-from faceanim.config import EvaluateConfig, load_params
+from faceanim.config import EvaluateConfig
 from faceanim.evaluation.evaluate import collect_predictions, score_items
 from faceanim.evaluation.protocol import METRICS, MethodName, Task
 from faceanim.evaluation.statistics import summarize_scores
@@ -24,7 +31,6 @@ from faceanim.evaluation.test_set import build_items, load_test_clips, read_clip
 from faceanim.evaluation.test_set_export import write_ffv1
 from faceanim.media.frames import Frames
 
-PARAMS = load_params(Path("profiles/voxceleb.yaml"))
 CLIPS = (
     "grid_bbaf2n",
     "grid_brbk7n",
@@ -93,38 +99,54 @@ DEGRADATIONS: dict[str, tuple[Degrade, tuple[str, ...]]] = {
     "flickering": (flicker, ("flicker", "l1")),
 }
 """Degradations of the driving video by name, each with the metrics that are meant to detect it."""
+DEGRADED = [name for name in DEGRADATIONS if name != UNCHANGED]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
+    parser = create_parser(__doc__)
+    add_clips_option(parser, CLIPS)
+    add_profile_option(parser, "voxceleb")
+    parser.add_argument(
+        "--degradations",
+        nargs="+",
+        choices=DEGRADED,
+        default=DEGRADED,
+        metavar="NAME",
+        help="Degradations to score (default: all).",
+    )
+    args = parser.parse_args(arguments)
     use_shared_weights()
-    held_out = {"test_people": CLIPS[1:]}
-    params = PARAMS.model_copy(update={"index": PARAMS.index.model_copy(update=held_out)})
+    held_out = {"test_people": args.clips[1:]}
+    profile = load_profile(args.profile)
+    params = profile.model_copy(update={"index": profile.index.model_copy(update=held_out)})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_crops(CLIPS, folder, params)
+        make_crops(args.clips, folder, params)
         make_landmarks(folder, params)
         crops, landmarks = folder / "crops.parquet", folder / "landmarks"
-        means = score_degradations(crops, landmarks, params.crop.size, folder / "videos")
+        means = score_degradations(crops, landmarks, params.crop.size, folder / "videos", args.degradations)
     print_table(means)
-    print_summary(
-        {f"{name} seen": detected_fraction(means, name) for name, (_, meant) in DEGRADATIONS.items() if meant}
-    )
+    print_summary({f"{name} seen": detected_fraction(means, name) for name in args.degradations})
 
 
-def score_degradations(crops: Path, landmarks: Path, size: int, folder: Path) -> Means:
-    """Score the degraded driving videos as predictions.
+def score_degradations(
+    crops: Path, landmarks: Path, size: int, folder: Path, names: Sequence[str] | None = None
+) -> Means:
+    """Score the driving videos, unchanged and degraded, as predictions.
 
     Args:
         crops: crops.parquet.
         landmarks: folder of the landmarks tables.
         size: side at which videos are scored, in pixels.
         folder: folder to which the videos are written.
+        names: names of the degradations; all by default.
     """
     rows = load_test_clips(crops)
     reconstructions = [item for item in build_items(rows, 0) if item.task == Task.RECONSTRUCTION]
     means: Means = {}
-    for name, (degrade, _) in DEGRADATIONS.items():
+    for name in (UNCHANGED, *(names or DEGRADED)):
+        degrade, _ = DEGRADATIONS[name]
         videos = folder / name
         for item in reconstructions:
             other = next(row for row in rows if row["person_id"] != item.driving["person_id"])

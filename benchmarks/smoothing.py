@@ -8,7 +8,6 @@ of each clip is held still under sensor noise, encoded as a video, and drives th
 encoded.
 """
 
-import argparse
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import print_summary, set_cpu_threads, shared_path
+from benchmarks.common import (
+    add_clips_option,
+    create_parser,
+    find_clip,
+    print_summary,
+    set_cpu_threads,
+    shared_path,
+)
 from faceanim.inference.api import animate
 from faceanim.inference.backend import Network
 from faceanim.inference.loading import load_network
@@ -29,8 +35,6 @@ from faceanim.media.images import read_image
 from faceanim.media.video import read_frames
 
 FPS = Fraction(25)
-FRAMES = 50
-"""Frames of each driving video."""
 NOISE = 6.0
 """Standard deviation of the sensor noise, in levels of 255: that of an indoor webcam."""
 JUMP = 0.06
@@ -39,23 +43,29 @@ CLIPS = ("grid_bbaf2n", "grid_brbk7n", "grid_sbwe5n", "grid_swiz3n", "liveportra
 PORTRAIT = "astronaut.png"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__)
     parser.add_argument("--model", type=Path, required=True, help="Folder of a trained model.")
-    args = parser.parse_args()
+    add_clips_option(parser, CLIPS)
+    parser.add_argument("--frames", type=int, default=50, help="Frames of each driving video (default: 50).")
+    args = parser.parse_args(arguments)
     set_cpu_threads(2)
     network = load_network(args.model, "cpu")
-    print(f"{PORTRAIT}, driven by still frames with noise of {NOISE:g} levels, {FRAMES} at {FPS} fps.")
+    print(f"{PORTRAIT}, driven by still frames with noise of {NOISE:g} levels, {args.frames} at {FPS} fps.")
     print("Mean movement of a keypoint between frames, in pixels at 256, and lag of a jump:")
     movements, lags = [], []
     with tempfile.TemporaryDirectory() as folder:
-        for name in CLIPS:
+        for name in args.clips:
             frame = read_first_frame(name)
-            resting = [track_keypoints(network, folder, rest(frame), strength) for strength in (0.0, 1.0)]
-            jumping = [track_keypoints(network, folder, jump(frame), strength) for strength in (0.0, 1.0)]
+            resting = [
+                track_keypoints(network, folder, rest(frame, args.frames), strength)
+                for strength in (0.0, 1.0)
+            ]
+            jumping = [
+                track_keypoints(network, folder, jump(frame, args.frames), strength)
+                for strength in (0.0, 1.0)
+            ]
             before, after = (mean_movement(points) for points in resting)
             movements.append((before, after))
             lags.append(measure_lag(*jumping))
@@ -69,23 +79,22 @@ def main() -> None:
 
 def read_first_frame(name: str) -> Frame:
     """Read the first frame of a clip."""
-    (path,) = shared_path("faces", "clips", name).glob(f"{name}.*")
-    return next(read_frames(path, "pyav"))
+    return next(read_frames(find_clip(name), "pyav"))
 
 
-def rest(frame: Frame) -> Iterator[Frame]:
-    """Yield a still frame with sensor noise."""
+def rest(frame: Frame, count: int) -> Iterator[Frame]:
+    """Yield a still frame `count` times, with sensor noise."""
     rng = np.random.default_rng(0)
-    for _ in range(FRAMES):
+    for _ in range(count):
         yield add_noise(frame, rng)
 
 
-def jump(frame: Frame) -> Iterator[Frame]:
+def jump(frame: Frame, count: int) -> Iterator[Frame]:
     """Yield the same, shifted to the right in the second half of the video."""
     rng, width = np.random.default_rng(0), frame.shape[1]
     shifted = np.roll(frame, round(JUMP * width), axis=1)
-    for number in range(FRAMES):
-        yield add_noise(frame if number < FRAMES // 2 else shifted, rng)
+    for number in range(count):
+        yield add_noise(frame if number < count // 2 else shifted, rng)
 
 
 def add_noise(frame: Frame, rng: np.random.Generator) -> Frame:
@@ -120,7 +129,8 @@ def measure_lag(plain: NDArray[np.float32], smoothed: NDArray[np.float32]) -> in
 def find_halfway(x: Sequence[float] | NDArray[np.float32]) -> int:
     """Return the first frame in which a track is beyond the midpoint between its start and its end."""
     track = np.asarray(x)
-    start, end = track[: FRAMES // 4].mean(), track[-FRAMES // 4 :].mean()
+    quarter = len(track) // 4
+    start, end = track[:quarter].mean(), track[-quarter:].mean()
     return int(np.argmax((track - start) / (end - start) > 0.5))
 
 

@@ -6,10 +6,9 @@ Without `--crops`, the real clips beside the checkout are cropped. With `--anima
 also trained on the frames of the animation network in that folder, as in the pipeline, and scored on them.
 """
 
-import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.common import pin_to_one_core, print_summary
+from benchmarks.common import add_clips_option, create_parser, pin_to_one_core, print_summary
 from benchmarks.real_crops import list_clips, make_crops
 from faceanim.config import DegradeConfig, TrainSuperResolutionConfig, load_params
 from faceanim.datasets.super_resolution import degrade_frame
@@ -35,8 +34,6 @@ from faceanim.training.super_resolution import train_super_resolution
 PARAMS = load_params(Path("profiles/sample.yaml"))
 FRAMES = 32
 """Frames of each held-out crop that are scored, evenly spaced."""
-TRIAL_STEPS = 20
-"""Steps of the trial by which the number of steps that fit into the training time is estimated."""
 
 Scores = dict[str, float]
 """Value of each of PIXEL_METRICS."""
@@ -45,46 +42,53 @@ MakeInput = Callable[[Frames], Tensor]
 (N, H, W, 3)."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__)
     parser.add_argument("--minutes", type=float, default=5, help="Training time, in minutes.")
     parser.add_argument("--crops", type=Path, help="Path of crops.parquet.")
     parser.add_argument("--animation", type=Path, help="Folder of an animation network.")
-    args = parser.parse_args()
+    parser.add_argument(
+        "--trial-steps", type=int, default=20, help="Steps by which the speed is estimated (default: 20)."
+    )
+    add_clips_option(parser, None)
+    args = parser.parse_args(arguments)
     pin_to_one_core()
     torch.set_num_threads(1)
     av.logging.set_level(av.logging.PANIC)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        crops = args.crops or make_real_crops(folder)
+        crops = args.crops or make_real_crops(args.clips or list_clips(), folder)
         config = PARAMS.train_sr
         if args.animation is None:
             model_config = config.model.model_copy(update={"generated_strength": None})
             config = config.model_copy(update={"generated_prob": 0.0, "model": model_config})
-        steps = estimate_steps(60 * args.minutes, config, crops, args.animation, folder)
+        steps = estimate_steps(60 * args.minutes, args.trial_steps, config, crops, args.animation, folder)
         config = config.model_copy(update={"steps": steps})
         model = train(config, crops, args.animation, folder / "trained")
         compare(model, config, crops, args.animation)
 
 
-def make_real_crops(folder: Path) -> Path:
-    """Crop the real clips to the size of the embedded sample's crops; return the path of the table."""
-    make_crops(list_clips(), folder, PARAMS)
+def make_real_crops(clips: Sequence[str], folder: Path) -> Path:
+    """Crop real clips to the size of the embedded sample's crops; return the path of the table."""
+    make_crops(clips, folder, PARAMS)
     return folder / "crops.parquet"
 
 
 def estimate_steps(
-    seconds: float, config: TrainSuperResolutionConfig, crops: Path, animation: Path | None, folder: Path
+    seconds: float,
+    trial_steps: int,
+    config: TrainSuperResolutionConfig,
+    crops: Path,
+    animation: Path | None,
+    folder: Path,
 ) -> int:
     """Estimate the number of training steps that fit into a time, from the second half of a short trial."""
     times: list[float] = []
-    trial = config.model_copy(update={"steps": TRIAL_STEPS})
+    trial = config.model_copy(update={"steps": trial_steps})
     train(trial, crops, animation, folder / "trial", lambda _: times.append(time.perf_counter()))
-    half = TRIAL_STEPS // 2
-    return max(TRIAL_STEPS, round(seconds * half / (times[-1] - times[-1 - half])))
+    half = trial_steps // 2
+    return max(trial_steps, round(seconds * half / (times[-1] - times[-1 - half])))
 
 
 def train(

@@ -1,11 +1,11 @@
 """One full training step at 256x256 against that of the reference, with equal batch size and loss terms."""
 
-import argparse
 import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from math import nan
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -13,7 +13,7 @@ from unittest.mock import patch
 import torch
 from torch import nn
 
-from benchmarks.common import measure_rates, print_summary, set_cpu_threads
+from benchmarks.common import add_peer_option, create_parser, measure_rates, print_summary, set_cpu_threads
 from benchmarks.peer import build_loss_modules, build_peer, build_random_vgg, load_config
 from faceanim.config import TrainAnimationConfig, load_params
 from faceanim.datasets.animation import PairBatch
@@ -36,14 +36,13 @@ TERMS = {
 Step = Callable[[PairBatch], object]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer", type=Path, required=True, help="Checkout of the reference model.")
+    parser = create_parser(__doc__, runs=7)
+    add_peer_option(parser)
     parser.add_argument("--batch-size", type=int, default=2, help="Number of pairs in a batch.")
     parser.add_argument("--steps", type=int, default=1, help="Number of steps in each run.")
-    parser.add_argument("--runs", type=int, default=7, help="Number of measured runs of each side.")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     set_cpu_threads(THREADS)
     torch.manual_seed(0)
     source, driving = torch.rand(2, args.batch_size, 3, SIZE, SIZE)
@@ -51,7 +50,9 @@ def main() -> None:
     vgg = build_random_vgg()
     weights = select_terms()
     step, scales = prepare_faceanim(weights, vgg, batch)
-    steps = {"faceanim": step, "reference": prepare_reference(args.peer, weights, vgg, scales)}
+    steps = {"faceanim": step}
+    if args.peer:
+        steps["reference"] = prepare_reference(args.peer, weights, vgg, scales)
     print(f"A full training step at {SIZE}x{SIZE}, {args.batch_size} pairs, on {THREADS} threads; fp32, and")
     print("  VGG-19 with the same random weights. Both sides update their generator and discriminator.")
     print(f"  loss terms on both sides: {', '.join(name for name, weight in weights.items() if weight)};")
@@ -64,7 +65,7 @@ def main() -> None:
 
     variants = {name: partial(run, step) for name, step in steps.items()}
     rates = measure_rates(variants, "samples", args.runs)
-    print_summary({"training_vs_reference": rates["faceanim"] / rates["reference"]})
+    print_summary({"training_vs_reference": rates["faceanim"] / rates.get("reference", nan)})
 
 
 def select_terms() -> dict[str, float]:

@@ -7,11 +7,10 @@ also pasted into the photographs beside the checkout. It is marked, written as r
 one way.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import cycle, islice
@@ -22,7 +21,15 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from benchmarks.common import pin_to_one_core, print_summary, shared_path
+from benchmarks.common import (
+    add_clips_option,
+    create_parser,
+    find_clip,
+    pin_to_one_core,
+    print_summary,
+    shared_path,
+)
+from benchmarks.real_crops import list_clips
 from faceanim.errors import FaceanimError
 from faceanim.faces.framing import crop_frame
 from faceanim.inference.driving import DrivingVideo
@@ -45,8 +52,8 @@ FACE_SQUARE = Box(512.0, 200.0, 768.0, 456.0)
 """Square of the photograph that shows the animated face."""
 TOO_SMALL = "64x64"
 """Set of clips whose results are reported, but have no requirement."""
-UNMARKED_PER_VIDEO, UNMARKED_PER_PHOTOGRAPH = 48, 4
-"""Number of unmarked clips from each video and from each photograph."""
+UNMARKED_PER_PHOTOGRAPH = 4
+"""Number of unmarked clips from each photograph."""
 UNMARKED_SIDES = (128, 256)
 FPS = Fraction(25)
 
@@ -57,22 +64,29 @@ REQUIRED = "H.264 again at CRF 28", "resize to 75 % and back", "crop of a tenth"
 """Edits that the watermark must survive."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = create_parser(__doc__)
+    add_clips_option(parser, None)
+    parser.add_argument(
+        "--unmarked", type=int, default=48, help="Unmarked clips cut from each video (default: 48)."
     )
-    parser.parse_args()
+    parser.add_argument(
+        "--required", action="store_true", help="Make only the edits that the watermark must survive."
+    )
+    args = parser.parse_args(arguments)
     pin_to_one_core()
-    sets = make_clips()
+    videos = [find_clip(name) for name in args.clips or list_clips()]
+    sets = make_clips(videos)
+    edits = {name: edit for name, edit in make_edits().items() if name in REQUIRED or not args.required}
     psnrs, fractions = {}, []
     for name, clips in sets.items():
         marked = [mark_clip(clip) for clip in clips]
         psnrs[name] = min(psnr(*pair) for pair in zip(clips, marked, strict=True))
         print(f"{len(clips)} clips of {FRAMES} frames, {name}, marked at {psnrs[name]:.1f} dB or better")
-        survival = measure_survival([reencode(clip, None) for clip in marked])
+        survival = measure_survival([reencode(clip, None) for clip in marked], edits)
         fractions += [survival[edit] for edit in REQUIRED] if name != TOO_SMALL else []
-    count, highest = score_unmarked()
+    count, highest = score_unmarked(videos, args.unmarked)
     print(f"{count} unmarked clips: highest score {highest:.2f}; all must be below {THRESHOLD:g}")
     print_summary(
         {
@@ -86,9 +100,9 @@ def main() -> None:
     )
 
 
-def make_clips() -> dict[str, list[Clip]]:
+def make_clips(paths: Sequence[Path]) -> dict[str, list[Clip]]:
     """Make unmarked clips by their size: faces, and photographs with a moving face."""
-    tracked = list(track_faces())
+    tracked = list(track_faces(paths))
     videos = {side: [crop_beginning(video, side) for video in tracked] for side in SIDES}
     cut = {
         f"{side}x{side}": [video[start : start + FRAMES] for video in side_videos for start in STARTS]
@@ -100,9 +114,9 @@ def make_clips() -> dict[str, list[Clip]]:
     return sets
 
 
-def track_faces() -> Iterator[DrivingVideo]:
-    """Track the face in each real video that shows one."""
-    for path in list_videos():
+def track_faces(paths: Sequence[Path]) -> Iterator[DrivingVideo]:
+    """Track the face in each video that shows one."""
+    for path in paths:
         with suppress(FaceanimError):
             yield DrivingVideo.read(path, probe(path), "largest", lambda frames: None)
 
@@ -110,11 +124,6 @@ def track_faces() -> Iterator[DrivingVideo]:
 def crop_beginning(video: DrivingVideo, side: int) -> Clip:
     """Crop the square around the face in the frames of all clips that are cut from the video."""
     return list(islice(video.crops(side), max(STARTS) + FRAMES))
-
-
-def list_videos() -> list[Path]:
-    """List the paths of the real videos."""
-    return sorted(shared_path("faces", "clips").glob("*/*"))
 
 
 def read_photographs() -> Iterator[Frame]:
@@ -143,10 +152,10 @@ def mark_clip(clip: Clip) -> Clip:
     return [watermark.mark(frame) for frame in clip]
 
 
-def measure_survival(clips: list[Clip]) -> dict[str, float]:
+def measure_survival(clips: list[Clip], edits: Mapping[str, Edit]) -> dict[str, float]:
     """Print and return the fraction of clips in which the watermark is still read after each edit."""
     fractions = {}
-    for name, edit in make_edits().items():
+    for name, edit in edits.items():
         scores = [read_watermark(edit(clip)).score for clip in clips]
         fractions[name] = float(np.mean(np.array(scores) >= THRESHOLD))
         print(
@@ -177,13 +186,13 @@ def make_edits() -> Mapping[str, Edit]:
     }
 
 
-def score_unmarked() -> tuple[int, float]:
+def score_unmarked(paths: Sequence[Path], per_video: int) -> tuple[int, float]:
     """Return the number of unmarked clips and the highest score among them."""
-    scores = [read_watermark(clip).score for clip in make_unmarked_clips()]
+    scores = [read_watermark(clip).score for clip in make_unmarked_clips(paths, per_video)]
     return len(scores), max(scores)
 
 
-def make_unmarked_clips() -> Iterator[Clip]:
+def make_unmarked_clips(paths: Sequence[Path], per_video: int) -> Iterator[Clip]:
     """Yield random squares of the videos and photographs at random times, each after one of several edits."""
     rng = np.random.default_rng(0)
     edits: Iterator[Edit] = cycle(
@@ -201,9 +210,9 @@ def make_unmarked_clips() -> Iterator[Clip]:
     for photograph in read_photographs():
         for _ in range(UNMARKED_PER_PHOTOGRAPH):
             yield next(edits)(cut_window([photograph] * FRAMES, rng))
-    for path in list_videos():
+    for path in paths:
         video = list(islice(read_frames(path, "pyav"), 150))
-        for _ in range(UNMARKED_PER_VIDEO):
+        for _ in range(per_video):
             yield next(edits)(cut_window(video, rng))
 
 

@@ -1,11 +1,10 @@
 """Speed-up by a second worker: crop and landmarks of real clips with one worker process and with two."""
 
-import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.common import measure_rates, print_summary
+from benchmarks.common import add_clips_option, create_parser, measure_rates, print_summary
 from benchmarks.real_crops import PARAMS, ignore_progress, list_clips, make_crops
 from faceanim.config import Params
 from faceanim.faces.crop_stage import crop_videos
@@ -16,17 +15,18 @@ COPIES = 3
 """Copies of each clip: in a minute of work, the start of two processes weighs as little as in a day of it."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=3, help="Number of measured runs of each variant.")
-    runs = parser.parse_args().runs
+    parser = create_parser(__doc__, runs=3)
+    add_clips_option(parser, None)
+    parser.add_argument("--copies", type=int, default=COPIES, help="Copies of each clip (default: 3).")
+    args = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_crops(list_clips(), folder, copies=COPIES)
-        crop = measure_rates({f"crop, {n}": prepare_crop(folder, n) for n in (1, 2)}, "frames", runs)
+        make_crops(args.clips or list_clips(), folder, copies=args.copies)
+        crop = measure_rates({f"crop, {n}": prepare_crop(folder, n) for n in (1, 2)}, "frames", args.runs)
         landmarks = measure_rates(
-            {f"landmarks, {n}": prepare_landmarks(folder, n) for n in (1, 2)}, "frames", runs
+            {f"landmarks, {n}": prepare_landmarks(folder, n) for n in (1, 2)}, "frames", args.runs
         )
     print_summary(
         {
