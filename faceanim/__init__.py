@@ -1,11 +1,14 @@
 """Animate any portrait: from a list of talking-head videos to a registered model.
 
-The names defined here are the Python API. They live in `inference` and are imported on first use.
+The names defined here are the Python API. Most live in `inference` and are imported on first use. Every
+function raises `FaceanimError` for problems that the user can solve.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from faceanim._version import __version__ as __version__
+from faceanim.errors import FaceanimError as FaceanimError
+from faceanim.errors import name_missing_packages
 
 if TYPE_CHECKING:
     from faceanim.inference.api import AnimatedVideo as AnimatedVideo
@@ -29,4 +32,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"faceanim.inference.{_HOME[name]}"), name)
+    with name_missing_packages(f"import faceanim.{name}"):
+        return getattr(import_module(f"faceanim.inference.{_HOME[name]}"), name)

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from ruamel.yaml import YAML
 
-from faceanim.errors import FaceanimError, TemporaryError, wrap_disk_errors
+from faceanim.errors import FaceanimError, TemporaryError, name_missing_packages, wrap_disk_errors
 from faceanim.loopback import bypass_proxies
 from flows.dvc import git_revision
 
@@ -26,7 +26,7 @@ def run_stage(main: Callable[..., None]) -> None:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
     try:
-        with wrap_disk_errors():
+        with wrap_disk_errors(), name_missing_packages():
             app()
     except FaceanimError as error:
         print(f"error: {error}", file=sys.stderr)

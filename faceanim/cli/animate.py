@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +10,7 @@ from pydantic import ValidationError
 
 from faceanim.cli.options import Overwrite
 from faceanim.config.base import format_validation_error
-from faceanim.errors import FaceanimError
+from faceanim.errors import FaceanimError, name_missing_packages
 from faceanim.inference.backend import ONNX_SUFFIX
 from faceanim.inference.loading import DEFAULT_MODEL, PARAMS_FILE, resolve_model
 from faceanim.inference.options import Options, parse_driving_face, parse_face
@@ -230,8 +229,8 @@ def app(
     Uploaded files do not leave this machine and are deleted after an hour. Every result is marked as
     synthetic.
     """
-    if find_spec("gradio") is None:
-        raise FaceanimError("cannot serve the page: Gradio is not installed; run pip install 'faceanim[app]'")
+    with name_missing_packages("serve the page"):
+        import gradio  # noqa: F401
     from faceanim.app.server import check_address, serve
 
     check_address(host, port)

@@ -8,11 +8,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from faceanim._version import __version__
 from faceanim.cli import animate, evaluate, models, verify
 from faceanim.cli.options import Overwrite
 from faceanim.config import load_params
 from faceanim.config.params import CUSTOM_PROFILE, apply_profile, detect_profile
-from faceanim.errors import FaceanimError
+from faceanim.errors import FaceanimError, name_missing_packages
 from faceanim.loopback import bypass_proxies
 from faceanim.tables import check_target
 
@@ -25,6 +26,23 @@ app = typer.Typer(
     help="Animate any portrait, and manage the models that do it.\n\n"
     "The pipeline itself is run with `dvc repro`; see docs/pipeline.md.",
 )
+
+
+def print_version(is_requested: bool) -> None:
+    """Print the version and exit, if the option is given."""
+    if is_requested:
+        print(f"faceanim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Define the options of `faceanim` itself; its help text is that of `app`."""
+
 
 app.command()(animate.animate)
 app.command()(animate.motion)
@@ -48,7 +66,8 @@ def profile(
     is_edited = detect_profile(PARAMS_FILE) in (CUSTOM_PROFILE, "invalid")
     check_target(PARAMS_FILE, overwrite or not is_edited)
     apply_profile(name, params=PARAMS_FILE)
-    print(f"params.yaml now holds the profile {name}; run `dvc repro` to update the results")
+    advice = "; run `dvc repro` to update the results" if Path("dvc.yaml").is_file() else ""
+    print(f"params.yaml now holds the profile {name}{advice}")
 
 
 @app.command()
@@ -91,7 +110,8 @@ def main() -> None:
     """Run the command; user errors print one line and exit with code 1."""
     bypass_proxies()
     try:
-        app()
+        with name_missing_packages():
+            app()
     except FaceanimError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -15,7 +15,14 @@ from faceanim.errors import FaceanimError
 from faceanim.tables import atomic_path
 
 CUSTOM_PROFILE = "custom"
-"""Name of parameters that equal no shipped profile."""
+"""Name of parameters that equal no profile."""
+PROFILES = Path("profiles")
+"""Folder of a project's profiles, which add to the shipped ones and replace those of the same name."""
+_INSTALLED_PROFILES = Path(__file__).parent / PROFILES
+_SHIPPED_PROFILES = (
+    _INSTALLED_PROFILES if _INSTALLED_PROFILES.is_dir() else Path(__file__).parents[2] / PROFILES
+)
+"""Folder of the shipped profiles: that of the wheel, or else that of the checkout."""
 
 
 class EvaluateConfig(Section):
@@ -86,26 +93,32 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         raise FaceanimError(f"{path}: {format_validation_error(error)}") from None
 
 
-def apply_profile(name: str, profiles: Path = Path("profiles"), params: Path = Path("params.yaml")) -> None:
-    """Copy a shipped profile to `params`, after validating it.
+def find_profiles(profiles: Path = PROFILES) -> dict[str, Path]:
+    """Find the files of all profiles by name, sorted: the shipped ones and those of the folder `profiles`."""
+    folders = (_SHIPPED_PROFILES, profiles)
+    found = {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
+    return dict(sorted(found.items()))
+
+
+def apply_profile(name: str, profiles: Path = PROFILES, params: Path = Path("params.yaml")) -> None:
+    """Copy a profile to `params`, after validating it.
 
     Raises:
         FaceanimError: the profile does not exist or is invalid.
     """
-    source = profiles / f"{name}.yaml"
-    known = sorted(path.stem for path in profiles.glob("*.yaml"))
+    known = find_profiles(profiles)
     if name not in known:
-        raise FaceanimError(f"unknown profile {name!r}; {profiles}/ has {', '.join(known) or 'none'}")
-    load_params(source)
+        raise FaceanimError(f"unknown profile {name!r}; the profiles are {', '.join(known)}")
+    load_params(known[name])
     with atomic_path(params) as temporary:
-        temporary.write_bytes(source.read_bytes())
+        temporary.write_bytes(known[name].read_bytes())
 
 
-def detect_profile(params: Path = Path("params.yaml"), profiles: Path = Path("profiles")) -> str:
-    """Find the shipped profile that the parameters equal: its name, CUSTOM_PROFILE, or `invalid`."""
+def detect_profile(params: Path = Path("params.yaml"), profiles: Path = PROFILES) -> str:
+    """Find the profile that the parameters equal: its name, CUSTOM_PROFILE, or `invalid`."""
     try:
         used = load_params(params)
-        shipped = {path.stem: load_params(path) for path in sorted(profiles.glob("*.yaml"))}
+        known = {name: load_params(path) for name, path in find_profiles(profiles).items()}
     except FaceanimError:
         return "invalid"
-    return next((name for name, values in shipped.items() if values == used), CUSTOM_PROFILE)
+    return next((name for name, values in known.items() if values == used), CUSTOM_PROFILE)

@@ -213,13 +213,15 @@ def describe_detector(name: str) -> DetectorInfo:
     """Describe a detector without creating it.
 
     Raises:
+        PackageNotFoundError: the detector's package is not installed.
         FaceanimError: the weights are not available.
     """
+    package = "mediapipe" if name == "mediapipe" else "dlib-bin"
+    version = f"{importlib.metadata.version(package)}/{VERSION}"  # first: weights may have to be downloaded
     if name == "mediapipe":
-        path, package, scheme, points = fetch_weights(MEDIAPIPE_WEIGHTS), "mediapipe", "mediapipe478", 478
+        path, scheme, points = fetch_weights(MEDIAPIPE_WEIGHTS), "mediapipe478", 478
     else:
-        path, package, scheme, points = find_dlib_weights(), "dlib-bin", "ibug68", 68
-    version = f"{importlib.metadata.version(package)}/{VERSION}"
+        path, scheme, points = find_dlib_weights(), "ibug68", 68
     return DetectorInfo(name, version, file_sha256(path), scheme, points)
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from faceanim.config import load_params
-from faceanim.errors import FaceanimError
+from faceanim.errors import FaceanimError, name_missing_packages
 from faceanim.inference.backend import ONNX_SUFFIX, Device, Network
 
 DEFAULT_MODEL = "models:/faceanim@champion"
@@ -19,7 +19,8 @@ def resolve_model(model: str, params: Path = PARAMS_FILE) -> Path:
     """
     if not model.startswith("models:"):
         return Path(model)
-    from faceanim.tracking import download_model
+    with name_missing_packages(f"load {model}", "use a model's folder"):
+        from faceanim.tracking import download_model
 
     # Outside the project, where there is no params.yaml, the environment variable is sufficient.
     return download_model(
@@ -45,6 +46,7 @@ def load_network(model: Path, device: Device = "auto") -> Network:
         raise FaceanimError(
             f"cannot load model {model}: not a folder with both networks or an {ONNX_SUFFIX} file"
         )
-    from faceanim.inference.torch_backend import TorchNetwork
+    with name_missing_packages(f"load {model}", f"use an {ONNX_SUFFIX} file, which needs no torch"):
+        from faceanim.inference.torch_backend import TorchNetwork
 
     return TorchNetwork.load(model, device)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from faceanim.errors import FaceanimError
+from faceanim.errors import FaceanimError, name_missing_packages
 from faceanim.inference.backend import Device
 from faceanim.inference.keypoints import AnimationLayers, Floats, KeypointArray
 from faceanim.media.frames import Frame, Frames, to_float_array, to_uint8_array
@@ -71,13 +71,9 @@ class OnnxNetwork:
             FaceanimError: the extra is not installed, the file is missing, damaged or another model, or a GPU
                 was requested and ONNX Runtime has none.
         """
-        try:
+        with name_missing_packages(f"load {path}"):
             import onnx  # noqa: F401
             import onnxruntime
-        except ImportError:
-            raise FaceanimError(
-                "cannot load an ONNX model: the extra is not installed; run pip install 'faceanim[onnx]'"
-            ) from None
         has_gpu = GPU_PROVIDER in onnxruntime.get_available_providers()
         if device == "cuda" and not has_gpu:
             raise FaceanimError(

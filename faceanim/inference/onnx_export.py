@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from faceanim._version import __version__
-from faceanim.errors import FaceanimError, wrap_disk_errors
+from faceanim.errors import FaceanimError, name_missing_packages, wrap_disk_errors
 from faceanim.inference.animator import Animator, to_arrays, to_keypoints
 from faceanim.inference.onnx_backend import (
     ANIMATE,
@@ -63,10 +63,14 @@ def export_onnx(folder: Path, out: Path, overwrite: bool = False) -> float:
         The largest difference on random inputs, of positions in [-1, 1] and colors in [0, 1].
 
     Raises:
-        FaceanimError: the extra is not installed, the folder holds no model or a damaged one, `out` cannot be
-            written, or the exported model differs by more than `TOLERANCE`; then nothing is written.
+        FaceanimError: the extra `onnx` is not installed, the folder holds no model or a damaged one, `out`
+            cannot be written, or the exported model differs by more than `TOLERANCE`; then nothing is
+            written.
     """
-    require_onnx()
+    with name_missing_packages("export to ONNX"):
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
     check_paths(folder, out, overwrite)
     animator = Animator.load(folder, "cpu")
     if not all(has_finite_weights(network) for network in (animator.animation, animator.super_resolution)):
@@ -96,22 +100,6 @@ def check_paths(folder: Path, out: Path, overwrite: bool = False) -> None:
 def has_finite_weights(network: nn.Module) -> bool:
     """Check whether all weights of a network are finite."""
     return all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values())
-
-
-def require_onnx() -> None:
-    """Check that the packages that the export needs are installed.
-
-    Raises:
-        FaceanimError: a package is missing.
-    """
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError:
-        raise FaceanimError(
-            "cannot export to ONNX: the extra is not installed; run pip install 'faceanim[onnx]'"
-        ) from None
 
 
 @torch.inference_mode()

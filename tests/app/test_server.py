@@ -1,6 +1,7 @@
 """Address and model of the page's server, and the command without the extra."""
 
 import socket
+import sys
 
 import pytest
 
@@ -41,6 +42,6 @@ def test_an_address_for_other_machines_is_a_warning(capsys):
 
 
 def test_without_gradio_the_command_names_the_extra(monkeypatch):
-    monkeypatch.setattr(animate, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(FaceanimError, match=r"pip install 'faceanim\[app\]'"):
         animate.app()

@@ -8,6 +8,7 @@ import cv2
 import pytest
 from skimage import data
 
+import faceanim
 from tests.helpers.commands import run_command
 from tests.helpers.paths import PROJECT
 from tests.helpers.tiny import save_models
@@ -75,3 +76,16 @@ def test_help_names_the_commands(folder):
     assert done.code == 0
     for command in ("animate", "models", "profile", "check"):
         assert command in done.stdout
+
+
+def test_the_version_and_the_error_of_the_api(folder):
+    done = run_command(folder, "--version")
+    assert (done.code, done.stdout) == (0, f"faceanim {faceanim.__version__}\n")
+    with pytest.raises(faceanim.FaceanimError, match="no such file"):
+        faceanim.animate("none.png", "none.mp4", "out.mp4")
+
+
+def test_help_is_quick_because_it_imports_no_network():
+    program = "import sys, faceanim.cli.main; print(*{'torch', 'mlflow', 'gradio', 'onnx'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
