@@ -1,3 +1,6 @@
+import contextlib
+from pathlib import Path
+
 import pytest
 from ruamel.yaml import YAML
 
@@ -78,6 +81,51 @@ def test_a_missing_file_and_broken_yaml_say_what_to_do(tmp_path):
     (tmp_path / "broken.yaml").write_text("crop: [1,\n")
     with pytest.raises(FaceanimError, match="is not YAML"):
         load_params(tmp_path / "broken.yaml")
+
+
+SAMPLE = (PROFILES / "sample.yaml").read_text()
+
+
+def test_a_byte_order_mark_and_other_line_ends_are_read(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(SAMPLE.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert load_params(path) == load_params(PROFILES / "sample.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (SAMPLE.encode("utf-16"), "params.yaml is not UTF-8, but probably UTF-16; save"),
+        (SAMPLE.encode("utf-16-be"), "params.yaml is not UTF-8, but probably UTF-16; save"),
+        (SAMPLE.encode("utf-32"), "params.yaml is not UTF-8, but probably"),
+        (
+            SAMPLE.replace("name: faceanim", "name: Zoë").encode("latin-1"),
+            "line 66 of params.yaml has a character that is not UTF-8; save it as UTF-8",
+        ),
+        (SAMPLE.replace("  workers", "\tworkers").encode(), "line 4 of params.yaml is indented with a tab"),
+        (b"", "params.yaml is empty; `faceanim profile sample` writes one"),
+        (b"# nothing yet\n", "params.yaml is empty; `faceanim profile sample` writes one"),
+        (b"- crop\n", "params.yaml has no sections"),
+        (b"faceanim", "params.yaml has no sections"),
+        (b"crop: &a {size: *a}\n", "params.yaml is not YAML"),
+        (
+            SAMPLE.replace("min_frames: 24", "min_frames: 2026-01-24").encode(),
+            "crop.min_frames: Input should",
+        ),
+        (b"\x01\x02", "params.yaml is not YAML"),
+    ],
+)
+def test_a_file_that_is_no_plain_yaml_is_refused_in_one_line(tmp_path, content, says):
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(FaceanimError) as caught, contextlib.chdir(tmp_path):
+        load_params(Path("params.yaml"))
+    assert str(caught.value).startswith(says) or says in str(caught.value).partition(": ")[2]
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_in_place_of_the_file_is_refused(tmp_path):
+    with pytest.raises(FaceanimError, match=r"^cannot read .*: is a directory$"):
+        load_params(tmp_path)
 
 
 def test_exponents_without_a_dot_are_numbers(tmp_path):

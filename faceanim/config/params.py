@@ -1,5 +1,6 @@
 """The whole of params.yaml: reading it, and the profiles that it may be a copy of."""
 
+import codecs
 import json
 from pathlib import Path
 from typing import Any
@@ -80,17 +81,58 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         FaceanimError: the file is missing, is not a YAML mapping, or has an unknown key, a wrong type or a
             value out of range; the message names the key.
     """
+    data = _parse_yaml(_read_text(path), path)
+    if data is None:
+        raise FaceanimError(f"{path} is empty; `faceanim profile sample` writes one")
+    if not isinstance(data, dict):
+        raise FaceanimError(f"{path} has no sections; `faceanim profile sample` writes a complete file")
     try:
-        data: Any = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FaceanimError(f"{path} is missing; `faceanim profile sample` writes one") from None
-    except YAMLError as error:
-        raise FaceanimError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    try:
-        # As JSON, a list may become a tuple while `strict` still refuses "3" for 3.
-        return Params.model_validate_json(json.dumps(data), strict=True)
+        # As JSON, a list may become a tuple while `strict` still refuses "3" for 3. YAML's dates become text.
+        return Params.model_validate_json(json.dumps(data, default=str), strict=True)
     except ValidationError as error:
         raise FaceanimError(f"{path}: {format_validation_error(error)}") from None
+    except (TypeError, ValueError) as error:  # a key that is a list, or a section that contains itself
+        raise FaceanimError(f"{path} is not YAML that JSON can express: {error}") from None
+
+
+def _read_text(path: Path) -> str:
+    """Read a text file; DVC reads params.yaml as UTF-8, so that no other encoding is accepted here.
+
+    Raises:
+        FaceanimError: the file is missing, cannot be read, or is not UTF-8.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise FaceanimError(f"{path} is missing; `faceanim profile sample` writes one") from None
+    except OSError as error:
+        raise FaceanimError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 0 in content:
+        raise FaceanimError(f"{path} is not UTF-8, but probably UTF-16; save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        raise FaceanimError(
+            f"line {number} of {path} has a character that is not UTF-8; save it as UTF-8"
+        ) from None
+
+
+def _parse_yaml(text: str, path: Path) -> Any:
+    """Parse YAML.
+
+    Raises:
+        FaceanimError: the text is not YAML; a tab in an indentation is named, since editors do not show it.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        for number, line in enumerate(text.splitlines(), start=1):
+            if "\t" in line[: len(line) - len(line.lstrip())]:
+                raise FaceanimError(
+                    f"line {number} of {path} is indented with a tab; YAML needs spaces"
+                ) from None
+        raise FaceanimError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
 
 
 def find_profiles(profiles: Path = PROFILES) -> dict[str, Path]:
