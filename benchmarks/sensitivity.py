@@ -155,7 +155,7 @@ def score_degradations(
             )
             write_ffv1(videos / f"{item.item_id}.mkv", frames, Fraction(25))
         out = folder / f"scores of {name}"
-        items, method = collect_predictions(CONFIG, crops, videos, size, out)
+        items, method = collect_predictions(CONFIG, crops, videos, size, out, ignore_progress)
         scores = score_items(CONFIG, items, method, landmarks, out, ignore_progress)
         means[name] = {
             summary.metric: summary.interval.mean

@@ -26,7 +26,11 @@ PARAMS_FILE = Path("params.yaml")
 
 def evaluate(
     predictions: Annotated[
-        Path, typer.Option(help="The folder of the videos, `<item>.<suffix>` for each item of the test set.")
+        Path,
+        typer.Option(
+            help="The folder of the predictions: for each item of the test set a video `<item>.<suffix>`, or "
+            "a folder `<item>` of PNG frames."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The output folder.")] = Path("out/evaluation"),
     crops: CropsOption = CROPS_TABLE,
@@ -39,12 +43,12 @@ def evaluate(
     overwrite: Overwrite = False,
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
-    """Score another method by its videos, with the code and the baselines used for this project's models.
+    """Score another method by its output, with the code and the baselines used for this project's models.
 
-    `faceanim test-set` writes the inputs. Each video is named after its item and has one square frame per
-    driving frame, or one more at the beginning for the source. Use a lossless codec, because the loss of any
-    other codec lowers the scores. The scores are printed, and `report.html` in the output folder shows all of
-    them and the videos.
+    `faceanim test-set` writes the inputs. Each prediction is named after its item and has one square frame
+    per driving frame, or one more at the beginning for the source. Use PNG files or a lossless codec, because
+    the loss of any other codec lowers the scores. All predictions are checked before any is scored. The
+    scores are printed, and `report.html` in the output folder shows all of them and the videos.
     """
     from faceanim.evaluation.evaluate import collect_predictions, nest_metrics, score_items
     from faceanim.evaluation.protocol import REPORTED_FILES
@@ -56,11 +60,10 @@ def evaluate(
     size = config.train_animation.model.size
     inputs = [predictions, crops, landmarks, *([] if beside is None else [beside])]
     check_target(out, overwrite, inputs, REPORTED_FILES)
-    with atomic_folder(out) as folder:
-        items, method = collect_predictions(config.evaluate, crops, predictions, size, folder)
+    with atomic_folder(out) as folder, show_progress("evaluate") as on_progress:
+        items, method = collect_predictions(config.evaluate, crops, predictions, size, folder, on_progress)
         reference = None if beside is None else load_reference(beside, folder)
-        with show_progress("evaluate") as on_progress:
-            scores = score_items(config.evaluate, items, method, landmarks, folder, on_progress)
+        scores = score_items(config.evaluate, items, method, landmarks, folder, on_progress)
         write_json(nest_metrics(scores), folder / "metrics.json")
         write_report(folder, folder / "report.html", {}, reference, None)
     print_summaries(summarize_scores(scores))

@@ -20,6 +20,7 @@ from faceanim.config import EvaluateConfig
 from faceanim.errors import FaceanimError
 from faceanim.evaluation import protocol
 from faceanim.evaluation.methods import Method, ModelMethod, VideoMethod
+from faceanim.evaluation.predictions import check_predictions, list_predictions
 from faceanim.evaluation.protocol import FRAME_SCORES, METRIC_NAMES, PAIRS, SCORES, TEST_SET, MethodName, Task
 from faceanim.evaluation.qualitative import (
     MAIN_METHOD,
@@ -30,7 +31,13 @@ from faceanim.evaluation.qualitative import (
 )
 from faceanim.evaluation.scorer import IDENTITY_STRIDE, Columns, ItemScorer, MetricModels, load_metric_models
 from faceanim.evaluation.statistics import summarize_scores, write_clips_csv, write_summaries_csv
-from faceanim.evaluation.test_set import TestItem, build_items, load_test_clips, read_clip_frames
+from faceanim.evaluation.test_set import (
+    TestItem,
+    build_items,
+    check_landmarks,
+    load_test_clips,
+    read_clip_frames,
+)
 from faceanim.inference.animator import Animator
 from faceanim.media.tensors import to_float, to_uint8
 from faceanim.progress import ProgressCallback
@@ -84,37 +91,42 @@ def evaluate_model(
 
 
 def collect_predictions(
-    config: EvaluateConfig, crops: Path, videos: Path, size: int, out: Path
+    config: EvaluateConfig,
+    crops: Path,
+    folder: Path,
+    size: int,
+    out: Path,
+    on_progress: ProgressCallback,
 ) -> tuple[list[TestItem], VideoMethod]:
-    """Collect the items on which another method is scored by its videos, for `score_items`.
+    """Collect and check the predictions by which another method is scored, for `score_items`.
 
-    A task is scored if the folder has a video of any of its items; then each of its items must have one. The
-    test set is written to `out` at once, so that it is known before the work which scores can be compared.
+    A task is scored if the folder has a prediction of any of its items; then each of its items must have one.
+    The test set is written to `out` at once, so that it is known before the work which scores are comparable.
 
     Args:
         config: number of pairs.
         crops: crops.parquet.
-        videos: folder of the videos, in the layout that `VideoMethod` reads.
+        folder: folder of the predictions: `<item_id>.<any suffix>`, or a folder `<item_id>` of frames.
         size: side at which they are scored, in pixels.
         out: folder of the evaluation.
+        on_progress: called with the number of predictions checked and the total.
 
     Raises:
-        FaceanimError: there is no video or no test clip.
+        FaceanimError: there is no prediction or no test clip, or predictions cannot be scored; the message
+            lists all of these.
     """
-    if not videos.is_dir():
-        raise FaceanimError(f"cannot read {videos}: there is no such folder")
+    predicted = list_predictions(folder)
     rows = load_test_clips(crops)
-    predicted = {path.stem for path in videos.iterdir()}
     candidates = [item for item in build_items(rows, config.pairs) if item.task != Task.SUPER_RESOLUTION]
     tasks = {item.task for item in candidates if item.item_id in predicted}
     if not tasks:
         raise FaceanimError(
-            f"{videos} has no video of a test item; the first is expected as "
-            f"{candidates[0].item_id}.<any suffix>"
+            f"{folder} has no prediction of a test item; the first is expected as "
+            f"{candidates[0].item_id}.<any suffix>, or as a folder {candidates[0].item_id} of PNG files"
         )
-    side = read_clip_frames(rows[0], slice(1)).shape[1]
     todo = [item for item in candidates if item.task in tasks]
-    method = VideoMethod(videos, size, side)
+    side = read_clip_frames(rows[0], slice(1)).shape[1]
+    method = VideoMethod(check_predictions(folder, todo, on_progress), size, side)
     write_test_set(candidates, method, out)
     return todo, method
 
@@ -127,7 +139,12 @@ def score_items(
     out: Path,
     on_progress: ProgressCallback,
 ) -> list[Row]:
-    """Score a method and the baselines on all items, write the results, and return the rows of SCORES."""
+    """Score a method and the baselines on all items, write the results, and return the rows of SCORES.
+
+    Raises:
+        FaceanimError: crops or landmarks of the items are missing, which is checked first.
+    """
+    check_landmarks(todo, landmarks)
     scores: list[Row] = []
     with (
         load_metric_models(config.fetch) as metric_models,

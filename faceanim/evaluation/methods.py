@@ -3,7 +3,7 @@
 The baselines copy the source, or warp it by the landmarks alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,13 +13,11 @@ from kornia.geometry.transform import warp_image_tps
 from torch import Tensor
 
 from faceanim.datasets.super_resolution import encode_h264
-from faceanim.errors import FaceanimError
+from faceanim.evaluation.predictions import Prediction
 from faceanim.evaluation.protocol import MethodName, Task
 from faceanim.evaluation.test_set import TestItem, read_clip_frames, read_clip_points
 from faceanim.inference.animator import Animator
 from faceanim.media.tensors import resize_frames, to_float, to_uint8
-from faceanim.media.video import MediaError, probe
-from faceanim.media.video import read_frames as read_video
 from faceanim.models.super_resolution import upscale_bicubic
 
 ANCHORS_PER_SIDE = 5
@@ -102,58 +100,35 @@ class ModelMethod:
 
 @dataclass(frozen=True)
 class VideoMethod:
-    """Another method, represented by its output videos: `<item_id>.<any suffix>` in a folder.
+    """Another method, represented by its output: a video, or a folder of frames, for each item.
 
-    A video has one square frame per driving frame, or one more at the beginning for the source, which is
-    skipped. Lossless videos (FFV1, or H.264 at CRF 0) are scored as they are; the loss of any other codec
-    lowers the scores.
+    Each has one square frame per driving frame, or one more at the beginning for the source, which is
+    skipped. Images and lossless videos (FFV1, or H.264 at CRF 0) are scored as they are; the loss of another
+    codec lowers the scores.
 
     Attributes:
-        folder: folder of the videos.
+        predictions: the checked predictions by item.
         size: side to which frames are resized, and at which they are scored, in pixels.
         output_size: side of the stored crops, in pixels.
     """
 
-    folder: Path
+    predictions: Mapping[str, Prediction]
     size: int
     output_size: int
 
     def prepare(self, item: TestItem) -> Predict:
-        """Open the video of an item.
+        """Open the prediction of an item.
 
         Raises:
-            FaceanimError: the video is missing, damaged or not square, or has the wrong number of frames.
+            FaceanimError: it cannot be read any more.
         """
-        video = self._video(item)
-        frames = self._frames(video, item.frames)
+        frames = self.predictions[item.item_id].read()
 
         def predict(driving: Tensor, batch: slice) -> Predictions:
-            return {MethodName.PREDICTION: torch.cat([next(frames) for _ in driving])}
+            read = [resize_frames(to_float(next(frames)[None]), self.size).clamp(0, 1) for _ in driving]
+            return {MethodName.PREDICTION: torch.cat(read)}
 
         return predict
-
-    def _video(self, item: TestItem) -> Path:
-        videos = sorted(path for path in self.folder.iterdir() if path.stem == item.item_id)
-        if len(videos) != 1:
-            raise FaceanimError(
-                f"{self.folder} has {len(videos)} videos of {item.item_id}; exactly one is needed"
-            )
-        return videos[0]
-
-    def _frames(self, video: Path, count: int) -> Iterator[Tensor]:
-        """Yield the frames of a video that belong to the `count` driving frames, (1, 3, size, size) each."""
-        try:
-            info = probe(video)
-            if info.frames - count not in (0, 1) or info.width != info.height:
-                raise FaceanimError(
-                    f"cannot score {video}: {info.frames} frames of {info.width}x{info.height} pixels; "
-                    f"{count} square frames are needed, or {count + 1} with the source"
-                )
-            for number, frame in enumerate(read_video(video, "pyav")):
-                if number >= info.frames - count:
-                    yield resize_frames(to_float(frame[None]), self.size).clamp(0, 1)
-        except MediaError as error:
-            raise FaceanimError(f"cannot read {video} as a video: {error.reason}") from None
 
 
 def prepare_baselines(item: TestItem, landmarks: Path, size: int) -> Predict:

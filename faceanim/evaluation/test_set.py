@@ -46,7 +46,7 @@ def load_test_clips(crops: Path) -> list[Row]:
     """Read the accepted clips of the test split that have a driving frame, sorted by crop_id.
 
     Raises:
-        FaceanimError: the table has no such clip.
+        FaceanimError: the table has no such clip, or the file of a clip is missing.
     """
     rows = [
         row
@@ -57,7 +57,34 @@ def load_test_clips(crops: Path) -> list[Row]:
         raise FaceanimError(
             f"{crops} has no accepted clip in the test split; hold out more people (section index)"
         )
+    check_crops(rows)
     return sorted(rows, key=lambda row: str(row["crop_id"]))
+
+
+def check_crops(rows: Sequence[Row]) -> None:
+    """Check that the files of clips are there, which the table alone does not say.
+
+    Raises:
+        FaceanimError: a file is missing.
+    """
+    if missing := [row["path"] for row in rows if not Path(row["path"]).is_file()]:
+        raise FaceanimError(
+            f"{len(missing)} of {len(rows)} test clips are missing, such as {missing[0]}; "
+            "run `dvc repro crop`, or `dvc pull` where another machine has run it, in the project's folder"
+        )
+
+
+def check_landmarks(items: Sequence[TestItem], folder: Path) -> None:
+    """Check that the landmarks of all items that need any are there.
+
+    Raises:
+        FaceanimError: a clip has no landmarks.
+    """
+    rows = [
+        row for item in items if item.task != Task.SUPER_RESOLUTION for row in (item.source, item.driving)
+    ]
+    for row in {row["crop_id"]: row for row in rows}.values():
+        read_clip_points(folder, row)
 
 
 def build_items(rows: Sequence[Row], pairs: int) -> list[TestItem]:

@@ -15,8 +15,12 @@ from faceanim.config import EvaluateConfig
 from faceanim.errors import FaceanimError
 from faceanim.evaluation import protocol
 from faceanim.evaluation.evaluate import collect_predictions, evaluate_model, nest_metrics, score_items
-from faceanim.evaluation.test_set import load_test_clips, pair_people, read_clip_frames
+from faceanim.evaluation.predictions import check_predictions, read_prediction
+from faceanim.evaluation.protocol import Task
+from faceanim.evaluation.test_set import TestItem, load_test_clips, pair_people, read_clip_frames
 from faceanim.evaluation.test_set_export import DRIVING_FOLDER, SOURCE_FOLDER, export_test_set, write_ffv1
+from faceanim.schemas import CROPS
+from faceanim.tables import read_rows, write_table
 from tests.helpers.evaluation_clips import FEW_CLIPS, write_clips
 from tests.helpers.paths import PROJECT
 from tests.helpers.tiny import save_models
@@ -39,7 +43,7 @@ def data(tmp_path_factory):
 
 
 def scored(data, videos, out, size=128):
-    todo, candidate = collect_predictions(CONFIG, data / "crops.parquet", videos, size, out)
+    todo, candidate = collect_predictions(CONFIG, data / "crops.parquet", videos, size, out, ignore)
     return nest_metrics(score_items(CONFIG, todo, candidate, data / "landmarks", out, ignore))
 
 
@@ -98,28 +102,87 @@ def test_each_metric_detects_its_degradations(data, tmp_path, monkeypatch):
 
 def test_videos_that_cannot_be_scored(data, tmp_path):
     row, *_ = load_test_clips(data / "crops.parquet")
-    frames = read_clip_frames(row, slice(None))
     with pytest.raises(FaceanimError, match="no such folder"):
         scored(data, tmp_path / "none", tmp_path / "out")
     (tmp_path / "empty").mkdir()
     with pytest.raises(FaceanimError, match=f"first is expected as {row['crop_id']}"):
         scored(data, tmp_path / "empty", tmp_path / "out")
-    wrong = {
-        "short": (frames[:2], "3 square frames are needed"),
-        "flat": (frames[1:, :64], "3 square frames are needed"),
-    }
-    for name, (made, message) in wrong.items():
-        write_ffv1(tmp_path / name / f"{row['crop_id']}.mkv", made, Fraction(25))
-        with pytest.raises(FaceanimError, match=message):
-            scored(data, tmp_path / name, tmp_path / "out")
-    video = tmp_path / "broken" / f"{row['crop_id']}.mp4"
-    video.parent.mkdir()
-    video.write_bytes(b"no video")
-    with pytest.raises(FaceanimError, match=r"cannot read .* as a video"):
-        scored(data, tmp_path / "broken", tmp_path / "out")
-    write_ffv1(tmp_path / "one" / f"{row['crop_id']}.mkv", frames, Fraction(25))
-    with pytest.raises(FaceanimError, match="has 0 videos of bea--one"):
-        scored(data, tmp_path / "one", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def write_pngs(folder, frames):
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(frames, start=1):  # unpadded: 10.png would sort before 2.png
+        cv2.imwrite(str(folder / f"frame{number}.png"), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+
+def test_all_predictions_that_cannot_be_scored_are_listed_before_any_is_scored(data, tmp_path):
+    ada, bea = load_test_clips(data / "crops.parquet")
+    pair_1, pair_2 = (
+        f"{row}__by__{other}"
+        for row, other in ((ada["crop_id"], bea["crop_id"]), (bea["crop_id"], ada["crop_id"]))
+    )
+    frames, made = read_clip_frames(ada, slice(None)), tmp_path / "made"
+    write_ffv1(made / f"{ada['crop_id']}.mkv", frames[:2], Fraction(25))
+    write_pngs(made / pair_1, [frames[1], frames[2][:64], frames[3]])
+    write_ffv1(made / f"{pair_2}.mkv", frames, Fraction(25))
+    whole = (made / f"{pair_2}.mkv").read_bytes()
+    (made / f"{pair_2}.mkv").write_bytes(whole[: len(whole) // 2])
+    (made / ".DS_Store").touch()
+    with pytest.raises(FaceanimError) as caught:
+        scored(data, made, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    for fault in (
+        f"there is none of {bea['crop_id']};",
+        f"{ada['crop_id']}.mkv has 2 frames of 128x128 pixels; 3 square frames are needed, or 4 with",
+        f"{pair_1} has 3 frames of 128x64 and 128x128 pixels; 3 square frames are needed",
+        f"{pair_2}.mkv",
+    ):
+        assert fault in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    (made / f"{ada['crop_id']}.txt").touch()
+    (made / pair_1 / "frame2.png").write_bytes(b"no image")
+    with pytest.raises(FaceanimError) as caught:
+        scored(data, made, tmp_path / "out")
+    assert f"{ada['crop_id']}.mkv and {ada['crop_id']}.txt are of the same item" in str(caught.value)
+    assert "frame2.png: not an image of a supported format, or damaged" in str(caught.value)
+
+
+def test_folders_of_png_frames_are_predictions_too(data, tmp_path):
+    for row in load_test_clips(data / "crops.parquet"):
+        write_pngs(tmp_path / "made" / row["crop_id"], read_clip_frames(row, slice(None)))
+    predicted = check_predictions(
+        tmp_path / "made",
+        [
+            TestItem(Task.RECONSTRUCTION, row["crop_id"], row, row)
+            for row in load_test_clips(data / "crops.parquet")
+        ],
+        ignore,
+    )
+    for row in load_test_clips(data / "crops.parquet"):
+        assert np.array_equal(
+            np.stack([*predicted[row["crop_id"]].read()]), read_clip_frames(row, slice(1, None))
+        )
+
+
+def test_frames_of_a_folder_are_read_in_the_order_of_their_numbers(tmp_path):
+    write_pngs(tmp_path / "a", [np.full((32, 32, 3), value, np.uint8) for value in range(12)])
+    assert [int(frame[0, 0, 0]) for frame in read_prediction(tmp_path / "a")] == [*range(12)]
+
+
+def test_missing_crops_and_landmarks_are_reported_before_the_work(data, tmp_path):
+    rows = read_rows(data / "crops.parquet", CROPS)
+    write_table(
+        [row | {"path": str(tmp_path / "gone.avi")} for row in rows], CROPS, tmp_path / "crops.parquet"
+    )
+    with pytest.raises(FaceanimError, match=r"2 of 2 test clips are missing, such as .*dvc repro crop"):
+        load_test_clips(tmp_path / "crops.parquet")
+    given = data / "given" / DRIVING_FOLDER
+    todo, method = collect_predictions(CONFIG, data / "crops.parquet", given, 128, tmp_path / "out", ignore)
+    calls = []
+    with pytest.raises(FaceanimError, match="dvc repro landmarks"):
+        score_items(CONFIG, todo, method, tmp_path, tmp_path / "out", lambda *call: calls.append(call))
+    assert not calls
 
 
 @pytest.fixture
