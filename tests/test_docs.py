@@ -6,8 +6,11 @@ import subprocess
 import sys
 from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import PurePosixPath
+from zipfile import ZipFile
 
 import pytest
+from hatchling.build import build_wheel
 
 from tests.helpers.paths import PROJECT
 
@@ -86,6 +89,44 @@ def test_modules_and_targets_of_commands_exist():
             assert line.split()[1] in targets, line
         for script in re.findall(r"python ((?:docs|examples)/\S+)", line):
             assert (PROJECT / script).is_file(), line
+
+
+WRITTEN = (
+    "out.mp4", "talk.motion", "model.onnx", "model", "given", "predictions", "videos", "out/theirs",
+    "cookies.txt", "chain.pem", "key.pem", "portrait.jpg", "driving.mp4", "talk.mp4",
+)  # fmt: skip
+"""Faces, models and secrets that the commands of the documentation read or write beside the code."""
+
+
+def test_faces_and_secrets_beside_the_code_are_not_added_to_git():
+    if not (PROJECT / ".git").exists():
+        pytest.skip("the project is not a git repository")
+    text = "\n".join(page.read_text() for page in PAGES)
+    assert [name for name in WRITTEN if name not in text] == []
+    siblings = ("out.gif", "IMG_1.HEIC", "IMG_2.MOV", "dvc_plots", "models", "mlruns", "reports", "data")
+    names = [f"{name}/x.mp4" if "." not in name else name for name in (*WRITTEN, *siblings)]
+    done = subprocess.run(
+        ["git", "check-ignore", *names], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == names
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert tracked.stdout == ""
+
+
+def test_the_wheel_has_the_profiles_and_nothing_that_git_ignores(tmp_path, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    with ZipFile(tmp_path / build_wheel(str(tmp_path))) as wheel:
+        names = [name for name in wheel.namelist() if ".dist-info/" not in name]
+        for profile in (PROJECT / "profiles").glob("*.yaml"):
+            assert wheel.read(f"faceanim/config/profiles/{profile.name}") == profile.read_bytes()
+    suffixes = {PurePosixPath(name).suffix for name in names if PurePosixPath(name).name != "py.typed"}
+    assert suffixes == {".py", ".css", ".html", ".j2", ".md", ".yaml"}
 
 
 def test_the_readme_is_short():

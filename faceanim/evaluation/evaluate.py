@@ -5,7 +5,7 @@ The same code scores each method and the same baselines. `faceanim.evaluation.pr
 an evaluation writes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ PROTOCOL_VERSION = "2"
 """Version of the protocol, raised whenever the same predictions would get other scores than before."""
 NUM_CHECK_FRAMES = 8
 """Number of frames in the file by which a copy of the model is checked."""
+SUMMARY_METRICS = ("psnr", "ssim", "akd")
+"""Metrics that reports/summary.json holds for the model and for its baselines."""
 SECONDARY_METRICS = ("psnr", "ssim", "l1", "akd", "csim")
 """Metrics that reports/metrics.json holds for methods other than a task's main one; the tables hold all."""
 
@@ -260,6 +262,28 @@ def nest_metrics(scores: Sequence[Row]) -> dict[str, Any]:
             "people": len({row["person_id"] for row in rows}),
         }
     return metrics
+
+
+def summarize_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Select the metrics that `dvc metrics show` shows: few enough for one line of a terminal.
+
+    Args:
+        metrics: metrics from `nest_metrics`.
+
+    Returns:
+        SUMMARY_METRICS of the reconstruction, and among them those of each baseline by its name; the PSNR of
+        the super-resolution and of its baseline. Metrics that were not measured are left out.
+    """
+    reconstruction, enlarged = metrics[Task.RECONSTRUCTION], metrics[Task.SUPER_RESOLUTION]
+    summary = _select_metrics(reconstruction)
+    for baseline in (MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP):
+        summary[baseline] = _select_metrics(reconstruction[baseline])
+    bicubic = enlarged[MethodName.BICUBIC]["psnr"]
+    return summary | {str(Task.SUPER_RESOLUTION): {"psnr": enlarged["psnr"], "psnr_bicubic": bicubic}}
+
+
+def _select_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: metrics[name] for name in SUMMARY_METRICS if name in metrics}
 
 
 def find_hardest_frames(frames: Path) -> dict[str, int]:

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from faceanim.config import EvaluateConfig, SuperResolutionModelConfig
 from faceanim.errors import FaceanimError
 from faceanim.evaluation import protocol
-from faceanim.evaluation.evaluate import evaluate_model
+from faceanim.evaluation.evaluate import evaluate_model, summarize_metrics
 from faceanim.evaluation.image_metrics import compute_frame_metrics
 from faceanim.evaluation.protocol import FRAME_SCORES, METRIC_NAMES, PAIRS, SCORES, TEST_SET, MethodName, Task
 from faceanim.evaluation.qualitative import one_per_person
@@ -21,7 +21,7 @@ from faceanim.media.video import probe
 from faceanim.models.build import build_super_resolution
 from faceanim.models.storage import save_super_resolution
 from faceanim.schemas import CROPS
-from faceanim.tables import read_rows, write_table
+from faceanim.tables import flatten_keys, read_rows, write_table
 from tests.helpers.evaluation_clips import FEW_CLIPS, write_clips
 from tests.helpers.tiny import save_models
 
@@ -71,6 +71,17 @@ def test_metrics_are_nested_as_documented(evaluated):
     assert (metrics["reenactment"]["clips"], metrics["super_resolution"]["clips"]) == (2, 3)
     assert progress[0] == (0, 8)
     assert progress[-1] == (8, 8)
+
+
+def test_the_summary_for_dvc_has_the_model_beside_its_baselines(evaluated):
+    metrics = evaluated[0]
+    summary = flatten_keys(summarize_metrics(metrics))
+    assert {"psnr", "ssim", "akd", "copy_source.psnr", "landmark_warp.akd"} < set(summary)
+    assert len(summary) <= 11
+    reconstruction = metrics["reconstruction"]
+    assert summary["psnr"] == reconstruction["psnr"]
+    assert summary["landmark_warp.akd"] == reconstruction["landmark_warp"]["akd"]
+    assert summary["super_resolution.psnr_bicubic"] == metrics["super_resolution"]["bicubic"]["psnr"]
 
 
 def test_landmarks_explain_a_moving_face(evaluated):
