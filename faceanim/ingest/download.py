@@ -17,6 +17,7 @@ from faceanim.errors import FaceanimError, TemporaryError
 from faceanim.incremental import prune
 from faceanim.ingest.credentials import COOKIES_VARIABLE, check_prerequisites
 from faceanim.ingest.fetch import PARTIAL_FOLDER, fetch_video, record_crash
+from faceanim.ingest.network import check_network
 from faceanim.ingest.rate_limit import MAX_BACKOFF_S, RateLimiter
 from faceanim.ingest.records import VideoRecord, list_videos, read_fragment
 from faceanim.progress import ProgressCallback
@@ -98,7 +99,8 @@ def download_videos(
 
     Raises:
         FaceanimError: a prerequisite of the addresses is missing, or the disk is full.
-        TemporaryError: the site refuses further requests; the table is written nevertheless.
+        TemporaryError: no server can be reached, so nothing is tried; or the site refuses further requests,
+            and the table is written nevertheless.
     """
     rows = [row for row in read_rows(index, INDEX) if part.contains(row["video_id"])]
     listed = list_videos(rows, config.max_height)
@@ -106,6 +108,7 @@ def download_videos(
     videos.mkdir(parents=True, exist_ok=True)
     records = {video.video_id: read_fragment(video, videos) or video for video in listed}
     stale = [record for record in records.values() if record.is_pending]
+    check_network(record.url for record in stale if not record.is_local)
     _report_progress(records, on_progress)
     for fetched in _fetch_stale(stale, config, run, videos, part, map_shards):
         records |= {record.video_id: record for record in fetched}

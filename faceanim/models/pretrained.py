@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WEIGHTS_VARIABLE = "FACEANIM_WEIGHTS"
-TIMEOUT_S = 60
+TIMEOUT_S = 15
+"""Seconds to wait for a connection, and for each part of the data."""
 
 
 @dataclass(frozen=True)

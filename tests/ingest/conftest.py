@@ -1,5 +1,6 @@
 import pytest
 
+from faceanim.ingest.credentials import PROXY_VARIABLE
 from tests.helpers.video_server import make_video, serve
 
 
@@ -38,8 +39,11 @@ def put_first(monkeypatch):
 
 
 @pytest.fixture
-def youtube(monkeypatch):
-    """Status of YouTube's player by video; the installed extractor reads it here and sends no requests."""
+def youtube(site, monkeypatch):
+    """Status of YouTube's player by video; the installed extractor reads it here and sends no requests.
+
+    The site is the proxy, so that YouTube counts as reachable.
+    """
     from yt_dlp.extractor.youtube import YoutubeIE
 
     answers = {}
@@ -49,4 +53,5 @@ def youtube(monkeypatch):
         return None, {}, None, False, [{"playabilityStatus": status}], None
 
     monkeypatch.setattr(YoutubeIE, "_initial_extract", extract)
+    monkeypatch.setenv(PROXY_VARIABLE, f"http://127.0.0.1:{site.port}")
     return answers
