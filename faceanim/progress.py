@@ -70,6 +70,10 @@ class ProgressCallback(Protocol):
         """Report that `done` of `total` items are finished; `note` is shown beside them."""
 
 
+def ignore_progress(done: int, total: int, note: str = "") -> None:
+    """Report nothing: the `ProgressCallback` of callers that show none."""
+
+
 class Watcher(ProgressCallback, Protocol):
     """Callable that receives the progress of a stage, and links to pages about it."""
 

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from zipfile import ZipFile
 
 import pytest
+from dvc.cli.parser import get_main_parser
 from hatchling.build import build_wheel
 
 from tests.helpers.paths import PROJECT
@@ -78,6 +79,17 @@ def test_commands_of_faceanim_exist_with_their_options():
         usage = help_of(sys.executable, "-m", "faceanim", *words[1:depth])
         for option in (word.split("=")[0] for word in words if word.startswith("--")):
             assert option in usage, f"{' '.join(words)}: {option}"
+
+
+def test_commands_of_dvc_exist_with_their_options():
+    parts = [part.strip() for line in read_commands() for part in re.split("&&|;", line)]
+    commands = [shlex.split(part)[1:] for part in parts if part.startswith("dvc ")]
+    assert len(commands) > 15
+    parser = get_main_parser()
+    for words in commands:
+        parser.parse_args(words)  # exits with a message if it does not know the command
+        # Without it, `dvc commit` asks about code and parameters that changed, and fails in a script.
+        assert words[0] != "commit" or "--force" in words, words
 
 
 def test_modules_and_targets_of_commands_exist():

@@ -9,6 +9,7 @@ import threading
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from faceanim.app.options import MAX_UPLOAD_MB
 from faceanim.errors import FaceanimError
@@ -45,7 +46,27 @@ def check_address(host: str, port: int) -> None:
         )
 
 
-def serve(network: Network, model: str, host: str, port: int) -> None:
+def parse_root_path(root_path: str) -> str:
+    """Parse the path under which a proxy shows the page, such as `/animate`; empty without a proxy.
+
+    Raises:
+        FaceanimError: it is neither a path that begins with a slash nor a whole address.
+    """
+    try:
+        address = urlsplit(root_path)
+        is_address = address.scheme in ("http", "https") and bool(address.hostname)
+    except ValueError:
+        is_address = False
+    is_path = root_path.startswith("/") and not root_path.startswith("//")
+    if root_path and (not (is_address or is_path) or set(root_path) & set("?# ")):
+        raise FaceanimError(
+            f"invalid --root-path {root_path!r}: give the path that visitors see, such as /animate, or the "
+            "whole address, such as https://example.org/animate"
+        )
+    return root_path.rstrip("/")
+
+
+def serve(network: Network, model: str, host: str, port: int, root_path: str = "") -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
     Args:
@@ -53,18 +74,20 @@ def serve(network: Network, model: str, host: str, port: int) -> None:
         model: address or path of the model.
         host: address to listen on.
         port: port to listen on.
+        root_path: see `parse_root_path`.
     """
     with tempfile.TemporaryDirectory(prefix="faceanim-app-", ignore_cleanup_errors=True) as folder:
         # Gradio reads these on import and when components are created.
         os.environ.update(PRIVACY_ENVIRONMENT, GRADIO_TEMP_DIR=folder)
         bypass_proxies(host)  # Gradio checks by a request that its own server is up
-        page = start_page(network, model, host, port, Path(folder))
-        print(f"faceanim is running at {page.local_url} (press Ctrl-C to stop)", flush=True)
+        page = start_page(network, model, host, port, Path(folder), root_path)
+        place = f", for a proxy that shows it at {root_path}" if root_path else ""
+        print(f"faceanim is running at {page.local_url}{place} (press Ctrl-C to stop)", flush=True)
         wait_for_signal()
         page.close(verbose=False)
 
 
-def start_page(network: Network, model: str, host: str, port: int, folder: Path) -> Any:
+def start_page(network: Network, model: str, host: str, port: int, folder: Path, root_path: str = "") -> Any:
     """Build the page and start its server in a separate thread."""
     from faceanim.app.examples import examples_folder, make_examples
     from faceanim.app.page import build_page
@@ -76,6 +99,7 @@ def start_page(network: Network, model: str, host: str, port: int, folder: Path)
         inline=False, quiet=True, prevent_thread_lock=True, max_file_size=f"{MAX_UPLOAD_MB}mb",
         allowed_paths=[str(examples_folder())], footer_links=[], run_history=False, enable_monitoring=False,
         mcp_server=False, ssr_mode=False, pwa=False, show_error=False, theme=make_theme(), css_paths=[STYLE],
+        root_path=root_path,
     )  # fmt: skip
     return page
 

@@ -211,7 +211,9 @@ def export(
     check_target(out, overwrite)
     from faceanim.inference.onnx_export import export_onnx
 
-    difference = export_onnx(resolve_model(model, params), out, overwrite)
+    folder = resolve_model(model, params)
+    with show_progress("export") as on_progress:
+        difference = export_onnx(folder, out, overwrite=overwrite, on_progress=on_progress)
     print(f"{out} (maximum difference from torch: {difference:.1g})")
 
 
@@ -222,6 +224,9 @@ def app(
         str, typer.Option(help="Address to listen on; the default is reachable from this machine only.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
+    root_path: Annotated[
+        str, typer.Option(help="Path, or address, under which a proxy shows the page, such as `/animate`.")
+    ] = "",
     params: ParamsFile = PARAMS_FILE,
 ) -> None:
     """Serve a web page that animates portraits in a browser, until Ctrl-C.
@@ -231,10 +236,11 @@ def app(
     """
     with name_missing_packages("serve the page"):
         import gradio  # noqa: F401
-    from faceanim.app.server import check_address, serve
+    from faceanim.app.server import check_address, parse_root_path, serve
 
+    root_path = parse_root_path(root_path)
     check_address(host, port)
-    serve(load_model(model, device, params), model, host, port)
+    serve(load_model(model, device, params), model, host, port, root_path)
 
 
 def print_warnings(lines: Iterable[str]) -> None:

@@ -38,8 +38,10 @@ from faceanim.media.tensors import to_float
 from faceanim.models.animation import AnimationModel
 from faceanim.models.keypoints import Keypoints
 from faceanim.models.super_resolution import SuperResolution
+from faceanim.progress import ProgressCallback, ignore_progress
 from faceanim.tables import atomic_path, check_target
 
+GRAPHS = (DETECT, ANIMATE, ENLARGE)
 OPSET = 20
 """First opset whose grid sampler matches that of torch."""
 TOLERANCE = 1e-3
@@ -53,11 +55,18 @@ keypoints have jacobians."""
 
 
 @torch.no_grad()
-def export_onnx(folder: Path, out: Path, overwrite: bool = False) -> float:
+def export_onnx(
+    folder: Path, out: Path, overwrite: bool = False, on_progress: ProgressCallback = ignore_progress
+) -> float:
     """Write both networks of a folder to one file, and check that it computes what they compute.
 
-    Equal weights give identical bytes, with the same versions of torch and ONNX. An existing file is replaced
-    only with `overwrite`.
+    Equal weights give identical bytes, with the same versions of torch and ONNX.
+
+    Args:
+        folder: folder with both networks.
+        out: path of the `.onnx` file to write.
+        overwrite: replace an existing file.
+        on_progress: called with the number of steps done and the total.
 
     Returns:
         The largest difference on random inputs, of positions in [-1, 1] and colors in [0, 1].
@@ -75,7 +84,13 @@ def export_onnx(folder: Path, out: Path, overwrite: bool = False) -> float:
     animator = Animator.load(folder, "cpu")
     if not all(has_finite_weights(network) for network in (animator.animation, animator.super_resolution)):
         raise FaceanimError(f"cannot export {folder}: its weights are not finite, so its training has failed")
-    model = add_metadata(merge_graphs([export_graph(*graph) for graph in list_graphs(animator)]), animator)
+    graphs: list[Any] = []
+    steps = len(GRAPHS) + 1
+    for graph in list_graphs(animator):
+        on_progress(len(graphs), steps, f"exporting the graph `{graph[0]}`")
+        graphs.append(export_graph(*graph))
+    on_progress(len(graphs), steps, "comparing with torch")
+    model = add_metadata(merge_graphs(graphs), animator)
     with wrap_disk_errors(), atomic_path(out) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
         difference = measure_parity(animator, OnnxNetwork.load(temporary, "cpu"))
@@ -83,6 +98,7 @@ def export_onnx(folder: Path, out: Path, overwrite: bool = False) -> float:
             raise FaceanimError(
                 f"cannot export {folder}: the exported model differs by {difference:.2g}; nothing is written"
             )
+    on_progress(steps, steps)
     return difference
 
 

@@ -112,7 +112,7 @@ def test_motion_files_go_either_way(driving, small, exported, tmp_path):
     assert np.allclose(by_torch.points.value, by_onnx.points.value, atol=1e-4)
 
 
-def test_the_command_writes_equal_bytes_and_one_line(small, exported, tmp_path):
+def test_the_command_writes_equal_bytes_one_line_and_its_progress(small, exported, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "faceanim", "export", "again.onnx", "--model", str(small)],
         cwd=tmp_path,
@@ -122,7 +122,10 @@ def test_the_command_writes_equal_bytes_and_one_line(small, exported, tmp_path):
     )
     assert done.stdout.startswith("again.onnx (maximum difference from torch: ")
     assert done.stdout.count("\n") == 1
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    progress = done.stderr.splitlines()
+    assert (progress[0], progress[-1]) == ("export: 0/4 exporting the graph `detect`", "export: 4/4")
+    assert all(line.startswith("export: ") for line in progress)  # nothing of the exporter's own
     assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
     assert str(PROFILES.parent).encode() not in exported.read_bytes()  # no path of this machine
     about = {item.key: item.value for item in onnx.load(exported).metadata_props}
