@@ -8,10 +8,11 @@ from gradio.data_classes import FileData
 
 from faceanim.app import text
 from faceanim.app.examples import Example
-from faceanim.app.jobs import PORTRAIT_NAME, VIDEO_NAME, Jobs
-from faceanim.app.options import Choices, check_video
+from faceanim.app.jobs import MOTION_NAME, PORTRAIT_NAME, VIDEO_NAME, Jobs
+from faceanim.app.options import Choices, check_motion, check_video
 from faceanim.errors import FaceanimError
 from faceanim.inference.api import AnimatedVideo
+from faceanim.inference.motion import MOTION_SUFFIX
 from faceanim.inference.portrait import find_faces
 from faceanim.media.audio import find_sound
 from faceanim.media.images import read_image
@@ -57,11 +58,12 @@ class Handlers:
         side_by_side: bool,
         loop: bool,
         kind: str,
-        request: gr.Request,
+        motion: Upload = None,  # API clients may omit it
+        request: gr.Request = None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> dict[str, Any]:
         """Animate an uploaded portrait; without consent the request is refused."""
-        paths = self._check_request(portrait, video, consent)
+        paths = self._check_request(portrait, video or motion, consent)
         choices = Choices.parse(
             {
                 "face": face, "movement": movement, "scale": scale, "smoothing": smoothing, "show": show,
@@ -75,14 +77,14 @@ class Handlers:
         return self._run(example.portrait, example.video, Choices(show=example.show), request, progress)
 
     def validate(
-        self, portrait: Upload, video: Upload, consent: bool
+        self, portrait: Upload, video: Upload, consent: bool, motion: Upload
     ) -> tuple[ComponentUpdate, ComponentUpdate]:
         """Check a request before it is queued, and replace the start button by the stop button.
 
         Raises:
             MissingInputError: an upload or the consent is missing.
         """
-        self._check_request(portrait, video, consent)
+        self._check_request(portrait, video or motion, consent)
         return RUNNING_BUTTONS
 
     def show_example(self, example: Example) -> tuple[Any, ...]:
@@ -128,15 +130,19 @@ class Handlers:
             gr.update(choices=choices, value="largest"),
         )
 
-    def inspect_video(self, video: Upload) -> str:
-        """Describe a driving video, or explain why it is refused."""
-        path = self._resolve_upload(video)
+    def inspect_video(self, video: Upload, motion: Upload) -> str:
+        """Describe a driving video, or else a motion file, or explain why it is refused."""
+        path = self._resolve_upload(video or motion)
         if path is None:
             return text.hint_line(text.VIDEO_HINT)
         try:
+            if path.suffix == MOTION_SUFFIX:
+                read = check_motion(path)
+                return text.hint_line(f"Motion: {read.seconds:.1f} s, {len(read.times)} frames.", "good")
             info = check_video(path)
         except FaceanimError as error:
-            return text.hint_line(describe_upload_error(error, path, VIDEO_NAME), "bad")
+            name = MOTION_NAME if path.suffix == MOTION_SUFFIX else VIDEO_NAME
+            return text.hint_line(describe_upload_error(error, path, name), "bad")
         sound = find_sound(path)
         heard = "silent" if sound.track is None else "with sound"
         about = f"{info.seconds:.1f} s, {info.frames} frames of {info.width}×{info.height}, {heard}"

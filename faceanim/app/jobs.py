@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from faceanim.app.options import MAX_JOB_MINUTES, Choices, check_gif, check_video
+from faceanim.app.options import MAX_JOB_MINUTES, Choices, check_gif, check_motion, check_video
 from faceanim.errors import FaceanimError
 from faceanim.inference.api import AnimatedVideo, animate
 from faceanim.inference.backend import Network
+from faceanim.inference.motion import MOTION_SUFFIX
 from faceanim.progress import ProgressCallback
 
-PORTRAIT_NAME, VIDEO_NAME = "the portrait", "the video"
+PORTRAIT_NAME, VIDEO_NAME, MOTION_NAME = "the portrait", "the video", f"the motion file{MOTION_SUFFIX}"
 """Names of the uploads: of their files in a job's folder, and therefore in messages."""
 
 ReportProgress = Callable[[float, str], None]
@@ -52,7 +53,7 @@ class Jobs:
         Args:
             session: identifier of the session.
             portrait: uploaded image.
-            video: uploaded driving video.
+            video: uploaded driving video or motion file.
             choices: options of the animation.
             report: receives the progress.
 
@@ -61,10 +62,12 @@ class Jobs:
             StoppedError: the session was stopped.
         """
         with self._stoppable(session) as stop, open_job_folder(self._folder) as job:
-            inputs = copy_upload(portrait, job / PORTRAIT_NAME), copy_upload(video, job / VIDEO_NAME)
-            info = check_video(inputs[1])
+            is_motion = video.suffix == MOTION_SUFFIX
+            name = job / (MOTION_NAME if is_motion else VIDEO_NAME)
+            inputs = copy_upload(portrait, job / PORTRAIT_NAME), copy_upload(video, name)
+            seconds = check_motion(name).seconds if is_motion else check_video(name).seconds
             if choices.kind == "gif":
-                check_gif(info.seconds * (1 + choices.loop))
+                check_gif(seconds * (1 + choices.loop))
             report(0.0, "analyzing the portrait")
             result = animate(
                 *inputs,

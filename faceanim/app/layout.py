@@ -10,6 +10,7 @@ from faceanim.app import text
 from faceanim.app.examples import Example
 from faceanim.app.options import DETAIL_SIZE, Choices
 from faceanim.inference.backend import Network
+from faceanim.inference.motion import MOTION_SUFFIX
 
 STAGE_TEMPLATE = Path(__file__).parent / "stage.html"
 DEFAULTS = Choices()
@@ -28,6 +29,7 @@ class Inputs:
     portrait_hint: gr.HTML
     video: gr.Video
     video_hint: gr.HTML
+    motion: gr.UploadButton
     several: gr.Column
     faces: gr.Image
     face: gr.Radio
@@ -94,7 +96,7 @@ def add_html(html: str) -> gr.HTML:
     return gr.HTML(html, apply_default_css=False, elem_classes="fa-html")
 
 
-def add_upload_steps() -> tuple[gr.Image, gr.HTML, gr.Video, gr.HTML]:
+def add_upload_steps() -> tuple[gr.Image, gr.HTML, gr.Video, gr.HTML, gr.UploadButton]:
     """Add steps 1 and 2: the uploads and the hints below them."""
     with gr.Column(elem_classes="fa-card", min_width=240):
         add_html(text.step_heading(1, "Portrait"))
@@ -110,7 +112,14 @@ def add_upload_steps() -> tuple[gr.Image, gr.HTML, gr.Video, gr.HTML]:
             elem_id="fa-video", include_audio=True,
         )  # fmt: skip
         video_hint = add_html(text.hint_line(text.VIDEO_HINT))
-    return portrait, portrait_hint, video, video_hint
+        motion = gr.UploadButton(
+            text.MOTION_BUTTON,
+            file_types=[MOTION_SUFFIX],
+            size="sm",
+            variant="secondary",
+            elem_id="fa-motion",
+        )
+    return portrait, portrait_hint, video, video_hint, motion
 
 
 def add_faces_step() -> tuple[gr.Column, gr.Image, gr.Radio]:

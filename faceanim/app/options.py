@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 from faceanim.config.base import Section, format_validation_error
 from faceanim.errors import FaceanimError
 from faceanim.inference.driving import wrap_video_errors
+from faceanim.inference.motion import Motion
 from faceanim.inference.options import FaceNumber, Options, parse_face
 from faceanim.media.integrity import verify_video
 from faceanim.media.video import VideoInfo
@@ -82,6 +83,17 @@ class Choices(Section):
         )
 
 
+def check_motion(path: Path) -> Motion:
+    """Read a motion file and check it against the limits of videos.
+
+    Raises:
+        FaceanimError: the file is not a motion file or exceeds a limit.
+    """
+    motion = Motion.load(path)
+    _check_length(path, motion.seconds, len(motion.times))
+    return motion
+
+
 def check_video(path: Path) -> VideoInfo:
     """Read the properties of a driving video and check them against the limits.
 
@@ -90,20 +102,22 @@ def check_video(path: Path) -> VideoInfo:
     """
     with wrap_video_errors(path):
         info = verify_video(path)
-    if info.seconds > MAX_SECONDS:
-        raise FaceanimError(
-            f"cannot use {path}: it lasts {info.seconds:.0f} seconds, the limit is {MAX_SECONDS}; trim it"
-        )
-    if info.frames > MAX_FRAMES:
-        raise FaceanimError(
-            f"cannot use {path}: it has {info.frames} frames, the limit is {MAX_FRAMES}; trim it"
-        )
+    _check_length(path, info.seconds, info.frames)
     if max(info.width, info.height) > MAX_SIDE:
         size = f"{info.width}×{info.height}"
         raise FaceanimError(
             f"cannot use {path}: it is {size}, the limit is {MAX_SIDE} pixels per side; scale it down"
         )
     return info
+
+
+def _check_length(path: Path, seconds: float, frames: int) -> None:
+    if seconds > MAX_SECONDS:
+        raise FaceanimError(
+            f"cannot use {path}: it lasts {seconds:.0f} seconds, the limit is {MAX_SECONDS}; trim it"
+        )
+    if frames > MAX_FRAMES:
+        raise FaceanimError(f"cannot use {path}: it has {frames} frames, the limit is {MAX_FRAMES}; trim it")
 
 
 def check_gif(seconds: float) -> None:

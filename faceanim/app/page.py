@@ -79,9 +79,14 @@ def connect_uploads(handlers: Handlers, layout: Layout) -> None:
     inputs = layout.inputs
     outputs = [inputs.portrait_hint, inputs.several, inputs.faces, inputs.face]
     inputs.portrait.change(handlers.inspect_portrait, inputs.portrait, outputs, **INSPECTING)
-    inputs.video.change(handlers.inspect_video, inputs.video, inputs.video_hint, **INSPECTING)
-    for upload in (inputs.portrait, inputs.video):
-        upload.change(None, None, None, js=CLOSE_MESSAGES, **PRIVATE)
+    driving = [inputs.video, inputs.motion]
+    inputs.video.change(handlers.inspect_video, driving, inputs.video_hint, **INSPECTING)
+    inputs.motion.upload(handlers.inspect_video, driving, inputs.video_hint, **INSPECTING)
+    # The last upload of the two counts.
+    inputs.video.upload(lambda: None, None, inputs.motion, **IMMEDIATE)
+    inputs.motion.upload(lambda: None, None, inputs.video, **IMMEDIATE)
+    for changed in (inputs.portrait.change, inputs.video.change, inputs.motion.upload):
+        changed(None, None, None, js=CLOSE_MESSAGES, **PRIVATE)
 
 
 def connect_animation(handlers: Handlers, layout: Layout) -> Dependency:
@@ -89,11 +94,13 @@ def connect_animation(handlers: Handlers, layout: Layout) -> Dependency:
     inputs, controls = layout.inputs, layout.controls
     request = [inputs.portrait, inputs.video, controls.consent]
     settings = [getattr(layout.settings, field.name) for field in fields(layout.settings)]
-    validated = controls.go.click(handlers.validate, request, controls.switches, js=START, **IMMEDIATE)
+    validated = controls.go.click(
+        handlers.validate, [*request, inputs.motion], controls.switches, js=START, **IMMEDIATE
+    )
     controls.consent.change(None, None, None, js=CONSENT_CHANGED, **PRIVATE)
     animated: Dependency = validated.success(
         handlers.animate,
-        [*request, inputs.face, *settings],
+        [*request, inputs.face, *settings, inputs.motion],
         controls.stage,
         api_name="animate",
         preprocess=False,

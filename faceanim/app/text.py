@@ -47,6 +47,7 @@ SEVERAL_FACES = "{} faces found: choose below which to animate."
 EXAMPLES = '<p class="fa-hint">No image at hand? Try an astronaut (NASA, public domain):</p>'
 
 PORTRAIT_HINT = "An upright face that looks at the camera works best."
+MOTION_BUTTON = "Use a motion file instead"
 VIDEO_HINT = f"A face that is visible throughout. Up to {MAX_SECONDS} seconds and {MAX_SIDE} pixels per side."
 
 

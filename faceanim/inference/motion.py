@@ -74,6 +74,11 @@ class Motion:
         due = np.arange(len(self.times)) / float(self.fps)
         return bool(np.abs(self.times - due).max(initial=0) > 0.5 / self.fps)
 
+    @property
+    def seconds(self) -> float:
+        """Return the duration at the mean frame rate."""
+        return float(len(self.times) / self.fps)
+
     def face(self, frame: int) -> Box:
         """Return the box of the face in a frame, in units of the crop's side."""
         return Box(*self.faces[frame].tolist())
