@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -235,7 +236,8 @@ def app(
     synthetic.
     """
     with name_missing_packages("serve the page"):
-        import gradio  # noqa: F401
+        if find_spec("gradio") is None:  # not imported: it reads the environment that `serve` sets
+            raise ModuleNotFoundError(name="gradio")
     from faceanim.app.server import check_address, parse_root_path, serve
 
     root_path = parse_root_path(root_path)

@@ -23,7 +23,7 @@ from gradio_client.exceptions import AppError
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 META = {"_type": "gradio.FileData"}
-CHOICES = ["largest", "relative", 1, 1, "face", "photograph", False, False, "mp4"]
+CHOICES = ["largest", "relative", 1, 1, "face", "photograph", False, False, "mp4", None]
 NO_CONSENT = "Please confirm first that everyone shown has agreed to this."
 
 
