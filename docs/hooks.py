@@ -17,7 +17,18 @@ ROOT_PAGES = {
     "MODEL_CARD.md": "model-card.md",
     "SECURITY.md": "security.md",
 }
-TOP_MODULES = ["errors", "progress", "schemas", "tables", "tracking", "workers", "incremental", "viz"]
+TOP_MODULES = [
+    "errors",
+    "mlflow_address",
+    "mlflow_database",
+    "progress",
+    "schemas",
+    "tables",
+    "tracking",
+    "workers",
+    "incremental",
+    "viz",
+]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

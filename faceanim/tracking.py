@@ -5,7 +5,6 @@ Only this module and `registry` import mlflow.
 
 import logging
 import os
-import re
 import sqlite3
 import sys
 import time
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
 os.environ.setdefault(
@@ -22,9 +21,9 @@ os.environ.setdefault(
 
 import mlflow
 import numpy as np
-from filelock import FileLock
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.utils.models import get_model_name_and_version
 from mlflow.store.db.db_types import DATABASE_ENGINES
 from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
@@ -34,6 +33,22 @@ from sqlalchemy.exc import SQLAlchemyError
 from faceanim.config import RunConfig
 from faceanim.errors import FaceanimError, TemporaryError
 from faceanim.loopback import bypass_proxies
+from faceanim.mlflow_address import (
+    TRACKING_VARIABLE,
+    experiment_url,
+    experiments_url,
+    hide_password,
+    model_url,
+    parse_sqlite_path,
+    resolve_tracking_uri,
+)
+from faceanim.mlflow_database import (
+    ARTIFACTS,
+    local_path,
+    lock_database,
+    open_snapshot,
+    update_recorded_places,
+)
 from faceanim.progress import NullLogger, RunLogger, RunStatus
 from faceanim.tables import flatten_keys
 
@@ -43,31 +58,87 @@ RETRY_AFTER_S = 600.0
 """Time without requests after a failed one, in seconds, because a request may block for most of a minute."""
 MODEL_ARTIFACT = "faceanim"
 """Name of the artifact in the MLflow model, and therefore of its folder in the registry."""
+REVISION_LENGTH = 9
+"""Digits of a git revision in the name of a run."""
 MAX_METRICS_PER_BATCH = 1000
 """Largest number of metrics that MLflow accepts in one request."""
-LOCAL_MLFLOW_URL = "http://127.0.0.1:5000"
-"""Address at which `make ui` shows a registry that is a database."""
-
-
-def resolve_tracking_uri(config: RunConfig) -> str:
-    """Return the address of MLflow from the environment, or else from params.yaml.
-
-    The relative path of a database refers to the project's folder. A queued DVC experiment runs in a copy of
-    the project that is deleted afterwards; there, DVC_ROOT names the folder of the project itself.
-    """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or config.tracking_uri
-    database, root = parse_sqlite_path(uri), os.environ.get("DVC_ROOT")
-    if root is None or database is None or database.is_absolute():
-        return uri
-    return f"sqlite:///{Path(root) / database}"
+EXPERIMENT_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Tag by which MLflow's page of an experiment shows runs and models, not traces of language models."""
 
 
 def connect(uri: str) -> MlflowClient:
-    """Connect MLflow to a tracking server or database, and check that it responds.
+    """Connect MLflow to a tracking server or database for writing, and check that it responds.
+
+    A database is created if there is none, and put right if its folder has moved.
 
     Raises:
         FaceanimError: it does not respond; a `TemporaryError` if the problem may be transient.
     """
+    configure_mlflow()
+    database = parse_sqlite_path(uri)
+    with wrap_connection_errors(uri):
+        if database is not None and "?" in str(database):
+            raise OSError("MLflow cannot write to a folder with a question mark in its name; rename it")
+        with lock_database(database):
+            if database is not None:
+                update_recorded_places(database)
+            elif urlparse(uri).scheme.partition("+")[0] in DATABASE_ENGINES:
+                # MLflow also takes long to give up on a database server that does not respond.
+                create_engine(uri).connect().close()
+            set_tracking_uri(uri)
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            client.search_experiments(max_results=1)
+    return client
+
+
+def connect_for_reading(uri: str) -> MlflowClient:
+    """Connect MLflow to a tracking server, or to a snapshot of a database, which is not changed.
+
+    Raises:
+        FaceanimError: the server does not respond, or there is no such database.
+    """
+    check_exists(uri)
+    database = parse_sqlite_path(uri)
+    if database is None:
+        return connect(uri)
+    configure_mlflow()
+    with wrap_connection_errors(uri):
+        snapshot = open_snapshot(database)
+        client = MlflowClient(tracking_uri=snapshot, registry_uri=snapshot)
+        client.search_experiments(max_results=1)
+    return client
+
+
+def set_tracking_uri(uri: str) -> None:
+    """Set the address for MLflow's functions, but not, as MLflow does, in the environment of this process.
+
+    There it would take precedence over the next project's params.yaml.
+    """
+    before = os.environ.get(TRACKING_VARIABLE)
+    mlflow.set_tracking_uri(uri)
+    os.environ.pop(TRACKING_VARIABLE, None)
+    if before is not None:
+        os.environ[TRACKING_VARIABLE] = before
+
+
+def check_exists(uri: str) -> None:
+    """Check that there is a file or folder at a local address, which MLflow would create.
+
+    Raises:
+        FaceanimError: there is none, or its folder may not be entered.
+    """
+    path = parse_sqlite_path(uri) or local_path(uri)
+    with wrap_connection_errors(uri):
+        exists = path is None or path.exists()
+    if not exists:
+        raise FaceanimError(
+            f"there is no registry at {uri}; `dvc repro` makes one, and {TRACKING_VARIABLE} or "
+            "run.tracking_uri in params.yaml names another"
+        )
+
+
+def configure_mlflow() -> None:
+    """Limit MLflow's waiting and output, except where the environment has its own values."""
     bypass_proxies()
     # With the defaults of MLflow, an address where nothing listens blocks for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -77,43 +148,19 @@ def connect(uri: str) -> MlflowClient:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+@contextmanager
+def wrap_connection_errors(uri: str) -> Iterator[None]:
+    """Turn the errors of connecting to an address into one line."""
     try:
-        with lock_database(parse_sqlite_path(uri)):
-            if urlparse(uri).scheme.partition("+")[0] in DATABASE_ENGINES:
-                # MLflow also takes long to give up on a database server that does not respond.
-                create_engine(uri).connect().close()
-            mlflow.set_tracking_uri(uri)
-            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            client.search_experiments(max_results=1)
+        yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ModuleNotFoundError) as error:
         first_line = str(error).strip().splitlines()[0][:200]
         text = f"cannot connect to MLflow at {uri}: {first_line}"
         is_permanent = parse_sqlite_path(uri) is not None or isinstance(error, ModuleNotFoundError)
         kind = FaceanimError if is_permanent else TemporaryError
-        raise kind(re.sub(r"//[^/@\s]*@", "//***@", text)) from None  # without names and passwords
-    return client
-
-
-@contextmanager
-def lock_database(database: Path | None) -> Iterator[None]:
-    """Hold the lock of a database file, after a check that it can be opened.
-
-    MLflow creates the tables of a new database when it opens it; if two processes do so at once, one fails.
-    """
-    if database is None:
-        yield
-        return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    # MLflow would retry a file that cannot be opened for minutes.
-    sqlite3.connect(database).execute("pragma user_version").connection.close()
-    with FileLock(f"{database}.lock"):
-        yield
-
-
-def parse_sqlite_path(uri: str) -> Path | None:
-    """Return the database file of a `sqlite:///` address; None for any other address."""
-    parsed = urlparse(uri)
-    return Path(unquote(parsed.path[1:])) if parsed.scheme == "sqlite" else None
+        raise kind(hide_password(text)) from None
 
 
 def get_or_create_experiment(client: MlflowClient, name: str, uri: str) -> str:
@@ -127,9 +174,23 @@ def get_or_create_experiment(client: MlflowClient, name: str, uri: str) -> str:
         existing_id: str = experiment.experiment_id
         return existing_id
     database = parse_sqlite_path(uri)
-    location = (database.resolve().parent / "artifacts").as_uri() if database else None
-    new_id: str = client.create_experiment(name, artifact_location=location)
+    location = (database.resolve().parent / ARTIFACTS).as_uri() if database else None
+    new_id: str = client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_KIND)
     return new_id
+
+
+def name_run(subject: str, tags: Mapping[str, str]) -> str:
+    """Name a run by its subject and origin: the DVC experiment, or else the git revision, if it has one.
+
+    MLflow itself would invent a name.
+
+    Args:
+        subject: what the run is, such as `train_sr`.
+        tags: tags of the run; `dvc_experiment` and `git_revision` are read.
+    """
+    revision, mark, changes = tags.get("git_revision", "none").partition("+")
+    origin = tags.get("dvc_experiment") or revision[:REVISION_LENGTH] + mark + changes
+    return subject if origin == "none" else f"{subject}, {origin}"
 
 
 def open_run(run: RunConfig, name: str, tags: Mapping[str, str], run_id: str | None) -> RunLogger:
@@ -202,8 +263,7 @@ class MlflowLogger:
 
     def log_image(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
         """Log an image of a step, (H, W, 3), RGB."""
-        file = f"{name}/{step:09}.png"
-        self._try(lambda: self._client.log_image(self.run_id, image, file))
+        self._try(lambda: self._send_image(image, f"{name}/{step:09}.png"))
 
     def close(self, status: RunStatus) -> None:
         """Send pending metrics and end the run."""
@@ -215,6 +275,11 @@ class MlflowLogger:
         while self._pending:
             self._client.log_batch(self.run_id, metrics=self._pending[:MAX_METRICS_PER_BATCH])
             del self._pending[:MAX_METRICS_PER_BATCH]
+
+    def _send_image(self, image: NDArray[np.uint8], file: str) -> None:
+        if database := parse_sqlite_path(self._client.tracking_uri):
+            update_recorded_places(database)  # a container may have opened this folder under another path
+        self._client.log_image(self.run_id, image, file)
 
     def _try(self, send: Callable[[], None]) -> None:
         if time.monotonic() < self._paused_until:
@@ -229,21 +294,21 @@ class MlflowLogger:
                 print(f"MLflow does not respond, training continues without it: {reason}", file=sys.stderr)
 
 
-def mlflow_url(uri: str) -> str:
-    """Return the address of MLflow's web page for a tracking address, without user name and password."""
-    if not uri.startswith(("http://", "https://")):
-        return LOCAL_MLFLOW_URL
-    return re.sub(r"//[^/@\s]*@", "//", uri).rstrip("/")
+def find_pages(client: MlflowClient, address: str, model: str) -> dict[str, str]:
+    """Find the web pages of MLflow to look at first, by their titles: those that exist, else the front page.
 
-
-def run_url(uri: str, experiment_id: str, run_id: str) -> str:
-    """Return the address of the web page of a run."""
-    return f"{mlflow_url(uri)}/#/experiments/{experiment_id}/runs/{run_id}"
-
-
-def version_url(uri: str, model: str, number: int) -> str:
-    """Return the address of the web page of a registered version."""
-    return f"{mlflow_url(uri)}/#/models/{model}/versions/{number}"
+    Args:
+        client: a connected client.
+        address: address of the web pages.
+        model: name of the registered model.
+    """
+    pages = {}
+    if client.search_model_versions(f"name = '{model}'", max_results=1):
+        pages["registered models"] = model_url(address, model)
+    for name, title in ((model, "their evaluations"), (EXPERIMENT, "training curves")):
+        if experiment := client.get_experiment_by_name(name):
+            pages[title] = experiment_url(address, experiment.experiment_id)
+    return pages or {"no model yet": experiments_url(address)}
 
 
 def download_model(model_uri: str, uri: str) -> Path:
@@ -252,9 +317,17 @@ def download_model(model_uri: str, uri: str) -> Path:
     Raises:
         FaceanimError: MLflow does not respond or has no such model.
     """
-    connect(uri)
+    client = connect_for_reading(uri)
     try:
-        model = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
+        found = get_model_name_and_version(client, model_uri)
+        if len(found) == 1:
+            place = client.get_logged_model(found[0]).artifact_location
+        else:
+            place = client.get_model_version_download_uri(*found)
+        # By its place: by its name, MLflow would write a file into the registry's own folder.
+        model = local_path(place) or Path(
+            mlflow.artifacts.download_artifacts(artifact_uri=place, tracking_uri=client.tracking_uri)
+        )
         artifacts = mlflow.models.Model.load(str(model)).flavors["python_function"]["artifacts"]
     except (MlflowException, OSError) as error:
         raise FaceanimError(f"cannot load the model {model_uri}: {str(error).splitlines()[0]}") from None

@@ -20,6 +20,7 @@ from rich.filesize import decimal
 from faceanim.config import Params, load_params
 from faceanim.errors import FaceanimError
 from faceanim.evaluation.protocol import METRICS, MethodName, Task, test_set_id
+from faceanim.mlflow_address import resolve_tracking_uri, run_url, version_url
 from faceanim.progress import ProgressCallback
 from faceanim.tables import flatten_keys
 from flows.prefect_api import API_ERRORS, is_api_healthy
@@ -220,10 +221,9 @@ def show_evaluate(params: Params) -> None:
 def read_champion_metrics(params: Params) -> tuple[str, Mapping[str, float]]:
     """Return the champion's column title and metrics, which are empty without a champion or MLflow."""
     from faceanim.registry.store import ModelRegistry
-    from faceanim.tracking import resolve_tracking_uri
 
     try:
-        store = ModelRegistry.open(params.register_, resolve_tracking_uri(params.run))
+        store = ModelRegistry.open_for_reading(params.register_, resolve_tracking_uri(params.run))
         number = store.get_champion()
         if number is None:
             return "champion", {}
@@ -239,7 +239,6 @@ def read_champion_metrics(params: Params) -> tuple[str, Mapping[str, float]]:
 def show_register(params: Params) -> None:
     """Publish the verdict, and links to the version and its run in MLflow."""
     from faceanim.registry.store import ModelRegistry
-    from faceanim.tracking import resolve_tracking_uri, run_url, version_url
 
     report = read_report("registered.json")
     name, number, uri = params.register_.model_name, report["version"], resolve_tracking_uri(params.run)
@@ -247,7 +246,7 @@ def show_register(params: Params) -> None:
     page = version_url(uri, name, number)
     create_link_artifact(page, f"{name} version {number} in MLflow", key="registered-version")
     try:
-        store = ModelRegistry.open(params.register_, uri)
+        store = ModelRegistry.open_for_reading(params.register_, uri)
         run = store.client.get_run(store.get_version(number).run_id).info
     except FaceanimError as error:
         get_run_logger().warning("cannot link to the MLflow run: %s", error)

@@ -42,9 +42,17 @@ def read_curve(path: Path) -> list[dict[str, float]]:
         ]
 
 
+def collect_code_tags() -> dict[str, str]:
+    """Collect the revision of the code, and the name of the DVC experiment if it is one, as tags."""
+    tags = {"git_revision": git_revision()}
+    if experiment := os.environ.get("DVC_EXP_NAME"):
+        tags["dvc_experiment"] = experiment
+    return tags
+
+
 def collect_revision_tags() -> dict[str, str]:
     """Collect the revisions of code and data as tags."""
-    lock, tags = Path("dvc.lock"), {"git_revision": git_revision()}
+    lock, tags = Path("dvc.lock"), collect_code_tags()
     if lock.exists():
         tags["dvc_lock_sha256"] = hash_lock(YAML(typ="safe", pure=True).load(lock))
     return tags

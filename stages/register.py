@@ -11,12 +11,12 @@ from faceanim.config import Params, load_params
 from faceanim.evaluation.evaluate import evaluate_model
 from faceanim.evaluation.protocol import CLIPS_FILE, TEST_SET
 from faceanim.evaluation.report import ReferenceRun, write_report
+from faceanim.mlflow_address import resolve_tracking_uri
 from faceanim.progress import show_progress
 from faceanim.registry.card import build_manifest, collect_license_notes
 from faceanim.registry.register import EvaluatedModel, RegistrationResult, register_model
 from faceanim.schemas import CROPS, DOWNLOAD, INDEX
 from faceanim.tables import flatten_keys, read_rows, write_json
-from faceanim.tracking import resolve_tracking_uri
 from stages.common import collect_revision_tags, read_curve, run_stage
 
 

@@ -108,6 +108,23 @@ def empty_store(made_once) -> Path:
 
 
 @pytest.fixture(scope="session")
+def two_versions(made_once, empty_store) -> Path:
+    """Folder of a project with a registry of two versions, renamed since it was made. Must be copied."""
+    from tests.helpers.registry_store import register_two
+
+    def make(folder: Path) -> None:
+        made = folder.with_name("made")
+        (made / "mlruns").mkdir(parents=True)
+        shutil.copy(empty_store, made / "mlruns")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+            register_two(made)
+        made.rename(folder)
+
+    return made_once("two_versions", make)
+
+
+@pytest.fixture(scope="session")
 def prefect_home(made_once, tmp_path_factory) -> Callable[[], Path]:
     """Function that makes a home for a Prefect server, whose database has its tables: they take 8 s."""
     from tests.helpers.servers import create_prefect_tables

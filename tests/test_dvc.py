@@ -29,6 +29,8 @@ PLUMBING = {
     "faceanim/config/training.py",
     "faceanim/errors.py",
     "faceanim/loopback.py",
+    "faceanim/mlflow_address.py",
+    "faceanim/mlflow_database.py",
     "faceanim/progress.py",
     "faceanim/schemas.py",
     "faceanim/tables.py",

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
 from faceanim.errors import FaceanimError
+from faceanim.mlflow_address import resolve_tracking_uri
 from faceanim.progress import NullLogger
 from faceanim.tables import flatten_keys
-from faceanim.tracking import EXPERIMENT, MlflowLogger, connect, open_run, resolve_tracking_uri
+from faceanim.tracking import EXPERIMENT, MlflowLogger, connect, name_run, open_run
 from tests.helpers.crops import write_crops
 from tests.helpers.paths import PROJECT
 from tests.helpers.videos import RUN
@@ -174,13 +176,27 @@ def test_a_queued_experiment_uses_the_projects_registry(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     run = RUN.model_copy(update={"tracking_uri": "sqlite:///mlruns/mlflow.db"})
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    assert resolve_tracking_uri(run) == "sqlite:///mlruns/mlflow.db"
+    assert resolve_tracking_uri(run) == f"sqlite:///{Path.cwd()}/mlruns/mlflow.db"
     # DVC sets it, also in the copy in which a queued experiment runs.
     monkeypatch.setenv("DVC_ROOT", "/project")
     assert resolve_tracking_uri(run) == "sqlite:////project/mlruns/mlflow.db"
     for elsewhere in ("sqlite:////other/mlflow.db", "postgresql://me@127.0.0.1/mlflow", "http://127.0.0.1:1"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", elsewhere)
         assert resolve_tracking_uri(run) == elsewhere
+
+
+@pytest.mark.parametrize(
+    ("tags", "name"),
+    [
+        ({"git_revision": "0123456789abcdef" * 2}, "train_sr, 012345678"),
+        ({"git_revision": "0123456789abcdef" * 2 + "+changes"}, "train_sr, 012345678+changes"),
+        ({"git_revision": "0123456789abcdef", "dvc_experiment": "warm-up"}, "train_sr, warm-up"),
+        ({"git_revision": "none"}, "train_sr"),
+        ({}, "train_sr"),
+    ],
+)
+def test_a_run_is_named_by_what_it_is(tags, name):
+    assert name_run("train_sr", tags) == name
 
 
 def test_nested_metrics_have_dotted_names():

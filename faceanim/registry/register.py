@@ -1,7 +1,7 @@
 """Registration of an evaluated model as a version in MLflow, with its run, files and model card."""
 
 # Imported first: it sets environment variables that mlflow reads on import.
-from faceanim.tracking import MAX_METRICS_PER_BATCH, get_or_create_experiment
+from faceanim.tracking import MAX_METRICS_PER_BATCH, get_or_create_experiment, name_run
 
 # isort: split
 import json
@@ -160,7 +160,8 @@ def log_version(store: ModelRegistry, evaluated: EvaluatedModel, content: str) -
         CONTENT_TAG: content,
         LICENSES_TAG: "\n".join(evaluated.licences),
     }
-    with mlflow.start_run(experiment_id=get_or_create_experiment(store.client, store.name, store.uri)) as run:
+    experiment_id = get_or_create_experiment(store.client, store.name, store.uri)
+    with mlflow.start_run(experiment_id=experiment_id, run_name=name_run("evaluated", evaluated.tags)) as run:
         log_run(store, run.info.run_id, evaluated)
         model_id = log_model(evaluated, card)
     with hold_lock(store.client, store.name):
@@ -176,6 +177,8 @@ def log_version(store: ModelRegistry, evaluated: EvaluatedModel, content: str) -
                 model_id=model_id,
             )
             number = int(created.version)
+            name = name_run(f"version {number}", evaluated.tags)
+            store.client.update_run(run.info.run_id, name=name)
     return number
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from faceanim.errors import FaceanimError
 
 # Imported first: it sets environment variables that mlflow reads on import.
-from faceanim.tracking import connect, download_model
+from faceanim.tracking import connect, connect_for_reading, download_model
 
 # isort: split
 from collections.abc import Iterator, Mapping
@@ -116,12 +116,21 @@ class ModelRegistry:
 
     @classmethod
     def open(cls, config: RegisterConfig, uri: str) -> "ModelRegistry":
-        """Connect to MLflow.
+        """Connect to MLflow for reading and writing; a database is created if it does not exist.
 
         Raises:
             FaceanimError: MLflow does not respond.
         """
         return cls(connect(uri), config.model_name, uri)
+
+    @classmethod
+    def open_for_reading(cls, config: RegisterConfig, uri: str) -> "ModelRegistry":
+        """Connect to MLflow, or to a snapshot of a database, of which nothing is written.
+
+        Raises:
+            FaceanimError: MLflow does not respond, or there is no such database.
+        """
+        return cls(connect_for_reading(uri), config.model_name, uri)
 
     def create(self) -> None:
         """Create the registered model if it does not exist."""
@@ -164,6 +173,19 @@ class ModelRegistry:
                 return version
         raise FaceanimError(f"{self.name} has no version {number}; `faceanim models` lists the versions")
 
+    def find_version(self, name: str) -> Version:
+        """Return the version of a number or of an alias, such as `champion`.
+
+        Raises:
+            FaceanimError: the version does not exist.
+        """
+        if name.isdecimal():
+            return self.get_version(int(name))
+        for version in self.list_versions():
+            if name in version.aliases:
+                return version
+        raise FaceanimError(f"{self.name} has no {name}; `faceanim models` lists the versions and aliases")
+
     def get_champion(self) -> int | None:
         """Return the number of the version with the alias `champion`, or None."""
         return self._aliases().get(CHAMPION)
@@ -195,7 +217,10 @@ class ModelRegistry:
         """
         try:
             local_path = mlflow.artifacts.download_artifacts(
-                run_id=version.run_id, artifact_path=path, dst_path=str(folder), tracking_uri=self.uri
+                run_id=version.run_id,
+                artifact_path=path,
+                dst_path=str(folder),
+                tracking_uri=self.client.tracking_uri,
             )
         except (MlflowException, OSError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
@@ -270,8 +295,7 @@ def pull_version(store: ModelRegistry, version: str, folder: Path, overwrite: bo
         FaceanimError: the version does not exist, or the folder is not empty; see `check_target`.
     """
     check_target(folder, overwrite, contents=MODEL_FILES)
-    address = f"models:/{store.name}/{version}" if version.isdigit() else f"models:/{store.name}@{version}"
-    model = download_model(address, store.uri)
+    model = download_model(store.model_uri(store.find_version(version).number), store.uri)
     with atomic_folder(folder) as temporary:
         shutil.copytree(model, temporary, dirs_exist_ok=True)
     return folder

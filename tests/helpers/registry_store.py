@@ -1,12 +1,16 @@
 """A real MLflow store, and models to register in it."""
 
 import json
+import shutil
 from pathlib import Path
 
-from faceanim.registry.register import EvaluatedModel, RegistrationResult, register_model
-from faceanim.registry.store import ModelRegistry
+from faceanim.registry.promotion import set_champion
+from faceanim.registry.register import EvaluatedModel, RegistrationResult, log_version, register_model
+from faceanim.registry.store import CHALLENGER, ModelRegistry
 from tests.helpers.evaluations import write_evaluation
+from tests.helpers.paths import PROJECT
 from tests.helpers.registry_process import CONFIG
+from tests.helpers.tiny import save_models
 
 MANIFEST = {
     "splits": {"test": {"people": 4, "clips": 5, "crops": 5, "frames": 20}},
@@ -48,3 +52,17 @@ def add(uri: str, item: EvaluatedModel, rescore=unasked) -> RegistrationResult:
 
 def open_store(uri: str) -> ModelRegistry:
     return ModelRegistry.open(CONFIG, uri)
+
+
+def register_two(folder: Path) -> None:
+    """Make a project with a registry of two versions, the first of them champion, without validating them."""
+    uri = f"sqlite:///{folder}/mlruns/mlflow.db"
+    shutil.copy(PROJECT / "params.yaml", folder)
+    store = open_store(uri)
+    store.create()
+    for number in (1, 2):
+        models = save_models(folder / f"models{number}", seed=number, encoder="plain")
+        log_version(store, evaluated(models, folder / f"evaluation{number}", gain=float(number)), str(number))
+        store.set_tags(number, verdict="promoted by hand", check="passed")
+    set_champion(store, 1)
+    store.set_alias(CHALLENGER, 2)

@@ -198,7 +198,7 @@ def test_a_version_is_pulled_whole_or_not_at_all(drilled, tmp_path, other_models
     assert "contains notes.txt" in str(refused.exception)
     (tmp_path / "empty").mkdir()
     assert drilled.run("pull", str(FIRST), str(tmp_path / "empty")).exit_code == 0
-    assert "cannot load the model" in str(drilled.run("pull", "99", str(tmp_path / "none")).exception)
+    assert "has no version 99" in str(drilled.run("pull", "99", str(tmp_path / "none")).exception)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "new"]
 
 
