@@ -13,8 +13,9 @@ from faceanim.cli.options import Overwrite
 from faceanim.config.base import format_validation_error
 from faceanim.errors import FaceanimError, name_missing_packages
 from faceanim.inference.backend import ONNX_SUFFIX
-from faceanim.inference.loading import DEFAULT_MODEL, PARAMS_FILE, resolve_model
+from faceanim.inference.loading import DEFAULT_MODEL, resolve_model
 from faceanim.inference.options import Options, parse_driving_face, parse_face
+from faceanim.mlflow_address import PARAMS_FILE
 from faceanim.progress import show_progress
 from faceanim.tables import check_target
 

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from faceanim.cli.options import Overwrite
-from faceanim.config import load_params
+from faceanim.config import RegisterConfig, load_params
+from faceanim.inference.loading import MODEL_NAME
+from faceanim.mlflow_address import PARAMS_FILE, find_tracking_uri
 
 if TYPE_CHECKING:
     from faceanim.registry.store import ModelRegistry, Version
@@ -26,8 +28,7 @@ app = typer.Typer(
 ParamsFile = Annotated[
     Path, typer.Option(help="The parameters, which set the model's name and the MLflow address.")
 ]
-PARAMS_FILE = Path("params.yaml")
-VersionNumber = Annotated[int, typer.Argument(help="The number of a version.")]
+VersionName = Annotated[str, typer.Argument(help="The number of a version, or an alias such as `champion`.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -57,7 +58,7 @@ def list_versions(params: ParamsFile = PARAMS_FILE) -> None:
 
 
 @app.command()
-def show(number: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
+def show(version: VersionName, params: ParamsFile = PARAMS_FILE) -> None:
     """Show a version: its origin, scores, data, licenses and verdict."""
     from faceanim.cli.evaluate import print_summaries
     from faceanim.evaluation.statistics import summarize_scores
@@ -65,28 +66,28 @@ def show(number: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
     from faceanim.registry.store import LICENSES_TAG
 
     store = open_registry(params)
-    version = store.get_version(number)
-    facts = Table(title=f"{store.name} version {number}", show_header=False)
-    for name, value in [("aliases", " ".join(version.aliases) or "none"), *sorted(version.tags.items())]:
+    shown = store.find_version(version)
+    facts = Table(title=f"{store.name} version {shown.number}", show_header=False)
+    for name, value in [("aliases", " ".join(shown.aliases) or "none"), *sorted(shown.tags.items())]:
         if name != LICENSES_TAG:
             facts.add_row(name.replace("_", " "), value)
     with tempfile.TemporaryDirectory() as temporary:
         manifest = json.loads(
-            store.download(version, MANIFEST_FILE, Path(temporary)).read_text(encoding="utf-8")
+            store.download(shown, MANIFEST_FILE, Path(temporary)).read_text(encoding="utf-8")
         )
     for line in describe_data(manifest):
         facts.add_row("data", line)
-    for line in version.tags.get(LICENSES_TAG, "").splitlines():
+    for line in shown.tags.get(LICENSES_TAG, "").splitlines():
         facts.add_row("licenses", line)
     Console().print(facts)
-    print_summaries(summarize_scores(store.load_scores(version, version.test_set)))
+    print_summaries(summarize_scores(store.load_scores(shown, shown.test_set)))
 
 
 @app.command()
-def compare(version: VersionNumber, other_version: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
+def compare(version: VersionName, other_version: VersionName, params: ParamsFile = PARAMS_FILE) -> None:
     """Compare two versions on the clips that both were scored on, with paired differences."""
     store = open_registry(params)
-    versions = [store.get_version(number) for number in (version, other_version)]
+    versions = [store.find_version(name) for name in (version, other_version)]
     shared = shared_test_set(versions)
     scores, other_scores = (store.load_scores(item, shared or item.test_set) for item in versions)
     if shared is None:
@@ -94,7 +95,8 @@ def compare(version: VersionNumber, other_version: VersionNumber, params: Params
             "warning: the versions were scored on different test sets or with different protocols; the "
             "comparison is limited to clips with the same names and is not fair"
         )
-    table = Table(title=f"version {version} minus version {other_version}, mean over clips")
+    number, other_number = (item.number for item in versions)
+    table = Table(title=f"version {number} minus version {other_number}, mean over clips")
     for column in ("task", "method", "metric", "difference", "95 % interval", "clips", "people"):
         table.add_column(column)
     for row in difference_rows(scores, other_scores):
@@ -104,7 +106,7 @@ def compare(version: VersionNumber, other_version: VersionNumber, params: Params
 
 @app.command()
 def pull(
-    version: Annotated[str, typer.Argument(help="The number of a version, or `champion`.")],
+    version: VersionName,
     folder: Annotated[Path, typer.Argument(help="The folder to write.")],
     overwrite: Overwrite = False,
     params: ParamsFile = PARAMS_FILE,
@@ -116,11 +118,13 @@ def pull(
 
 
 @app.command()
-def promote(number: VersionNumber, params: ParamsFile = PARAMS_FILE) -> None:
+def promote(version: VersionName, params: ParamsFile = PARAMS_FILE) -> None:
     """Make a version the champion manually, if it passes the check that every champion must pass."""
     from faceanim.registry.promotion import promote as promote_version
 
-    promote_version(open_registry(params), number)
+    store = open_registry(params, for_writing=True)
+    number = store.find_version(version).number
+    promote_version(store, number)
     print(f"version {number} is the champion")
 
 
@@ -129,17 +133,27 @@ def rollback(params: ParamsFile = PARAMS_FILE) -> None:
     """Restore the previous champion."""
     from faceanim.registry.promotion import rollback as roll_back
 
-    replaced, champion = roll_back(open_registry(params))
+    replaced, champion = roll_back(open_registry(params, for_writing=True))
     print(f"version {champion} is the champion again; it replaces version {replaced}")
 
 
-def open_registry(params: Path) -> "ModelRegistry":
-    """Open the registered model that a parameter file names."""
-    from faceanim.registry.store import ModelRegistry
-    from faceanim.tracking import resolve_tracking_uri
+def open_registry(params: Path, *, for_writing: bool = False) -> "ModelRegistry":
+    """Open the registered model that a parameter file names; with the address in the environment, any folder
+    will do.
 
-    config = load_params(params)
-    return ModelRegistry.open(config.register_, resolve_tracking_uri(config.run))
+    Raises:
+        FaceanimError: there is no such registry.
+    """
+    from faceanim.registry.store import ModelRegistry
+    from faceanim.tracking import check_exists
+
+    uri = find_tracking_uri(params)
+    is_project = params.exists() or params != PARAMS_FILE
+    config = load_params(params).register_ if is_project else RegisterConfig(model_name=MODEL_NAME)
+    if not for_writing:
+        return ModelRegistry.open_for_reading(config, uri)
+    check_exists(uri)
+    return ModelRegistry.open(config, uri)
 
 
 def shared_test_set(versions: "list[Version]") -> str | None:

@@ -7,15 +7,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from faceanim.inference.backend import ANIMATION_FOLDER as ANIMATION_FOLDER
+from faceanim.inference.backend import SUPER_RESOLUTION_FOLDER as SUPER_RESOLUTION_FOLDER
 from faceanim.inference.keypoints import KeypointArray
 from faceanim.media.tensors import resize_frames
 from faceanim.models.animation import Animation, AnimationModel
 from faceanim.models.keypoints import Keypoints
 from faceanim.models.storage import CONFIG, load_animation, load_super_resolution
 from faceanim.models.super_resolution import SuperResolution
-
-ANIMATION_FOLDER = "animation"
-SUPER_RESOLUTION_FOLDER = "super_resolution"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from faceanim.inference.keypoints import AnimationLayers, KeypointArray
 from faceanim.media.frames import Frame, Frames
 
 Device = Literal["auto", "cpu", "cuda"]
+ANIMATION_FOLDER = "animation"
+SUPER_RESOLUTION_FOLDER = "super_resolution"
 ONNX_SUFFIX = ".onnx"
 
 

@@ -1,31 +1,71 @@
 """Loading of trained models from the registry, a folder or an ONNX file."""
 
 import os
+import sqlite3
+import sys
 from pathlib import Path
 
-from faceanim.config import load_params
 from faceanim.errors import FaceanimError, name_missing_packages
-from faceanim.inference.backend import ONNX_SUFFIX, Device, Network
+from faceanim.inference.backend import (
+    ANIMATION_FOLDER,
+    ONNX_SUFFIX,
+    SUPER_RESOLUTION_FOLDER,
+    Device,
+    Network,
+)
+from faceanim.mlflow_address import PARAMS_FILE, TRACKING_VARIABLE, find_tracking_uri, parse_sqlite_path
+from faceanim.mlflow_database import count_versions
 
-DEFAULT_MODEL = "models:/faceanim@champion"
-PARAMS_FILE = Path("params.yaml")
+MODEL_NAME = "faceanim"
+"""Name of the registered model where no params.yaml says otherwise."""
+DEFAULT_MODEL = f"models:/{MODEL_NAME}@champion"
+MODELS_FOLDER = "models"
+"""Folder of a project, beside params.yaml, in which the trainings leave their networks."""
 
 
 def resolve_model(model: str, params: Path = PARAMS_FILE) -> Path:
     """Return the folder or file of a model given by registry address or path, downloading it if needed.
+
+    In a project without a registry, such as a clone after `dvc pull`, the default is the folder of the
+    trained networks; a line says so.
 
     Raises:
         FaceanimError: the registry does not respond or has no such model.
     """
     if not model.startswith("models:"):
         return Path(model)
+    trained = find_trained_models(params)
+    if model == DEFAULT_MODEL and trained is not None and not has_registry(params):
+        print(f"no registry; using {trained}/", file=sys.stderr)
+        return trained
     with name_missing_packages(f"load {model}", "use a model's folder"):
         from faceanim.tracking import download_model
 
-    # Outside the project, where there is no params.yaml, the environment variable is sufficient.
-    return download_model(
-        model, os.environ.get("MLFLOW_TRACKING_URI") or load_params(params).run.tracking_uri
-    )
+    try:
+        return download_model(model, find_tracking_uri(params))
+    except FaceanimError as error:
+        folder = trained or "FOLDER"
+        raise type(error)(f"{error}; `--model {folder}` uses a folder with both networks") from None
+
+
+def find_trained_models(params: Path) -> Path | None:
+    """Return the folder of the trained networks beside a parameter file; None if it has not both."""
+    folder = params.parent / MODELS_FOLDER
+    parts = (ANIMATION_FOLDER, SUPER_RESOLUTION_FOLDER)
+    return folder if all((folder / part).is_dir() for part in parts) else None
+
+
+def has_registry(params: Path) -> bool:
+    """Check whether a registry is named that may have a model: any but a database without versions."""
+    if os.environ.get(TRACKING_VARIABLE):
+        return True
+    if not params.exists():
+        return False
+    database = parse_sqlite_path(find_tracking_uri(params))
+    try:
+        return database is None or (database.is_file() and count_versions(database) > 0)
+    except (OSError, sqlite3.Error):
+        return True  # the reason is reported when it is opened
 
 
 def load_network(model: Path, device: Device = "auto") -> Network:
