@@ -15,7 +15,8 @@ import typer
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
 from faceanim.loopback import bypass_proxies
-from faceanim.tracking import resolve_tracking_uri
+from faceanim.mlflow_address import resolve_tracking_uri
+from faceanim.tracking import connect, find_pages
 from flows.dvc import build_environment
 
 LOOPBACK = "127.0.0.1"
@@ -101,14 +102,18 @@ def main(
 ) -> None:
     """Start both servers, print their addresses, and stop them on Ctrl-C."""
     try:
-        uri = resolve_tracking_uri(load_params().run)
+        params = load_params()
+        uri = resolve_tracking_uri(params.run)
         with ExitStack() as servers:
             prefect = servers.enter_context(prefect_server(prefect_port))
+            print(f"Prefect  {prefect}")
+            client = connect(uri)  # puts a database right whose folder has moved
             is_server = uri.startswith(("http://", "https://"))
             mlflow = uri if is_server else servers.enter_context(mlflow_server(mlflow_port, uri))
-            print(f"Prefect  {prefect}\nMLflow   {mlflow}\n")
+            for title, page in find_pages(client, mlflow, params.register_.model_name).items():
+                print(f"MLflow   {page}  {title}")
             print(
-                f"In another terminal: export PREFECT_API_URL={prefect}/api\nCtrl-C stops both.", flush=True
+                f"\nIn another terminal: export PREFECT_API_URL={prefect}/api\nCtrl-C stops both.", flush=True
             )
             while True:
                 time.sleep(3600)
