@@ -12,6 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from faceanim.media.video import probe
+from tests.helpers.files import describe_files
 from tests.helpers.project import Project, ran
 from tests.helpers.servers import has_postgres, mlflow_server, postgres
 
@@ -111,9 +112,10 @@ def register(project: Project, **environment: str) -> dict:
 
 def test_a_tracking_server_works_by_its_address_alone(project, server, portrait, tmp_path):
     user = project.copy(tmp_path / "user")
+    own_registry = describe_files(user.folder / "mlruns")
     only = {"MLFLOW_TRACKING_URI": server}
     assert register(user, **only)["champion"]
-    assert not (user.folder / "mlruns").exists()
+    assert describe_files(user.folder / "mlruns") == own_registry
     listed = user.faceanim("models", **only)
     assert "champion" in listed
 
@@ -133,12 +135,12 @@ def test_a_sweep_through_the_queue(project, tmp_path):
     output = project.dvc("exp", "run", "--run-all")
     assert ran(output) == ["train_sr", "evaluate", "register"] * 2
 
-    # Both are versions in the project's registry, although each ran in a temporary copy.
+    # Both are versions in the registry of the copied project, although each ran in a temporary copy.
     first, second = (figures(project, name, "reports/registered.json") for name in names)
-    assert sorted((first["version"], second["version"])) == [1, 2]
+    assert sorted((first["version"], second["version"])) == [2, 3]
     listed = project.faceanim("models")
     assert "champion" in listed
-    assert len(re.findall(r"^│ [12] +│", listed, re.MULTILINE)) == 2
+    assert len(re.findall(r"^│ [123] +│", listed, re.MULTILINE)) == 3
 
     shown = project.dvc("exp", "show", "--csv")
     rows = {row["Experiment"]: row for row in csv.DictReader(io.StringIO(shown)) if row["Experiment"]}

@@ -109,8 +109,8 @@ class Project:
         return json.loads((self.folder / path).read_text())
 
     def copy(self, folder: Path) -> "Project":
-        """Copy the project without its registry, because MLflow stores absolute paths."""
-        shutil.copytree(self.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("mlruns"))
+        """Copy the project with all that its runs left."""
+        shutil.copytree(self.folder, folder, symlinks=True)
         return Project(folder)
 
 
