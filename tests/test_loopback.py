@@ -64,7 +64,8 @@ def proxied(monkeypatch):
 def read_status(client: str, address: str) -> int:
     match client:
         case "urllib":
-            return urllib.request.urlopen(address, timeout=5).status
+            opener = urllib.request.build_opener()  # that of `urlopen` may be older than the proxies
+            return opener.open(address, timeout=5).status
         case "requests":
             return requests.get(address, timeout=5).status_code
         case "httpx":

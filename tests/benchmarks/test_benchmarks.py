@@ -96,7 +96,9 @@ CASES = {
     ),
     "memory": Case("--seconds 3 6", ["minute_vs_hour_memory"]),
     "orchestration": Case(
-        "--items 128 --runs 1 --port {port} --home {home}", ["budget_over_cost", "recorded"]
+        "--items 128 --runs 1 --port {port} --home {home}",
+        ["budget_over_cost", "recorded"],
+        signed=["budget_over_cost"],
     ),
     "quality": Case(f"--rows ours {TRAINED}", ["psnr_db_vs_copy"], ["psnr_db_vs_copy"]),
     "real_people": Case(f"{SHORT} --steps 2 --sr-steps 2 --out {{out}}/real", PEOPLE, PEOPLE),

@@ -63,7 +63,7 @@ def test_an_unreachable_tracking_server_is_one_line(folder):
 
 
 def test_an_unknown_key_in_the_parameters_is_one_line(folder, tmp_path):
-    text = (PROJECT / "params.yaml").read_text().replace("  min_size:", "  min_siez:")
+    text = (PROJECT / "profiles/sample.yaml").read_text().replace("  min_size:", "  min_siez:")
     (tmp_path / "params.yaml").write_text(text)
     done = run_command(tmp_path, "check")
     assert done.code == 1

@@ -65,7 +65,7 @@ def drill(folder, uri, models, other_models):
     }
     weights = truncated / "animation" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    shutil.copy(PROJECT / "params.yaml", folder)
+    shutil.copy(PROJECT / "profiles/sample.yaml", folder / "params.yaml")
     store, made, champions = open_store(uri), {}, []
     for number, item in given.items():
         made[number] = add(uri, item, rescore if number == ELSEWHERE else unasked)

@@ -117,7 +117,7 @@ def test_it_learns_to_beat_bicubic(data, tmp_path):
 
 def test_the_weights_do_not_run_away_at_the_rate_of_the_sample(data):
     # At twice this rate, their norm grows by a third in 200 steps, and the loss of some batch spikes.
-    sample = load_params(PROJECT / "params.yaml").train_sr
+    sample = load_params(PROJECT / "profiles/sample.yaml").train_sr
     shape = sample.model.model_copy(update={"generated_strength": None})
     changes = {"steps": 30, "batch_size": 2, "generated_prob": 0.0, "model": shape}
     config = sample.model_copy(update=changes)
