@@ -71,7 +71,7 @@ def test_each_command_without_extras_works_or_names_the_extra_in_one_line(tmp_pa
         (tmp_path / name).touch()
     for name in ("model", "data/videos"):
         (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "params.yaml").write_bytes((PROJECT / "params.yaml").read_bytes())
+    (tmp_path / "params.yaml").write_bytes((PROJECT / "profiles/sample.yaml").read_bytes())
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_EXTRAS, json.dumps(ABSENT)],
         cwd=tmp_path,

@@ -40,7 +40,7 @@ def test_a_relative_address_refers_to_the_folder_of_the_parameters(relative, abs
 
 def test_the_address_of_another_project_is_its_own(tmp_path, monkeypatch):
     (tmp_path / "project").mkdir()
-    (tmp_path / "project/params.yaml").write_text((PROJECT / "params.yaml").read_text())
+    (tmp_path / "project/params.yaml").write_text((PROJECT / "profiles/sample.yaml").read_text())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(
         "DVC_ROOT", "/elsewhere"

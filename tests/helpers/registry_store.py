@@ -57,7 +57,7 @@ def open_store(uri: str) -> ModelRegistry:
 def register_two(folder: Path) -> None:
     """Make a project with a registry of two versions, the first of them champion, without validating them."""
     uri = f"sqlite:///{folder}/mlruns/mlflow.db"
-    shutil.copy(PROJECT / "params.yaml", folder)
+    shutil.copy(PROJECT / "profiles/sample.yaml", folder / "params.yaml")
     store = open_store(uri)
     store.create()
     for number in (1, 2):
