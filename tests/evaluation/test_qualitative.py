@@ -91,11 +91,11 @@ def test_a_model_scored_by_its_videos_has_the_same_scores(data, tmp_path):
     assert protocol.test_set_id(tmp_path / "theirs") == protocol.test_set_id(tmp_path / "ours")
 
 
-def test_each_metric_detects_its_degradations(data, tmp_path, monkeypatch):
+def test_each_metric_detects_its_degradations(data, tmp_path):
     # All clips show one person in one expression; the other metrics are tested on real clips.
-    monkeypatch.delitem(DEGRADATIONS, "another person")
-    means = score_degradations(data / "crops.parquet", data / "landmarks", 128, tmp_path)
-    for name in ("shuffled frames", "blurred", "shifted", "frozen", "flickering"):
+    names = ("shuffled frames", "blurred", "shifted", "frozen", "flickering")
+    means = score_degradations(data / "crops.parquet", data / "landmarks", 128, tmp_path, names)
+    for name in names:
         metric = DEGRADATIONS[name][1][0]
         assert is_worse(metric, means[name], means[UNCHANGED]), (name, metric)
 

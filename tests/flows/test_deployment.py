@@ -94,7 +94,9 @@ def test_its_page_shows_stages_shards_progress_tables_and_links(deployed, prefec
     assert '"outcome": "truncated"' in shown["download-outcomes"]["data"]
     assert '"outcome": "ok"' in shown["crop-outcomes"]["data"]
     assert '"PSNR"' in shown["figures"]["data"]
-    assert shown["registered-version"]["data"].endswith("/#/models/faceanim/versions/1)")
+    assert shown["registered-version"]["data"].endswith(
+        "/#/models/faceanim/versions/1?workflowType=machine_learning)"
+    )
     for key in ("train-animation-link", "train-sr-link", "registered-run"):
         assert re.search(r"/#/experiments/\d+/runs/\w+\)$", shown[key]["data"])
     assert any("Running stage 'register'" in line for line in pages.logs(run))

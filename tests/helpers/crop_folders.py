@@ -39,7 +39,7 @@ def project(folder, **run):
         path = Path("videos", f"{name}.mp4")
         (folder / path).write_bytes(content)
         row = {"clip_id": name, "video_id": name, "person_id": name[:2], "url": path.as_posix()}
-        index.append(row | {"start_s": 0.0, "split": "train"})
+        index.append(row | {"start_s": 0.0, "split": "test" if name == IDS[-1] else "train"})
         result = {"path": path.as_posix(), "sha256": file_sha256(folder / path), "attempts": 1}
         download.append({"clip_id": name, "status": "ok", "reason": "none"} | result)
     write_table(index, INDEX, folder / "index.parquet")
