@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from faceanim.faces.crop_stage import FRAGMENT_NAME
 from faceanim.schemas import DOWNLOAD, INDEX
-from faceanim.tables import file_sha256, write_table
+from faceanim.tables import Row, file_sha256, write_table
 from tests.helpers.encoding import encode
 from tests.helpers.paths import PROJECT
 from tests.helpers.videos import moving
@@ -38,7 +38,7 @@ def project(folder, **run):
     for name in IDS:
         path = Path("videos", f"{name}.mp4")
         (folder / path).write_bytes(content)
-        row = {"clip_id": name, "video_id": name, "person_id": name[:2], "url": path.as_posix()}
+        row: Row = {"clip_id": name, "video_id": name, "person_id": name[:2], "url": path.as_posix()}
         index.append(row | {"start_s": 0.0, "split": "test" if name == IDS[-1] else "train"})
         result = {"path": path.as_posix(), "sha256": file_sha256(folder / path), "attempts": 1}
         download.append({"clip_id": name, "status": "ok", "reason": "none"} | result)
