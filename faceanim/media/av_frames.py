@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from faceanim.media.colors import BT2020_NCL, UNSPECIFIED, ColorTags, to_display_signal
+from faceanim.media.colors import BT2020_NCL, UNSPECIFIED, ColorTags, assume_matrix, to_display_signal
 from faceanim.media.frames import (
     FULL_RANGE,
     DecodedFrame,
@@ -82,7 +82,12 @@ def _wrap(frame: Any, layout: FrameLayout, reformatter: VideoReformatter) -> Dec
     if frame.format.has_palette or (frame.format.is_rgb and _max_bits(frame) == 8):
         upright = np.rot90(frame.to_ndarray(format="rgb24"), layout.rotation)
         return RgbFrame(np.ascontiguousarray(upright), frame_time(frame))
-    return yuv_from_av_frame(frame, layout.rotation, reformatter)
+    wrapped = yuv_from_av_frame(frame, layout.rotation, reformatter)
+    if wrapped.colorspace != UNSPECIFIED:
+        return wrapped
+    matrix = layout.colors.matrix
+    assumed = assume_matrix(frame.width, frame.height) if matrix == UNSPECIFIED else matrix
+    return replace(wrapped, colorspace=assumed)
 
 
 def _max_bits(frame: Any) -> int:

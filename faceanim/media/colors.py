@@ -34,7 +34,7 @@ makes skin a few levels less saturated.
 DISPLAY_GAMMA = 2.4
 """Exponent of an ordinary video's display (ITU-R BT.1886), whichever camera curve its file names."""
 
-UNSPECIFIED, BT2020, BT2020_NCL = 2, 9, 9
+BT709, UNSPECIFIED, BT601, BT2020, BT2020_NCL = 1, 2, 6, 9, 9
 LINEAR, LOG_100, LOG_316, PQ, DCI, HLG = 8, 9, 10, 16, 17, 18
 
 D65, ILLUMINANT_C = (0.3127, 0.3290), (0.310, 0.316)
@@ -93,6 +93,11 @@ class ColorTags:
         if self.matrix in _CONVERTIBLE_MATRICES:
             return None
         return f"color matrix {_MATRIX_NAMES.get(self.matrix, self.matrix)}"
+
+
+def assume_matrix(width: int, height: int) -> int:
+    """Return the matrix that players assume of a video that names none: BT.709 from high definition on."""
+    return BT709 if width >= 1280 or height > 576 else BT601
 
 
 def to_display_signal(signal: Values, tags: ColorTags) -> Values:

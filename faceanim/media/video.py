@@ -15,7 +15,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from faceanim.media.av_frames import FrameLayout, from_av_frame, usable_aspect
-from faceanim.media.colors import UNSPECIFIED, ColorTags
+from faceanim.media.colors import BT601, UNSPECIFIED, ColorTags, assume_matrix
 from faceanim.media.containers import open_input, to_ffmpeg_name
 from faceanim.media.frames import DecodedFrame, RgbFrame
 from faceanim.media.frames import Frame as Frame
@@ -240,6 +240,8 @@ def _count_decord_frames(path: Path, info: VideoInfo) -> int:
 
     if info.container not in _INDEXED or not info.layout.is_plain:
         return 0
+    if info.layout.colors.matrix == UNSPECIFIED and assume_matrix(info.width, info.height) != BT601:
+        return 0  # decord assumes BT.601
     try:
         return len(decord.VideoReader(to_ffmpeg_name(path), ctx=decord.cpu(0), num_threads=1))
     except (decord.DECORDError, RuntimeError, AssertionError):
