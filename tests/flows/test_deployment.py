@@ -98,7 +98,7 @@ def test_its_page_shows_stages_shards_progress_tables_and_links(deployed, prefec
         "/#/models/faceanim/versions/1?workflowType=machine_learning)"
     )
     for key in ("train-animation-link", "train-sr-link", "registered-run"):
-        assert re.search(r"/#/experiments/\d+/runs/\w+\)$", shown[key]["data"])
+        assert re.search(r"/#/experiments/\d+/runs/\w+\?workflowType=machine_learning\)$", shown[key]["data"])
     assert any("Running stage 'register'" in line for line in pages.logs(run))
 
 
