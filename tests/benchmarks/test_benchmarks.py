@@ -126,11 +126,6 @@ CASES = {
     "workers": Case("--clips long --copies 1 --runs 1", ["crop", "landmarks"]),
 }
 NEED_WEIGHTS = {"evaluation", "jitter", "landmarks", "real_people", "sensitivity"}
-SLOW = {
-    "ablation", "animate", "animate_memory", "evaluation", "orchestration", "quality", "real_people",
-    "sensitivity", "training", "watermark", "workers",
-}  # fmt: skip
-"""Benchmarks that train, evaluate, or start several processes, even on the tiniest input."""
 NEED_SERVER = {"orchestration"}
 PROCESSES = {"trial"}
 """Modules that another benchmark runs in a separate process."""
@@ -211,11 +206,11 @@ def fill(request, tmp_path):
     return lambda options: re.sub(r"{(\w+)}", lambda match: str(values[match[1]]()), options).split()
 
 
-def mark(name: str) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.slow] * (name in SLOW) + [pytest.mark.server] * (name in NEED_SERVER)
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=mark(name)) for name in CASES])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.server] * (name in NEED_SERVER)) for name in CASES],
+)
 def test_it_runs_and_ends_with_its_results(name, media, benchmark_state, fill, capsys):
     if name in NEED_WEIGHTS and not (media / "models/face_landmarker.task").is_file():
         pytest.skip("the MediaPipe weights are not in ../shared/models")
