@@ -33,7 +33,7 @@ BRIDGE_S = 1.0
 
 
 class Visibility(IntEnum):
-    """What a frame of a driving video shows."""
+    """Content of a frame of a driving video."""
 
     VISIBLE = 0
     """The driving face."""

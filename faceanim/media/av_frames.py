@@ -34,7 +34,7 @@ _MAX_ASPECT = 4
 
 @dataclass(frozen=True)
 class FrameLayout:
-    """How the decoded frames of a video become upright frames with square pixels and ordinary colors.
+    """Layout of decoded frames, from which they become upright, with square pixels and ordinary colors.
 
     Attributes:
         pixel_aspect: width of a stored pixel relative to its height.

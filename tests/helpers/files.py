@@ -1,4 +1,4 @@
-"""What a folder contains, to show that nothing was created or changed."""
+"""Contents of a folder, to show that nothing was created or changed."""
 
 from pathlib import Path
 

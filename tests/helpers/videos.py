@@ -9,12 +9,24 @@ import cv2
 import numpy as np
 from skimage.data import astronaut
 
-from faceanim.config import RunConfig
+from faceanim.config import CropConfig, RunConfig
 from faceanim.media.encode import write_mp4
 
 FACE = (225, 115)
 """Approximate center of the face in the portrait, in pixels."""
 
+SMALL_CROPS = CropConfig(
+    size=64,
+    min_size=32,
+    min_frames=2,
+    max_frames=50,
+    min_iou=0.25,
+    margin=0.1,
+    cut_threshold=0.04,
+    jpeg_quality=95,
+    decoder="pyav",
+)
+"""Crops of short videos with small faces."""
 RUN = RunConfig(
     workers=2,
     shard_size=2,

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 import faceanim
-from faceanim.config import CropConfig
 from faceanim.faces import cropping
 from faceanim.faces.cropping import ClipTarget, crop_video
 from faceanim.inference.driving import DrivingVideo
 from faceanim.media.video import decode_frames, probe
 from tests.helpers.encoding import encode
-from tests.helpers.videos import contents, moving
+from tests.helpers.videos import SMALL_CROPS, contents, moving
 
 TIMES = [0, 1, 2, 3, 13, 14, 15, 16, 30, 31, 32, 33]
 """In units of 1/25 s: a screen recorder writes a frame when something moves."""
@@ -46,17 +45,7 @@ def test_every_kind_keeps_its_times(tmp_path, container, codec, pix_fmt):
 
 def test_parts_of_an_rgb_frame_keep_its_time(tmp_path, monkeypatch):
     """Sequences that exceed the buffer are found again by their times, not by the mean rate."""
-    config = CropConfig(
-        size=64,
-        min_size=32,
-        min_frames=2,
-        max_frames=5,
-        min_iou=0.25,
-        margin=0.1,
-        cut_threshold=0.04,
-        jpeg_quality=95,
-        decoder="pyav",
-    )
+    config = SMALL_CROPS.model_copy(update={"max_frames": 5})
     path = tmp_path / "v.mov"
     path.write_bytes(encode("mov", FRAMES, "qtrle", "rgb24", times=TIMES))
     for limit in (2**29, 0):

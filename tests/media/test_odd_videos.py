@@ -6,25 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from faceanim.config import CropConfig
 from faceanim.faces import cropping
 from faceanim.faces.cropping import ClipTarget, crop_video
 from faceanim.media.video import MediaError, decode_frames, probe, read_frames
 from tests.helpers.encoding import encode
 from tests.helpers.odd_videos import odd_videos
-from tests.helpers.videos import contents, moving
+from tests.helpers.videos import SMALL_CROPS, contents, moving
 
-CONFIG = CropConfig(
-    size=64,
-    min_size=32,
-    min_frames=2,
-    max_frames=5,
-    min_iou=0.25,
-    margin=0.1,
-    cut_threshold=0.04,
-    jpeg_quality=95,
-    decoder="pyav",
-)
+CONFIG = SMALL_CROPS.model_copy(update={"max_frames": 5})
 WHOLE = ClipTarget("c", 0.0, None, None, None)
 KEYED: dict[str, tuple[str, dict[str, Any]]] = {
     "closed.mp4": ("mp4", {"g": 8}),

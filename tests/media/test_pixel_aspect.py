@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from faceanim.config import CropConfig
 from faceanim.faces.cropping import ClipTarget, crop_video
 from faceanim.inference.driving import DrivingVideo
 from faceanim.media.av_frames import usable_aspect
@@ -14,20 +13,9 @@ from faceanim.media.boxes import Box
 from faceanim.media.integrity import verify_video
 from faceanim.media.video import probe, read_frames
 from tests.helpers.encoding import encode
-from tests.helpers.videos import moving
+from tests.helpers.videos import SMALL_CROPS, moving
 
 SIZE = (400, 300)
-CONFIG = CropConfig(
-    size=64,
-    min_size=32,
-    min_frames=2,
-    max_frames=50,
-    min_iou=0.25,
-    margin=0.1,
-    cut_threshold=0.04,
-    jpeg_quality=95,
-    decoder="pyav",
-)
 
 
 def write_stretched(path, frames, aspect, container="mp4", **options):
@@ -91,7 +79,7 @@ def test_a_box_of_a_list_is_found_in_a_stretched_video(tmp_path):
     face = Box(480, 60, 620, 200)
     for number, size in enumerate(((800, 300), (None, 300))):
         target = ClipTarget(f"c{number}", 0, None, face, size)
-        (row,) = crop_video(path, [target], CONFIG, tmp_path)
+        (row,) = crop_video(path, [target], SMALL_CROPS, tmp_path)
         assert row["status"] == "ok"
         assert Box(*row["box"]).contains_center_of(face)
 

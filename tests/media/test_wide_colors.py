@@ -8,27 +8,15 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from faceanim.config import CropConfig
 from faceanim.faces.cropping import ClipTarget, crop_video
 from faceanim.inference.face_track import track_face
 from faceanim.media.frames import YuvFrame
 from faceanim.media.mjpeg import read_mjpeg
 from faceanim.media.video import decode_frames, probe, read_frames
-from tests.helpers.videos import moving
+from tests.helpers.videos import SMALL_CROPS, moving
 from tests.helpers.wide_colors import KINDS, Kind, pq_signal, write_wide
 
 PORTRAIT = astronaut()[:300, 60:380]
-CONFIG = CropConfig(
-    size=64,
-    min_size=32,
-    min_frames=2,
-    max_frames=50,
-    min_iou=0.25,
-    margin=0.1,
-    cut_threshold=0.04,
-    jpeg_quality=95,
-    decoder="pyav",
-)
 
 
 def frames_of(path):
@@ -73,7 +61,7 @@ def test_the_face_is_found_and_cropped_as_in_the_ordinary_video(tmp_path):
     rows = {}
     for kind in ("pq", "bt2020"):
         path = write_wide(tmp_path / f"{kind}.mkv", frames, KINDS[kind])
-        (row,) = crop_video(path, [ClipTarget(kind, 0, None, None, None)], CONFIG, tmp_path)
+        (row,) = crop_video(path, [ClipTarget(kind, 0, None, None, None)], SMALL_CROPS, tmp_path)
         rows[kind] = row, read_mjpeg(tmp_path / row["path"], row["frame_offsets"], row["frame_lengths"])
     (plain, plain_crops), (wide, wide_crops) = rows["bt2020"], rows["pq"]
     assert wide["status"] == "ok"
@@ -89,7 +77,7 @@ def test_frames_decoded_again_are_the_same(tmp_path, monkeypatch):
     contents = []
     for limit in (2**29, 0):
         monkeypatch.setattr("faceanim.faces.cropping.MAX_BUFFER_BYTES", limit)
-        (row,) = crop_video(path, [ClipTarget("c", 0, None, None, None)], CONFIG, tmp_path)
+        (row,) = crop_video(path, [ClipTarget("c", 0, None, None, None)], SMALL_CROPS, tmp_path)
         contents.append((tmp_path / row["path"]).read_bytes())
     assert contents[0] == contents[1]
 

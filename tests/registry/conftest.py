@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -22,3 +23,10 @@ def uri(tmp_path, monkeypatch, empty_store):
     (tmp_path / "mlruns").mkdir()
     shutil.copy(empty_store, tmp_path / "mlruns")
     return f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+
+
+@pytest.fixture
+def project(two_versions, tmp_path, monkeypatch) -> Path:
+    """A copy of the project with two versions; tables are printed wide enough for a whole row."""
+    monkeypatch.setenv("COLUMNS", "200")
+    return Path(shutil.copytree(two_versions, tmp_path / "project"))

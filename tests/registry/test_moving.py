@@ -21,17 +21,6 @@ WEIGHTS = "animation/weights.safetensors"
 DATABASE = "mlruns/mlflow.db"
 
 
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-
-@pytest.fixture
-def project(two_versions, tmp_path):
-    return Path(shutil.copytree(two_versions, tmp_path / "project"))
-
-
 def recorded(project: Path) -> list[str]:
     with closing(sqlite3.connect(project / DATABASE)) as connection:
         return [item.place for item in read_places(connection) if item.place.startswith("file:")]

@@ -22,17 +22,6 @@ NOBODY = 65534
 READERS = [("models",), ("models", "show", "challenger"), ("models", "compare", "challenger", "1")]
 
 
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-
-@pytest.fixture
-def project(two_versions, tmp_path):
-    return Path(shutil.copytree(two_versions, tmp_path / "project"))
-
-
 @pytest.fixture
 def empty_folder(tmp_path, monkeypatch):
     """Another folder, which is the current one."""
