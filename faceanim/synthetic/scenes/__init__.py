@@ -1,0 +1,4 @@
+"""Surroundings of a person: backgrounds, lamps, and the camera that takes the picture.
+
+Imports `rendering`; `take` uses it.
+"""
