@@ -14,7 +14,7 @@ from tests.helpers.paths import PROJECT
 PROFILES = PROJECT / "profiles"
 
 
-@pytest.mark.parametrize("name", ["paper", "sample", "voxceleb"])
+@pytest.mark.parametrize("name", ["paper", "rendered", "sample", "voxceleb"])
 def test_shipped_profiles_are_valid(name):
     load_params(PROFILES / f"{name}.yaml")
 
@@ -149,6 +149,6 @@ def test_a_profile_is_chosen_by_name(tmp_path):
     params = tmp_path / "params.yaml"
     apply_profile("voxceleb", PROFILES, params)
     assert load_params(params).crop.size == 256
-    with pytest.raises(FaceanimError, match="sample, voxceleb"):
+    with pytest.raises(FaceanimError, match="rendered, sample, voxceleb"):
         apply_profile("none", PROFILES, params)
     assert load_params(params).crop.size == 256

@@ -40,7 +40,9 @@ for line in sys.stdin:
 
 
 # torch is absent, too: its import alone would take longer than all of these commands.
-ABSENT = ("torch", "gradio", "onnx", "mlflow", "matplotlib", "jinja2", "dlib", "yt_dlp", "skimage", "dvc")
+ABSENT = (
+    "torch", "gradio", "onnx", "mlflow", "matplotlib", "jinja2", "dlib", "yt_dlp", "skimage", "dvc", "numba",
+)  # fmt: skip
 PIPELINE, ONNX = "run pip install 'faceanim[pipeline]'", "run pip install 'faceanim[onnx]'"
 COMMANDS = {
     "check": None,
@@ -57,6 +59,7 @@ COMMANDS = {
     ),
     "export a.onnx --model model": "torch is not installed; run pip install 'faceanim'",
     "models": f"mlflow is not installed; {PIPELINE}",
+    "render --out people": f"numba is not installed; {PIPELINE}",
     "models show 3": f"mlflow is not installed; {PIPELINE}",
     "models pull champion new": f"mlflow is not installed; {PIPELINE}",
     "evaluate --predictions model": "torch is not installed; run pip install 'faceanim'",

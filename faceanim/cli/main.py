@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from faceanim._version import __version__
-from faceanim.cli import animate, evaluate, models, verify
+from faceanim.cli import animate, evaluate, models, render, verify
 from faceanim.cli.options import Overwrite
 from faceanim.config import load_params
 from faceanim.config.params import CUSTOM_PROFILE, apply_profile, detect_profile
@@ -51,12 +51,13 @@ app.command()(animate.export)
 app.command()(animate.app)
 app.command()(evaluate.evaluate)
 app.command("test-set")(evaluate.write_test_set)
+app.command()(render.render)
 app.add_typer(models.app, name="models")
 
 
 @app.command()
 def profile(
-    name: Annotated[str, typer.Argument(help="Profile: `sample`, `paper` or `voxceleb`.")],
+    name: Annotated[str, typer.Argument(help="Profile: `sample`, `paper`, `voxceleb` or `rendered`.")],
     overwrite: Overwrite = False,
 ) -> None:
     """Write the parameters of a shipped profile to params.yaml.

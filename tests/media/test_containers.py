@@ -112,7 +112,6 @@ def test_a_file_that_refers_to_others_is_refused(folder, site, suffix):
 
 
 def test_ffmpeg_opens_files_in_one_place():
-    """The renderer of the sample, which imports nothing of ours, writes to absolute paths only."""
     sources = [path for name in ("faceanim", "flows", "stages") for path in (PROJECT / name).rglob("*.py")]
     sources += [path for name in ("benchmarks", "examples") for path in (PROJECT / name).rglob("*.py")]
     opening = {
@@ -120,4 +119,4 @@ def test_ffmpeg_opens_files_in_one_place():
         for path in sources
         if "av.open(" in path.read_text() or "VideoReader(str" in path.read_text()
     }
-    assert opening == {"faceanim/media/containers.py", "faceanim/synthetic/videos.py"}
+    assert opening == {"faceanim/media/containers.py"}
