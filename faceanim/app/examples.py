@@ -9,11 +9,10 @@ from typing import Literal
 from PIL import Image
 
 from faceanim._version import __version__
-from faceanim.synthetic import render_sample
 from faceanim.tables import atomic_path
 
 EXAMPLE_VIDEO = "p04/b"
-"""Key of the rendered video. Its head nods and talks, and the astronaut portrait follows it well."""
+"""Key of the rendered video: a woman who talks and turns her head."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,9 @@ def make_examples(folder: Path) -> list[Example]:
         folder: cache folder.
 
     Returns:
-        The examples; empty without scikit-image, or if the folder is not writable.
+        The examples; empty without scikit-image and numba, or if the folder is not writable.
     """
-    if find_spec("skimage") is None:
+    if find_spec("skimage") is None or find_spec("numba") is None:
         return []
     try:
         portrait, video = _write_portrait(folder), _render_video(folder)
@@ -73,5 +72,7 @@ def _write_portrait(folder: Path) -> Path:
 def _render_video(folder: Path) -> Path:
     path = folder / f"{EXAMPLE_VIDEO}.mp4"
     if not path.exists():
+        from faceanim.synthetic import render_sample
+
         render_sample(folder, names=[EXAMPLE_VIDEO])
     return path

@@ -16,8 +16,8 @@ from faceanim.tables import Row, read_rows
 CARD_FILE = "MODEL_CARD.md"
 MANIFEST_FILE = "manifest.json"
 METRICS_FILE = "metrics.json"
-SAMPLE_PATH = "sample/videos"
-"""Value of `index.path` for the embedded sample."""
+RENDERED_PATHS = ("sample/videos", "rendered/videos")
+"""Folders of videos that the project renders."""
 EXCLUDED_PARAMS = ("run.", "register.", "download.")
 """Prefixes of parameters that do not describe how a model was made."""
 
@@ -94,8 +94,8 @@ def collect_license_notes(params: Params) -> list[str]:
     """Collect the terms that code, videos, landmark detector and pretrained weights impose on a model."""
     training, folder = params.train_animation, params.index.source == "folder"
     guided = training.losses.landmarks > 0 or training.num_driving_candidates > 1
-    if folder and params.index.path == SAMPLE_PATH:
-        videos = "Videos: the embedded sample, rendered from two portraits in the public domain."
+    if folder and params.index.path in RENDERED_PATHS:
+        videos = "Videos: rendered people who do not exist, from assets in the public domain (CC0)."
     elif folder:
         videos = (
             "Videos: a folder of the user's own; nobody here knows their licence or the people's consent."

@@ -1,6 +1,7 @@
-"""Embedded sample: talking-head videos rendered by the project itself from two public-domain portraits.
+"""Talking heads of people who do not exist, rendered in three dimensions.
 
-Imports only `tables`. `app` uses it for the example video, and the stage `stages/sample.py` for the sample.
+Imports `workers`, `media` and the modules below them. The stage `stages/sample.py` uses it for the embedded
+sample, `cli` for folders of videos, `app` for the example video.
 """
 
 from faceanim.synthetic.videos import SampleVideo, list_videos, render_sample

@@ -1,31 +1,62 @@
-"""Definition and rendering of the sample's videos."""
+"""The embedded sample: a fixed set of rendered videos of ten people, and five that pose problems."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
-import av
 import numpy as np
-from numpy.typing import NDArray
 
-from faceanim.synthetic.backdrop import KINDS, draw_backdrop
-from faceanim.synthetic.cutouts import astronaut, f32, hopper
-from faceanim.synthetic.identity import PEOPLE, make_layer
-from faceanim.synthetic.performance import Performance, Pose, generate_poses
-from faceanim.synthetic.render import Face, compose
+from faceanim.config import RunConfig
+from faceanim.errors import FaceanimError
+from faceanim.schemas import Reason
+from faceanim.synthetic.files import encode_video, synthesize_sound
+from faceanim.synthetic.head import Floats
+from faceanim.synthetic.people.person import Person, make_person
+from faceanim.synthetic.performance.curves import ease
+from faceanim.synthetic.performance.styles import STYLES
+from faceanim.synthetic.scenes.backgrounds import sample_background
+from faceanim.synthetic.scenes.camera import apply_camera, expose
+from faceanim.synthetic.take import Frame, Framing, Take, make_take, render_frames
 from faceanim.tables import atomic_path
+from faceanim.workers import ShardJob, make_pool_mapper
 
-Frame = NDArray[np.uint8]
-SOUND_RATE = 16_000
-"""Sampling rate of the sound, in Hz."""
-X264 = {"crf": "22", "preset": "veryfast", "threads": "1", "mbtree": "0"}
-"""Options of x264. One thread and no macroblock tree make the output reproducible.
+Kind = Literal["good", "drift", "small", "cut", "no_face", "damaged"]
+PEOPLE = {
+    "p01": 18, "p02": 7, "p03": 56, "p04": 47, "p05": 0, "p06": 16, "p07": 36, "p08": 38, "p09": 49,
+    "p10": 58,
+}  # fmt: skip
+"""Seed of each person. Chosen by looking: of all tones, ages and kinds of hair, women and men."""
+TAKES = {
+    "p01": (1000, 1123, 1204), "p02": (2038, 2110, 2203), "p03": (3005, 3112, 3269),
+    "p04": (4008, 4100, 4218), "p05": (5016, 5130), "p06": (6019, 6102), "p07": (7001, 7108),
+    "p08": (8012, 8101), "p09": (9006, 9103), "p10": (10010, 10113),
+}  # fmt: skip
+"""Seeds of the good takes of each person: those in which Viola-Jones finds the face and the mouth opens."""
+STYLE_NAMES = ("interview", "lively", "presenter")
+"""Styles of the motion of the first, the second and the third take of a person."""
+SIZES = ((256, 192), (288, 216), (216, 288))
+"""Sizes of the frames: the smallest whose crops of a face have 128 pixels and more."""
+DRIFT_M = 0.17
+"""Displacement of the face that leaves its first box, in m: more than the width of a face."""
 
-With the tree, about one in ten encodings of the same frames differed on a processor with AVX-512; without it,
-none of 120 did.
-"""
+
+@dataclass(frozen=True)
+class Shot:
+    """A shot of a video, without a cut.
+
+    Attributes:
+        seed: seed of the take.
+        frames: number of frames.
+        style: name of the style of the motion.
+        framing: how much of the person the frames show.
+    """
+
+    seed: int
+    frames: int
+    style: str
+    framing: Framing = "head"
 
 
 @dataclass(frozen=True)
@@ -36,12 +67,12 @@ class SampleVideo:
     name: str
     size: tuple[int, int]
     """Width and height, in pixels."""
-    backdrop: str
-    """Kind of the background, one of `KINDS`."""
-    shots: tuple[Performance, ...]
-    """Takes, joined by hard cuts; all have the same frame rate."""
+    fps: int
+    """Frames a second."""
+    shots: tuple[Shot, ...]
+    """Shots, joined by hard cuts."""
     sound: bool = False
-    kind: Literal["good", "drift", "small", "cut", "no_face", "damaged"] = "good"
+    kind: Kind = "good"
     """`good`, or the problem that the video poses to the pipeline."""
 
     @property
@@ -52,40 +83,36 @@ class SampleVideo:
 
 def list_videos() -> list[SampleVideo]:
     """List all videos of the sample: two or three good ones of each person and five problematic ones."""
-    videos = []
-    for number, person in enumerate(PEOPLE):
-        for take in range(3 if number < 4 else 2):
-            videos.append(_plain_take(person, number, take))
-    base = Performance(seed=900, frames=90, fps=25, start=(165, 175), scale=0.8)
+    videos = [
+        _plain_take(number, take) for number, name in enumerate(TAKES) for take in range(len(TAKES[name]))
+    ]
+    wide, large = SIZES[0], (384, 288)
     videos += [
-        # The face leaves its first bounding box once, at a displacement of about 0.6 of the box's width.
+        # The face leaves its first bounding box once.
+        SampleVideo("p03", "drift", large, 25, (Shot(930, 90, "presenter", "shoulders"),), kind="drift"),
+        SampleVideo("p06", "small", wide, 25, (Shot(971, 60, "presenter", "shoulders"),), kind="small"),
         SampleVideo(
-            "p03", "drift", (480, 360), "curtain", (replace(base, sway=(4, 4), drift=130),), kind="drift",
+            "p01", "cut", wide, 25, (Shot(902, 42, "presenter"), Shot(903, 42, "presenter")), True, "cut"
         ),
-        SampleVideo(
-            "p06", "small", (480, 360), "bricks",
-            (replace(base, seed=901, frames=60, start=(230, 275), scale=0.25, sway=(6, 3)),), kind="small",
-        ),
-        SampleVideo(
-            "p01", "cut", (480, 360), "shelf",
-            (
-                replace(base, seed=902, frames=42),
-                replace(base, seed=903, frames=42, start=(300, 180), scale=0.95),
-            ),
-            sound=True, kind="cut",
-        ),
-        SampleVideo(
-            "p08", "no_face", (480, 360), "shelf", (replace(base, seed=904, frames=48),), kind="no_face",
-        ),
-        SampleVideo(
-            "p04", "damaged", (480, 360), "wall", (replace(base, seed=905, frames=40),), kind="damaged",
-        ),
-    ]  # fmt: skip
+        SampleVideo("p08", "no_face", wide, 25, (Shot(934, 48, "presenter"),), kind="no_face"),
+        SampleVideo("p04", "damaged", wide, 25, (Shot(905, 40, "presenter"),), kind="damaged"),
+    ]
     return sorted(videos, key=lambda video: video.key)
 
 
+def _plain_take(number: int, take: int) -> SampleVideo:
+    person = list(PEOPLE)[number]
+    order = 10 * number + take
+    shot = Shot(TAKES[person][take], (60, 64, 72)[order % 3], STYLE_NAMES[take])
+    fps, size = (25, 30)[(number + take) % 2], SIZES[(number + 2 * take) % len(SIZES)]
+    return SampleVideo(person, "abc"[take], size, fps, (shot,), order % 2 == 0)
+
+
 def render_sample(
-    out: Path, on_video: Callable[[str], None] | None = None, names: Collection[str] | None = None
+    out: Path,
+    on_video: Callable[[str], None] | None = None,
+    names: Collection[str] | None = None,
+    workers: int = 1,
 ) -> None:
     """Write the sample's videos as `out/<person>/<name>.mp4`: H.264 in yuv420p, some with AAC sound.
 
@@ -93,117 +120,79 @@ def render_sample(
 
     Args:
         out: output folder.
-        on_video: called with the key of each video (`<person>/<name>`) once it is written.
+        on_video: called with the key of each video (`<person>/<name>`) once it is written, in their order.
         names: keys of the videos to write; all by default.
+        workers: number of processes; one is this process.
     """
     selected = [video for video in list_videos() if names is None or video.key in names]
-    portraits = {"astronaut": astronaut(), "hopper": hopper()}
-    for person in sorted({video.person for video in selected}):
-        face = Face(make_layer(portraits[PEOPLE[person].base], PEOPLE[person]))
-        for video in selected:
-            if video.person != person:
-                continue
-            with atomic_path(out / person / f"{video.name}.mp4") as path:
-                _write_video(path, video, face)
-            if on_video:
-                on_video(video.key)
+    for key in _write_videos(selected, out, workers):
+        if on_video:
+            on_video(key)
 
 
-def _plain_take(person: str, number: int, take: int) -> SampleVideo:
-    seed = 10 * number + take
-    tall = (
-        PEOPLE[person].base == "astronaut"
-    )  # the other portrait would end above the bottom of a taller frame
-    sizes = ((480, 360), (640, 480), (480, 360), (360, 480)) if tall else ((480, 360),)
-    width, height = sizes[(number + 2 * take) % len(sizes)]
-    scale = (0.92, 0.84, 0.98)[seed % 3] * (1.1 if width == 640 else 1.0) * (0.88 if width == 360 else 1.0)
-    performance = Performance(
-        seed=seed,
-        frames=(60, 64, 72)[seed % 3],
-        fps=(25, 30)[(number + take) % 2],
-        start=(width * (0.5, 0.46, 0.54)[take], height * (0.46 if height == 360 else 0.4)),
-        scale=scale,
-        sway=(24 * scale, 9 * scale),
-    )
-    return SampleVideo(
-        person,
-        "abc"[take],
-        (width, height),
-        KINDS[(number + 3 * take) % len(KINDS)],
-        (performance,),
-        seed % 2 == 0,
-    )
+def _write_videos(videos: Sequence[SampleVideo], out: Path, workers: int) -> Iterator[str]:
+    write = partial(write_video, out=out)
+    if workers == 1:
+        yield from map(write, videos)
+        return
+    job = ShardJob("sample", write, _fail)
+    for keys in make_pool_mapper(RunConfig(workers=workers))(job, [[video] for video in videos]):
+        yield from keys
 
 
-def _write_video(path: Path, video: SampleVideo, face: Face) -> None:
-    takes = [generate_poses(shot) for shot in video.shots]
-    frames = _render_pan(video) if video.kind == "no_face" else _render_take(video, takes, face)
-    fps = video.shots[0].fps
-    sound = (
-        _synthesize_voice([pose for shot in takes for pose in shot], fps, video.shots[0].seed)
-        if video.sound
-        else None
-    )
-    _encode_video(path, frames, video.size, fps, sound)
-    if video.kind == "damaged":  # like an interrupted download: the index at the end of the file is missing
-        data = path.read_bytes()
-        path.write_bytes(data[: len(data) * 3 // 5])
+def write_video(video: SampleVideo, out: Path) -> str:
+    """Write a video of the sample to a folder, and return its key."""
+    takes = [make_shot(video, shot) for shot in video.shots]
+    sound = synthesize_sound([take.motion for take in takes], takes[0].seed) if video.sound else None
+    with atomic_path(out / video.person / f"{video.name}.mp4") as path:
+        encode_video(path, _render_shots(video, takes), video.fps, sound)
+        if (
+            video.kind == "damaged"
+        ):  # like an interrupted download: the index at the end of the file is missing
+            data = path.read_bytes()
+            path.write_bytes(data[: len(data) * 3 // 5])
+    return video.key
 
 
-def _render_take(video: SampleVideo, takes: list[list[Pose]], face: Face) -> Iterator[Frame]:
-    for number, (shot, poses) in enumerate(zip(video.shots, takes, strict=True)):
-        kind = KINDS[(KINDS.index(video.backdrop) + 4 * number) % len(KINDS)]
-        backdrop = 255 * draw_backdrop(kind, shot.seed, *video.size)
-        rng = np.random.default_rng(shot.seed)
-        for pose in poses:
-            image = compose(face.express(pose), face.layer.points, pose, backdrop)
-            grain = rng.integers(-1, 2, (*image.shape[:2], 1), dtype=np.int8)
-            yield np.clip(image + (grain + f32(0.5)), 0, 255).astype(np.uint8)
+def make_shot(video: SampleVideo, shot: Shot) -> Take:
+    """Make the take of a shot, with what makes its video a problem."""
+    (style,) = (style for style in STYLES if style.name == shot.style)
+    take = make_take(shot.seed, video.size, shot.frames, video.fps, shot.framing, style)
+    if video.kind == "small":
+        # Lower, too, for the body ends below the chest.
+        x, y = take.view.center
+        view = replace(take.view, focal=take.view.focal * 0.55, center=(x, y + 0.25 * take.view.height))
+        return replace(take, view=view)
+    if video.kind == "drift":
+        position = take.motion.head_position.copy()
+        position[:, 0] += DRIFT_M * (ease(np.arange(shot.frames) / video.fps, 1.6, 0.6) - 0.5)
+        return replace(take, motion=replace(take.motion, head_position=position))
+    return take
 
 
-def _render_pan(video: SampleVideo) -> Iterator[Frame]:
-    """Render a camera pan along an empty room."""
-    shot = video.shots[0]
-    width, height = video.size
-    backdrop = draw_backdrop(video.backdrop, shot.seed, width + 3 * shot.frames, height)
-    for number in range(shot.frames):
-        yield np.ascontiguousarray(backdrop[:, 3 * number : 3 * number + width] * 255).astype(np.uint8)
+def _render_shots(video: SampleVideo, takes: list[Take]) -> Iterator[Frame]:
+    person = _find_person(PEOPLE[video.person])
+    for take in takes:
+        yield from _render_background(take) if video.kind == "no_face" else render_frames(person, take)
 
 
-def _synthesize_voice(poses: list[Pose], fps: int, seed: int) -> NDArray[np.float32]:
-    """Synthesize a hum with the harmonics of a voice, whose loudness follows the mouth: mono, in [-1, 1]."""
-    time = np.arange(len(poses) * SOUND_RATE // fps) / SOUND_RATE
-    frame_times = np.arange(len(poses)) / fps
-    opening = np.interp(time, frame_times, [max(pose.mouth + 0.6, 0) / 1.6 for pose in poses])
-    vowel = np.interp(time, frame_times, [pose.mouth_width for pose in poses])
-    pitch = 110 + 17 * (seed % 7) + 12 * np.sin(2 * np.pi * 0.7 * time) + 8 * vowel
-    phase = 2 * np.pi * np.cumsum(pitch) / SOUND_RATE
-    formants = ((500 + 250 * opening, 130.0), (1500 + 500 * vowel, 220.0))
-    tone = np.zeros_like(time)
-    for harmonic in range(1, 21):
-        formant_gain = sum(
-            np.exp(-0.5 * ((harmonic * pitch - peak) / width) ** 2) for peak, width in formants
+def _render_background(take: Take) -> Iterator[Frame]:
+    """Render a take in which nobody is there."""
+
+    def light(number: int) -> Floats:
+        return sample_background(
+            take.background, take.background_motion[number], take.view.width, take.view.height
         )
-        tone += (0.12 / harmonic + formant_gain) * np.sin(harmonic * phase)
-    return (0.16 * opening**1.5 * tone).clip(-1, 1).astype(np.float32)
+
+    camera = expose(take.camera, light(len(take) // 2))
+    for number in range(len(take)):
+        yield apply_camera(light(number), camera, np.random.default_rng((take.seed, 3, number)))
 
 
-def _encode_video(
-    path: Path, frames: Iterator[Frame], size: tuple[int, int], fps: int, sound: NDArray[np.float32] | None
-) -> None:
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=fps, options=X264)
-        stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        audio_stream = (
-            container.add_stream("aac", rate=SOUND_RATE, layout="mono") if sound is not None else None
-        )
-        for image in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-        if audio_stream is not None and sound is not None:
-            audio = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
-            audio.sample_rate, audio.pts, audio.time_base = SOUND_RATE, 0, Fraction(1, SOUND_RATE)
-            container.mux(audio_stream.encode(audio))
-            container.mux(audio_stream.encode())
+@lru_cache(maxsize=1)
+def _find_person(seed: int) -> Person:
+    return make_person(seed)
+
+
+def _fail(video: SampleVideo, reason: Reason) -> str:
+    raise FaceanimError(f"cannot render {video.key}: {reason.replace('_', ' ')}; run the stage again")

@@ -238,7 +238,7 @@ def test_an_example_runs_with_one_click(opened):
     page = opened()
     page.get_by_role("button", name="The whole photograph").click()
     page.wait_for_selector("#fa-stage video", timeout=60000)
-    assert page.inner_text("#fa-stage .fa-about") == "72 frames, 512×512, 2.4 s"
+    assert page.inner_text("#fa-stage .fa-about") == "64 frames, 512×512, 2.6 s"
     assert page.locator("#fa-portrait img").is_visible()
 
 

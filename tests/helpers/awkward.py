@@ -10,7 +10,7 @@ from faceanim.synthetic import render_sample
 from tests.helpers.paths import SHARED
 
 MAKE = SHARED / "awkward" / "make.sh"
-SAMPLE = "p07/a"
+SAMPLE = "p01/b"
 """Video of the rendered sample from which the inputs are made."""
 
 

@@ -66,7 +66,8 @@ def test_a_profile_of_heic_is_converted(tmp_path):
 
 
 def test_the_script_s_photographs_look_alike(awkward):
-    plain = read_image(awkward / "portrait.png")
+    # The script takes the levels for sRGB, although ffmpeg notes the curve of BT.709 in the file.
+    plain = np.asarray(Image.open(awkward / "portrait.png").convert("RGB"))
     for name in ("portrait_p3.png", "portrait_adobe.png"):
         assert difference(awkward / name, plain) < 1
 
