@@ -32,11 +32,23 @@ def make_crops(names: Sequence[str], folder: Path, params: Params = PARAMS, copi
     for name in names:
         for suffix in ("", *(f"-{number}" for number in range(1, copies))):
             shutil.copytree(shared_path("faces", "clips", name), folder / "clips" / f"{name}{suffix}")
-    source = {"source": "folder", "path": str(folder / "clips")}
+    crop_folder(folder / "clips", folder, params)
+
+
+def crop_folder(videos: Path, folder: Path, params: Params, **split: object) -> None:
+    """Index, fetch and crop a folder of videos into `crops.parquet` and `crops` in another folder.
+
+    Args:
+        videos: folder with a subfolder for each person.
+        folder: folder to write.
+        params: parameters of the stages.
+        split: other values of the index's parameters.
+    """
+    source = {"source": "folder", "path": str(videos)} | split
     index, downloads = folder / "index.parquet", folder / "download.parquet"
     build_index(params.index.model_copy(update=source), index)
-    videos = folder / "videos"
-    download_videos(params.download, params.run, index, videos, downloads, map_inline, ignore_progress)
+    fetched = folder / "videos"
+    download_videos(params.download, params.run, index, fetched, downloads, map_inline, ignore_progress)
     outs = (folder / "crops", folder / "crops.parquet")
     crop_videos(params.crop, params.run, index, downloads, *outs, map_inline, ignore_progress)
 

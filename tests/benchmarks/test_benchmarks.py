@@ -72,6 +72,7 @@ CASES = {
     "bookkeeping": Case(
         "--list {list}", [f"budget_vs_{name}" for name in ("index", "download", "crop", "second_run")]
     ),
+    "carry_over": Case(f"{SHORT} --people 2 --steps 2 --every 20 --out {{out}}/carry_over", PEOPLE, PEOPLE),
     "contact_sheet": Case(
         "--model {model} --clips nvidia_eyecontact --out {out}/sheet.png", ["videos", "exact_share"]
     ),
@@ -102,6 +103,28 @@ CASES = {
     ),
     "quality": Case(f"--rows ours {TRAINED}", ["psnr_db_vs_copy"], ["psnr_db_vs_copy"]),
     "real_people": Case(f"{SHORT} --steps 2 --sr-steps 2 --out {{out}}/real", PEOPLE, PEOPLE),
+    "render": Case(
+        "--people 2 --frames 2 --runs 1",
+        [f"{name}_{side}" for side in (128, 256) for name in ("render_vs_goal", "two_workers_vs_one")],
+    ),
+    "rendered_pairs": Case(
+        "--sizes 32 --steps 1 --runs 1",
+        ["pairs_vs_training_32"],
+    ),
+    "rendered_truth": Case(
+        "--people 1 --pairs 1 --rays 4 --frames 2 --seed 5",
+        [
+            "flow_psnr_db",
+            "visibility_agreement",
+            "pairs_per_s",
+            "viola_jones_found",
+            "dlib_found",
+            "goal_vs_dlib_distance",
+            "mediapipe_found",
+            "goal_vs_mediapipe_distance",
+        ],
+        absent=["mediapipe_found", "goal_vs_mediapipe_distance"],
+    ),
     "sensitivity": Case(
         f"{SHORT} --profile sample --degradations blurred", ["blurred seen"], ["blurred seen"]
     ),
