@@ -24,7 +24,7 @@ PROJECT = Path(__file__).parent.parent
 PARAMETERS = PROJECT / "docs/parameters.md"
 ARCHITECTURE = PROJECT / "docs/architecture.md"
 BEGIN, END = "<!-- imports: written by docs/generate.py -->\n", "<!-- end -->"
-PROFILES = ("sample", "paper", "voxceleb")
+PROFILES = ("sample", "paper", "voxceleb", "rendered")
 INTRODUCTION = """# Parameters
 
 <!-- Written by docs/generate.py from faceanim/config and profiles/. -->

@@ -138,7 +138,7 @@ def test_the_wheel_has_the_profiles_and_nothing_that_git_ignores(tmp_path, monke
         for profile in (PROJECT / "profiles").glob("*.yaml"):
             assert wheel.read(f"faceanim/config/profiles/{profile.name}") == profile.read_bytes()
     suffixes = {PurePosixPath(name).suffix for name in names if PurePosixPath(name).name != "py.typed"}
-    assert suffixes == {".py", ".css", ".html", ".j2", ".md", ".yaml"}
+    assert suffixes == {".py", ".css", ".html", ".j2", ".md", ".safetensors", ".yaml"}
 
 
 def test_the_readme_is_short():
