@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark and print its results."""
     parser = create_parser(__doc__, runs=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128], help="Sides of the frames.")
-    parser.add_argument("--steps", type=int, default=40, help="Batches in each run.")
+    parser.add_argument("--steps", type=int, default=96, help="Batches in each run.")
     args = parser.parse_args(arguments)
     set_cpu_threads(WORKERS)
     variants = {}

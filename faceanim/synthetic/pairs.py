@@ -19,8 +19,8 @@ from faceanim.synthetic.truth import PairTruth, find_geometry, pair_truth
 CLIP_FRAMES, CLIP_FPS = 60, 25.0
 """Length of the takes that pairs are drawn from. Frames at random of 2.4 s lie as far apart as those of real
 clips."""
-STEPS_A_PERSON = 32
-"""Steps for which a slot of the batch keeps its person, who takes as long to make as ten frames to draw."""
+STEPS_A_PERSON = 96
+"""Steps for which a slot of the batch keeps its person, who takes as long to make as 30 frames to draw."""
 OVERSIZE = 2
 """Frames are photographed so much larger and shrunk, as crops are from videos: sharp, but without a camera's
 halos."""

@@ -92,5 +92,8 @@ def test_the_motion_is_that_of_the_square_video(awkward):
     square, stretched = (np.array(video.track.boxes) for video in videos)
     assert [(video.info.width, video.info.height) for video in videos] == [(640, 854)] * 2
     side = videos[0].squares[0].width
-    assert np.abs(square - stretched).max() / side < 0.02
-    assert np.abs(np.subtract(videos[0].squares, videos[1].squares)).max() / side < 0.02
+    # Viola-Jones sees a picture that was coded at half the width, so its box may move by a step of its search
+    # in single frames. A ratio that is not applied moves it by a third of the square.
+    assert np.abs(square - stretched).mean() / side < 0.01
+    assert np.abs(square - stretched).max() / side < 0.05
+    assert np.abs(np.subtract(videos[0].squares, videos[1].squares)).max() / side < 0.05
