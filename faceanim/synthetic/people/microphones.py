@@ -26,21 +26,33 @@ def make_microphone(
     )
     body = paint(rng.choice((0.012, 0.03, 0.25)) * np.ones(3))
     if kind == "handheld":
-        head = np.array(
-            [side * rng.uniform(0.01, 0.05), -rng.uniform(0.112, 0.135), rng.uniform(0.15, 0.175)], np.float32
-        )
-        axis = np.array([side * rng.uniform(0.05, 0.35), -1, rng.uniform(0.1, 0.35)], np.float32)
-        axis /= np.linalg.norm(axis)
-        along = np.array([0.012, 0.022, 0.028, 0.032, 0.10, 0.22], np.float32)
-        radii = np.array([0.0225, 0.0245, 0.0245, 0.018, 0.015, 0.012])
-        stem = tube(head + along[:, None] * axis, radii, 14)
-        parts = [
-            plain_part([ball(head, 0.0245, 10, 16)], net, 0.4, (0, 0)),
-            plain_part([stem], body, 0.35, (0, 0)),
-        ]
-        if skin is not None:
-            parts.append(make_hand(rng, skin, head + 0.085 * axis, axis, side))
-        return parts
+        return _hold_microphone(rng, side, net, body, skin)
+    return _mount_microphone(rng, side, net, body)
+
+
+def _hold_microphone(
+    rng: np.random.Generator, side: float, net: Floats, body: Floats, skin: Floats | None
+) -> list[Part]:
+    """Make a microphone with a round head on a stem, and the hand that holds it."""
+    head = np.array(
+        [side * rng.uniform(0.01, 0.05), -rng.uniform(0.112, 0.135), rng.uniform(0.15, 0.175)], np.float32
+    )
+    axis = np.array([side * rng.uniform(0.05, 0.35), -1, rng.uniform(0.1, 0.35)], np.float32)
+    axis /= np.linalg.norm(axis)
+    along = np.array([0.012, 0.022, 0.028, 0.032, 0.10, 0.22], np.float32)
+    radii = np.array([0.0225, 0.0245, 0.0245, 0.018, 0.015, 0.012])
+    stem = tube(head + along[:, None] * axis, radii, 14)
+    parts = [
+        plain_part([ball(head, 0.0245, 10, 16)], net, 0.4, (0, 0)),
+        plain_part([stem], body, 0.35, (0, 0)),
+    ]
+    if skin is not None:
+        parts.append(make_hand(rng, skin, head + 0.085 * axis, axis, side))
+    return parts
+
+
+def _mount_microphone(rng: np.random.Generator, side: float, net: Floats, body: Floats) -> list[Part]:
+    """Make a microphone on an arm that comes from the side, as for podcasts."""
     front = np.array(
         [side * rng.uniform(0.05, 0.09), -rng.uniform(0.105, 0.13), rng.uniform(0.15, 0.17)], np.float32
     )
