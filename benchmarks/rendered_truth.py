@@ -23,11 +23,10 @@ from benchmarks.common import create_parser, pin_to_one_core, print_summary
 from benchmarks.flow_checks import cast_rays, fix_light, psnr, warp_error
 from faceanim.faces.detection import ViolaJones
 from faceanim.faces.landmark_detectors import DlibDetector, MediaPipeDetector
-from faceanim.faces.landmark_sets import EYE_CORNERS, Points
+from faceanim.faces.landmark_sets import EYE_CORNERS, IBUG68, Points
 from faceanim.media.boxes import Box
 from faceanim.media.frames import Frame
 from faceanim.models.pretrained import WEIGHTS_VARIABLE
-from faceanim.synthetic.head import IBUG68
 from faceanim.synthetic.people.person import Person, make_person
 from faceanim.synthetic.take import Framing, Take, make_take, render_frames
 from faceanim.synthetic.truth import find_geometry, frame_truth, pair_truth

@@ -52,6 +52,20 @@ GUIDE_LANDMARKS = {
 }
 """Landmarks of each guide, by number of points, which identifies the scheme (ibug68, mediapipe478)."""
 
+# fmt: off
+IBUG68 = (
+    127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356, 70, 63, 105, 66, 107,
+    336, 296, 334, 293, 300, 168, 197, 5, 4, 75, 97, 2, 326, 305, 33, 160, 158, 133, 153, 144, 362, 385, 387,
+    263, 373, 380, 61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
+)
+"""Landmarks of MediaPipe's face mesh that stand for the 68 of iBUG's scheme."""
+MIRRORED_IBUG68 = (
+    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+    *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),
+)
+"""Permutation of iBUG's landmarks when the image is mirrored."""
+# fmt: on
 MIRRORED_GUIDES = [1, 0, 2, 4, 3, 5, 6, 7, 9, 8]
 """Permutation of the guides when the image is mirrored."""
 
@@ -103,3 +117,39 @@ def compute_guides(landmarks: Points) -> Points:
             "set train_animation.losses.landmarks to 0"
         )
     return np.stack([landmarks[list(group)].mean(axis=0) for group in groups])
+
+
+def normalize_landmarks(landmarks: Points, side: int, size: int) -> Points:
+    """Convert landmarks to the units of the networks: [-1, 1], the centers of the outermost pixels.
+
+    Args:
+        landmarks: (..., 2), x then y, in pixels of a square image.
+        side: side of that image, in pixels.
+        size: side to which the image is resized for the network, in pixels.
+    """
+    from_edge = (landmarks + 0.5) * (size / side)
+    return np.asarray((2 * from_edge - size) / (size - 1), np.float32)
+
+
+def edges_to_centers(landmarks: Points, size: int) -> Points:
+    """Convert landmarks in [-1, 1] from the outer edges of an image to the centers of its outermost pixels.
+
+    Args:
+        landmarks: (..., 2), where -1 and 1 are the outer edges of the outermost pixels.
+        size: side of the image, in pixels.
+    """
+    return np.asarray(landmarks * (size / (size - 1)), np.float32)
+
+
+def select_ibug68(landmarks: Points) -> Points:
+    """Select iBUG's 68 landmarks from those of a supported scheme.
+
+    Args:
+        landmarks: (..., P, 2).
+
+    Returns:
+        (..., 68, 2).
+    """
+    if landmarks.shape[-2] == len(IBUG68):
+        return landmarks
+    return np.asarray(landmarks[..., list(IBUG68), :], np.float32)

@@ -31,14 +31,6 @@ ACTIONS = (
 )
 # fmt: on
 """Facial actions, by their names in ARKit; left and right are the person's."""
-# fmt: off
-IBUG68 = (
-    127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356, 70, 63, 105, 66, 107,
-    336, 296, 334, 293, 300, 168, 197, 5, 4, 75, 97, 2, 326, 305, 33, 160, 158, 133, 153, 144, 362, 385, 387,
-    263, 373, 380, 61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
-)
-# fmt: on
-"""Landmarks of MediaPipe's face mesh that stand for the 68 of iBUG's scheme."""
 TRAITS = ("male", "age", "weight", "muscle", "african", "asian")
 """Traits that shape depends on, each in [0, 1]; what is neither african nor asian is caucasian, as
 MakeHuman has it."""

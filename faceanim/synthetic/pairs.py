@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from faceanim.synthetic.head import IBUG68, Floats, load_head
+from faceanim.faces.landmark_sets import IBUG68
+from faceanim.synthetic.head import Floats, load_head
 from faceanim.synthetic.people.person import Person, make_person
 from faceanim.synthetic.scenes.camera import expose
 from faceanim.synthetic.take import Frame, compose_light, make_take, photograph
@@ -71,7 +72,11 @@ class RenderedPairs(Dataset[RenderedBatch]):
         """Render the batch of a step."""
         if not 0 <= step < self.steps:
             raise IndexError(step)
-        pairs = [self._render(step, slot) for slot in range(self.batch_size)]
+        return self.render(step, range(self.batch_size))
+
+    def render(self, step: int, slots: Sequence[int]) -> RenderedBatch:
+        """Render some pairs of the batch of a step."""
+        pairs = [self._render(step, slot) for slot in slots]
         sources, drivings, source_landmarks, driving_landmarks, truths = zip(*pairs, strict=True)
         return RenderedBatch(
             source=_to_tensor(sources),

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceanim.faces.landmark_sets import IBUG68
 from faceanim.synthetic.correspondence import count_classes, find_flow, find_visible
 from faceanim.synthetic.geometry import Geometry, sort_triangles
 from faceanim.synthetic.head import (
     EYE,
     HAIR,
-    IBUG68,
     MOUTH,
     PLAIN,
     TEETH,
