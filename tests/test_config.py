@@ -1,11 +1,12 @@
 import contextlib
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from faceanim.config import load_params
+from faceanim.config import Params, load_params
 from faceanim.config.base import RENAMED_KEYS
 from faceanim.config.params import apply_profile
 from faceanim.errors import FaceanimError
@@ -95,6 +96,7 @@ def test_a_missing_file_and_broken_yaml_say_what_to_do(tmp_path):
 
 
 SAMPLE = (PROFILES / "sample.yaml").read_text()
+LINE_OF_NAME = SAMPLE[: SAMPLE.index("name: faceanim")].count("\n") + 1
 
 
 def test_a_byte_order_mark_and_other_line_ends_are_read(tmp_path):
@@ -111,7 +113,7 @@ def test_a_byte_order_mark_and_other_line_ends_are_read(tmp_path):
         (SAMPLE.encode("utf-32"), "params.yaml is not UTF-8, but probably"),
         (
             SAMPLE.replace("name: faceanim", "name: Zoë").encode("latin-1"),
-            "line 66 of params.yaml has a character that is not UTF-8; save it as UTF-8",
+            f"line {LINE_OF_NAME} of params.yaml has a character that is not UTF-8; save it as UTF-8",
         ),
         (SAMPLE.replace("  workers", "\tworkers").encode(), "line 4 of params.yaml is indented with a tab"),
         (b"", "params.yaml is empty; `faceanim profile sample` writes one"),
@@ -143,6 +145,22 @@ def test_exponents_without_a_dot_are_numbers(tmp_path):
     text = (PROFILES / "sample.yaml").read_text().replace("lr: 0.0015", "lr: 15e-4")
     (tmp_path / "params.yaml").write_text(text)
     assert load_params(tmp_path / "params.yaml").train_sr.lr == pytest.approx(0.0015)
+
+
+def test_a_model_uses_the_landmarks_that_the_project_detects(tmp_path):
+    params = load_params(PROFILES / "sample.yaml").model_dump(mode="json", by_alias=True)
+    params["landmarks"]["detector"] = "dlib"
+    training = params["train_animation"]
+    training["landmark_dropout"] = training["losses"]["focus"] = 0.0  # neither is possible without landmarks
+    for name in (None, "dlib"):
+        training["model"]["landmarks"] = name
+        assert Params.model_validate_json(json.dumps(params)).train_animation.model.landmarks == name
+    training["model"]["landmarks"] = "mediapipe"
+    (tmp_path / "params.yaml").write_text(json.dumps(params))
+    with pytest.raises(
+        FaceanimError, match=r"model\.landmarks is mediapipe, but landmarks\.detector is dlib"
+    ):
+        load_params(tmp_path / "params.yaml")
 
 
 def test_a_profile_is_chosen_by_name(tmp_path):

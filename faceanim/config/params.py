@@ -73,6 +73,16 @@ class Params(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_landmarks(self) -> "Params":
+        name = self.train_animation.model.landmarks
+        if name not in (None, self.landmarks.detector):
+            raise ValueError(
+                f"train_animation.model.landmarks is {name}, but landmarks.detector is "
+                f"{self.landmarks.detector}: a model is driven by the detector that it learned from"
+            )
+        return self
+
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and validate params.yaml.

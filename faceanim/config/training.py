@@ -25,10 +25,15 @@ class AnimationModelConfig(Section):
     jacobians: bool = False
     """Give each keypoint an affine motion of its neighborhood (Siarohin et al., 2019) instead of a
     translation."""
+    landmarks: Literal["dlib", "mediapipe"] | None = None
+    """Detector of the landmarks that move the face beside the keypoints, the one of the section `landmarks`;
+    null: keypoints alone, as in the paper."""
     keypoint_size: PositiveInt = 64
     """Side of the frames on which keypoints are detected, in pixels."""
     motion_size: PositiveInt
     """Side of the frames on which dense motion is predicted, in pixels."""
+    field_size: PositiveInt | None = None
+    """Side of the deformation, if finer than the frames on which it is predicted; null: `motion_size`."""
     encoder: Literal["resnet18", "resnet34", "resnet50", "plain"]
     """Encoder of the keypoint detector; `plain` has the decoder's channels, and learns faster where ImageNet
     weights are unavailable."""
@@ -42,10 +47,16 @@ class AnimationModelConfig(Section):
     """Channels of the first level of the dense motion network."""
     motion_blocks: PositiveInt
     """Levels of the dense motion network; each halves the resolution."""
+    max_residual: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Largest motion that the dense motion network adds to those of keypoints and landmarks, in units of
+    [-1, 1]; the paper: none."""
+    generator: Literal["refiner", "painter"] = "refiner"
+    """`refiner`: the paper's, which sees the warped source; `painter`: one that warps the source's features
+    at several scales, with masks of the dense motion network."""
     generator_channels: PositiveInt
     """Channels of the first level of the generator."""
     generator_downs: PositiveInt = 2
-    """Downsampling steps of the generator."""
+    """Downsampling steps of the generator; the painter has one scale more."""
     generator_blocks: PositiveInt
     """Residual blocks of the generator."""
 
@@ -82,15 +93,32 @@ class LossWeights(Section):
     """Keypoints follow a known warp (Siarohin et al., 2019, eq. 9)."""
     jacobian: NonNegativeFloat = 0.0
     """Jacobians follow a known warp (eq. 11); needs `model.jacobians` and `equivariance`."""
+    warped: NonNegativeFloat = 0.0
+    """L1 on an image pyramid of the warped source, which keeps the generator from doing the warp's work."""
+    painted: NonNegativeFloat = 0.0
+    """Squared error of the painting and of the prediction, relative to that of the warp, which teaches the
+    painting also where the mask still shows the warp."""
+    feature_warp: NonNegativeFloat = 0.0
+    """L1 between the source's warped features and the driving frame's (Zhao & Zhang, 2022); needs
+    `model.generator: painter`."""
+    flow: NonNegativeFloat = 0.0
+    """L1 between the motion and the true one of rendered pairs, where the source shows the pixel."""
+    visibility: NonNegativeFloat = 0.0
+    """Cross entropy of the masks with the true visibility of rendered pairs; needs `painter`."""
+    focus: NonNegativeFloat = 0.0
+    """Weight added to the pixels of mouth and eyes in `pixel` and `warped`; above 0, they also decide most of
+    `painted`."""
     landmarks: NonNegativeFloat
     """Ten keypoints lie on the cached landmarks of eyes, mouth, nose, chin and jaw."""
 
 
 class OptimizerConfig(Section):
-    """SWATS (Keskar & Socher, 2017): Adam that switches to SGD."""
+    """SWATS (Keskar & Socher, 2017), which is Adam that switches to SGD, or Adam alone."""
 
     name: Literal["swats", "adam"] = "swats"
     """`adam` never switches."""
+    decay: Literal["none", "cosine"] = "none"
+    """`cosine`: the rate of `adam` falls to 0 along half a cosine over the steps of the run."""
     lr: PositiveFloat
     """Learning rate of Adam."""
     beta1: UnitInterval
@@ -105,7 +133,8 @@ class OptimizerConfig(Section):
 
 
 class AugmentConfig(Section):
-    """Augmentation of training pairs, the same for both frames; 0 and false leave a pair unchanged."""
+    """Augmentation of training pairs, the same for both frames; 0 and false leave a pair unchanged. Rendered
+    pairs take `color_jitter` only."""
 
     mirror: bool = False
     """Flip half of the pairs horizontally."""
@@ -156,6 +185,10 @@ class TrainAnimationConfig(Section):
     """Samples of a step, over all processes."""
     encoder_weights: Literal["imagenet", "none"]
     """Initial weights of the keypoint detector's encoder."""
+    rendered_prob: UnitInterval = 0.0
+    """Fraction of the pairs of each batch that are rendered, with exact motion and visibility."""
+    landmark_dropout: UnitInterval = 0.0
+    """Probability that a pair's landmarks are withheld, so that the keypoints learn to do alone."""
     num_driving_candidates: PositiveInt = 1
     """Driving frames sampled for a pair, of which the one farthest from the source is used; the paper: 1."""
     augment: AugmentConfig
@@ -169,6 +202,8 @@ class TrainAnimationConfig(Section):
     @model_validator(mode="after")
     def _check_losses(self) -> "TrainAnimationConfig":
         losses = self.losses
+        if self.optimizer.decay != "none" and self.optimizer.name != "adam":
+            raise ValueError("optimizer.decay needs optimizer.name: adam")
         if losses.jacobian > 0 and not (self.model.jacobians and losses.equivariance > 0):
             raise ValueError("losses.jacobian needs model.jacobians and losses.equivariance")
         if losses.feature_matching > 0 and losses.adversarial == 0:
@@ -177,6 +212,32 @@ class TrainAnimationConfig(Section):
             raise ValueError("encoder_weights: there are no ImageNet weights for the plain encoder")
         if losses.landmarks > 0 and self.model.num_keypoints < GUIDED_KEYPOINTS:
             raise ValueError(f"losses.landmarks needs model.num_keypoints to be {GUIDED_KEYPOINTS} or more")
+        return self
+
+    @model_validator(mode="after")
+    def _check_prerequisites(self) -> "TrainAnimationConfig":
+        losses, model = self.losses, self.model
+        prerequisites = (
+            (
+                "losses.feature_warp",
+                losses.feature_warp,
+                "model.generator: painter",
+                model.generator == "painter",
+            ),
+            (
+                "losses.visibility",
+                losses.visibility,
+                "model.generator: painter",
+                model.generator == "painter",
+            ),
+            ("losses.visibility", losses.visibility, "rendered_prob above 0", self.rendered_prob > 0),
+            ("losses.flow", losses.flow, "rendered_prob above 0", self.rendered_prob > 0),
+            ("losses.focus", losses.focus, "model.landmarks", model.landmarks is not None),
+            ("landmark_dropout", self.landmark_dropout, "model.landmarks", model.landmarks is not None),
+        )
+        for name, value, prerequisite, is_met in prerequisites:
+            if value > 0 and not is_met:
+                raise ValueError(f"{name} needs {prerequisite}")
         return self
 
 

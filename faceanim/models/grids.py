@@ -38,6 +38,15 @@ def resize_grid(grid: Tensor, height: int, width: int) -> Tensor:
     return resized.permute(0, 2, 3, 1)
 
 
+def resize_map(maps: Tensor, size: int) -> Tensor:
+    """Resize square maps (B, C, h, h) to (B, C, size, size): averaged if smaller, else bilinear."""
+    if maps.shape[-1] == size:
+        return maps
+    if size < maps.shape[-1]:
+        return F.interpolate(maps, (size, size), mode="area")
+    return F.interpolate(maps, (size, size), mode="bilinear", align_corners=True)
+
+
 def shrink(image: Tensor, size: int) -> Tensor:
     """Resize square images by area averaging: (B, C, H, H) to (B, C, size, size)."""
     return image if image.shape[-1] == size else F.interpolate(image, (size, size), mode="area")

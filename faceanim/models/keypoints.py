@@ -19,26 +19,35 @@ PLAIN_BLOCKS = 2
 
 @dataclass(frozen=True)
 class Keypoints:
-    """Keypoints of a batch of frames (I_LM, Dr_lm).
+    """Keypoints of a batch of frames (I_LM, Dr_lm), and the landmarks that move the face beside them.
 
     Attributes:
         value: positions, (B, K, 2), x then y in [-1, 1], the centers of the outermost pixels.
         jacobian: local affine motions, (B, K, 2, 2); None: the motions are translations.
+        landmarks: iBUG's 68 landmarks, (B, 68, 2), in the same units; NaN in frames without a face. None: the
+            model has no use for any.
     """
 
     value: Tensor
     jacobian: Tensor | None = None
+    landmarks: Tensor | None = None
 
     def split(self, sizes: Sequence[int]) -> tuple["Keypoints", ...]:
         """Split the batch into parts of these sizes."""
         values = torch.split(self.value, list(sizes))
-        jacobians = [None] * len(sizes) if self.jacobian is None else torch.split(self.jacobian, list(sizes))
-        return tuple(Keypoints(v, j) for v, j in zip(values, jacobians, strict=True))
+        jacobians, landmarks = (
+            [None] * len(sizes) if part is None else torch.split(part, list(sizes))
+            for part in (self.jacobian, self.landmarks)
+        )
+        return tuple(Keypoints(*parts) for parts in zip(values, jacobians, landmarks, strict=True))
 
     def expand(self, count: int) -> "Keypoints":
         """Expand the keypoints of a single frame to a batch of `count` frames."""
-        jacobian = None if self.jacobian is None else self.jacobian.expand(count, -1, -1, -1)
-        return Keypoints(self.value.expand(count, -1, -1), jacobian)
+        jacobian, landmarks = (
+            None if part is None else part.expand(count, *part.shape[1:])
+            for part in (self.jacobian, self.landmarks)
+        )
+        return Keypoints(self.value.expand(count, -1, -1), jacobian, landmarks)
 
 
 def invert_2x2(matrix: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Building blocks of the networks."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 
 import torch
@@ -70,3 +71,9 @@ class Hourglass(nn.Module):
             larger = F.interpolate(features, scale_factor=2.0, mode="nearest")
             features = up(torch.cat((larger, skip), dim=1))
         return features
+
+
+def single_precision(like: Tensor) -> AbstractContextManager[None]:
+    """Suspend autocast on a tensor's device; without autocast do nothing, which the exporter requires."""
+    device = like.device.type
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()

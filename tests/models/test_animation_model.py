@@ -4,7 +4,8 @@ import torch
 from faceanim.models.build import build_animation
 from faceanim.models.dense_motion import gaussians, sparse_motions
 from faceanim.models.keypoints import Keypoints
-from tests.helpers.tiny import ANIMATION
+from faceanim.models.landmark_motion import NUM_LANDMARKS
+from tests.helpers.tiny import ANIMATION, WITH_LANDMARKS
 
 
 @pytest.fixture
@@ -30,6 +31,19 @@ def test_equal_keypoints_leave_the_source_as_it_is(motion_size):
     animation = model(source, source)
     assert torch.equal(animation.kp_source.value, animation.kp_driving.value)
     assert torch.allclose(animation.warped, source, atol=1e-5)
+
+
+def test_positions_are_exact_in_bfloat16():
+    model = build_animation(WITH_LANDMARKS)
+    with torch.no_grad():  # a residual of zeros would move nothing, whatever its precision
+        model.dense_motion.residual.weight.normal_(std=0.1)
+    source, landmarks = torch.rand(2, 3, 64, 64), torch.rand(2, NUM_LANDMARKS, 2) - 0.5
+    with torch.autocast("cpu", torch.bfloat16):
+        animation = model(source, source, landmarks, landmarks)
+        moved = model(source, source, landmarks, landmarks + 0.1)
+    assert animation.deformation.dtype == animation.prediction.dtype == torch.float32
+    assert torch.allclose(animation.prediction, source, atol=1e-5)
+    assert (moved.deformation - animation.deformation).abs().max() > 0.05
 
 
 def test_training_starts_at_the_warp(model):
