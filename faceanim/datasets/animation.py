@@ -1,9 +1,10 @@
-"""Batches of source and driving frames for the animation networks, with targets for the guided keypoints.
+"""Batches of source and driving frames for the animation networks, with the points on them.
 
 Both frames of a pair, and the points on them, are augmented identically, because the motion between the
 frames must be preserved.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -22,41 +23,60 @@ from faceanim.datasets.frames import (
     random_color_table,
     to_batch,
 )
-from faceanim.faces.landmark_sets import MIRRORED_GUIDES, Points, compute_guides
+from faceanim.faces.landmark_sets import (
+    MIRRORED_GUIDES,
+    MIRRORED_IBUG68,
+    Points,
+    compute_guides,
+    select_ibug68,
+)
 from faceanim.media.frames import Frame
 
-NO_GUIDES: Points = np.zeros((0, 2), np.float32)
+NO_POINTS: Points = np.zeros((0, 2), np.float32)
+MIRRORED_POINTS = [*MIRRORED_GUIDES, *(len(MIRRORED_GUIDES) + point for point in MIRRORED_IBUG68)]
+"""Permutation of `LandmarkedPair.points` when the image is mirrored."""
 
 
 @dataclass(frozen=True)
-class GuidedPair:
-    """Two frames of one crop, with the target positions of their guided keypoints.
+class LandmarkedPair:
+    """Two frames of one crop, and the points on them.
 
     Attributes:
         frames: source and driving frame, each (S, S, 3), RGB in [0, 255].
-        guides: target positions in each frame, (G, 2), x then y in pixels, 0 being the center of the first
-            pixel; G is 0 without guides.
+        points: points in each frame, x then y in pixels, 0 being the center of the first pixel: the targets
+            of the guided keypoints, then iBUG's 68 landmarks, (78, 2); (0, 2) without landmarks.
     """
 
     frames: tuple[Frame, Frame]
-    guides: tuple[Points, Points]
+    points: tuple[Points, Points]
 
 
 class PairBatch(NamedTuple):
     """A batch of training pairs.
 
+    Places are x then y in [-1, 1], where -1 and 1 are the centers of the outermost pixels.
+
     Attributes:
         source: source frames, (B, 3, S, S), RGB in [0, 1].
         driving: driving frames, of the same shape and range.
-        source_guides: target positions of the source's guided keypoints, (B, G, 2), x then y in [-1, 1]; G is
-            0 without guides.
+        source_guides: target positions of the source's guided keypoints, (B, G, 2); G is 10, or 0 like L.
         driving_guides: the same for the driving frames.
+        source_landmarks: iBUG's landmarks of the source, (B, L, 2), NaN where they are withheld; L is 0 if
+            neither guides nor landmarks are used, else 68.
+        driving_landmarks: the same for the driving frames.
+        grid: (B, T, T, 2), where the source has, or would have, what each pixel of the driving frame shows;
+            NaN where nobody knows. T is S, or 0 if no pair of the training is rendered.
+        visible: (B, 1, T, T), 1 where the source shows it, else 0; NaN where nobody knows.
     """
 
     source: Tensor
     driving: Tensor
     source_guides: Tensor
     driving_guides: Tensor
+    source_landmarks: Tensor
+    driving_landmarks: Tensor
+    grid: Tensor
+    visible: Tensor
 
 
 class PairDataset(BatchDataset[PairBatch]):
@@ -83,21 +103,54 @@ class PairDataset(BatchDataset[PairBatch]):
         """Return the pairs of a step; the two frames of a pair are augmented identically."""
         pairs = [self._load_pair(rng) for rng in self.make_rngs(step)]
         source, driving = (to_batch(frames) for frames in zip(*(p.frames for p in pairs), strict=True))
-        guides = (np.stack(points) for points in zip(*(p.guides for p in pairs), strict=True))
-        return PairBatch(source, driving, *(pixels_to_grid(pixels, source.shape[-1]) for pixels in guides))
+        source_points, driving_points = (
+            pixels_to_grid(np.stack(points), source.shape[-1])
+            for points in zip(*(p.points for p in pairs), strict=True)
+        )
+        guides = slice(len(MIRRORED_GUIDES))
+        landmarks = slice(len(MIRRORED_GUIDES), None)
+        return PairBatch(
+            source,
+            driving,
+            source_points[:, guides],
+            driving_points[:, guides],
+            source_points[:, landmarks],
+            driving_points[:, landmarks],
+            *unknown_truth(len(pairs), 0),
+        )
 
-    def _load_pair(self, rng: np.random.Generator) -> GuidedPair:
+    def _load_pair(self, rng: np.random.Generator) -> LandmarkedPair:
         pair = self.frames.load_pair(*self.sample(rng))
-        guides = self._compute_guides(pair.source_points), self._compute_guides(pair.driving_points)
-        return augment_pair(GuidedPair((pair.source, pair.driving), guides), self.config.augment, rng)
+        points = self._collect_points(pair.source_points), self._collect_points(pair.driving_points)
+        augmented = augment_pair(
+            LandmarkedPair((pair.source, pair.driving), points), self.config.augment, rng
+        )
+        return withhold_landmarks(augmented, self.config.landmark_dropout, rng)
 
-    def _compute_guides(self, points: Points | None) -> Points:
-        if points is None or self.config.losses.landmarks == 0:
-            return NO_GUIDES
-        return compute_guides(points)
+    def _collect_points(self, landmarks: Points | None) -> Points:
+        """Collect the points of a frame from its landmarks (P, 2); see `LandmarkedPair.points`."""
+        is_used = self.config.losses.landmarks > 0 or self.config.model.landmarks is not None
+        if landmarks is None or not is_used:
+            return NO_POINTS
+        return np.concatenate((compute_guides(landmarks), select_ibug68(landmarks)))
 
 
-def augment_pair(pair: GuidedPair, config: AugmentConfig, rng: np.random.Generator) -> GuidedPair:
+def unknown_truth(count: int, size: int) -> tuple[Tensor, Tensor]:
+    """Return the truth about pairs of which none is known; see `PairBatch.grid` and `PairBatch.visible`."""
+    return torch.full((count, size, size, 2), math.nan), torch.full((count, 1, size, size), math.nan)
+
+
+def withhold_landmarks(pair: LandmarkedPair, probability: float, rng: np.random.Generator) -> LandmarkedPair:
+    """Replace the landmarks of both frames by NaN, with a probability: the keypoints must then do alone."""
+    if probability == 0 or rng.random() >= probability:
+        return pair
+    source, driving = (points.copy() for points in pair.points)
+    for points in (source, driving):
+        points[len(MIRRORED_GUIDES) :] = np.nan
+    return replace(pair, points=(source, driving))
+
+
+def augment_pair(pair: LandmarkedPair, config: AugmentConfig, rng: np.random.Generator) -> LandmarkedPair:
     """Apply one random flip, affine transform and color change to both frames of a pair."""
     size = len(pair.frames[0])
     if config.mirror and rng.random() < 0.5:
@@ -105,19 +158,19 @@ def augment_pair(pair: GuidedPair, config: AugmentConfig, rng: np.random.Generat
     matrix = random_affine(size, config, rng)
     table = random_color_table(config.color_jitter, rng)
     source, driving = (cv2.LUT(warp_frame(frame, matrix), table) for frame in pair.frames)
-    source_guides, driving_guides = (warp_points(points, matrix) for points in pair.guides)
-    return GuidedPair((source, driving), (source_guides, driving_guides))
+    source_points, driving_points = (warp_points(points, matrix) for points in pair.points)
+    return LandmarkedPair((source, driving), (source_points, driving_points))
 
 
-def mirror_pair(pair: GuidedPair) -> GuidedPair:
-    """Flip a pair horizontally; left and right guides swap, so that a left eye becomes a right one."""
+def mirror_pair(pair: LandmarkedPair) -> LandmarkedPair:
+    """Flip a pair horizontally; left and right points swap, so that a left eye becomes a right one."""
     last = len(pair.frames[0]) - 1
     source, driving = (mirror_frame(frame) for frame in pair.frames)
-    if len(pair.guides[0]) == 0:
+    if len(pair.points[0]) == 0:
         return replace(pair, frames=(source, driving))
     reflection = np.array([-1, 1], np.float32), np.array([last, 0], np.float32)
-    guides = [(points * reflection[0] + reflection[1])[MIRRORED_GUIDES] for points in pair.guides]
-    return GuidedPair((source, driving), (guides[0], guides[1]))
+    mirrored = [(points * reflection[0] + reflection[1])[MIRRORED_POINTS] for points in pair.points]
+    return LandmarkedPair((source, driving), (mirrored[0], mirrored[1]))
 
 
 def random_affine(size: int, config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Training of the animation networks (section 3.1, eq. 3-6)."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from faceanim.media.frames import Frame
 from faceanim.media.tensors import to_uint8
 from faceanim.models.animation import Animation
 from faceanim.models.build import build_animation, build_discriminator
+from faceanim.models.grids import identity_grid, warp
 from faceanim.models.keypoints import load_encoder_weights
+from faceanim.models.layers import single_precision
 from faceanim.models.perceptual import load_perceptual
 from faceanim.models.pretrained import fetch_weights
 from faceanim.models.storage import save_animation
@@ -29,8 +32,11 @@ from faceanim.training.losses import (
     weighted_total,
 )
 from faceanim.training.monitoring import NUM_SAMPLES, RunContext
-from faceanim.training.optim import Swats, WeightAverage, build_optimizer
+from faceanim.training.optim import Swats, WeightAverage, build_optimizer, cosine_factor
 from faceanim.viz import MIN_KEYPOINT_SIDE, draw_keypoints, stack_columns
+
+FACE_MARGIN = 0.15
+"""Margin around the landmarks in the square that the discriminator sees, as a fraction of their extent."""
 
 
 def train_animation(
@@ -64,7 +70,7 @@ def train_animation(
     trainer = AnimationTrainer(config)
     engine = trainer.engine
     frames = CropFrames(crops, "train", config.model.size, landmarks)
-    batches = PairDataset(frames, config, engine.rank, engine.processes)
+    batches = build_pairs(frames, config, engine.rank, engine.processes)
     tables = [crops, *sorted(landmarks.glob("*.parquet"))]
     saved = open_checkpoints(checkpoints, "animation", config, tables)
     with engine.exclusive_gpu():
@@ -73,6 +79,17 @@ def train_animation(
         save_animation(trainer.average.averaged_model, config.model, out)
         saved.remove()
     return last
+
+
+def build_pairs(
+    frames: CropFrames, config: TrainAnimationConfig, rank: int = 0, processes: int = 1
+) -> PairDataset:
+    """Build the dataset of training pairs, some of which are rendered if the configuration says so."""
+    if config.rendered_prob == 0:
+        return PairDataset(frames, config, rank, processes)
+    from faceanim.training.rendered_pairs import MixedPairs  # needs numba, and compiles for a minute
+
+    return MixedPairs(frames, config, rank, processes)
 
 
 class AnimationTrainer:
@@ -88,6 +105,11 @@ class AnimationTrainer:
         if config.encoder_weights == "imagenet":
             load_encoder_weights(self.model.keypoint_detector, fetch_weights(config.model.encoder))
         self.optimizer = build_optimizer(self.model, config.optimizer)
+        self.schedule = None
+        if config.optimizer.decay == "cosine":
+            self.schedule = torch.optim.lr_scheduler.LambdaLR(
+                self.optimizer, partial(cosine_factor, steps=config.steps)
+            )
         self.discriminator = build_discriminator(config.discriminator_channels)
         self.discriminator_optimizer = torch.optim.Adam(
             self.discriminator.parameters(), lr=config.optimizer.lr, betas=(0.5, 0.999)
@@ -109,6 +131,8 @@ class AnimationTrainer:
         """Train on a batch and return the losses."""
         losses = self.engine.accumulate(batch, (self.objective, self.fabric_discriminator), self._gradients)
         self.engine.update(self.model, self.fabric_optimizer)
+        if self.schedule is not None:
+            self.schedule.step()
         if self.weights.adversarial > 0:
             self.engine.update(self.discriminator, self.fabric_discriminator_optimizer)
         self.average.update()
@@ -118,13 +142,16 @@ class AnimationTrainer:
         batch = PairBatch(*part)
         losses: dict[str, Tensor]
         prediction, losses = self.objective(batch)
+        fake, real = prediction, batch.driving
         if self.weights.adversarial > 0:
-            losses |= self._adversarial(prediction, batch.driving)
+            if self.model.dense_motion.uses_landmarks:
+                fake, real = (crop_faces(frames, batch.driving_landmarks) for frames in (fake, real))
+            losses |= self._adversarial(fake, real)
         total = weighted_total(losses, self.weights)
         require_finite(self.engine.average(losses))
         self.engine.backward(total)
         if self.weights.adversarial > 0:
-            losses["discriminator"] = self._discriminator_gradients(prediction.detach(), batch.driving)
+            losses["discriminator"] = self._discriminator_gradients(fake.detach(), real)
         return losses | {"total": total}
 
     def _adversarial(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
@@ -148,27 +175,50 @@ class AnimationTrainer:
 
     def draw_samples(self, batch: PairBatch) -> Frame:
         """Draw the averaged model's output for the first `NUM_SAMPLES` samples of a batch."""
-        samples = (batch.source[:NUM_SAMPLES], batch.driving[:NUM_SAMPLES])
-        source, driving = self.engine.fabric.to_device(samples)
+        parts = (batch.source, batch.driving, batch.source_landmarks, batch.driving_landmarks)
+        samples = tuple(part[:NUM_SAMPLES] for part in parts)
+        source, driving, *landmarks = self.engine.fabric.to_device(samples)
         with evaluating(self.average.averaged_model) as model:
-            animation = model(source, driving)
+            animation = model(source, driving, *landmarks)
         return draw_animation(source, driving, animation)
 
     def current_rates(self) -> dict[str, float | str]:
-        """Return the phase of SWATS and the learning rate in use, for the curves."""
+        """Return the phase, `adam` or `sgd`, and the learning rate in use, for the curves."""
         if isinstance(self.optimizer, Swats):
             return {"phase": self.optimizer.phase, "lr": self.optimizer.rate}
         return {"phase": "adam", "lr": self.optimizer.param_groups[0]["lr"]}
 
     def stateful_parts(self) -> dict[str, Any]:
         """Return everything that a step changes, for a checkpoint."""
-        return {
+        parts = {
             "model": self.model,
             "optimizer": self.optimizer,
             "discriminator": self.discriminator,
             "discriminator_optimizer": self.discriminator_optimizer,
             "average": self.average,
         }
+        return parts if self.schedule is None else parts | {"schedule": self.schedule}
+
+
+def crop_faces(frames: Tensor, landmarks: Tensor) -> Tensor:
+    """Cut out the faces that the discriminator compares; it would otherwise look at walls as well.
+
+    Args:
+        frames: (B, 3, S, S).
+        landmarks: their landmarks, (B, 68, 2) in [-1, 1]; NaN: the frame is kept whole.
+
+    Returns:
+        (B, 3, S / 2, S / 2): the square around the landmarks, enlarged by `FACE_MARGIN`.
+    """
+    low, high = landmarks.amin(dim=1), landmarks.amax(dim=1)
+    half = (high - low).amax(dim=1) * (0.5 + FACE_MARGIN)
+    known = half.isfinite()
+    center = torch.where(known[:, None], (low + high) / 2, 0.0)
+    half = torch.where(known, half, 1.0)
+    side = frames.shape[-1] // 2
+    with single_precision(frames):
+        grid = identity_grid(side, side, like=landmarks)
+        return warp(frames, center[:, None, None] + half[:, None, None, None] * grid)
 
 
 def draw_animation(source: Tensor, driving: Tensor, animation: Animation) -> Frame:

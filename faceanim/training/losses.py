@@ -10,11 +10,21 @@ from torch import Tensor, nn
 
 from faceanim.config import LossWeights
 from faceanim.datasets.animation import PairBatch
-from faceanim.models.animation import AnimationModel
-from faceanim.models.grids import pyramid
+from faceanim.models.animation import Animation, AnimationModel
+from faceanim.models.grids import identity_grid, pyramid, resize_grid, resize_map, warp
 from faceanim.models.keypoints import Keypoints
+from faceanim.models.landmark_motion import squared_distance
+from faceanim.models.layers import single_precision
 
 PYRAMID_LEVELS = 4
+SMALL_ERROR = 1e-4
+"""Mean squared error, for values in [0, 1], that is too small to be worth a painting: that of 40 dB."""
+FOCUS_FLOOR = 0.1
+"""Weight in `painting_loss` of pixels outside the focus."""
+FOCUS = list(range(36, 68))
+"""Landmarks of eyes and mouth, of iBUG's 68."""
+FOCUS_SIGMA = 0.06
+"""Standard deviation of the Gaussians around them, in units of [-1, 1]."""
 
 
 class AnimationObjective(nn.Module):
@@ -38,20 +48,46 @@ class AnimationObjective(nn.Module):
         Returns:
             The prediction (B, 3, H, W) and the unweighted losses by their names in the configuration.
         """
-        driving = batch.driving
-        animation = self.model(batch.source, driving)
+        animation = self.model(batch.source, batch.driving, batch.source_landmarks, batch.driving_landmarks)
+        return animation.prediction, self._compare(batch, animation)
+
+    def _compare(self, batch: PairBatch, animation: Animation) -> dict[str, Tensor]:
+        weights, driving = self.weights, batch.driving
         losses: dict[str, Tensor] = {}
         if self.perceptual is not None:
             losses["perceptual"] = self.perceptual(animation.prediction, driving)
-        if self.weights.pixel > 0:
-            losses["pixel"] = pyramid_l1(animation.prediction, driving)
-        if self.weights.landmarks > 0:
+        focus = focus_map(batch.driving_landmarks, driving.shape[-1]) if weights.focus > 0 else None
+        pixel_weights = None if focus is None else 1 + weights.focus * focus
+        if weights.pixel > 0:
+            losses["pixel"] = pyramid_l1(animation.prediction, driving, pixel_weights)
+        if weights.warped > 0:
+            losses["warped"] = pyramid_l1(animation.warped, driving, pixel_weights)
+        if weights.painted > 0:
+            losses["painted"] = painting_loss(animation, driving, focus)
+        if weights.feature_warp > 0:
+            losses["feature_warp"] = self._compare_features(batch, animation)
+        if weights.flow > 0:
+            losses["flow"] = flow_loss(animation.deformation, batch.grid, batch.visible)
+        if weights.visibility > 0 and animation.masks is not None:
+            losses["visibility"] = visibility_loss(animation.masks, batch.visible)
+        if weights.landmarks > 0:
             source_loss = landmark_loss(animation.kp_source.value, batch.source_guides)
             driving_loss = landmark_loss(animation.kp_driving.value, batch.driving_guides)
             losses["landmarks"] = (source_loss + driving_loss) / 2
-        if self.weights.equivariance > 0:
+        if weights.equivariance > 0:
             losses |= equivariance_losses(self.model.detect, driving, animation.kp_driving)
-        return animation.prediction, losses
+        return losses
+
+    def _compare_features(self, batch: PairBatch, animation: Animation) -> Tensor:
+        """Compare the source's features, warped, with those of the driving frame, at each scale."""
+        source, driving = (self.model.encode(frames)[1:] for frames in (batch.source, batch.driving))
+        with single_precision(batch.source):
+            return torch.stack(
+                [
+                    F.l1_loss(warp(a.float(), resize_grid(animation.deformation, *a.shape[-2:])), b.float())
+                    for a, b in zip(source, driving, strict=True)
+                ]
+            ).mean()
 
 
 def weighted_total(losses: dict[str, Tensor], weights: LossWeights) -> Tensor:
@@ -64,6 +100,11 @@ def weighted_total(losses: dict[str, Tensor], weights: LossWeights) -> Tensor:
     by_name = {
         "perceptual": weights.perceptual,
         "pixel": weights.pixel,
+        "warped": weights.warped,
+        "painted": weights.painted,
+        "feature_warp": weights.feature_warp,
+        "flow": weights.flow,
+        "visibility": weights.visibility,
         "adversarial": weights.adversarial,
         "feature_matching": weights.feature_matching,
         "equivariance": weights.equivariance,
@@ -83,7 +124,9 @@ def generator_loss(fake: Tensor) -> Tensor:
     return (1 - fake).square().mean()
 
 
-def pyramid_l1(prediction: Tensor, driving: Tensor, levels: int = PYRAMID_LEVELS) -> Tensor:
+def pyramid_l1(
+    prediction: Tensor, driving: Tensor, weight: Tensor | None = None, levels: int = PYRAMID_LEVELS
+) -> Tensor:
     """Compute the mean absolute difference, averaged over an image pyramid.
 
     The coarse levels reward motion in the right direction before it is exact.
@@ -91,10 +134,76 @@ def pyramid_l1(prediction: Tensor, driving: Tensor, levels: int = PYRAMID_LEVELS
     Args:
         prediction: predicted frames, (B, 3, H, W).
         driving: driving frames, of the same shape.
+        weight: weights of the pixels, (B, 1, H, W); None: all 1.
         levels: levels of the pyramid, each half the side of the previous.
     """
     pairs = zip(pyramid(prediction, levels), pyramid(driving, levels), strict=True)
-    return torch.stack([F.l1_loss(image, target) for image, target in pairs]).mean()
+    if weight is None:
+        return torch.stack([F.l1_loss(image, target) for image, target in pairs]).mean()
+    differences = [
+        ((image - target).abs() * mask).mean()
+        for (image, target), mask in zip(pairs, pyramid(weight, levels), strict=True)
+    ]
+    return torch.stack(differences).mean()
+
+
+def painting_loss(animation: Animation, driving: Tensor, focus: Tensor | None) -> Tensor:
+    """Compute the squared error of the painting and of the prediction, relative to that of the warp.
+
+    The painting is also compared by itself, so that it learns where the mask still shows the warp alone. The
+    warp is right in most pixels, and an absolute difference would hold the painting there: its gradient jumps
+    at zero. Relative to the warp's error, an open mouth counts as much as a still one.
+
+    Args:
+        animation: animation of a batch.
+        driving: driving frames, (B, 3, H, W).
+        focus: see `focus_map`, (B, 1, H, W) in [0, 1]; None: all pixels count the same.
+    """
+    weight = torch.ones_like(driving[:, :1]) if focus is None else FOCUS_FLOOR + focus
+    weight = weight / weight.mean(dim=(1, 2, 3), keepdim=True)
+
+    def error(frames: Tensor) -> Tensor:
+        return (weight * (frames - driving).square()).mean(dim=(1, 2, 3))
+
+    warped = error(animation.warped.detach()) + SMALL_ERROR
+    return ((error(animation.generated) + error(animation.prediction)) / (2 * warped)).mean()
+
+
+def focus_map(landmarks: Tensor, size: int) -> Tensor:
+    """Draw mouth and eyes, where people look, as Gaussians around their landmarks.
+
+    Args:
+        landmarks: (B, 68, 2) in [-1, 1]; NaN without landmarks.
+        size: side of the map.
+
+    Returns:
+        (B, 1, size, size) in [0, 1]; 0 without landmarks.
+    """
+    grid = identity_grid(size, size, like=landmarks).view(1, -1, 2)
+    distance = squared_distance(grid, landmarks[:, FOCUS]).amin(dim=-1)
+    return torch.exp(-0.5 * distance / FOCUS_SIGMA**2).nan_to_num(0.0).view(-1, 1, size, size)
+
+
+def flow_loss(deformation: Tensor, truth: Tensor, visible: Tensor) -> Tensor:
+    """Compute the mean absolute difference of the motion from the true one, where the source shows the pixel.
+
+    Args:
+        deformation: F_n, (B, h, w, 2).
+        truth: true motion, (B, S, S, 2); NaN where it is not known.
+        visible: (B, 1, S, S), 1 where the source shows the pixel.
+    """
+    difference = (resize_grid(deformation, *truth.shape[1:3]) - truth).abs().sum(dim=-1)
+    counted = (visible[:, 0] == 1) & difference.isfinite()
+    return torch.where(counted, difference, 0).sum() / counted.sum().clamp(min=1)
+
+
+def visibility_loss(masks: Tensor, visible: Tensor) -> Tensor:
+    """Compute the cross entropy of masks (B, N, h, w) with the visibility (B, 1, S, S), NaN where unknown."""
+    known = visible.isfinite().flatten(1).all(dim=1)
+    target = resize_map(visible.nan_to_num(), masks.shape[-1]).expand_as(masks)
+    with single_precision(masks):
+        entropy = F.binary_cross_entropy(masks, target, reduction="none").mean(dim=(1, 2, 3))
+    return (entropy * known).sum() / known.sum().clamp(min=1)
 
 
 def feature_matching_loss(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:

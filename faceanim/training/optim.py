@@ -4,6 +4,7 @@ SWATS is Adam that switches to SGD automatically (Keskar & Socher, 2017, algorit
 weights over the last steps is a better model than the last weights.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar, cast
 
@@ -25,6 +26,11 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Op
     if config.name == "adam":
         return torch.optim.Adam(model.parameters(), lr=config.lr, betas=betas)
     return Swats(model.parameters(), config.lr, betas, config.swats_eps, config.sgd_lr_cap)
+
+
+def cosine_factor(step: int, steps: int) -> float:
+    """Return the factor of a learning rate that falls from 1 to 0 along half a cosine."""
+    return (1 + math.cos(math.pi * min(1.0, step / max(1, steps)))) / 2
 
 
 class Swats(torch.optim.Adam):

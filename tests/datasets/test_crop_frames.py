@@ -109,8 +109,10 @@ def test_workers_give_the_same_batches_as_one_process(tmp_path):
 def test_a_batch_depends_only_on_the_seed_and_the_step(crops):
     config = TRAINING.model_copy(update={"batch_size": 4, "seed": 1})
     batches = PairDataset(CropFrames(crops, "train", 64), config)
-    source, driving, *guides = batches[7]
-    assert [tuple(points.shape) for points in guides] == [(4, 0, 2), (4, 0, 2)]
+    source, driving, *points, grid, visible = batches[7]
+    assert [tuple(column.shape) for column in points] == [(4, 0, 2)] * 4
+    assert tuple(grid.shape) == (4, 0, 0, 2)
+    assert tuple(visible.shape) == (4, 1, 0, 0)
     assert source.shape == driving.shape == (4, 3, 64, 64)
     assert 0 <= source.min() <= source.max() <= 1
     for other in range(3):

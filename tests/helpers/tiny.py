@@ -11,7 +11,7 @@ from faceanim.config import (
     LossWeights,
     SuperResolutionModelConfig,
 )
-from faceanim.datasets.animation import PairBatch
+from faceanim.datasets.animation import PairBatch, unknown_truth
 from faceanim.models.build import build_animation, build_super_resolution
 from faceanim.models.storage import save_animation, save_super_resolution
 
@@ -31,6 +31,10 @@ ANIMATION = AnimationModelConfig(
     generator_downs=1,
     generator_blocks=1,
 )
+WITH_LANDMARKS = ANIMATION.model_copy(
+    update={"encoder": "plain", "landmarks": "dlib", "generator": "painter", "max_residual": 0.1}
+)
+"""Networks that landmarks move, too, and that paint from the source's features."""
 NO_LOSSES = LossWeights(
     perceptual=0.0,
     perceptual_scales=1,
@@ -47,16 +51,41 @@ SUPER_RESOLUTION = SuperResolutionModelConfig(factor=2, channels=4, generated_st
 
 
 def random_batch(batch: int = 2, size: int = 64, guides: int = 0) -> PairBatch:
-    """Generate pairs of noise frames, with positions for their guided keypoints."""
-    frames = torch.rand(2, batch, 3, size, size)
-    places = torch.rand(2, batch, guides, 2) * 2 - 1
-    return PairBatch(*frames, *places)
+    """Generate pairs of noise frames, with positions for their guided keypoints and landmarks."""
+    source, driving = torch.rand(2, batch, 3, size, size)
+    source_guides, driving_guides = torch.rand(2, batch, guides, 2) * 2 - 1
+    source_landmarks, driving_landmarks = torch.rand(2, batch, 68, 2) * 2 - 1
+    grid, visible = unknown_truth(batch, 0)
+    return PairBatch(
+        source,
+        driving,
+        source_guides,
+        driving_guides,
+        source_landmarks,
+        driving_landmarks,
+        grid,
+        visible,
+    )
 
 
-def save_models(folder: Path, seed: int = 0, encoder: Literal["resnet18", "plain"] = "resnet18") -> Path:
-    """Write untrained networks in the layout of trained ones; those with a plain encoder load faster."""
+def save_models(
+    folder: Path,
+    seed: int = 0,
+    encoder: Literal["resnet18", "plain"] = "resnet18",
+    landmarks: Literal["dlib", "mediapipe"] | None = None,
+) -> Path:
+    """Write untrained networks in the layout of trained ones; those with a plain encoder load faster.
+
+    Args:
+        folder: folder to write to.
+        seed: seed of the weights.
+        encoder: encoder of the keypoint detector.
+        landmarks: detector of the landmarks; None: keypoints alone.
+    """
     torch.manual_seed(seed)
     animation = ANIMATION.model_copy(update={"encoder": encoder})
+    if landmarks is not None:
+        animation = WITH_LANDMARKS.model_copy(update={"landmarks": landmarks})
     save_animation(build_animation(animation), animation, folder / "animation")
     save_super_resolution(
         build_super_resolution(SUPER_RESOLUTION), SUPER_RESOLUTION, folder / "super_resolution"

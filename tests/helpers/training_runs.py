@@ -39,6 +39,27 @@ ANIMATION_RUN = TrainAnimationConfig(
     # The checkpoints of a ResNet-18 are 130 MB each.
     model=ANIMATION.model_copy(update={"encoder": "plain", "keypoint_size": 32, "motion_size": 32}),
 )
+LANDMARK_RUN = ANIMATION_RUN.model_copy(
+    update={
+        "landmark_dropout": 0.25,
+        "optimizer": ANIMATION_RUN.optimizer.model_copy(update={"name": "adam", "decay": "cosine"}),
+        "model": ANIMATION_RUN.model.model_copy(
+            update={"num_keypoints": 10, "landmarks": "dlib", "max_residual": 0.1, "generator": "painter"}
+        ),
+        "losses": NO_LOSSES.model_copy(
+            update={
+                "pixel": 10.0,
+                "adversarial": 0.1,
+                "warped": 1.0,
+                "painted": 1.0,
+                "feature_warp": 1.0,
+                "focus": 1.0,
+                "landmarks": 1.0,
+            }
+        ),
+    }
+)
+"""A run with everything that goes beyond the paper; its crops need 68 landmarks."""
 SUPER_RESOLUTION_RUN = TrainSuperResolutionConfig(
     seed=0,
     steps=6,
@@ -82,10 +103,10 @@ def train(config, data, folder, animation=None, **surroundings):
         surroundings: arguments of `context`.
     """
     paths = folder / "model", folder / "history.csv", folder / "checkpoints"
+    crops, landmarks = data
     if isinstance(config, TrainAnimationConfig):
-        crops, landmarks = data
         return train_animation(config, crops, landmarks, *paths, context(**surroundings))
-    return train_super_resolution(config, data[0], animation, *paths, context(**surroundings))
+    return train_super_resolution(config, crops, landmarks, animation, *paths, context(**surroundings))
 
 
 def written(folder):

@@ -1,15 +1,21 @@
+import math
+
 import pytest
 import torch
 
+from faceanim.models.grids import identity_grid
 from faceanim.models.keypoints import Keypoints
 from faceanim.training.losses import (
     RandomWarp,
     discriminator_loss,
     equivariance_losses,
     feature_matching_loss,
+    flow_loss,
+    focus_map,
     generator_loss,
     landmark_loss,
     pyramid_l1,
+    visibility_loss,
 )
 
 
@@ -99,3 +105,49 @@ def test_a_jacobian_that_does_not_follow_the_warp_is_penalized():
     expected = (RandomWarp(2, like=torch.zeros(1)).jacobian(found.value) - torch.eye(2)).abs().mean()
     assert losses["jacobian"].item() == pytest.approx(expected.item(), rel=1e-5)
     assert expected > 0.01
+
+
+def test_weighted_pixels_count_more():
+    prediction = torch.zeros(1, 3, 8, 8)
+    prediction[..., :4] = 1.0
+    weight = torch.ones(1, 1, 8, 8)
+    weight[..., :4] = 3.0
+    assert pyramid_l1(prediction, torch.zeros_like(prediction), weight, levels=2).item() == pytest.approx(1.5)
+
+
+def test_focus_lies_on_mouth_and_eyes_and_is_empty_without_landmarks():
+    landmarks = torch.full((2, 68, 2), -0.8)
+    landmarks[:, 36:48], landmarks[:, 48:] = 0.0, 0.5
+    landmarks[1] = torch.nan
+    focus = focus_map(landmarks, 65)
+    assert focus.shape == (2, 1, 65, 65)
+    assert focus[0, 0, 32, 32].item() == focus[0, 0, 48, 48].item() == 1
+    assert focus[0, 0, 6, 6] < 1e-6
+    assert not focus[1].any()
+
+
+def test_flow_is_compared_where_it_is_known_and_visible():
+    truth = identity_grid(8, 8, torch.zeros(1)).repeat(2, 1, 1, 1)
+    deformation = truth + torch.tensor([0.1, -0.2])
+    deformation[0, 0, 0] += 5
+    visible = torch.ones(2, 1, 8, 8)
+    visible[0, 0, 0, 0] = 0
+    truth[1], visible[1] = torch.nan, torch.nan
+    deformation.requires_grad_()
+    loss = flow_loss(deformation, truth, visible)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.3)
+    assert deformation.grad.isfinite().all()
+    assert not deformation.grad[1].any()
+    assert flow_loss(deformation, truth.fill_(torch.nan), visible).item() == 0
+
+
+def test_visibility_by_hand():
+    masks = torch.full((2, 3, 4, 4), 0.25, requires_grad=True)
+    visible = torch.zeros(2, 1, 8, 8)
+    visible[1] = torch.nan
+    loss = visibility_loss(masks, visible)
+    loss.backward()
+    assert loss.item() == pytest.approx(-math.log(0.75))
+    assert not masks.grad[1].any()
+    assert visibility_loss(masks, visible.fill_(torch.nan)).item() == 0

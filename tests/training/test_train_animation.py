@@ -2,16 +2,18 @@ import csv
 
 import pytest
 import torch
+from torch.testing import assert_close
 from torchvision.models.vgg import cfgs, make_layers
 
 from faceanim.errors import FaceanimError
+from faceanim.models.grids import warp
 from faceanim.models.storage import load_animation
 from faceanim.training import animation
 from faceanim.training.animation import AnimationTrainer
-from tests.helpers.crops import write_crops
+from tests.helpers.crops import MANY_POINTS, write_crops
 from tests.helpers.tiny import NO_LOSSES, random_batch
 from tests.helpers.training_runs import ANIMATION_RUN as CONFIG
-from tests.helpers.training_runs import train, written
+from tests.helpers.training_runs import LANDMARK_RUN, train, written
 
 
 class Killed(Exception):
@@ -75,6 +77,21 @@ def test_a_killed_run_resumes_bit_for_bit(undisturbed, data, tmp_path, kill_at):
     assert written(tmp_path) == written(undisturbed[0])
 
 
+@pytest.mark.slow
+def test_a_killed_run_with_landmarks_and_rendered_pairs_resumes_bit_for_bit(tmp_path):
+    (tmp_path / "crops").mkdir()
+    data = write_crops(tmp_path / "crops", points=MANY_POINTS)
+    terms = {"flow": 1.0, "visibility": 1.0}
+    losses = LANDMARK_RUN.losses.model_copy(update=terms)
+    config = LANDMARK_RUN.model_copy(update={"rendered_prob": 0.5, "losses": losses})
+    _, seen = run(data, tmp_path / "whole", config)
+    assert seen[0][1].keys() >= terms.keys()
+    with pytest.raises(Killed):
+        run(data, tmp_path / "killed", config, kill_at=3)
+    run(data, tmp_path / "killed", config)
+    assert written(tmp_path / "whole") == written(tmp_path / "killed")
+
+
 def test_another_configuration_starts_from_the_beginning(data, tmp_path):
     with pytest.raises(Killed):
         run(data, tmp_path, kill_at=3)
@@ -128,6 +145,30 @@ def test_every_term_is_logged_and_trained_on(data):
     }  # fmt: skip
     assert min(terms.values()) > 0
     assert total == pytest.approx(sum(terms.values()), rel=1e-5)
+
+
+def test_every_term_of_the_painter_is_logged_and_trained_on():
+    trainer = AnimationTrainer(LANDMARK_RUN)
+    terms = {name: float(loss.detach()) for name, loss in trainer.step(random_batch(guides=10)).items()}
+    weights = LANDMARK_RUN.losses.model_dump()
+    assert set(terms) == {
+        "pixel", "adversarial", "warped", "painted", "feature_warp", "landmarks", "discriminator", "total"
+    }  # fmt: skip
+    wanted = sum(weights[name] * terms[name] for name in terms if name in weights)
+    assert terms["total"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_discriminator_sees_the_face():
+    frames = torch.rand(2, 3, 64, 64)
+    landmarks = torch.rand(2, 68, 2) * 0.4 + 0.2
+    landmarks[:, 0], landmarks[:, 1] = 0.2, 0.6
+    landmarks[1, 5] = torch.nan
+    faces = animation.crop_faces(frames, landmarks)
+    assert faces.shape == (2, 3, 32, 32)
+    half = 0.4 * (0.5 + animation.FACE_MARGIN)
+    assert_close(faces[0, :, 0, 0], warp(frames[:1], torch.full((1, 1, 1, 2), 0.4 - half))[0, :, 0, 0])
+    assert_close(faces[1, :, 0, 0], frames[1, :, 0, 0])
+    assert_close(faces[1, :, -1, -1], frames[1, :, -1, -1])
 
 
 def test_landmarks_pull_the_keypoints_to_their_positions():

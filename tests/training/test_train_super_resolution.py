@@ -9,7 +9,7 @@ from faceanim.errors import FaceanimError
 from faceanim.models.storage import load_animation, load_super_resolution
 from faceanim.models.super_resolution import upscale_bicubic
 from faceanim.training.super_resolution import SuperResolutionTrainer, lr_factor, permute_channels
-from tests.helpers.crops import write_crops
+from tests.helpers.crops import MANY_POINTS, write_crops
 from tests.helpers.paths import PROJECT
 from tests.helpers.tiny import SUPER_RESOLUTION, save_models
 from tests.helpers.training_runs import SUPER_RESOLUTION_RUN, engine, train, written
@@ -59,6 +59,24 @@ def test_a_run_leaves_a_model_that_a_killed_run_repeats(data, animation, tmp_pat
     assert len(run(data, animation, tmp_path / "killed")[1]) == 2
     assert written(tmp_path / "killed") == written(tmp_path / "whole")
     assert list((tmp_path / "killed" / "checkpoints").glob("*")) == []
+
+
+def test_generated_frames_are_moved_by_landmarks_if_the_model_uses_any(data, tmp_path):
+    animation = save_models(tmp_path / "models", landmarks="dlib") / "animation"
+    crops, landmarks = write_crops(tmp_path / "crops", points=MANY_POINTS)
+    trainer = SuperResolutionTrainer(CONFIG, load_animation(animation))
+    batch = RestorationDataset(CropFrames(crops, "train", landmarks=landmarks), CONFIG)[1]
+    batch = batch._replace(generated=torch.ones_like(batch.generated))
+    hidden = torch.full_like(batch.source_landmarks, torch.nan)
+    moved, alone = (
+        trainer.make_inputs(batch._replace(source_landmarks=points))
+        for points in (batch.source_landmarks, hidden)
+    )
+    assert moved.isfinite().all()
+    assert (moved - alone).abs().max() > 0.05
+    assert run((crops, landmarks), animation, tmp_path / "run")[0]["step"] == 6
+    with pytest.raises(FaceanimError, match="landmarks"):
+        run((crops, tmp_path / "nowhere"), animation, tmp_path / "again")
 
 
 def test_another_animation_model_starts_from_the_beginning(data, animation, tmp_path):
