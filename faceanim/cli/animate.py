@@ -63,8 +63,32 @@ def animate(
     ] = DEFAULTS.relative,
     scale: Annotated[
         float,
-        typer.Option(help="Share of the relative motion that is transferred.", rich_help_panel=MOTION_PANEL),
+        typer.Option(
+            help="Strength of the relative motion; 0 locks the face, 1 moves it as in the video.",
+            rich_help_panel=MOTION_PANEL,
+        ),
     ] = DEFAULTS.scale,
+    head: Annotated[
+        float,
+        typer.Option(
+            help="Strength of the head's part in it: position, size and pose.", rich_help_panel=MOTION_PANEL
+        ),
+    ] = DEFAULTS.head,
+    expression: Annotated[
+        float,
+        typer.Option(
+            help="Strength of the expression; this and the next two need a model that uses landmarks.",
+            rich_help_panel=MOTION_PANEL,
+        ),
+    ] = DEFAULTS.expression,
+    eyes: Annotated[
+        float,
+        typer.Option(help="Strength of brows and lids in the expression.", rich_help_panel=MOTION_PANEL),
+    ] = DEFAULTS.eyes,
+    mouth: Annotated[
+        float,
+        typer.Option(help="Strength of lips and jaw in the expression.", rich_help_panel=MOTION_PANEL),
+    ] = DEFAULTS.mouth,
     start: Annotated[
         Literal["best", "first"],
         typer.Option(
@@ -138,6 +162,10 @@ def animate(
         driving_face=parse_driving_face(driving_face),
         relative=relative,
         scale=scale,
+        head=head,
+        expression=expression,
+        eyes=eyes,
+        mouth=mouth,
         start=start,
         smoothing=smoothing,
         rounds=rounds,
@@ -178,10 +206,9 @@ def motion(
 ) -> None:
     """Save the motion of a video as a small file, which `faceanim animate` accepts in place of the video.
 
-    The file holds keypoints only, without images or sound, and fits models with the same keypoint detector.
+    The file holds points of the face only, without images or sound, and fits models with the same detectors.
     """
     from faceanim.inference import api
-    from faceanim.inference.face_track import describe_visibility
     from faceanim.inference.inputs import check_driving
 
     options = parse_options(driving_face=parse_driving_face(driving_face))
@@ -192,7 +219,7 @@ def motion(
         motion = api.save_motion(
             driving, out, model=network, options=options, overwrite=overwrite, on_progress=on_progress
         )
-    print_warnings(describe_visibility(motion.visibility))
+    print_warnings(api.describe_motion(motion))
     print(out)
 
 

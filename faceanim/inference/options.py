@@ -6,9 +6,12 @@ from pydantic import Field
 
 from faceanim.config.base import Section
 from faceanim.errors import FaceanimError
+from faceanim.inference.face_motion import Strengths
 
 FaceNumber = Annotated[int, Field(ge=1)]
 """Number of a face, counted from left to right, starting at 1."""
+Strength = Annotated[float, Field(ge=0, le=3)]
+"""Strength of a motion: 0 locks, 1 moves as the driving face does."""
 
 
 class Options(Section):
@@ -20,7 +23,12 @@ class Options(Section):
         driving_face: face of the driving video to follow: `largest`, or its number from left to right.
         relative: move the portrait as the driving face moves, starting from the portrait's own pose; False:
             give the portrait the position and shape of the driving face.
-        scale: share of the relative motion that is transferred; 1 transfers all of it.
+        scale: strength of the relative motion as a whole; 0 locks, 1 moves as the driving face does.
+        head: strength of the head's part in it: position, size and pose, as a factor of `scale`.
+        expression: strength of what moves within the face, as a factor of `scale`; this and the next two have
+            an effect on models that use landmarks only.
+        eyes: strength of brows and lids, as a factor of `expression`.
+        mouth: strength of lips and jaw, as a factor of `expression`.
         start: start of the relative motion: `first`, or `best`, the frame whose pose is most like the
             portrait's.
         smoothing: strength of the filter that removes jitter; 0 disables it.
@@ -40,7 +48,11 @@ class Options(Section):
     face: FaceNumber | Literal["largest", "all"] = "largest"
     driving_face: FaceNumber | Literal["largest"] = "largest"
     relative: bool = True
-    scale: Annotated[float, Field(ge=0, le=3)] = 1.0
+    scale: Strength = 1.0
+    head: Strength = 1.0
+    expression: Strength = 1.0
+    eyes: Strength = 1.0
+    mouth: Strength = 1.0
     start: Literal["best", "first"] = "best"
     smoothing: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     rounds: Annotated[int, Field(ge=0, le=100)] = 0
@@ -49,6 +61,11 @@ class Options(Section):
     super_resolution: bool = True
     side_by_side: bool = False
     watermark: bool = True
+
+    @property
+    def strengths(self) -> Strengths:
+        """Return the strengths of the parts of a relative motion."""
+        return Strengths(self.scale * self.head, self.scale * self.expression, self.eyes, self.mouth)
 
     @property
     def shows_whole(self) -> bool:
