@@ -14,6 +14,7 @@ from stages.training_runs import CHECKPOINTS, CheckpointsOption, run_training
 
 def main(
     crops: Annotated[Path, typer.Argument(help="crops.parquet.")],
+    landmarks: Annotated[Path, typer.Argument(help="Folder of the landmark tables.")],
     animation: Annotated[Path, typer.Argument(help="Folder of the animation model.")],
     out: Annotated[Path, typer.Argument(help="Folder to write the model to.")],
     history: Annotated[Path, typer.Argument(help="CSV of the training curves to write.")],
@@ -23,7 +24,7 @@ def main(
     """Train the super-resolution network, resuming from the last checkpoint of an interrupted run."""
     params = load_params()
     config = params.train_sr
-    train = partial(train_super_resolution, config, crops, animation, out, history, checkpoints)
+    train = partial(train_super_resolution, config, crops, landmarks, animation, out, history, checkpoints)
     run_training("train_sr", params.run, config, train, metrics)
 
 

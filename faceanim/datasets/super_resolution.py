@@ -25,8 +25,10 @@ from faceanim.datasets.frames import (
     random_color_table,
     to_batch,
 )
+from faceanim.faces.landmark_sets import MIRRORED_IBUG68, Points, normalize_landmarks, select_ibug68
 from faceanim.media.frames import Frame, yuv_from_av_frame
 
+NO_LANDMARKS: Points = np.zeros((0, 2), np.float32)
 Kernel = Literal["area", "bicubic", "bilinear"]
 Values = NDArray[np.float32]
 """Frame between two degradations, (H, W, 3), RGB in [0, 255]; rounding happens once, at the end, because
@@ -43,6 +45,9 @@ class RestorationBatch(NamedTuple):
         generated: (B,) bool, whether the input is the animation model's prediction from `source` and
             `small`, instead of `small` itself.
         channel_order: (B, 3), a permutation of the color channels for each frame.
+        source_landmarks: iBUG's landmarks of `source`, (B, 68, 2), x then y in [-1, 1], the centers of the
+            outermost pixels; (B, 0, 2) if the frames come without.
+        driving_landmarks: the same of `small`.
     """
 
     target: Tensor
@@ -50,13 +55,27 @@ class RestorationBatch(NamedTuple):
     source: Tensor
     generated: Tensor
     channel_order: Tensor
+    source_landmarks: Tensor
+    driving_landmarks: Tensor
+
+
+class RestorationSample(NamedTuple):
+    """A sample of a batch; see `RestorationBatch`."""
+
+    target: Frame
+    small: Frame
+    source: Frame
+    generated: bool
+    channel_order: NDArray[np.int64]
+    source_landmarks: Points
+    driving_landmarks: Points
 
 
 class RestorationDataset(BatchDataset[RestorationBatch]):
     """Batches of frames to restore, mirrored and recolored at random.
 
     Args:
-        frames: frames of the training split, as stored.
+        frames: frames of the training split, as stored; with landmarks if the animation model needs them.
         config: seed, batch size, probability of generated frames, and degradation of the others.
         rank: see `BatchDataset`.
         processes: see `BatchDataset`.
@@ -75,20 +94,26 @@ class RestorationDataset(BatchDataset[RestorationBatch]):
     def __getitem__(self, step: int) -> RestorationBatch:
         """Return the batch of a step."""
         samples = [self._load_sample(rng) for rng in self.make_rngs(step)]
-        target, small, source, generated, order = zip(*samples, strict=True)
         return RestorationBatch(
-            target=to_batch(target),
-            small=to_batch(small),
-            source=to_batch(source),
-            generated=torch.tensor(generated),
-            channel_order=torch.from_numpy(np.stack(order)),
+            target=to_batch([sample.target for sample in samples]),
+            small=to_batch([sample.small for sample in samples]),
+            source=to_batch([sample.source for sample in samples]),
+            generated=torch.tensor([sample.generated for sample in samples]),
+            channel_order=torch.from_numpy(np.stack([sample.channel_order for sample in samples])),
+            source_landmarks=torch.from_numpy(np.stack([sample.source_landmarks for sample in samples])),
+            driving_landmarks=torch.from_numpy(np.stack([sample.driving_landmarks for sample in samples])),
         )
 
-    def _load_sample(self, rng: np.random.Generator) -> tuple[Frame, Frame, Frame, bool, np.ndarray]:
+    def _load_sample(self, rng: np.random.Generator) -> RestorationSample:
         pair = self.frames.load_pair(*self.sample(rng))
         source, target = pair.source, pair.driving
+        landmarks = [
+            NO_LANDMARKS if points is None else select_ibug68(points)
+            for points in (pair.source_points, pair.driving_points)
+        ]
         if rng.random() < 0.5:
             source, target = mirror_frame(source), mirror_frame(target)
+            landmarks = [mirror_landmarks(points, len(target)) for points in landmarks]
         table = random_color_table(self.config.color_jitter, rng)
         source, target = cv2.LUT(source, table), cv2.LUT(target, table)
         order, generated = rng.permutation(3), rng.random() < self.config.generated_prob
@@ -98,7 +123,15 @@ class RestorationDataset(BatchDataset[RestorationBatch]):
             if generated
             else degrade_frame(target, factor, self.config.degrade, rng)
         )
-        return target, small, average_down(source, factor), generated, order
+        side = len(target)
+        places = [normalize_landmarks(points, side, side // factor) for points in landmarks]
+        return RestorationSample(target, small, average_down(source, factor), generated, order, *places)
+
+
+def mirror_landmarks(landmarks: Points, side: int) -> Points:
+    """Mirror iBUG's landmarks (68, 2), or none (0, 2), in pixels of a frame, as `mirror_frame` the frame."""
+    mirrored = landmarks * np.array([-1, 1], np.float32) + np.array([side - 1, 0], np.float32)
+    return np.asarray(mirrored[MIRRORED_IBUG68, :] if len(mirrored) else mirrored, np.float32)
 
 
 def degrade_frame(frame: Frame, factor: int, config: DegradeConfig, rng: np.random.Generator) -> Frame:

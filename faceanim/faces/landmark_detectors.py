@@ -37,6 +37,14 @@ the jitter only a little more and take longer.
 """
 CONTEXT_MARGIN = 0.15
 """Context around the face in the image given to dlib, as a fraction of the side of the box."""
+MIN_FACE_IOU = 0.2
+"""Smallest overlap (intersection over union) of a detection with the tracked face.
+
+Below it, the detection is the face of another person or a false positive. Correct detections overlap by 0.5
+or more.
+"""
+NUM_POINTS = {"dlib": 68, "mediapipe": 478}
+"""Number of points by the name of the detector."""
 MIN_SEARCH_SIDE = 256
 """Side in pixels below which images are doubled for dlib's own detector, which finds faces from 80 pixels."""
 
@@ -219,12 +227,30 @@ def describe_detector(name: str) -> DetectorInfo:
     package = "mediapipe" if name == "mediapipe" else "dlib-bin"
     version = f"{importlib.metadata.version(package)}/{VERSION}"  # first: weights may have to be downloaded
     if name == "mediapipe":
-        path, scheme, points = fetch_weights(MEDIAPIPE_WEIGHTS), "mediapipe478", 478
+        path, scheme = fetch_weights(MEDIAPIPE_WEIGHTS), "mediapipe478"
     else:
-        path, scheme, points = find_dlib_weights(), "ibug68", 68
-    return DetectorInfo(name, version, file_sha256(path), scheme, points)
+        path, scheme = find_dlib_weights(), "ibug68"
+    return DetectorInfo(name, version, file_sha256(path), scheme, NUM_POINTS[name])
 
 
 def create_detector(name: str) -> LandmarkDetector:
     """Create a detector by name; the caller must close it."""
     return MediaPipeDetector() if name == "mediapipe" else DlibDetector()
+
+
+def detect_tracked(
+    detector: LandmarkDetector, image: Frame | Plane, face: Box, is_seen: bool = True
+) -> Landmarks | None:
+    """Detect the landmarks of a tracked face.
+
+    Args:
+        detector: the detector.
+        image: see `LandmarkDetector.detect`.
+        face: Viola-Jones box of the face, in pixels of the image.
+        is_seen: False if the box is a guess, so that the detector searches the image itself.
+
+    Returns:
+        Landmarks; None if no face was found, or another one.
+    """
+    found = detector.detect(image, face if is_seen else None)
+    return found if found is not None and found.box.iou(face) >= MIN_FACE_IOU else None

@@ -21,6 +21,7 @@ from faceanim.faces.landmark_detectors import (
     LandmarkDetector,
     create_detector,
     describe_detector,
+    detect_tracked,
 )
 from faceanim.faces.landmark_sets import Points
 from faceanim.incremental import RETRY_KEY, is_current, process_items, prune, read_metadata
@@ -34,12 +35,6 @@ from faceanim.workers import MapShards, ShardJob
 
 VERSION = "2"
 """Version of the tables; increment it when the same crops would give different landmarks."""
-MIN_FACE_IOU = 0.2
-"""Smallest overlap (intersection over union) of a detection with the tracked face of the crop.
-
-Below it, the detection is the face of another person or a false positive. Correct detections overlap by 0.5
-or more.
-"""
 THUMBNAIL_SIZE = (16, 16)
 """Width and height of the thumbnails used to find still frames, in pixels."""
 STILL_THRESHOLD = 4
@@ -234,8 +229,8 @@ def _detect_in_crop(row: Row, folder: Path, detector: LandmarkDetector, points: 
     tracked = [Box(*box) for box in np.reshape(row["faces"], (count, 4)).tolist()]
     for number, (image, box, seen) in enumerate(zip(images, tracked, row["seen"], strict=True)):
         thumbnails[number] = make_thumbnail(image)
-        face = detector.detect(image, box if seen else None)
-        if face is not None and face.box.iou(box) >= MIN_FACE_IOU:
+        face = detect_tracked(detector, image, box, seen)
+        if face is not None:
             result.boxes[number] = face.box
             result.scores[number] = np.nan if face.score is None else face.score
             result.points[number] = face.points

@@ -19,6 +19,7 @@ from faceanim.inference.loading import DEFAULT_MODEL, load_network, resolve_mode
 from faceanim.inference.motion import MOTION_SUFFIX, Motion, Visibility, smooth_keypoints
 from faceanim.inference.options import Options
 from faceanim.inference.output import MP4_SUFFIX, FrameTiming, check_output, write_result
+from faceanim.inference.point_reader import DRIVING_FACE, NO_LANDMARKS, PointReader, open_points
 from faceanim.inference.portrait import prepare_photograph, select_faces
 from faceanim.media.audio import SILENCE, Sound, find_sound
 from faceanim.media.frames import Frame
@@ -109,9 +110,10 @@ def animate(
     network = resolve_network(model, device)
     sound = plan_sound(driving, out, options)
     phases = PhasedProgress(on_progress, reads=driving.suffix != MOTION_SUFFIX)
-    motion, video = load_motion(driving, network, options, phases)
+    with open_points(network) as reader:
+        motion, video = load_motion(driving, reader, options, phases)
+        composition = build_composition(reader, photograph, faces, motion, options)
     visibility = motion.visibility
-    composition = build_composition(network, photograph, faces, motion, options)
     if options.rounds:
         motion, video = motion.ping_pong(options.rounds), None
     report = phases.start_phase("animating", ANIMATE_SHARE, len(motion.times))
@@ -131,7 +133,12 @@ def animate(
         has_sound=audio is not None,
         seconds=timing.seconds,
         unseen_frames=int((visibility != Visibility.VISIBLE).sum()),
-        warnings=(*sound.warnings, *describe_visibility(visibility)),
+        warnings=(
+            *sound.warnings,
+            *reader.warnings,
+            *describe_visibility(visibility),
+            *describe_strengths(options, motion.points.landmarks is not None),
+        ),
     )
 
 
@@ -150,24 +157,34 @@ def save_motion(
     Args:
         driving: video with a face.
         out: path of the `.motion` file to write.
-        model: model whose keypoint detector is used; the file fits only models with the same detector.
+        model: model whose detectors are used; the file fits only models with the same detectors.
         device: see `animate`.
         options: only `driving_face` has an effect.
         overwrite: replace an existing file.
         on_progress: see `animate`.
 
     Raises:
-        FaceanimError: see `animate`.
+        FaceanimError: see `animate`; or the detector of the model's landmarks is missing, without which the
+            file would be worse for good.
     """
     driving, out = Path(driving), Path(out)
     check_driving(driving)
     check_motion_output(out, [driving], overwrite)
     network = resolve_network(model, device)
     phases = PhasedProgress(on_progress, animates=False)
-    motion, _ = extract_motion(driving, network, options or Options(), phases)
+    with open_points(network, needs_landmarks=True) as reader:
+        motion, _ = extract_motion(driving, reader, options or Options(), phases)
     with wrap_disk_errors():
         motion.save(out)
     return motion
+
+
+def describe_motion(motion: Motion) -> list[str]:
+    """Describe what is missing in the motion of a face; empty if nothing is."""
+    points, lines = motion.points, describe_visibility(motion.visibility)
+    if points.landmarks is not None and not points.with_landmarks.any():
+        lines.append(NO_LANDMARKS.format(DRIVING_FACE))
+    return lines
 
 
 def check_motion_output(out: Path, inputs: Sequence[Path], overwrite: bool = False) -> None:
@@ -189,6 +206,17 @@ def plan_sound(driving: Path, out: Path, options: Options) -> Sound:
         return find_sound(driving)
     except MediaError:
         return SILENCE  # its frames cannot be read either, and that error says more
+
+
+def describe_strengths(options: Options, has_landmarks: bool) -> list[str]:
+    """Describe which strengths have no effect on a motion; empty if all have."""
+    if has_landmarks or not options.relative:
+        return []
+    strengths = {"expression": options.expression, "eyes": options.eyes, "mouth": options.mouth}
+    idle = [name for name, strength in strengths.items() if strength != 1]
+    if not idle:
+        return []
+    return [f"no effect of {', '.join(idle)}: the model uses no landmarks, so faces move as a whole"]
 
 
 def resolve_network(model: str | Path | Network, device: Device) -> Network:
@@ -225,7 +253,7 @@ class PhasedProgress:
 
 
 def load_motion(
-    driving: Path, network: Network, options: Options, phases: PhasedProgress
+    driving: Path, reader: PointReader, options: Options, phases: PhasedProgress
 ) -> tuple[Motion, DrivingVideo | None]:
     """Load and smooth the driving motion.
 
@@ -237,19 +265,20 @@ def load_motion(
     """
     if driving.suffix == MOTION_SUFFIX:
         video, motion = None, Motion.load(driving)
-        if motion.detector_id != network.detector_id:
+        if motion.detector_id != reader.network.detector_id:
             raise FaceanimError(
                 f"cannot use {driving}: it was read with another model; create it again with this one"
             )
+        reader.check(motion.points, DRIVING_FACE)
     else:
-        motion, video = extract_motion(driving, network, options, phases)
+        motion, video = extract_motion(driving, reader, options, phases)
     return replace(motion, points=smooth_keypoints(motion.points, motion.times, options.smoothing)), video
 
 
 def extract_motion(
-    driving: Path, network: Network, options: Options, phases: PhasedProgress
+    driving: Path, reader: PointReader, options: Options, phases: PhasedProgress
 ) -> tuple[Motion, DrivingVideo]:
-    """Track the driving face and detect its keypoints."""
+    """Track the driving face and read its points."""
     with wrap_video_errors(driving):
         info = verify_video(driving)
     if not MIN_FPS <= info.fps <= MAX_FPS:
@@ -260,9 +289,7 @@ def extract_motion(
     report = phases.start_phase("tracking the face", TRACK_SHARE, info.frames)
     video = DrivingVideo.read(driving, info, options.driving_face, report)
     check_visibility(video.track.visibility, str(driving))
-    return video.motion(
-        network, phases.start_phase("reading the motion", READ_SHARE, len(video.times))
-    ), video
+    return video.motion(reader, phases.start_phase("reading the motion", READ_SHARE, len(video.times))), video
 
 
 def last_frame_s(motion: Motion, options: Options) -> float | None:

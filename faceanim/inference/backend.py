@@ -2,7 +2,7 @@
 
 from typing import Literal, Protocol
 
-from faceanim.inference.keypoints import AnimationLayers, KeypointArray
+from faceanim.inference.keypoints import AnimationLayers, Floats, KeypointArray
 from faceanim.media.frames import Frame, Frames
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -16,7 +16,7 @@ class Portrait(Protocol):
 
     @property
     def keypoints(self) -> KeypointArray:
-        """Keypoints of the portrait, a batch of one."""
+        """Keypoints and landmarks of the portrait, a batch of one."""
 
     def frames(self, driving: KeypointArray, super_resolve: bool) -> Frames:
         """Animate the portrait with each of the driving keypoints; return (N, S, S, 3) uint8 RGB.
@@ -52,10 +52,28 @@ class Network(Protocol):
 
     @property
     def detector_id(self) -> str:
-        """SHA-256 of the keypoint detector; keypoints of different detectors are not interchangeable."""
+        """Identifier of both detectors, whose points are not interchangeable with those of others.
 
-    def detect(self, frames: Frames) -> KeypointArray:
-        """Detect the keypoints of frames (N, size, size, 3), uint8 RGB."""
+        It is the SHA-256 of the keypoint detector, followed by the name of the landmark detector, if any.
+        """
 
-    def portrait(self, frame: Frame) -> Portrait:
-        """Prepare a cropped portrait (size, size, 3), uint8 RGB."""
+    @property
+    def landmark_detector(self) -> str | None:
+        """Name of the detector of the landmarks that move the face beside the keypoints; None if none do."""
+
+    def detect(self, frames: Frames, landmarks: Floats | None = None) -> KeypointArray:
+        """Detect the keypoints of frames (N, size, size, 3), uint8 RGB.
+
+        Args:
+            frames: the frames.
+            landmarks: landmarks of the frames, see `KeypointArray`, which are passed on; None: none has any,
+                and the keypoints alone move the face.
+        """
+
+    def portrait(self, frame: Frame, landmarks: Floats | None = None) -> Portrait:
+        """Prepare a cropped portrait (size, size, 3), uint8 RGB, with its landmarks (1, 68, 2)."""
+
+
+def make_detector_id(keypoint_detector: str, landmark_detector: str | None) -> str:
+    """Make the `Network.detector_id` from the SHA-256 of one detector and the name of the other."""
+    return keypoint_detector if landmark_detector is None else f"{keypoint_detector}, {landmark_detector}"

@@ -7,10 +7,12 @@ import cv2
 import numpy as np
 
 from faceanim.faces.framing import match_framing
-from faceanim.inference.backend import Network, Portrait
+from faceanim.inference.backend import Portrait
+from faceanim.inference.face_motion import Strengths
 from faceanim.inference.keypoints import KeypointArray, render_at_full_size
 from faceanim.inference.motion import Motion, find_nearest_pose
 from faceanim.inference.options import Options
+from faceanim.inference.point_reader import PointReader
 from faceanim.inference.portrait import Placement, crop_photograph
 from faceanim.media.boxes import Box
 from faceanim.media.frames import Frame
@@ -28,33 +30,34 @@ class AnimatedFace:
         portrait: that crop, prepared by the network.
         start: keypoints of the driving face in the pose of this face; None: the driving keypoints are used
             directly.
-        scale: share of the motion from there that is transferred.
+        strengths: strengths with which the motion from there is transferred.
     """
 
     square: Box
     portrait: Portrait
     start: KeypointArray | None
-    scale: float
+    strengths: Strengths
 
     @classmethod
     def prepare(
-        cls, network: Network, image: Frame, face: Box, motion: Motion, options: Options
+        cls, reader: PointReader, image: Frame, face: Box, motion: Motion, options: Options
     ) -> "AnimatedFace":
         """Frame a face as the driving face is framed where the motion starts, and prepare its portrait."""
         start_frame = 0
-        square, portrait = _frame_portrait(network, image, face, motion, start_frame)
+        square, portrait = _frame_portrait(reader, image, face, motion, start_frame)
         if options.relative and options.start == "best":
             visible = np.flatnonzero(motion.seen)
             start_frame = int(visible[find_nearest_pose(motion.points[visible], portrait.keypoints)])
-            square, portrait = _frame_portrait(network, image, face, motion, start_frame)
+            square, portrait = _frame_portrait(reader, image, face, motion, start_frame)
+        reader.check(portrait.keypoints, "a face of the image")
         start = motion.points[start_frame : start_frame + 1] if options.relative else None
-        return cls(square, portrait, start, options.scale)
+        return cls(square, portrait, start, options.strengths)
 
     def map_keypoints(self, driving: KeypointArray) -> KeypointArray:
         """Compute the keypoints of this face for each of the driving keypoints."""
         if self.start is None:
             return driving
-        return self.portrait.keypoints.move_relative(self.start, driving, self.scale)
+        return self.portrait.keypoints.move_relative(self.start, driving, self.strengths)
 
     def render_full_size(self, photograph: Frame, driving: KeypointArray) -> Iterator[Frame]:
         """Animate a photograph of the square, (H, H, 3), with each of the driving keypoints."""
@@ -125,12 +128,13 @@ Composition = CropComposition | WholeComposition
 
 
 def build_composition(
-    network: Network, image: Frame, faces: Sequence[Box], motion: Motion, options: Options
+    reader: PointReader, image: Frame, faces: Sequence[Box], motion: Motion, options: Options
 ) -> Composition:
     """Prepare the faces of an image for a motion, and the background that they move in."""
-    animated_faces = [AnimatedFace.prepare(network, image, face, motion, options) for face in faces]
+    animated_faces = [AnimatedFace.prepare(reader, image, face, motion, options) for face in faces]
     if options.shows_whole:
         return WholeComposition.create(image, animated_faces)
+    network = reader.network
     network_size = network.output_size if options.super_resolution else network.size
     background = crop_photograph(image, animated_faces[0].square, options.size or network_size)
     return CropComposition(background, animated_faces[0], None if options.size else options.super_resolution)
@@ -143,11 +147,12 @@ def hstack_panels(panels: Sequence[Frame]) -> Frame:
 
 
 def _frame_portrait(
-    network: Network, image: Frame, face: Box, motion: Motion, start_frame: int
+    reader: PointReader, image: Frame, face: Box, motion: Motion, start_frame: int
 ) -> tuple[Box, Portrait]:
     """Compute the square that frames a face as the driving face in a frame, and prepare its portrait."""
     square = match_framing(face, motion.face(start_frame), UNIT_BOX)
-    return square, network.portrait(crop_photograph(image, square, network.size))
+    in_crop = face.shift(-square.x0, -square.y0).scale(reader.side / square.width)
+    return square, reader.read_portrait(crop_photograph(image, square, reader.side), in_crop)
 
 
 def _match_height(panel: Frame, height: int) -> Frame:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from faceanim.errors import FaceanimError
 from faceanim.faces.framing import HEAD_MARGINS, compute_crop_box, crop_frame
-from faceanim.inference.backend import Network
 from faceanim.inference.face_track import FaceTrack, track_face
 from faceanim.inference.keypoints import KeypointArray
 from faceanim.inference.motion import Motion, Visibility, bridge_unseen
+from faceanim.inference.point_reader import DRIVING_FACE, PointReader
 from faceanim.media.boxes import Box
 from faceanim.media.frames import DecodedFrame, Frame
 from faceanim.media.video import MediaError, VideoInfo, decode_frames
@@ -97,19 +97,29 @@ class DrivingVideo:
             for frame, square in zip(frames, self.squares, strict=False):
                 yield crop_frame(frame, round_to_pixels(square), size)
 
-    def motion(self, network: Network, on_frame: FrameCallback) -> Motion:
-        """Detect the keypoints of the face in every frame, and bridge the frames that do not show it."""
-        crops, parts, done = self.crops(network.size), [], 0
-        while batch := list(islice(crops, network.batch)):
-            parts.append(network.detect(np.stack(batch)))
+    def motion(self, reader: PointReader, on_frame: FrameCallback) -> Motion:
+        """Read the points of the face in every frame, and bridge the frames that do not show it."""
+        crops, faces = self.crops(reader.side), self._faces_in_crops(reader.side)
+        parts: list[KeypointArray] = []
+        done = 0
+        while batch := list(islice(crops, reader.network.batch)):
+            parts.append(reader.read(np.stack(batch), list(islice(faces, len(batch)))))
             done += len(batch)
             on_frame(done)
         points = _to_squares(KeypointArray.concatenate(parts), self.squares)
+        reader.check(points, DRIVING_FACE)
         boxes = zip(self.track.boxes, self.squares, strict=True)
-        faces = np.asarray([_normalize_box(face, square) for face, square in boxes], np.float32)
+        normalized = np.asarray([_normalize_box(face, square) for face, square in boxes], np.float32)
         visibility = self.track.visibility
         bridged = bridge_unseen(points, visibility == Visibility.VISIBLE, self.times)
-        return Motion(bridged, faces, visibility, self.times, self.info.fps, network.detector_id)
+        return Motion(bridged, normalized, visibility, self.times, self.info.fps, reader.network.detector_id)
+
+    def _faces_in_crops(self, side: int) -> Iterator[Box | None]:
+        """Yield the box of the face in each crop, in pixels of a crop of that side; None if it is hidden."""
+        frames = zip(self.track.boxes, self.squares, self.track.visibility, strict=True)
+        for face, square, visibility in frames:
+            crop = round_to_pixels(square)
+            yield _normalize_box(face, crop).scale(side) if visibility == Visibility.VISIBLE else None
 
 
 def compute_squares(faces: Sequence[Box], frame_size: tuple[int, int], fps: float) -> list[Box]:
@@ -197,7 +207,8 @@ def _to_squares(points: KeypointArray, squares: Sequence[Box]) -> KeypointArray:
         ((c.x0 - s.x0) / s.width, (c.y0 - s.y0) / s.width) for c, s in zip(crops, squares, strict=True)
     ]
     shift = 2 * np.asarray(offsets, np.float32)[:, None]
-    return KeypointArray(points.value + shift, points.jacobian)
+    landmarks = None if points.landmarks is None else points.landmarks + shift
+    return KeypointArray(points.value + shift, points.jacobian, landmarks)
 
 
 def _normalize_box(face: Box, square: Box) -> Box:

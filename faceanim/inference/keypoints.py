@@ -11,9 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceanim.faces.landmark_sets import IBUG68
+from faceanim.inference.face_motion import Strengths, move_face
 from faceanim.media.frames import Frame
 
 Floats = NDArray[np.float32]
+NUM_LANDMARKS = len(IBUG68)
 
 
 @dataclass(frozen=True)
@@ -23,49 +26,71 @@ class KeypointArray:
     Attributes:
         value: (N, K, 2) float32, x then y in [-1, 1] of the crop.
         jacobian: (N, K, 2, 2) float32, the local affine motion, or None: the motion is a translation.
+        landmarks: (N, 68, 2) float32, iBUG's landmarks, in the units of `value`, NaN in frames without any;
+            None: the networks use none.
     """
 
     value: Floats
     jacobian: Floats | None = None
+    landmarks: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.value)
 
     def __getitem__(self, index: slice | NDArray[np.intp]) -> "KeypointArray":
-        return KeypointArray(self.value[index], None if self.jacobian is None else self.jacobian[index])
+        return KeypointArray(
+            self.value[index],
+            None if self.jacobian is None else self.jacobian[index],
+            None if self.landmarks is None else self.landmarks[index],
+        )
 
     @classmethod
     def concatenate(cls, parts: "list[KeypointArray]") -> "KeypointArray":
         """Concatenate the keypoints of consecutive runs of frames; at least one run is required."""
         jacobians = [part.jacobian for part in parts if part.jacobian is not None]
-        value = np.concatenate([part.value for part in parts])
-        return cls(value, np.concatenate(jacobians) if jacobians else None)
+        landmarks = [part.landmarks for part in parts if part.landmarks is not None]
+        return cls(
+            np.concatenate([part.value for part in parts]),
+            np.concatenate(jacobians) if jacobians else None,
+            np.concatenate(landmarks) if landmarks else None,
+        )
+
+    @property
+    def with_landmarks(self) -> NDArray[np.bool_]:
+        """Return whether each frame has landmarks, (N,)."""
+        if self.landmarks is None:
+            return np.zeros(len(self), bool)
+        return np.asarray(np.isfinite(self.landmarks).all(axis=(1, 2)), bool)
 
     def move_relative(
-        self, start: "KeypointArray", end: "KeypointArray", scale: float = 1.0
+        self, start: "KeypointArray", end: "KeypointArray", strengths: Strengths | None = None
     ) -> "KeypointArray":
         """Move these keypoints (one frame) as the driving face moves from `start` to each frame of `end`.
 
-        Relative motion of Siarohin et al. (2019), section 3.3, with their movement scale. Where the driving
-        face has no jacobians, the motion is a translation and the jacobians are left unchanged.
+        Keypoints: relative motion of Siarohin et al. (2019), section 3.3, with the strength of the head as
+        their movement scale. Where the driving face has no jacobians, the motion is a translation and the
+        jacobians are left unchanged. Landmarks: see `move_face`.
 
         Args:
             start: the driving face in the pose of this one, one frame.
             end: the driving face in N frames.
-            scale: share of the motion that is transferred; 1 transfers all of it.
+            strengths: strengths of the parts of the motion; None: all 1.
 
         Returns:
             The moved keypoints of N frames.
         """
-        factor = np.float32(scale)
+        strengths = strengths or Strengths()
+        factor = np.float32(strengths.head)
         value = self.value + factor * end.value - factor * start.value
+        landmarks = None
+        if self.landmarks is not None and start.landmarks is not None and end.landmarks is not None:
+            landmarks = move_face(self.landmarks, start.landmarks, end.landmarks, strengths)
         if self.jacobian is None or start.jacobian is None or end.jacobian is None:
-            return KeypointArray(
-                value, None if self.jacobian is None else self.jacobian.repeat(len(end), axis=0)
-            )
+            still = None if self.jacobian is None else self.jacobian.repeat(len(end), axis=0)
+            return KeypointArray(value, still, landmarks)
         identity = np.eye(2, dtype=np.float32)
         change = identity + factor * (end.jacobian @ np.linalg.inv(start.jacobian) - identity)
-        return KeypointArray(value, change @ self.jacobian)
+        return KeypointArray(value, change @ self.jacobian, landmarks)
 
 
 @dataclass(frozen=True)

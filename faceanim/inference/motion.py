@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from faceanim.errors import FaceanimError
-from faceanim.inference.keypoints import Floats, KeypointArray
+from faceanim.inference.keypoints import NUM_LANDMARKS, Floats, KeypointArray
 from faceanim.media.boxes import Box
 from faceanim.tables import atomic_path
 
@@ -48,12 +48,13 @@ class Motion:
     """Motion of a face as it was detected, before smoothing.
 
     Attributes:
-        points: keypoints of N frames, in the crop of each frame.
+        points: keypoints of N frames, in the crop of each frame, and landmarks if the model uses any: of all
+            frames, or NaN in all of them if none were found.
         faces: (N, 4) float32, the Viola-Jones box in each frame: x0, y0, x1, y1 in units of the crop's side.
         visibility: (N,) uint8, `Visibility` of the face; where it is not visible, the motion is bridged.
         times: (N,) float64, presentation time of each frame, in seconds from the first.
         fps: mean frame rate, exact.
-        detector_id: identifier of the keypoint detector; see `Network`.
+        detector_id: identifier of the detectors; see `Network`.
     """
 
     points: KeypointArray
@@ -120,6 +121,8 @@ class Motion:
         }
         if self.points.jacobian is not None:
             tensors["jacobian"] = self.points.jacobian
+        if self.points.landmarks is not None:
+            tensors["landmarks"] = self.points.landmarks
         with atomic_path(path) as temporary:
             # A single entry of metadata, because safetensors writes several in arbitrary order.
             metadata = {MOTION_FORMAT: self.detector_id}
@@ -136,7 +139,7 @@ class Motion:
             with safe_open(path, "numpy") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            points = KeypointArray(tensors["value"], tensors.get("jacobian"))
+            points = KeypointArray(tensors["value"], tensors.get("jacobian"), tensors.get("landmarks"))
             fps = Fraction(*tensors["fps"].tolist())
             times = tensors["times"]
             visibility = tensors.get("visibility", np.zeros(len(times), np.uint8))  # missing before 0.3
@@ -158,7 +161,7 @@ class Motion:
             FaceanimError: the file is empty, shapes disagree, or values are not finite.
         """
         count = len(self.times)
-        value, jacobian = self.points.value, self.points.jacobian
+        value, jacobian, landmarks = self.points.value, self.points.jacobian, self.points.landmarks
         is_consistent = (
             count > 0
             and value.ndim == 3
@@ -168,6 +171,7 @@ class Motion:
             and self.visibility.dtype == np.uint8
             and self.seen.any()
             and (jacobian is None or jacobian.shape == (*value.shape, 2))
+            and (landmarks is None or landmarks.shape == (count, NUM_LANDMARKS, 2))
             and self.fps > 0
             and all(np.isfinite(array).all() for array in (value, self.faces, self.times))
         )
@@ -180,6 +184,8 @@ def smooth_keypoints(
 ) -> KeypointArray:
     """Smooth the keypoints of a video with the one-euro filter (Casiez et al., 2012), without its lag.
 
+    Landmarks are smoothed likewise; frames without any are left out.
+
     The filter is a low pass whose cutoff rises with speed: slow movement is smoothed, fast movement is
     followed. It is run forward and backward, and both results are averaged. Each run lags by the same amount
     in its own direction, so the lags cancel.
@@ -191,13 +197,14 @@ def smooth_keypoints(
     """
     if strength == 0 or len(points) < 3:
         return points
-    track = points.value if points.jacobian is None else _flatten_keypoints(points)
-    forward = _filter_forward(track, np.diff(times), strength)
-    backward = _filter_forward(track[::-1], np.diff(times)[::-1], strength)[::-1]
-    mean = ((forward + backward) / 2).astype(np.float32)
+    landmarks = None
+    if points.landmarks is not None:
+        landmarks, found = points.landmarks.copy(), points.with_landmarks
+        landmarks[found] = _filter_both_ways(landmarks[found], times[found], strength)
     if points.jacobian is None:
-        return KeypointArray(mean)
-    return KeypointArray(mean[..., :2], mean[..., 2:].reshape(points.jacobian.shape))
+        return KeypointArray(_filter_both_ways(points.value, times, strength), None, landmarks)
+    mean = _filter_both_ways(_flatten_keypoints(points), times, strength)
+    return KeypointArray(mean[..., :2], mean[..., 2:].reshape(points.jacobian.shape), landmarks)
 
 
 def bridge_unseen(
@@ -206,13 +213,26 @@ def bridge_unseen(
     """Replace the keypoints of frames that do not show the face, in which they mean nothing.
 
     The face holds its last pose and then eases into the next one, for at most `BRIDGE_S`. It holds still
-    before the first and after the last frame that shows it.
+    before the first and after the last frame that shows it. Landmarks are bridged likewise where they are
+    missing; if no frame has any, they stay NaN.
 
     Args:
         points: keypoints of N frames.
         seen: (N,), whether the frame shows the face; at least one does.
         times: (N,), presentation time of each frame, in seconds, increasing.
     """
+    bridged = _bridge(points.value, seen, times)
+    jacobian, landmarks = points.jacobian, points.landmarks
+    if jacobian is not None:
+        jacobian = _bridge(jacobian, seen, times)
+    found = seen & points.with_landmarks
+    if landmarks is not None:
+        landmarks = _bridge(landmarks, found, times) if found.any() else np.full_like(landmarks, np.nan)
+    return KeypointArray(bridged, jacobian, landmarks)
+
+
+def _bridge(track: Floats, seen: NDArray[np.bool_], times: NDArray[np.float64]) -> Floats:
+    """Replace the frames of a track (N, ...) that are not seen; see `bridge_unseen`."""
     numbers = np.arange(len(seen))
     before = np.maximum.accumulate(np.where(seen, numbers, -1))
     after = np.minimum.accumulate(np.where(seen, numbers, len(seen))[::-1])[::-1]
@@ -221,31 +241,41 @@ def bridge_unseen(
     bridge_s = np.clip(times[after] - times[before], 1e-9, BRIDGE_S)
     progress = np.clip(1 - (times[after] - times) / bridge_s, 0, 1)
     weight = np.where(seen, 0, progress * progress * (3 - 2 * progress)).astype(np.float32)
-
-    def mix(track: Floats) -> Floats:
-        share = weight.reshape(-1, *(1,) * (track.ndim - 1))
-        return np.asarray(track[before] + share * (track[after] - track[before]), np.float32)
-
-    return KeypointArray(mix(points.value), None if points.jacobian is None else mix(points.jacobian))
+    share = weight.reshape(-1, *(1,) * (track.ndim - 1))
+    return np.asarray(track[before] + share * (track[after] - track[before]), np.float32)
 
 
 def find_nearest_pose(points: KeypointArray, portrait: KeypointArray) -> int:
     """Find the driving frame whose pose is most like the portrait's, the best start of relative motion.
 
-    Keypoints are compared like landmarks, after the position and size of the face are removed.
+    Landmarks are compared where both have them, else keypoints, after the position and size of the face are
+    removed.
 
     Args:
         points: keypoints of the driving frames.
         portrait: keypoints of one frame.
     """
-    distances = np.square(_normalize(points.value) - _normalize(portrait.value)).sum(axis=(1, 2))
-    return int(distances.argmin())
+    theirs, own = points.value, portrait.value
+    both_have_landmarks = points.with_landmarks.any() and portrait.with_landmarks.all()
+    if both_have_landmarks and points.landmarks is not None and portrait.landmarks is not None:
+        theirs, own = points.landmarks, portrait.landmarks
+    distances = np.square(_normalize(theirs) - _normalize(own)).sum(axis=(1, 2))
+    return int(np.nan_to_num(distances, nan=np.inf).argmin())
 
 
 def _flatten_keypoints(points: KeypointArray) -> Floats:
     """Concatenate the position and the jacobian of each keypoint, (N, K, 6)."""
     assert points.jacobian is not None
     return np.concatenate((points.value, points.jacobian.reshape(*points.value.shape[:2], 4)), axis=-1)
+
+
+def _filter_both_ways(track: Floats, times: NDArray[np.float64], strength: float) -> Floats:
+    """Run the filter over a track (N, K, C) in both directions and average the results."""
+    if len(track) < 3:
+        return track
+    forward = _filter_forward(track, np.diff(times), strength)
+    backward = _filter_forward(track[::-1], np.diff(times)[::-1], strength)[::-1]
+    return ((forward + backward) / 2).astype(np.float32)
 
 
 def _filter_forward(track: Floats, steps: NDArray[np.float64], strength: float) -> Floats:

@@ -1,9 +1,11 @@
 """Both networks in ONNX Runtime, on the CPU or a GPU, without torch.
 
-A model is one ONNX file that holds three independent graphs, each with a prefix to its names.
+A model is one ONNX file that holds independent graphs, each with a prefix to its names. The graph `encode`
+is only there if the generator needs features of the source.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,17 @@ import numpy as np
 
 from faceanim.errors import FaceanimError, name_missing_packages
 from faceanim.inference.backend import Device
-from faceanim.inference.keypoints import AnimationLayers, Floats, KeypointArray
+from faceanim.inference.keypoints import NUM_LANDMARKS, AnimationLayers, Floats, KeypointArray
 from faceanim.media.frames import Frame, Frames, to_float_array, to_uint8_array
 
-DETECT, ANIMATE, ENLARGE = "detect", "animate", "enlarge"
+DETECT, ENCODE, ANIMATE, ENLARGE = "detect", "encode", "animate", "enlarge"
 
-FRAMES, SOURCE, PREDICTION = "frames", "source", "prediction"
+FRAMES, SOURCE, DRIVING, PREDICTION = "frames", "source", "driving", "prediction"
 DEFORMATION, PAINTED, ENLARGED = "deformation", "painted", "enlarged"
 
 FORMAT = "faceanim networks 1"
-"""Value of `format` in the metadata, which also holds `size`, `output_size` and `detector_id`."""
+"""Value of `format` in the metadata, which also holds `size`, `output_size`, `detector_id` and, if the model
+uses landmarks, `landmark_detector`."""
 NOTICE = "What this makes is synthetic: say so, and mark it."
 
 BATCH = 8
@@ -29,13 +32,57 @@ LOG_SEVERITY = 4
 """Log level at which ONNX Runtime reports only crashes; all other failures are raised anyway."""
 
 
+@dataclass(frozen=True)
+class GraphLayout:
+    """Properties of a model that decide on the inputs and outputs of its graphs.
+
+    Attributes:
+        jacobians: whether keypoints have jacobians.
+        landmarks: whether landmarks move the face, too.
+        features: number of tensors into which the generator encodes the source; 0: there is no such graph.
+    """
+
+    jacobians: bool
+    landmarks: bool
+    features: int
+
+    @classmethod
+    def read(cls, model: Any) -> "GraphLayout":
+        """Read the layout of a model from the names of its inputs and outputs."""
+        inputs, outputs = ({item.name for item in items} for items in (model.graph.input, model.graph.output))
+        return cls(
+            jacobians=f"{DETECT}.{FRAMES}_jacobian" in outputs,
+            landmarks=f"{ANIMATE}.{DRIVING}_landmarks" in inputs,
+            features=sum(name.startswith(f"{ENCODE}.") for name in outputs),
+        )
+
+    @property
+    def signatures(self) -> dict[str, tuple[list[str], list[str]]]:
+        """Names of the inputs and outputs of each graph, without the prefix used in the file."""
+        features = [f"features_{number}" for number in range(self.features)]
+        points = [*self._name_points(SOURCE), *self._name_points(DRIVING)]
+        encode = {ENCODE: ([SOURCE], features)} if features else {}
+        return {
+            DETECT: ([FRAMES], self._name_points(FRAMES, with_landmarks=False)),
+            **encode,
+            ANIMATE: ([SOURCE, *features, *points], [PREDICTION, DEFORMATION, PAINTED]),
+            ENLARGE: ([PREDICTION], [ENLARGED]),
+        }
+
+    def _name_points(self, role: str, with_landmarks: bool = True) -> list[str]:
+        """Return the names of the points of a role: a `source` or `driving` frame, or `frames`."""
+        parts = {"value": True, "jacobian": self.jacobians, "landmarks": self.landmarks and with_landmarks}
+        return [f"{role}_{part}" for part, is_there in parts.items() if is_there]
+
+
 class OnnxPortrait:
     """A portrait prepared for ONNX Runtime; implements `Portrait`."""
 
-    def __init__(self, network: "OnnxNetwork", frame: Frame) -> None:
+    def __init__(self, network: "OnnxNetwork", frame: Frame, landmarks: Floats | None) -> None:
         self._network = network
         self._source = to_float_array(frame[None])
-        self.keypoints = network.detect(frame[None])
+        self._features = network.encode(self._source)
+        self.keypoints = network.detect(frame[None], landmarks)
 
     def frames(self, driving: KeypointArray, super_resolve: bool) -> Frames:
         """Animate the portrait; see `Portrait.frames`."""
@@ -48,20 +95,25 @@ class OnnxPortrait:
         return AnimationLayers(deformation, np.ascontiguousarray(residual.transpose(0, 2, 3, 1)))
 
     def _run(self, outputs: list[str], driving: KeypointArray) -> list[Floats]:
-        inputs = [self._source, *list_arrays(self.keypoints), *list_arrays(driving)]
+        points = [*list_arrays(self.keypoints), *list_arrays(driving)]
+        inputs = [self._source, *self._features, *points]
         return self._network.animate(inputs, outputs)
 
 
 class OnnxNetwork:
     """Both networks in ONNX Runtime; implements `Network`."""
 
-    def __init__(self, sessions: dict[str, Any], metadata: dict[str, str], device: str) -> None:
+    def __init__(
+        self, sessions: dict[str, Any], layout: GraphLayout, metadata: dict[str, str], device: str
+    ) -> None:
         self._sessions = sessions
+        self._layout = layout
         self.device = device
         self.batch = BATCH
         self.size = int(metadata["size"])
         self.output_size = int(metadata["output_size"])
         self.detector_id = metadata["detector_id"]
+        self.landmark_detector = metadata["landmark_detector"] if layout.landmarks else None
 
     @classmethod
     def load(cls, path: Path, device: Device = "auto") -> "OnnxNetwork":
@@ -83,8 +135,10 @@ class OnnxNetwork:
         providers = [GPU_PROVIDER, CPU_PROVIDER] if has_gpu and device != "cpu" else [CPU_PROVIDER]
         model = read_model(path)
         try:
-            sessions = {graph: create_session(part, providers) for graph, part in split_graphs(model)}
-            network = cls(sessions, read_metadata(model), "cpu")
+            layout = GraphLayout.read(model)
+            parts = split_graphs(model, layout)
+            sessions = {graph: create_session(part, providers) for graph, part in parts}
+            network = cls(sessions, layout, read_metadata(model), "cpu")
         except Exception as error:  # a damaged file raises errors of onnx, ONNX Runtime or Python
             raise make_damaged_error(path) from error
         # ONNX Runtime silently falls back to the CPU if the libraries of the GPU are missing.
@@ -96,23 +150,34 @@ class OnnxNetwork:
             )
         return network
 
-    def detect(self, frames: Frames) -> KeypointArray:
+    def detect(self, frames: Frames, landmarks: Floats | None = None) -> KeypointArray:
         """Detect keypoints; see `Network.detect`."""
-        outputs = self._sessions[DETECT].run(None, {f"{DETECT}.{FRAMES}": to_float_array(frames)})
-        return KeypointArray(*outputs)
+        value, *jacobian = self._sessions[DETECT].run(None, {f"{DETECT}.{FRAMES}": to_float_array(frames)})
+        if not self._layout.landmarks:
+            landmarks = None
+        elif landmarks is None:
+            landmarks = np.full((len(frames), NUM_LANDMARKS, 2), np.nan, np.float32)
+        return KeypointArray(value, jacobian[0] if jacobian else None, landmarks)
 
-    def portrait(self, frame: Frame) -> OnnxPortrait:
+    def portrait(self, frame: Frame, landmarks: Floats | None = None) -> OnnxPortrait:
         """Prepare a cropped portrait; see `Network.portrait`."""
-        return OnnxPortrait(self, frame)
+        return OnnxPortrait(self, frame, landmarks)
+
+    def encode(self, source: Floats) -> list[Floats]:
+        """Compute what the generator needs of a source (1, 3, S, S); empty if it needs nothing."""
+        if not self._layout.features:
+            return []
+        features: list[Floats] = self._sessions[ENCODE].run(None, {f"{ENCODE}.{SOURCE}": source})
+        return features
 
     def animate(self, inputs: list[Floats], outputs: list[str]) -> list[Floats]:
         """Run the animation graph.
 
         Args:
-            inputs: the source (1, 3, S, S), its keypoints and the driving keypoints.
+            inputs: the source (1, 3, S, S), its features, its points and the driving points.
             outputs: names of the outputs to compute, without prefix.
         """
-        input_names, _ = graph_signatures(jacobians=len(inputs) > 3)[ANIMATE]
+        input_names, _ = self._layout.signatures[ANIMATE]
         feeds = dict(zip(prefix_names(ANIMATE, input_names), inputs, strict=True))
         results: list[Floats] = self._sessions[ANIMATE].run(prefix_names(ANIMATE, outputs), feeds)
         return results
@@ -123,22 +188,6 @@ class OnnxNetwork:
             prefix_names(ENLARGE, [ENLARGED]), {f"{ENLARGE}.{PREDICTION}": prediction}
         )
         return np.asarray(enlarged, np.float32)
-
-
-def graph_signatures(jacobians: bool) -> dict[str, tuple[list[str], list[str]]]:
-    """Return the names of the inputs and outputs of each graph, without the prefix used in the file."""
-    detected = keypoint_names(FRAMES, jacobians)
-    animate_inputs = [SOURCE, *keypoint_names(SOURCE, jacobians), *keypoint_names("driving", jacobians)]
-    return {
-        DETECT: ([FRAMES], detected),
-        ANIMATE: (animate_inputs, [PREDICTION, DEFORMATION, PAINTED]),
-        ENLARGE: ([PREDICTION], [ENLARGED]),
-    }
-
-
-def keypoint_names(role: str, jacobians: bool) -> list[str]:
-    """Return the names of the keypoints of a role: a `source` or `driving` frame, or `frames`."""
-    return [f"{role}_value", f"{role}_jacobian"][: 1 + jacobians]
 
 
 def prefix_names(graph: str, names: list[str]) -> list[str]:
@@ -208,14 +257,12 @@ def has_external_data(message: Any) -> bool:
     return message.data_location != TensorProto.DEFAULT or len(message.external_data) > 0
 
 
-def split_graphs(model: Any) -> Iterator[tuple[str, bytes]]:
+def split_graphs(model: Any, layout: GraphLayout) -> Iterator[tuple[str, bytes]]:
     """Yield the name of each graph, and the graph as a separate, serialized model."""
     from onnx.utils import Extractor
 
     extractor = Extractor(model)
-    names = {item.name for item in model.graph.output}
-    jacobians = set(prefix_names(DETECT, keypoint_names(FRAMES, jacobians=True))) <= names
-    for graph, (inputs, outputs) in graph_signatures(jacobians).items():
+    for graph, (inputs, outputs) in layout.signatures.items():
         part = extractor.extract_model(prefix_names(graph, inputs), prefix_names(graph, outputs))
         yield graph, part.SerializeToString()
 
@@ -233,5 +280,5 @@ def create_session(model: bytes, providers: list[str]) -> Any:
 
 
 def list_arrays(points: KeypointArray) -> list[Floats]:
-    """Return keypoints as a list of arrays: the positions and, if present, the jacobians."""
-    return [points.value] if points.jacobian is None else [points.value, points.jacobian]
+    """Return points as a list of arrays: positions and, if present, jacobians and landmarks."""
+    return [part for part in (points.value, points.jacobian, points.landmarks) if part is not None]

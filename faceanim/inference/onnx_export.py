@@ -18,30 +18,32 @@ from torch import Tensor, nn
 from faceanim._version import __version__
 from faceanim.errors import FaceanimError, name_missing_packages, wrap_disk_errors
 from faceanim.inference.animator import Animator, to_arrays, to_keypoints
+from faceanim.inference.keypoints import NUM_LANDMARKS, Floats
 from faceanim.inference.onnx_backend import (
     ANIMATE,
     DEFORMATION,
     DETECT,
+    ENCODE,
     ENLARGE,
     FORMAT,
     NOTICE,
     PAINTED,
     PREDICTION,
+    GraphLayout,
     OnnxNetwork,
-    graph_signatures,
     iter_messages,
     list_arrays,
 )
-from faceanim.inference.torch_backend import hash_weights
+from faceanim.inference.torch_backend import identify_detectors
 from faceanim.media.frames import Frames
 from faceanim.media.tensors import to_float
 from faceanim.models.animation import AnimationModel
+from faceanim.models.grids import shrink
 from faceanim.models.keypoints import Keypoints
 from faceanim.models.super_resolution import SuperResolution
 from faceanim.progress import ProgressCallback, ignore_progress
 from faceanim.tables import atomic_path, check_target
 
-GRAPHS = (DETECT, ANIMATE, ENLARGE)
 OPSET = 20
 """First opset whose grid sampler matches that of torch."""
 TOLERANCE = 1e-3
@@ -49,9 +51,8 @@ TOLERANCE = 1e-3
 BATCH = 3
 """Number of frames in the example inputs of the exporter; the exported graphs accept any other number."""
 
-GraphSpec = tuple[str, nn.Module, Sequence[Tensor], int, bool]
-"""Name of the graph, module, example inputs, number of leading inputs without a batch dimension, and whether
-keypoints have jacobians."""
+GraphSpec = tuple[str, nn.Module, Sequence[Tensor], int]
+"""Name of the graph, module, example inputs, and number of leading inputs without a batch dimension."""
 
 
 @torch.no_grad()
@@ -85,10 +86,11 @@ def export_onnx(
     if not all(has_finite_weights(network) for network in (animator.animation, animator.super_resolution)):
         raise FaceanimError(f"cannot export {folder}: its weights are not finite, so its training has failed")
     graphs: list[Any] = []
-    steps = len(GRAPHS) + 1
-    for graph in list_graphs(animator):
+    specs, layout = list_graphs(animator)
+    steps = len(specs) + 1
+    for graph in specs:
         on_progress(len(graphs), steps, f"exporting the graph `{graph[0]}`")
-        graphs.append(export_graph(*graph))
+        graphs.append(export_graph(*graph, layout))
     on_progress(len(graphs), steps, "comparing with torch")
     model = add_metadata(merge_graphs(graphs), animator)
     with wrap_disk_errors(), atomic_path(out) as temporary:
@@ -130,15 +132,16 @@ def measure_parity(animator: Animator, network: OnnxNetwork, frames: Frames | No
     if frames is None:
         side = animator.size
         frames = np.random.default_rng(0).integers(0, 256, (4, side, side, 3), dtype=np.uint8)
-    floats = to_float(frames)
-    source = animator.prepare(floats[:1])
-    keypoints = animator.detect(floats[1:])
-    onnx_keypoints = network.detect(frames[1:])
+    floats, landmarks = to_float(frames), random_landmarks(len(frames))
+    source = animator.prepare(floats[:1], landmarks=torch.from_numpy(landmarks[:1]))
+    keypoints = animator.detect(floats[1:], torch.from_numpy(landmarks[1:]))
+    onnx_keypoints = network.detect(frames[1:], landmarks[1:])
     # Both get the same inputs in each graph, so that errors of one graph do not count for the next.
     animation = animator.animate_keypoints(source, to_keypoints(onnx_keypoints, "cpu"))
     prediction = animation.prediction.clamp(0, 1)
-    inputs = [floats[:1].numpy(), *list_arrays(to_arrays(source.keypoints)), *list_arrays(onnx_keypoints)]
-    outputs = network.animate(inputs, [PREDICTION, DEFORMATION, PAINTED])
+    features = [feature.numpy() for feature in source.features]
+    points = [*list_arrays(to_arrays(source.keypoints)), *list_arrays(onnx_keypoints)]
+    outputs = network.animate([floats[:1].numpy(), *features, *points], [PREDICTION, DEFORMATION, PAINTED])
     expected = [
         prediction,
         animation.deformation,
@@ -146,7 +149,8 @@ def measure_parity(animator: Animator, network: OnnxNetwork, frames: Frames | No
         animator.enlarge(prediction),
     ]
     pairs = [
-        *zip(list_arrays(to_arrays(keypoints)), list_arrays(onnx_keypoints), strict=True),
+        *zip(list_arrays(to_arrays(keypoints))[:2], list_arrays(onnx_keypoints)[:2], strict=True),
+        *zip(features, network.encode(floats[:1].numpy()), strict=True),
         *zip(
             [tensor.numpy() for tensor in expected],
             [*outputs, network.enlarge(prediction.numpy())],
@@ -154,6 +158,15 @@ def measure_parity(animator: Animator, network: OnnxNetwork, frames: Frames | No
         ),
     ]
     return max(float(np.abs(a - b).max()) for a, b in pairs)
+
+
+def random_landmarks(count: int) -> Floats:
+    """Draw landmarks that move a little, (count, 68, 2); the last of several frames has none (NaN)."""
+    random = np.random.default_rng(0)
+    start, moves = random.uniform(-0.7, 0.7, (1, NUM_LANDMARKS, 2)), random.normal(0, 0.05, (count, 1, 2))
+    landmarks = (start + moves + random.normal(0, 0.02, (count, NUM_LANDMARKS, 2))).astype(np.float32)
+    landmarks[2:][-1:] = np.nan
+    return landmarks
 
 
 class DetectModule(nn.Module):
@@ -165,23 +178,43 @@ class DetectModule(nn.Module):
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Detect the keypoints; return positions and, if present, jacobians."""
-        return list_tensors(self.animation.detect(frames))
+        keypoints: Keypoints = self.animation.keypoint_detector(shrink(frames, self.animation.keypoint_size))
+        return list_tensors(keypoints)
 
 
-class AnimateModule(nn.Module):
-    """Animation of a source (1, 3, S, S), given its keypoints and N driving ones, as `Portrait` needs it."""
+class EncodeModule(nn.Module):
+    """Encoding of a source (1, 3, S, S) for the generator."""
 
     def __init__(self, animation: AnimationModel) -> None:
         super().__init__()
         self.animation = animation
 
-    def forward(self, source: Tensor, *keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute prediction, deformation and residual from the source's and then the driving keypoints."""
-        half = len(keypoints) // 2
-        kp_source, kp_driving = Keypoints(*keypoints[:half]), Keypoints(*keypoints[half:])
+    def forward(self, source: Tensor) -> tuple[Tensor, ...]:
+        """Compute the features of the source."""
+        return self.animation.encode(source)
+
+
+class AnimateModule(nn.Module):
+    """Animation of a source (1, 3, S, S), given its points and N driving ones, as `Portrait` needs it."""
+
+    def __init__(self, animation: AnimationModel, layout: GraphLayout) -> None:
+        super().__init__()
+        self.animation = animation
+        self.layout = layout
+
+    def forward(self, source: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute prediction, deformation and residual from features, the source's and the driving points."""
+        features, points = inputs[: self.layout.features], inputs[self.layout.features :]
+        half = len(points) // 2
+        kp_source, kp_driving = self._to_keypoints(points[:half]), self._to_keypoints(points[half:])
         count = kp_driving.value.shape[0]
-        result = self.animation.animate(source.expand(count, -1, -1, -1), kp_source.expand(count), kp_driving)
+        image, *parts = (part.expand(count, -1, -1, -1) for part in (source, *features))
+        result = self.animation.animate(image, kp_source.expand(count), kp_driving, tuple(parts))
         return result.prediction.clamp(0, 1), result.deformation, result.prediction - result.warped
+
+    def _to_keypoints(self, parts: Sequence[Tensor]) -> Keypoints:
+        jacobian = parts[1] if self.layout.jacobians else None
+        return Keypoints(parts[0], jacobian, parts[-1] if self.layout.landmarks else None)
 
 
 class EnlargeModule(nn.Module):
@@ -199,28 +232,35 @@ class EnlargeModule(nn.Module):
 
 
 def list_tensors(keypoints: Keypoints) -> tuple[Tensor, ...]:
-    """Return keypoints as a tuple of tensors: the positions and, if present, the jacobians."""
-    return (keypoints.value,) if keypoints.jacobian is None else (keypoints.value, keypoints.jacobian)
+    """Return points as a tuple of tensors: positions and, if present, jacobians and landmarks."""
+    parts = keypoints.value, keypoints.jacobian, keypoints.landmarks
+    return tuple(part for part in parts if part is not None)
 
 
-def list_graphs(animator: Animator) -> Iterator[GraphSpec]:
-    """Yield the specification of each graph: detection, animation and enlargement."""
+def list_graphs(animator: Animator) -> tuple[list[GraphSpec], GraphLayout]:
+    """Return the specification of each graph, and the layout of all."""
+    animation = animator.animation
     frames = torch.zeros(BATCH, 3, animator.size, animator.size)
-    detect = DetectModule(animator.animation).eval()
-    driving = detect(frames)
-    source = tuple(part[:1] for part in driving)
-    jacobians = len(driving) > 1
-    yield DETECT, detect, (frames,), 0, jacobians
-    animate = AnimateModule(animator.animation).eval()
-    yield ANIMATE, animate, (frames[:1], *source, *driving), 1 + len(source), jacobians
-    yield ENLARGE, EnlargeModule(animator.super_resolution).eval(), (frames,), 0, jacobians
+    keypoints, features = animation.detect(frames), animation.encode(frames[:1])
+    layout = GraphLayout(keypoints.jacobian is not None, animator.uses_landmarks, len(features))
+    driving = list_tensors(keypoints)
+    fixed = (frames[:1], *features, *(part[:1] for part in driving))
+    encode = [(ENCODE, EncodeModule(animation).eval(), (frames[:1],), 1)] if features else []
+    return [
+        (DETECT, DetectModule(animation).eval(), (frames,), 0),
+        *encode,
+        (ANIMATE, AnimateModule(animation, layout).eval(), (*fixed, *driving), len(fixed)),
+        (ENLARGE, EnlargeModule(animator.super_resolution).eval(), (frames,), 0),
+    ], layout
 
 
-def export_graph(graph: str, module: nn.Module, inputs: Sequence[Tensor], fixed: int, jacobians: bool) -> Any:
+def export_graph(
+    graph: str, module: nn.Module, inputs: Sequence[Tensor], fixed: int, layout: GraphLayout
+) -> Any:
     """Export one graph as an ONNX model, with the graph's name as prefix to all names; see `GraphSpec`."""
     from onnx.compose import add_prefix
 
-    input_names, output_names = graph_signatures(jacobians)[graph]
+    input_names, output_names = layout.signatures[graph]
     batch = torch.export.Dim("batch", min=1, max=4096)
     dimensions = [{} if number < fixed else {0: batch} for number in range(len(inputs))]
     dynamic_shapes = (dimensions[0], tuple(dimensions[1:])) if len(inputs) > 1 else (dimensions[0],)
@@ -269,9 +309,11 @@ def add_metadata(model: Any, animator: Animator) -> Any:
         "faceanim": __version__,
         "size": str(animator.size),
         "output_size": str(animator.output_size),
-        "detector_id": hash_weights(animator.animation.keypoint_detector),
+        "detector_id": identify_detectors(animator),
         "notice": NOTICE,
     }
+    if animator.landmark_detector is not None:
+        metadata["landmark_detector"] = animator.landmark_detector
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     return model

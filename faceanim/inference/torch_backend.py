@@ -1,16 +1,17 @@
 """Both networks in torch, on the CPU or a GPU."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from faceanim.errors import FaceanimError
 from faceanim.inference.animator import Animator, PreparedSource, to_arrays, to_keypoints
-from faceanim.inference.backend import Device
-from faceanim.inference.keypoints import AnimationLayers, KeypointArray
+from faceanim.inference.backend import Device, make_detector_id
+from faceanim.inference.keypoints import AnimationLayers, Floats, KeypointArray
 from faceanim.media.frames import Frame, Frames
 from faceanim.media.tensors import to_channels_last, to_uint8
 
@@ -52,14 +53,17 @@ class TorchNetwork:
             network.to(memory_format=torch.channels_last)
         half = choose_half_precision(animator.device)
         if half is not None:
-            enable_half_precision(animator.animation.generator, half)
-            enable_half_precision(animator.super_resolution, half)
+            generator, enlarger = animator.animation.generator, animator.super_resolution
+            generator.forward = compute_in_half_precision(generator.forward, half)  # type: ignore[method-assign]
+            generator.encode = compute_in_half_precision(generator.encode, half)  # type: ignore[method-assign]
+            enlarger.forward = compute_in_half_precision(enlarger.forward, half)  # type: ignore[method-assign]
         self._animator = animator
         self.device = animator.device
         self.size = animator.size
         self.output_size = animator.output_size
         self.batch = CPU_BATCH if animator.device == "cpu" else GPU_BATCH
-        self.detector_id = hash_weights(animator.animation.keypoint_detector)
+        self.landmark_detector = animator.landmark_detector
+        self.detector_id = identify_detectors(animator)
 
     @classmethod
     def load(cls, folder: Path, device: Device = "auto") -> "TorchNetwork":
@@ -74,14 +78,20 @@ class TorchNetwork:
             )
         return cls(Animator.load(folder, None if device == "auto" else device))
 
-    def detect(self, frames: Frames) -> KeypointArray:
+    def detect(self, frames: Frames, landmarks: Floats | None = None) -> KeypointArray:
         """Detect keypoints; see `Network.detect`."""
         with torch.inference_mode():
-            return to_arrays(self._animator.detect(to_channels_last(frames)))
+            return to_arrays(self._animator.detect(to_channels_last(frames), to_tensor(landmarks)))
 
-    def portrait(self, frame: Frame) -> TorchPortrait:
+    def portrait(self, frame: Frame, landmarks: Floats | None = None) -> TorchPortrait:
         """Prepare a cropped portrait; see `Network.portrait`."""
-        return TorchPortrait(self._animator, self._animator.prepare(to_channels_last(frame[None])))
+        source = self._animator.prepare(to_channels_last(frame[None]), landmarks=to_tensor(landmarks))
+        return TorchPortrait(self._animator, source)
+
+
+def to_tensor(landmarks: Floats | None) -> Tensor | None:
+    """Convert landmarks to a tensor."""
+    return None if landmarks is None else torch.from_numpy(landmarks)
 
 
 def choose_half_precision(device: str) -> torch.dtype | None:
@@ -92,21 +102,30 @@ def choose_half_precision(device: str) -> torch.dtype | None:
     return torch.bfloat16 if native.get("avx512_bf16") or native.get("amx_bf16") else None
 
 
-def enable_half_precision(network: nn.Module, dtype: torch.dtype) -> None:
-    """Make a network compute in half precision from now on, and return single precision.
+def compute_in_half_precision(compute: Callable[..., Any], dtype: torch.dtype) -> Callable[..., Any]:
+    """Wrap a function of a network, which then computes in half precision, and returns single precision.
 
     Suitable for networks that paint: the error is then smaller than that of rounding to eight bits. Networks
     that move pixels stay in single precision: a rounded keypoint, or a rounded weight of its motion, causes
-    jitter from frame to frame.
-    """
-    single_forward = network.forward
+    jitter from frame to frame. Features that are warped are returned in single precision for that reason:
+    the positions that they are read from have their precision.
 
-    def forward(*inputs: Tensor) -> Any:
-        with torch.autocast(inputs[0].device.type, dtype):
-            outputs = single_forward(*inputs)
+    Args:
+        compute: function whose first argument is a tensor, and which returns a tensor or a tuple of tensors.
+        dtype: type of half precision.
+    """
+
+    def wrapped(first: Tensor, *others: Any) -> Any:
+        with torch.autocast(first.device.type, dtype):
+            outputs = compute(first, *others)
         return tuple(part.float() for part in outputs) if isinstance(outputs, tuple) else outputs.float()
 
-    network.forward = forward
+    return wrapped
+
+
+def identify_detectors(animator: Animator) -> str:
+    """Return the `Network.detector_id` of a model."""
+    return make_detector_id(hash_weights(animator.animation.keypoint_detector), animator.landmark_detector)
 
 
 def hash_weights(module: torch.nn.Module) -> str:

@@ -93,7 +93,8 @@ def describe_data(manifest: Mapping[str, Any]) -> list[str]:
 def collect_license_notes(params: Params) -> list[str]:
     """Collect the terms that code, videos, landmark detector and pretrained weights impose on a model."""
     training, folder = params.train_animation, params.index.source == "folder"
-    guided = training.losses.landmarks > 0 or training.num_driving_candidates > 1
+    moved = training.model.landmarks is not None
+    guided = moved or training.losses.landmarks > 0 or training.num_driving_candidates > 1
     if folder and params.index.path in RENDERED_PATHS:
         videos = "Videos: rendered people who do not exist, from assets in the public domain (CC0)."
     elif folder:
@@ -111,6 +112,8 @@ def collect_license_notes(params: Params) -> list[str]:
         detector = (
             "Landmarks: dlib's, by weights from iBUG 300-W, guided the training: not for commercial use."
         )
+        if moved:
+            detector += " The same detector moves the face in use."
     else:
         detector = (
             "Landmarks: dlib's chose frames with a face and nothing else; the model learnt nothing from them."

@@ -27,6 +27,7 @@ from faceanim.evaluation.protocol import (
     MEASURED_WITH_FILE,
     PAIRS_FILE,
     PROTOCOL_FILE,
+    REGION_METRICS,
     SCORES_FILE,
 )
 from faceanim.evaluation.protocol import SCORES as SCORES_SCHEMA
@@ -237,9 +238,8 @@ class ModelRegistry:
             EVALUATION_FOLDER if version.tags.get(TEST_SET_TAG) == test_set else rescored_folder(test_set)
         )
         with tempfile.TemporaryDirectory() as temporary:
-            return read_rows(
-                self.download(version, f"{folder}/{SCORES_FILE}", Path(temporary)), SCORES_SCHEMA
-            )
+            scores = self.download(version, f"{folder}/{SCORES_FILE}", Path(temporary))
+            return read_rows(scores, SCORES_SCHEMA, REGION_METRICS)
 
     def save_scores(self, version: Version, test_set: str, evaluation: Path) -> None:
         """Store the files of a later evaluation of a version, so that it runs only once."""

@@ -28,6 +28,7 @@ from faceanim.evaluation.protocol import (
     METRIC_NAMES,
     PAIRS_FILE,
     PROTOCOL_FILE,
+    REGION_METRICS,
     SCORES_FILE,
     MethodName,
     Task,
@@ -152,7 +153,7 @@ def check_psnr(evaluation: Path, method: MethodName, frames: Tensor, driving: Te
         item, numbers = file.metadata()["item_id"], file.get_tensor("frames").tolist()
     reported = {
         row["frame"]: row["psnr"]
-        for row in read_table(evaluation / FRAMES_FILE, FRAME_SCORES)
+        for row in read_table(evaluation / FRAMES_FILE, FRAME_SCORES, REGION_METRICS)
         .filter((pc.field("item_id") == item) & pc.field("frame").isin(numbers))
         .to_pylist()
         if (row["task"], row["method"]) == (Task.RECONSTRUCTION.value, method.value)
@@ -179,9 +180,9 @@ def check_tables(evaluation: Path, version: Version) -> None:
     Raises:
         FaceanimError: the scores or the tags are inconsistent.
     """
-    scores = read_rows(evaluation / SCORES_FILE, SCORES_SCHEMA)
+    scores = read_rows(evaluation / SCORES_FILE, SCORES_SCHEMA, REGION_METRICS)
     key = ["task", "method", "item_id"]
-    frames = read_table(evaluation / FRAMES_FILE, FRAME_SCORES)
+    frames = read_table(evaluation / FRAMES_FILE, FRAME_SCORES, REGION_METRICS)
     means = frames.group_by(key).aggregate([(name, "mean") for name in METRIC_NAMES])
     by_clip = {tuple(row[name] for name in key): row for row in means.to_pylist()}
     for row in scores:
@@ -232,18 +233,37 @@ def predict(model_uri: str, check: Path, out: Path) -> None:
 
     Args:
         model_uri: MLflow's URI of the version.
-        check: file with `source` and `driving`; see `CHECK_FILE`.
+        check: file with `source`, `driving` and, if the model uses landmarks, those of both; see
+            `CHECK_FILE`.
         out: file to write: `predicted`, uint8 (N, O, O, 3), and `animated`, float32 (N, 3, S, S) in [0, 1],
             the frames before super-resolution.
     """
     # Without the warnings, MLflow need not search all installed packages, which takes a second.
     model = mlflow.pyfunc.load_model(model_uri, suppress_warnings=True)
-    frames = {name: array for name, array in load_file(check).items() if name in ("source", "driving")}
+    arrays = load_file(check)
+    frames = {name: arrays[name] for name in ("source", "driving")}
+    landmarks = {name: array for name, array in arrays.items() if name.endswith("_landmarks")}
     predicted = np.asarray(model.predict(frames))
-    animator = model.unwrap_python_model().animator
-    source = animator.prepare(to_float(frames["source"]))
-    animated = animator.frames(source, to_float(frames["driving"])).cpu().numpy()
+    wrapped = model.unwrap_python_model()
+    if landmarks:
+        # MLflow passes on what the signature names, which is the frames: users need not bring landmarks.
+        predicted = np.asarray(wrapped.predict(None, frames | landmarks))
+    animated = animate_frames(wrapped.animator, frames, landmarks)
     save_file({"predicted": predicted, "animated": animated}, out)
+
+
+def animate_frames(
+    animator: Any, frames: dict[str, NDArray[Any]], landmarks: dict[str, NDArray[Any]]
+) -> NDArray[Any]:
+    """Predict the frames before super-resolution, by an `Animator` of this release or of an earlier one."""
+    if not landmarks:
+        source = animator.prepare(to_float(frames["source"]))
+        return np.asarray(animator.frames(source, to_float(frames["driving"])).cpu())
+    source_landmarks, driving_landmarks = (
+        torch.from_numpy(landmarks[f"{role}_landmarks"]) for role in ("source", "driving")
+    )
+    source = animator.prepare(to_float(frames["source"]), landmarks=source_landmarks)
+    return np.asarray(animator.frames(source, to_float(frames["driving"]), driving_landmarks).cpu())
 
 
 if __name__ == "__main__":

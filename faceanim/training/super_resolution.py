@@ -5,7 +5,7 @@ of the animation model, like all inputs in use: a network trained on crops alone
 falls behind bicubic enlargement.
 """
 
-import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from faceanim.training.engine import Engine, enable_determinism, evaluating, see
 from faceanim.training.loop import fit
 from faceanim.training.losses import require_finite
 from faceanim.training.monitoring import NUM_SAMPLES, RunContext
-from faceanim.training.optim import WeightAverage
+from faceanim.training.optim import WeightAverage, cosine_factor
 from faceanim.viz import stack_columns
 
 WARM_UP_FRACTION = 0.1
@@ -37,6 +37,7 @@ WARM_UP_FRACTION = 0.1
 def train_super_resolution(
     config: TrainSuperResolutionConfig,
     crops: Path,
+    landmarks: Path,
     animation: Path,
     out: Path,
     history: Path,
@@ -50,6 +51,8 @@ def train_super_resolution(
     Args:
         config: parameters of the stage.
         crops: path of crops.parquet.
+        landmarks: folder of the landmarks tables; not read unless the animation model uses landmarks. Frames
+            without a face are then excluded.
         animation: folder of the animation model; not read if no frame is restored from its predictions.
         out: folder to write the model to.
         history: CSV to write the curves to.
@@ -64,13 +67,17 @@ def train_super_resolution(
             `fit` fails.
     """
     enable_determinism()
-    inputs, generator = [crops], None
+    inputs, generator, tables = [crops], None, None
     if config.generated_prob > 0:
         generator = load_animation(animation)
         inputs.append(animation / WEIGHTS)
+        if generator.dense_motion.uses_landmarks:
+            tables = landmarks
+            inputs += sorted(landmarks.glob("*.parquet"))
     trainer = SuperResolutionTrainer(config, generator)
     engine = trainer.engine
-    batches = RestorationDataset(CropFrames(crops, "train"), config, engine.rank, engine.processes)
+    frames = CropFrames(crops, "train", landmarks=tables)
+    batches = RestorationDataset(frames, config, engine.rank, engine.processes)
     saved = open_checkpoints(checkpoints, "super-resolution", config, inputs)
     with engine.exclusive_gpu():
         last = fit(trainer, batches, config, saved, history, context)
@@ -130,13 +137,20 @@ class SuperResolutionTrainer:
         if self.generator is None or not mask.any():
             return batch.small
         source, driving = batch.source[mask], batch.small[mask]
-        kp_driving = self.generator.detect(driving)
-        # The animation model was trained on these people, and misplaces the features of others more.
-        level = self.config.keypoint_noise * torch.rand(len(source), 1, 1, device=source.device)
-        value = kp_driving.value + level * torch.randn_like(kp_driving.value)
-        noisy = Keypoints(value, kp_driving.jacobian)
-        animation = self.generator.animate(source, self.generator.detect(source), noisy)
+        kp_source = self.generator.detect(source, batch.source_landmarks[mask])
+        kp_driving = self._add_noise(self.generator.detect(driving, batch.driving_landmarks[mask]))
+        animation = self.generator.animate(source, kp_source, kp_driving)
         return batch.small.index_put((mask,), animation.prediction.clamp(0, 1))
+
+    def _add_noise(self, keypoints: Keypoints) -> Keypoints:
+        """Misplace keypoints: the animation model was trained on these people, and errs more on others."""
+        value, landmarks = keypoints.value, keypoints.landmarks
+        level = self.config.keypoint_noise * torch.rand(len(value), 1, 1, device=value.device)
+        noisy = replace(keypoints, value=value + level * torch.randn_like(value))
+        if landmarks is None:
+            return noisy
+        # Landmarks err together; noise of each would tear the face, which no detector does.
+        return replace(noisy, landmarks=landmarks + level * torch.randn_like(landmarks[:, :1]))
 
     def draw_samples(self, batch: RestorationBatch) -> Frame:
         """Draw input, output and target for the first `NUM_SAMPLES` samples of a batch, a row each."""
@@ -167,7 +181,7 @@ def lr_factor(step: int, steps: int) -> float:
     rise = max(1, round(WARM_UP_FRACTION * steps))
     if step < rise:
         return (step + 1) / rise
-    return (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
+    return cosine_factor(step - rise, steps - rise)
 
 
 def permute_channels(frames: Tensor, order: Tensor) -> Tensor:

@@ -69,6 +69,7 @@ def test_lost_sound_is_said_before_the_work(folder, tmp_path):
         ),
         (("--driving-face", "0"), "invalid driving face"),
         (("--scale", "-1"), "scale: Input should be greater than or equal to 0"),
+        (("--mouth", "4"), "mouth: Input should be less than or equal to 3"),
         (("--size", "33"), "size: Input should be a multiple of 2"),
     ],
 )

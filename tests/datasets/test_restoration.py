@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from faceanim.datasets.frames import CropFrames
-from faceanim.datasets.super_resolution import RestorationDataset
-from tests.helpers.crops import SIZE, write_crops
+from faceanim.datasets.super_resolution import RestorationDataset, mirror_landmarks
+from faceanim.faces.landmark_sets import normalize_landmarks
+from tests.helpers.crops import MANY_POINTS, SIZE, write_crops
 from tests.helpers.training_runs import SUPER_RESOLUTION_RUN as CONFIG
 
 
@@ -61,3 +62,30 @@ def test_the_source_is_another_frame_of_the_same_crop(frames):
         larger = torch.nn.functional.interpolate(torch.stack((source, driving)), scale_factor=2.0)
         shifts = [(larger[0].roll(by, 2) - larger[1])[..., 8:-8].abs().mean() for by in range(-5, 6)]
         assert min(shifts) < 0.06
+
+
+def test_landmarks_are_those_of_the_small_frames(frames, tmp_path):
+    assert batches(frames)[1].source_landmarks.shape == (6, 0, 2)
+    crops, landmarks = write_crops(tmp_path, points=MANY_POINTS)
+    batch = batches(CropFrames(crops, "train", landmarks=landmarks))[1]
+    assert batch.source_landmarks.shape == batch.driving_landmarks.shape == (6, 68, 2)
+    # All move together, by whole pixels of the stored frames, to the left or, mirrored, to the right.
+    pixel = 2 / (SIZE / 2 - 1) / 2
+    shifts = (batch.driving_landmarks - batch.source_landmarks) / pixel
+    assert torch.allclose(shifts, shifts[:, :1].round().expand_as(shifts), atol=1e-3)
+    assert (shifts[..., 0].abs() >= 0.5).all()
+    assert (shifts[..., 1].abs() < 1e-3).all()
+    first = torch.from_numpy(normalize_landmarks(np.array(MANY_POINTS, np.float32), SIZE, SIZE // 2))
+    mirrored = torch.from_numpy(
+        normalize_landmarks(mirror_landmarks(np.array(MANY_POINTS, np.float32), SIZE), SIZE, SIZE // 2)
+    )
+    for points in batch.source_landmarks:
+        unmoved = [(points - other).std(dim=0).max() < 1e-5 for other in (first, mirrored)]
+        assert sum(unmoved) == 1
+
+
+def test_mirrored_landmarks_swap_sides():
+    points = np.random.default_rng(0).uniform(0, 95, (68, 2)).astype(np.float32)
+    mirrored = mirror_landmarks(points, 96)
+    assert np.allclose(mirrored[36], [95 - points[45, 0], points[45, 1]])  # the outer corners of the eyes
+    assert np.allclose(mirror_landmarks(mirrored, 96), points, atol=1e-4)

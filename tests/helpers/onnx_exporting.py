@@ -34,13 +34,15 @@ def save_trained_like(name: str, folder: Path) -> Path:
     """Save untrained networks whose outputs vary like those of trained ones.
 
     Args:
-        name: `tiny`, or a shipped profile, whose networks are narrowed.
+        name: `tiny`, `landmarks`, or a shipped profile, whose networks are narrowed.
         folder: to write to.
     """
     torch.manual_seed(0)
     if name == "tiny":
         animation = tiny.ANIMATION.model_copy(update={"encoder": "plain", "jacobians": True})
         enlarging = tiny.SUPER_RESOLUTION
+    elif name == "landmarks":
+        animation, enlarging = tiny.WITH_LANDMARKS, tiny.SUPER_RESOLUTION
     else:
         params = load_params(PROFILES / f"{name}.yaml")
         animation = params.train_animation.model.model_copy(update=NARROW[name])

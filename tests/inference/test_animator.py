@@ -7,6 +7,7 @@ from skimage.data import astronaut
 
 from faceanim.errors import FaceanimError
 from faceanim.inference.animator import Animator
+from faceanim.inference.torch_backend import compute_in_half_precision
 from faceanim.media.tensors import resize_frames, to_float, to_uint8
 from tests.helpers.tiny import save_models
 
@@ -64,6 +65,60 @@ def test_relative_motion_starts_at_the_source_and_moves_as_the_driving_face(anim
     ours = animation.kp_driving.value
     assert torch.allclose(ours - ours[:1], theirs - theirs[:1], atol=1e-5)
     assert not torch.allclose(ours, theirs, atol=1e-3)
+
+
+def test_landmarks_move_the_face_and_the_source_is_encoded_once(tmp_path, frames):
+    animator = Animator.load(save_models(tmp_path, landmarks="dlib"), "cpu")
+    assert animator.uses_landmarks
+    assert animator.landmark_detector == "dlib"
+    landmarks = torch.rand(3, 68, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+    source = animator.prepare(to_float(frames[:1]), landmarks=landmarks[:1])
+    assert {len(feature) for feature in source.features} == {1}
+    driving = to_float(frames[1:4])
+    moved, alone = animator.animate(source, driving, landmarks), animator.animate(source, driving)
+    with torch.inference_mode():
+        whole = animator.animation.animate(
+            source.image.expand(3, -1, -1, -1), source.keypoints.expand(3), moved.kp_driving
+        )
+    assert torch.allclose(moved.prediction, whole.prediction, atol=1e-5)
+    assert torch.equal(moved.kp_driving.landmarks, landmarks)
+    assert alone.kp_driving.landmarks.isnan().all()
+    assert (moved.deformation - alone.deformation).abs().max() > 0.05
+    # One frame without landmarks does not change the others.
+    partly = animator.animate(source, driving, landmarks.index_fill(0, torch.tensor([1]), torch.nan))
+    assert torch.allclose(partly.deformation[::2], moved.deformation[::2], atol=1e-6)
+    assert torch.allclose(partly.deformation[1], alone.deformation[1], atol=1e-6)
+
+
+def test_relative_motion_of_landmarks_starts_at_the_source(tmp_path, frames):
+    animator = Animator.load(save_models(tmp_path, landmarks="dlib"), "cpu")
+    landmarks = torch.rand(4, 68, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+    driving = to_float(frames[1:4])
+    source = animator.prepare(to_float(frames[:1]), driving[:1], landmarks[:1], landmarks[1:2])
+    animation = animator.animate(source, driving, landmarks[1:])
+    assert torch.allclose(animation.kp_driving.landmarks[0], landmarks[0], atol=1e-6)
+    assert torch.allclose(animation.warped[0], source.image[0], atol=1e-3)
+
+
+def test_half_precision_changes_the_painting_a_little_and_no_position(tmp_path, frames):
+    folder = save_models(tmp_path, landmarks="dlib")
+    animators = Animator.load(folder, "cpu"), Animator.load(folder, "cpu")
+    generator = animators[1].animation.generator
+    torch.nn.init.normal_(generator.last.weight, std=0.1, generator=torch.Generator().manual_seed(0))
+    animators[0].animation.generator.load_state_dict(generator.state_dict())
+    for name in ("encode", "forward"):
+        setattr(generator, name, compute_in_half_precision(getattr(generator, name), torch.bfloat16))
+    landmarks = torch.rand(3, 68, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+    single, half = (
+        animator.animate(
+            animator.prepare(to_float(frames[:1]), landmarks=landmarks[:1]), to_float(frames[1:4]), landmarks
+        )
+        for animator in animators
+    )
+    assert half.prediction.dtype == torch.float32
+    assert torch.equal(half.deformation, single.deformation)
+    assert torch.equal(half.warped, single.warped)
+    assert 0 < (half.prediction - single.prediction).abs().max() < 0.02
 
 
 def test_enlarge(animator, frames):

@@ -16,7 +16,9 @@ from faceanim import Options
 from faceanim.config import load_params
 from faceanim.errors import FaceanimError
 from faceanim.faces.framing import crop_frame
+from faceanim.inference.api import describe_strengths
 from faceanim.inference.driving import CROP_MARGIN, compute_squares, round_to_pixels
+from faceanim.inference.face_motion import Strengths
 from faceanim.inference.face_track import track_face
 from faceanim.media.encode import write_mp4
 from faceanim.media.frames import RgbFrame
@@ -124,6 +126,24 @@ def test_absolute_motion_is_another(portrait, driving, network, result, tmp_path
 def test_scale_0_stops_the_motion(portrait, driving, network, tmp_path):
     frames = animated(portrait, driving, tmp_path / "a.mp4", network, scale=0.0)
     assert np.abs(np.diff(np.asarray(frames, int), axis=0)).mean() < 0.5
+
+
+def test_head_0_stops_a_model_without_landmarks(portrait, driving, network, tmp_path):
+    options = Options(head=0, eyes=0.5)
+    made = faceanim.animate(portrait, driving, tmp_path / "a.mp4", model=network, options=options)
+    frames = list(read_frames(made.path, "pyav"))
+    assert np.abs(np.diff(np.asarray(frames, int), axis=0)).mean() < 0.5
+    assert made.warnings[-1] == "no effect of eyes: the model uses no landmarks, so faces move as a whole"
+
+
+def test_strengths_multiply_and_without_effect_are_named():
+    options = Options(scale=0.5, head=2, expression=0.5, eyes=0, mouth=3)
+    assert options.strengths == Strengths(head=1, expression=0.25, eyes=0, mouth=3)
+    assert Options().strengths == Strengths()
+    (line,) = describe_strengths(options, has_landmarks=False)
+    assert line.startswith("no effect of expression, eyes, mouth:")
+    assert describe_strengths(options, has_landmarks=True) == []
+    assert describe_strengths(Options(head=2), has_landmarks=False) == []
 
 
 def test_silent_driving_video(portrait, network, tmp_path):

@@ -13,6 +13,7 @@ from faceanim.errors import FaceanimError
 from faceanim.inference.compose import AnimatedFace
 from faceanim.inference.keypoints import KeypointArray
 from faceanim.inference.motion import Motion, Visibility, bridge_unseen
+from faceanim.inference.point_reader import PointReader
 from faceanim.media.boxes import Box
 from faceanim.media.images import read_image
 from faceanim.media.video import read_frames
@@ -81,14 +82,15 @@ def test_the_motion_never_starts_at_a_hidden_frame(portrait, network):
     visibility = np.array([0, 0, 1, 0, 2, 0], np.uint8)
     motion = Motion(KeypointArray(value), faces, visibility, np.arange(6) / 25, Fraction(25), "x")
     image, face = read_image(portrait), Box(180, 60, 280, 160)
-    own = AnimatedFace.prepare(network, image, face, motion, Options()).portrait.keypoints
+    reader = PointReader(network, None)
+    own = AnimatedFace.prepare(reader, image, face, motion, Options()).portrait.keypoints
     for hidden in (2, 4):
         value[hidden] = own.value[0]
-    start = AnimatedFace.prepare(network, image, face, motion, Options()).start
+    start = AnimatedFace.prepare(reader, image, face, motion, Options()).start
     assert start is not None
     assert np.flatnonzero((value == start.value).all(axis=(1, 2))).tolist() in ([0], [1], [3], [5])
     all_visible = replace(motion, visibility=np.zeros(6, np.uint8))
-    start = AnimatedFace.prepare(network, image, face, all_visible, Options()).start
+    start = AnimatedFace.prepare(reader, image, face, all_visible, Options()).start
     assert start is not None
     assert np.array_equal(start.value[0], own.value[0])
 

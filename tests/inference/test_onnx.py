@@ -17,7 +17,7 @@ from faceanim.errors import FaceanimError
 from faceanim.inference import onnx_export, torch_backend
 from faceanim.inference.animator import ANIMATION_FOLDER, Animator
 from faceanim.inference.onnx_backend import OnnxNetwork
-from faceanim.inference.onnx_export import TOLERANCE, export_onnx, measure_parity
+from faceanim.inference.onnx_export import TOLERANCE, export_onnx, measure_parity, random_landmarks
 from faceanim.inference.torch_backend import TorchNetwork
 from faceanim.media.frames import to_float_array, to_uint8_array
 from faceanim.media.images import read_image
@@ -27,6 +27,8 @@ from tests.helpers.onnx_exporting import PROFILES, crops, export_apart, save_tra
 
 pytestmark = pytest.mark.slow
 
+EXPORTED = {"tiny": ("small", "exported"), "landmarks": ("painter", "exported_painter")}
+"""Fixtures of the folder and of the file of models that several tests use."""
 ANIMATE = """
 import sys
 for name in ("torch", "torchvision"):
@@ -49,10 +51,22 @@ def exported(tmp_path_factory, small):
     return export_apart(small, tmp_path_factory.mktemp("onnx") / "model.onnx")
 
 
-@pytest.mark.parametrize(("name", "inputs"), [("tiny", 20), ("sample", 20), ("voxceleb", 5)])
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory):
+    return save_trained_like("landmarks", tmp_path_factory.mktemp("painter"))
+
+
+@pytest.fixture(scope="module")
+def exported_painter(tmp_path_factory, painter):
+    return export_apart(painter, tmp_path_factory.mktemp("onnx") / "painter.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"), [("tiny", 20), ("landmarks", 20), ("sample", 20), ("voxceleb", 5)]
+)
 def test_it_computes_what_torch_does(tmp_path, name, inputs, request):
-    if name == "tiny":
-        folder, path = (request.getfixturevalue(fixture) for fixture in ("small", "exported"))
+    if name in EXPORTED:
+        folder, path = (request.getfixturevalue(fixture) for fixture in EXPORTED[name])
     else:
         folder = save_trained_like(name, tmp_path / "model")
         path = export_apart(folder, tmp_path / "model.onnx")
@@ -62,12 +76,30 @@ def test_it_computes_what_torch_does(tmp_path, name, inputs, request):
     assert max(measure_parity(animator, network, frames[batch]) for batch in batches) < TOLERANCE
 
     driving = network.detect(frames[1:2])
-    assert (driving.jacobian is None) == (name == "sample")
+    assert (driving.jacobian is None) == (name in ("landmarks", "sample"))
     portrait, floats = network.portrait(frames[0]), to_float(frames)
     made = portrait.frames(driving, super_resolve=True)
     assert np.array_equal(made, portrait.frames(driving, super_resolve=True))
     theirs = animator.enlarge(animator.frames(animator.prepare(floats[:1]), floats[1:2]))
     assert np.abs(made.astype(int) - to_uint8(theirs)).max() <= 1
+
+
+def test_frames_without_landmarks_are_moved_by_keypoints_in_both(painter, exported_painter):
+    animator, network = Animator.load(painter, "cpu"), OnnxNetwork.load(exported_painter, "cpu")
+    frames, landmarks = crops(4, animator.size), random_landmarks(4)
+    assert np.isnan(landmarks[3]).all()
+    assert network.landmark_detector == "dlib"
+    assert network.detector_id == TorchNetwork(animator).detector_id
+    ours = network.portrait(frames[0], landmarks[:1]).layers(network.detect(frames[1:], landmarks[1:]))
+    floats, points = to_float(frames), torch.from_numpy(landmarks)
+    source = Animator.load(painter, "cpu").prepare(floats[:1], landmarks=points[:1])
+    theirs = Animator.load(painter, "cpu").animate(source, floats[1:], points[1:])
+    assert np.abs(ours.deformation - theirs.deformation.numpy()).max() < TOLERANCE
+    assert np.isfinite(ours.deformation).all()
+    assert np.isfinite(ours.residual).all()
+    alone = network.portrait(frames[0]).layers(network.detect(frames[1:]))
+    assert np.allclose(alone.deformation[2], ours.deformation[2], atol=1e-5)
+    assert np.abs(alone.deformation[:2] - ours.deformation[:2]).max() > 0.01
 
 
 @pytest.mark.parametrize("part", ["keypoint_detector", "dense_motion", "generator", "super_resolution"])
@@ -148,7 +180,7 @@ def test_what_cannot_be_exported(small, exported, tmp_path, monkeypatch):
     weights = load_file(broken / ANIMATION_FOLDER / "weights.safetensors")
     weights["generator.last.bias"] += 0.1
     save_file(weights, broken / ANIMATION_FOLDER / "weights.safetensors")
-    monkeypatch.setattr(onnx_export, "list_graphs", lambda animator: [])
+    monkeypatch.setattr(onnx_export, "list_graphs", lambda animator: ([], None))
     # The graphs of the other weights:
     monkeypatch.setattr(onnx_export, "merge_graphs", lambda models: onnx.load(exported))
     with pytest.raises(FaceanimError, match="differs by 0"):

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from faceanim.inference.animator import to_arrays, to_keypoints
+from faceanim.inference.face_motion import Strengths, move_face
 from faceanim.inference.keypoints import KeypointArray
+from tests.helpers.landmark_faces import make_shape, show_landmarks
 
 
 def some(count: int, seed: int, jacobians: bool) -> KeypointArray:
@@ -34,13 +38,37 @@ def test_a_driving_face_without_jacobians_leaves_the_portraits_as_they_are():
     assert some(1, 0, False).move_relative(some(1, 1, True), some(5, 2, True)).jacobian is None
 
 
-def test_the_scale_of_a_movement():
+def test_the_strength_of_the_head_scales_the_movement_of_keypoints():
     portrait, start, end = some(1, 0, True), some(1, 1, True), some(5, 2, True)
-    still, half, whole = (portrait.move_relative(start, end, scale) for scale in (0.0, 0.5, 1.0))
+    still, half, whole = (
+        portrait.move_relative(start, end, Strengths(head=head)) for head in (0.0, 0.5, 1.0)
+    )
     assert np.allclose(still.value, portrait.value)
     assert np.allclose(still.jacobian, portrait.jacobian)
     assert np.allclose(half.value, (still.value + whole.value) / 2, atol=1e-6)
     assert np.allclose(half.jacobian, (still.jacobian + whole.jacobian) / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("jacobians", [False, True])
+def test_landmarks_move_as_faces_do(jacobians):
+    driver, person = make_shape(0), make_shape(1)
+    portrait, start, end = (
+        replace(some(len(faces), seed, jacobians), landmarks=np.stack(faces))
+        for seed, faces in enumerate(
+            (
+                [show_landmarks(person)],
+                [show_landmarks(driver)],
+                [show_landmarks(driver, (yaw, 0, 0), jawOpen=0.5) for yaw in (0, 10, 20)],
+            )
+        )
+    )
+    strengths = Strengths(head=0.5, mouth=2)
+    moved = portrait.move_relative(start, end, strengths)
+    expected = move_face(portrait.landmarks, start.landmarks, end.landmarks, strengths)
+    assert np.array_equal(moved.landmarks, expected)
+    assert np.array_equal(moved[1:].landmarks, expected[1:])
+    assert np.array_equal(KeypointArray.concatenate([moved[:1], moved[1:]]).landmarks, expected)
+    assert portrait.move_relative(start, replace(end, landmarks=None)).landmarks is None
 
 
 def test_runs_of_frames_are_joined_and_cut():

@@ -77,6 +77,13 @@ def test_license_notes_are_those_of_the_data_and_weights_in_use():
     assert "public domain" in sample
     assert "guided the training: not for commercial use" in sample
     assert "ImageNet" not in sample
+    training = load_params(PROFILES / "sample.yaml").train_animation
+    model = training.model.model_copy(update={"landmarks": "dlib"})
+    losses = training.losses.model_copy(update={"landmarks": 0.0})
+    moved = training.model_copy(update={"model": model, "losses": losses, "num_driving_candidates": 1})
+    assert "not for commercial use. The same detector moves the face in use." in notes(
+        "sample", train_animation=moved
+    )
     assert "where they only scored it, do not bind the model" in sample
 
     voxceleb = notes("voxceleb")

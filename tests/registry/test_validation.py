@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
@@ -14,6 +15,7 @@ from faceanim.evaluation.protocol import (
     FRAME_SCORES,
     FRAMES_FILE,
     PROTOCOL_FILE,
+    REGION_METRICS,
     SCORES_FILE,
     MethodName,
 )
@@ -96,6 +98,15 @@ def test_clips_are_the_means_of_their_frames(evaluation):
     write_table(rows, SCORES_SCHEMA, folder / SCORES_FILE)
     with pytest.raises(FaceanimError, match="psnr of prediction for ada--one--0000000 is not the mean"):
         check_tables(folder, version(folder, psnr))
+
+
+def test_a_version_scored_before_there_were_regions_passes(evaluation, models):
+    folder, psnr = evaluation
+    for name in (FRAMES_FILE, SCORES_FILE):
+        table = pq.read_table(folder / name)
+        pq.write_table(table.drop_columns(list(REGION_METRICS)), folder / name)
+    check_predictions(folder, predict(models, folder))
+    check_tables(folder, version(folder, psnr))
 
 
 def test_tags_agree_with_the_scores(evaluation):
