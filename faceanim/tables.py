@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -149,8 +149,13 @@ def write_arrow(table: pa.Table, path: Path) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+def read_table(path: Path, schema: pa.Schema, later: Iterable[str] = ()) -> pa.Table:
     """Read a Parquet table and check that it has the schema's columns.
+
+    Args:
+        path: the table.
+        schema: its columns.
+        later: columns that tables of earlier releases lack; they are null there.
 
     Raises:
         FaceanimError: the file is missing, damaged or of another schema.
@@ -161,6 +166,11 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
         raise FaceanimError(f"{path} is missing; run the stage that writes it (`dvc repro`)") from None
     except pa.ArrowInvalid as error:
         raise FaceanimError(f"cannot read {path}: not a Parquet table ({error})") from None
+    for name in later:
+        if name not in table.column_names:
+            field = schema.field(name)
+            position = schema.get_field_index(name)
+            table = table.add_column(position, field, pa.nulls(len(table), field.type))
     if not table.schema.equals(schema, check_metadata=False):
         raise FaceanimError(
             f"cannot read {path}: its columns differ from what this version writes; run `dvc repro` again"
@@ -168,9 +178,9 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def read_rows(path: Path, schema: pa.Schema) -> list[Row]:
+def read_rows(path: Path, schema: pa.Schema, later: Iterable[str] = ()) -> list[Row]:
     """Read a Parquet table as dictionaries; see `read_table`."""
-    rows: list[Row] = read_table(path, schema).to_pylist()
+    rows: list[Row] = read_table(path, schema, later).to_pylist()
     return rows
 
 

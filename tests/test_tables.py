@@ -37,6 +37,14 @@ def test_a_table_of_another_schema_or_none_is_refused(tmp_path):
         read_rows(tmp_path / "text.parquet", INDEX)
 
 
+def test_columns_that_an_earlier_release_did_not_write_are_null(tmp_path):
+    schema = pa.schema([("a", pa.int64()), ("b", pa.float64()), ("c", pa.int64())])
+    write_table([{"a": 1, "c": 3}], pa.schema([schema.field("a"), schema.field("c")]), tmp_path / "x.parquet")
+    assert read_rows(tmp_path / "x.parquet", schema, ["b"]) == [{"a": 1, "b": None, "c": 3}]
+    with pytest.raises(FaceanimError, match="its columns differ"):
+        read_rows(tmp_path / "x.parquet", schema)
+
+
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")

@@ -43,7 +43,7 @@ from faceanim.media.tensors import to_float, to_uint8
 from faceanim.progress import ProgressCallback
 from faceanim.tables import Row, atomic_path, file_sha256, write_json, write_table
 
-PROTOCOL_VERSION = "2"
+PROTOCOL_VERSION = "3"
 """Version of the protocol, raised whenever the same predictions would get other scores than before."""
 NUM_CHECK_FRAMES = 8
 """Number of frames in the file by which a copy of the model is checked."""
@@ -78,16 +78,15 @@ def evaluate_model(
     Raises:
         FaceanimError: there is no test clip or no model, or the model's frames and the crops differ in size.
     """
-    animator = Animator.load(models)
-    method = ModelMethod(animator)
+    method = ModelMethod(Animator.load(models), landmarks)
     todo = build_items(load_test_clips(crops), config.pairs)
     write_test_set(todo, method, out)
     scores = score_items(config, todo, method, landmarks, out, on_progress)
     reconstructions = [item for item in todo if item.task == Task.RECONSTRUCTION]
-    write_check_frames(animator, reconstructions[0], out / protocol.CHECK_FILE)
+    write_check_frames(method, reconstructions[0], out / protocol.CHECK_FILE)
     shown = one_per_person(reconstructions, config.pictures)
     write_sample_grid(
-        animator, shown, find_hardest_frames(out / protocol.FRAMES_FILE), out / protocol.PICTURES_FILE
+        method, shown, find_hardest_frames(out / protocol.FRAMES_FILE), out / protocol.PICTURES_FILE
     )
     return nest_metrics(scores)
 
@@ -152,7 +151,7 @@ def score_items(
         load_metric_models(config.fetch) as metric_models,
         open_frame_table(out / protocol.FRAMES_FILE) as write,
     ):
-        write_metric_models(metric_models, out)
+        write_measured_with(metric_models, method.count_without_landmarks(todo), out)
         for done, item in enumerate(todo):
             on_progress(done, len(todo))
             item_scores = ItemScorer(item, method, landmarks, metric_models).score(config.batch_size)
@@ -202,9 +201,16 @@ def write_test_set(todo: Sequence[TestItem], method: Method, out: Path) -> None:
     write_table(pairs, PAIRS, out / protocol.PAIRS_FILE)
 
 
-def write_metric_models(models: MetricModels, out: Path) -> None:
-    """Write which networks the metrics used, and which metrics were skipped for lack of one."""
-    write_json({"networks": models.networks, "left_out": models.left_out}, out / protocol.MEASURED_WITH_FILE)
+def write_measured_with(models: MetricModels, without_landmarks: int, out: Path) -> None:
+    """Write the networks of the metrics, the metrics skipped for lack of one, and the missing landmarks."""
+    write_json(
+        {
+            "networks": models.networks,
+            "left_out": models.left_out,
+            "without_landmarks": without_landmarks,
+        },
+        out / protocol.MEASURED_WITH_FILE,
+    )
 
 
 @contextmanager
@@ -296,18 +302,29 @@ def find_hardest_frames(frames: Path) -> dict[str, int]:
     return {row["item_id"]: row["frame"] for row in rows}  # the last row of an item wins
 
 
-def write_check_frames(animator: Animator, item: TestItem, path: Path) -> None:
-    """Write a few frames with the model's predictions, by which a copy of the model is checked."""
+def write_check_frames(method: ModelMethod, item: TestItem, path: Path) -> None:
+    """Write a few frames with the model's predictions, by which a copy of the model is checked.
+
+    Landmarks are written, too, since those of a video differ from those read in single frames.
+    """
+    animator = method.animator
     numbers = np.unique(np.linspace(1, item.frames, NUM_CHECK_FRAMES).round().astype(np.int32))
     source = read_clip_frames(item.source, slice(1))
     driving = np.concatenate([read_clip_frames(item.driving, slice(n, n + 1)) for n in numbers])
-    predicted = animator.frames(animator.prepare(to_float(source)), to_float(driving))
+    source_landmarks, landmarks = method.read_landmarks(item.source), method.read_landmarks(item.driving)
+    driving_landmarks = None if landmarks is None else landmarks[numbers]
+    predicted = animator.frames(method.prepare_source(item), to_float(driving), driving_landmarks)
     tensors = {
         "source": source,
         "driving": driving,
         "predicted": to_uint8(animator.enlarge(predicted)),
         "frames": numbers,
     }
+    if source_landmarks is not None and driving_landmarks is not None:
+        tensors |= {
+            "source_landmarks": source_landmarks[:1].numpy(),
+            "driving_landmarks": driving_landmarks.numpy(),
+        }
     with atomic_path(path) as temporary:
         # A single entry: safetensors writes several in an order that varies.
         save_file(tensors, temporary, metadata={"item_id": item.item_id})

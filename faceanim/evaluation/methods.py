@@ -3,7 +3,7 @@
 The baselines copy the source, or warp it by the landmarks alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,12 +13,16 @@ from kornia.geometry.transform import warp_image_tps
 from torch import Tensor
 
 from faceanim.datasets.super_resolution import encode_h264
+from faceanim.errors import FaceanimError
 from faceanim.evaluation.predictions import Prediction
 from faceanim.evaluation.protocol import MethodName, Task
 from faceanim.evaluation.test_set import TestItem, read_clip_frames, read_clip_points
-from faceanim.inference.animator import Animator
+from faceanim.faces.landmark_detectors import NUM_POINTS
+from faceanim.faces.landmark_sets import edges_to_centers, select_ibug68
+from faceanim.inference.animator import Animator, PreparedSource
 from faceanim.media.tensors import resize_frames, to_float, to_uint8
 from faceanim.models.super_resolution import upscale_bicubic
+from faceanim.tables import Row
 
 ANCHORS_PER_SIDE = 5
 """Number of points along each border that keep the background still."""
@@ -50,25 +54,34 @@ class Method(Protocol):
     def prepare(self, item: TestItem) -> Predict:
         """Prepare for an item; the callable is then given its driving frames batch by batch, in order."""
 
+    def count_without_landmarks(self, items: Sequence[TestItem]) -> int:
+        """Count the frames that lack landmarks which the method would have used."""
+
 
 class ModelMethod:
-    """A model of this project."""
+    """A model of this project.
 
-    def __init__(self, animator: Animator) -> None:
+    Args:
+        animator: the model.
+        landmarks: folder of the landmarks tables, not read unless the model uses landmarks.
+    """
+
+    def __init__(self, animator: Animator, landmarks: Path) -> None:
         self.animator = animator
         self.size = animator.size
         self.output_size = animator.output_size
+        self._landmarks = landmarks
 
     def prepare(self, item: TestItem) -> Predict:
         """Prepare for an item: keypoints are absolute in a reconstruction, relative in a re-enactment."""
         if item.task == Task.SUPER_RESOLUTION:
             return self._enlarge
-        portrait = to_float(read_clip_frames(item.source, slice(1)))
-        start = to_float(read_clip_frames(item.driving, slice(1))) if item.task == Task.REENACTMENT else None
-        source = self.animator.prepare(portrait, start)
+        source, landmarks = self.prepare_source(item), self.read_landmarks(item.driving)
 
         def predict(driving: Tensor, frames: slice) -> Predictions:
-            animation = self.animator.animate(source, driving)
+            animation = self.animator.animate(
+                source, driving, None if landmarks is None else landmarks[frames]
+            )
             prediction = animation.prediction.clamp(0, 1)
             predictions = {
                 MethodName.PREDICTION: prediction,
@@ -78,6 +91,45 @@ class ModelMethod:
             return predictions | self._bicubic(prediction)
 
         return predict
+
+    def prepare_source(self, item: TestItem) -> PreparedSource:
+        """Prepare the source of an item, for relative motion in a re-enactment."""
+        portrait = to_float(read_clip_frames(item.source, slice(1)))
+        landmarks = self.read_landmarks(item.source, slice(1))
+        if item.task != Task.REENACTMENT:
+            return self.animator.prepare(portrait, landmarks=landmarks)
+        start = to_float(read_clip_frames(item.driving, slice(1)))
+        return self.animator.prepare(portrait, start, landmarks, self.read_landmarks(item.driving, slice(1)))
+
+    def read_landmarks(self, row: Row, frames: slice = slice(None)) -> Tensor | None:
+        """Read the landmarks of a clip's frames as the model takes them.
+
+        Returns:
+            (N, 68, 2), see `Animator.detect`; None if the model uses none.
+
+        Raises:
+            FaceanimError: there are none of this clip, or they are of another detector than the model's.
+        """
+        if not self.animator.uses_landmarks:
+            return None
+        points, _ = read_clip_points(self._landmarks, row)
+        detector = self.animator.landmark_detector
+        if detector is not None and points.shape[1] != NUM_POINTS[detector]:
+            raise FaceanimError(
+                f"cannot score a model that was trained with landmarks of {detector}: {self._landmarks} has "
+                "those of another detector"
+            )
+        return torch.from_numpy(edges_to_centers(select_ibug68(points[frames].numpy()), self.size))
+
+    def count_without_landmarks(self, items: Sequence[TestItem]) -> int:
+        """Count the driving frames that lack landmarks, or whose source does: keypoints do alone there."""
+        count = 0
+        for item in (item for item in items if item.task != Task.SUPER_RESOLUTION):
+            source = self.read_landmarks(item.source, slice(1))
+            driving = self.read_landmarks(item.driving, slice(1, None))
+            if source is not None and driving is not None:
+                count += int((source + driving).isnan().flatten(1).any(dim=1).sum())
+        return count
 
     def _enlarge(self, crops: Tensor, frames: slice) -> Predictions:
         small = self.degrade(crops)
@@ -129,6 +181,10 @@ class VideoMethod:
             return {MethodName.PREDICTION: torch.cat(read)}
 
         return predict
+
+    def count_without_landmarks(self, items: Sequence[TestItem]) -> int:
+        """Return 0: what another method used is not known."""
+        return 0
 
 
 def prepare_baselines(item: TestItem, landmarks: Path, size: int) -> Predict:

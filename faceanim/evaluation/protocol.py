@@ -15,7 +15,8 @@ PROTOCOL_FILE = "protocol.json"
 """Settings that affect the scores besides clips and pairs: protocol version, frame sizes, identity stride."""
 MEASURED_WITH_FILE = "measured_with.json"
 """Networks used by metrics: `networks` holds the SHA-256 of their weights, by name, and `left_out` the reason
-why a metric was skipped, by the metric's name."""
+why a metric was skipped, by the metric's name. `without_landmarks` is the number of driving frames in which
+the evaluated model had no landmarks to move the face by, so that keypoints did alone."""
 CLIPS_FILE = "clips.parquet"
 """Clips of the test set (TEST_SET)."""
 PAIRS_FILE = "pairs.parquet"
@@ -31,7 +32,8 @@ CLIP_FIGURES_FILE = "clips.csv"
 CHECK_FILE = "check.safetensors"
 """A few frames to check that a copy of the model behaves as the scored one: uint8 `source` (1, S, S, 3),
 `driving` (N, S, S, 3) and super-resolved `predicted` (N, O, O, 3), and the numbers of the `frames`. The
-metadata holds the `item_id`. Their scores are in FRAMES_FILE: task reconstruction, method super_resolved."""
+metadata holds the `item_id`. Their scores are in FRAMES_FILE: task reconstruction, method super_resolved.
+If the model uses landmarks, also float32 `source_landmarks` (1, 68, 2), `driving_landmarks` (N, 68, 2)."""
 VIDEOS_FOLDER = "videos"
 """Folder of comparison videos of each task's best, median and worst clip, with `index.json`."""
 PICTURES_FILE = "pictures.png"
@@ -100,6 +102,18 @@ METRICS = (
     Metric("ms_ssim", "MS-SSIM", "", "higher", 3, "SSIM over those of its five scales that fit the frame."),
     Metric("l1", "L1", "", "lower", 4, "Mean absolute difference of RGB in [0, 1]."),
     Metric("lpips", "LPIPS", "", "lower", 3, "Distance between AlexNet features (Zhang et al., 2018)."),
+    Metric("psnr_mouth", "PSNR, mouth", "dB", "higher", 2, "PSNR of the lips and what is between them."),
+    Metric("psnr_eyes", "PSNR, eyes", "dB", "higher", 2, "PSNR of the eyes and their lids."),
+    Metric("psnr_face", "PSNR, face", "dB", "higher", 2, "PSNR of the face, except its mouth and its eyes."),
+    Metric("psnr_outside", "PSNR, outside", "dB", "higher", 2, "PSNR of the pixels away from the head."),
+    Metric(
+        "psnr_disoccluded",
+        "PSNR, disoccluded",
+        "dB",
+        "higher",
+        2,
+        "PSNR of the pixels whose content the source hides, as estimated from landmarks.",
+    ),
     Metric("akd", "AKD", "px", "lower", 2, "Distance of dlib's 68 landmarks from the driving ones, at 256."),
     Metric("missed", "missed faces", "", "lower", 3, "Share of frames whose face dlib no longer finds."),
     Metric("aed", "AED", "", "lower", 3, "Distance from the dlib face embedding of the person to be shown."),
@@ -133,6 +147,8 @@ METRICS = (
 )
 """Metrics in the order in which tables show them."""
 METRIC_NAMES = tuple(metric.name for metric in METRICS)
+REGION_METRICS = tuple(name for name in METRIC_NAMES if name.startswith("psnr_"))
+"""Metrics of a region of each frame, which tables of protocol 2 lack; see `faceanim.evaluation.regions`."""
 
 TEST_SET = pa.schema(
     [
@@ -152,7 +168,7 @@ PAIRS = pa.schema(
 )
 
 _MEASURED = [pa.field(name, pa.float64()) for name in METRIC_NAMES]
-"""Columns of the metrics; null where unavailable (no face, too few frames, a missing network)."""
+"""Columns of the metrics; null where unavailable (no face, too few frames or pixels, a missing network)."""
 
 FRAME_SCORES = pa.schema(
     [

@@ -9,11 +9,10 @@ from pathlib import Path
 import torch
 
 from faceanim.evaluation.comparison_video import write_comparison_video
-from faceanim.evaluation.methods import Method, Predictions
+from faceanim.evaluation.methods import Method, ModelMethod, Predictions
 from faceanim.evaluation.metric_pitfalls import compute_variants, write_variants
 from faceanim.evaluation.protocol import VIDEOS_FOLDER, MethodName, Task
 from faceanim.evaluation.test_set import TestItem, read_clip_frames
-from faceanim.inference.animator import Animator
 from faceanim.media.frames import Frames, resize_square
 from faceanim.media.tensors import resize_frames, to_float, to_uint8
 from faceanim.tables import Row, write_json
@@ -27,7 +26,7 @@ MAIN_METHOD = {
     Task.SUPER_RESOLUTION: MethodName.SUPER_RESOLVED,
 }
 """Method whose scores represent a task."""
-ANIMATED_PANELS = (MethodName.PREDICTION, MethodName.SUPER_RESOLVED)
+ANIMATED_PANELS = (MethodName.WARPED, MethodName.PREDICTION, MethodName.SUPER_RESOLVED)
 ENLARGED_PANELS = (MethodName.BICUBIC, MethodName.SUPER_RESOLVED)
 """Methods shown beside the driving frame, in this order; the error shown is that of the last."""
 MAX_FRAMES = 100
@@ -119,29 +118,30 @@ def write_pitfall_example(item: TestItem, method: Method, path: Path) -> None:
 
 
 def write_sample_grid(
-    animator: Animator, items: Sequence[TestItem], frame_numbers: Mapping[str, int], out: Path
+    method: ModelMethod, items: Sequence[TestItem], frame_numbers: Mapping[str, int], out: Path
 ) -> None:
     """Write the grid of sample images: one row per reconstruction, at the frame least like the source.
 
     Args:
-        animator: the model.
+        method: the model.
         items: reconstructions to show.
         frame_numbers: number of that frame, by item_id.
         out: PNG to write.
     """
-    write_image_grid([draw_grid_row(animator, item, frame_numbers[item.item_id]) for item in items], out)
+    write_image_grid([draw_grid_row(method, item, frame_numbers[item.item_id]) for item in items], out)
 
 
 @torch.inference_mode()
-def draw_grid_row(animator: Animator, item: TestItem, frame: int) -> list[Frames]:
+def draw_grid_row(method: ModelMethod, item: TestItem, frame: int) -> list[Frames]:
     """Draw a row of the grid: source and driving frame, each with its keypoints, and the model's outputs."""
     source = read_clip_frames(item.source, slice(1))
     driving = read_clip_frames(item.driving, slice(frame, frame + 1))
-    prepared = animator.prepare(to_float(source))
-    animation = animator.animate(prepared, to_float(driving))
+    animator, prepared = method.animator, method.prepare_source(item)
+    landmarks = method.read_landmarks(item.driving, slice(frame, frame + 1))
+    animation = animator.animate(prepared, to_float(driving), landmarks)
     enlarged = animator.enlarge(animation.prediction)
     warped, prediction, larger = map(to_uint8, (animation.warped, animation.prediction, enlarged))
-    detected = (prepared.keypoints, animator.detect(to_float(driving)))
+    detected = (prepared.keypoints, animation.kp_driving)
     marked = [
         draw_keypoints(image[0], keypoints.value[0].cpu().numpy())
         for image, keypoints in zip((source, driving), detected, strict=True)

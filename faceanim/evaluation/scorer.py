@@ -28,7 +28,8 @@ from faceanim.evaluation.face_metrics import (
 from faceanim.evaluation.image_metrics import Lpips, compute_frame_metrics
 from faceanim.evaluation.methods import Method, prepare_baselines
 from faceanim.evaluation.protocol import METRIC_NAMES, MethodName, Task
-from faceanim.evaluation.test_set import TestItem, read_clip_frames
+from faceanim.evaluation.regions import compute_region_metrics, find_clip_regions
+from faceanim.evaluation.test_set import TestItem, read_clip_frames, read_clip_points
 from faceanim.faces.landmark_detectors import MEDIAPIPE_WEIGHTS, MediaPipeDetector, find_dlib_weights
 from faceanim.media.tensors import resize_frames, to_float, to_uint8
 from faceanim.models.pretrained import fetch_weights
@@ -42,10 +43,10 @@ ANIMATION_SIZE_METHODS = (
     MethodName.COPY_SOURCE,
     MethodName.LANDMARK_WARP,
 )
-"""Methods that are scored at the animation size; the others are scored at the size of the stored crops."""
-FACE_METHODS = (MethodName.PREDICTION, MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP)
-"""Methods in whose frames faces are read."""
+"""Methods that are scored at the animation size, by region and by their faces.
 
+The others are scored at the size of the stored crops, by their pixels alone.
+"""
 NO_READING = FaceReading(None, None, None)
 
 Columns = dict[str, NDArray[np.float64]]
@@ -110,7 +111,7 @@ class ItemScorer:
     Args:
         item: item to be predicted.
         method: the evaluated method.
-        landmarks: folder of the landmarks tables, for the baselines.
+        landmarks: folder of the landmarks tables, for the baselines and the regions.
         metric_models: networks used by metrics.
 
     Raises:
@@ -129,6 +130,10 @@ class ItemScorer:
             )
         self._predict = method.prepare(item)
         self._predict_baselines = prepare_baselines(item, landmarks, method.size)
+        # In a reconstruction the source is the first frame of the driving clip.
+        self._landmarks = (
+            read_clip_points(landmarks, item.driving) if item.task == Task.RECONSTRUCTION else None
+        )
         self._source = NO_READING
         if item.task != Task.SUPER_RESOLUTION:
             self._source = self._read(resize_frames(source, method.size), [True])[0]
@@ -158,17 +163,29 @@ class ItemScorer:
         with_identity = [number % IDENTITY_STRIDE == 1 for number in range(frames.start, frames.stop)]
         faces = (
             self._read(driving, with_identity)
-            if any(method in FACE_METHODS for method in predictions)
+            if any(method in ANIMATION_SIZE_METHODS for method in predictions)
             else []
         )
+        masks = self._find_regions(frames)
         scores = {}
         for method, predicted in predictions.items():
-            target = driving if method in ANIMATION_SIZE_METHODS else crops
-            columns = self._score_pixels(method, predicted.cpu(), target)
-            if method in FACE_METHODS:
+            animated = method in ANIMATION_SIZE_METHODS
+            target = driving if animated else crops
+            compared = predicted.cpu()
+            columns = self._score_pixels(method, compared, target)
+            if animated:
                 columns |= self._score_faces(method, predicted, faces, with_identity)
+                regions = compute_region_metrics(compared, target, masks)
+                columns |= {name: values.double().numpy() for name, values in regions.items()}
             scores[method] = columns
         return scores
+
+    def _find_regions(self, frames: slice) -> dict[str, Tensor]:
+        """Find the regions of driving frames; there are none where there is no ground truth to compare."""
+        if self._landmarks is None:
+            return {}
+        points, detected = (torch.cat((of_clip[:1], of_clip[frames])) for of_clip in self._landmarks)
+        return find_clip_regions(points, detected, self._size)
 
     def _score_pixels(self, method: MethodName, predicted: Tensor, target: Tensor) -> Columns:
         """Compute the image metrics; a re-enactment has no ground truth, so only its flicker is measured."""

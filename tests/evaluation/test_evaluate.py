@@ -61,7 +61,8 @@ def test_metrics_are_nested_as_documented(evaluated):
     reconstruction = metrics["reconstruction"]
     assert {"psnr", "ssim", "ms_ssim", "l1", "akd", "missed", "flicker"} <= set(reconstruction)
     assert set(reconstruction["copy_source"]) == {"psnr", "ssim", "l1", "akd", "csim"}
-    assert set(reconstruction["warped"]) == {"psnr", "ssim", "l1"}
+    assert set(reconstruction["warped"]) == {"psnr", "ssim", "l1", "akd", "csim"}
+    assert set(protocol.REGION_METRICS) < set(reconstruction)
     assert {"landmark_warp", "super_resolved", "bicubic"} < set(reconstruction)
     assert "psnr" not in metrics["reenactment"]  # a re-enactment has no ground truth
     assert {"csim", "pose", "missed"} < set(metrics["reenactment"])
@@ -102,6 +103,22 @@ def test_copy_of_the_source_against_a_plain_computation(data, evaluated):
         clips.append(np.mean([10 * np.log10(1 / np.mean((frame - frames[0]) ** 2)) for frame in frames[1:]]))
     found = evaluated[0]["reconstruction"]["copy_source"]["psnr"]
     assert found == pytest.approx(np.mean(clips), abs=1e-3)  # of clips, not of frames
+
+
+def test_regions_are_measured_where_there_are_landmarks_and_a_ground_truth(evaluated):
+    rows = read_rows(evaluated[1] / protocol.FRAMES_FILE, FRAME_SCORES)
+    animated = {"prediction", "warped", "copy_source", "landmark_warp"}
+    for row in rows:
+        measured = [name for name in protocol.REGION_METRICS if row[name] is not None]
+        if row["task"] == Task.RECONSTRUCTION and row["method"] in animated and row["frame"] != 2:
+            assert {"psnr_mouth", "psnr_face"} <= set(measured)
+        else:  # frame 2 has no landmarks
+            assert measured == []
+    mouths = {
+        method: np.mean([row["psnr_mouth"] for row in rows if row["method"] == method and row["psnr_mouth"]])
+        for method in ("copy_source", "landmark_warp")
+    }
+    assert mouths["landmark_warp"] > mouths["copy_source"] + 1
 
 
 def test_protocol_and_test_set(evaluated):

@@ -3,6 +3,7 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from faceanim.errors import FaceanimError
@@ -12,13 +13,14 @@ from faceanim.evaluation.report import ReferenceRun, write_report
 from faceanim.evaluation.report.labels import (
     METHOD_COLORS,
     METHOD_LABELS,
+    REGION_LABELS,
     TABLE_1,
     format_number,
     format_signed,
 )
 from faceanim.evaluation.report.read import read_curves
 from faceanim.evaluation.report.views import build_groups, build_tiles, classify_difference, metric_cells
-from faceanim.evaluation.statistics import Interval
+from faceanim.evaluation.statistics import Interval, select_scores
 from faceanim.tables import read_rows, write_json
 from tests.helpers.evaluation_folders import CLIPS, clip_rows, frame_rows, write_curve, write_evaluation
 
@@ -182,15 +184,33 @@ def test_groups_hold_comparable_methods(evaluation, champion):
     assert len(animated.panels) == len(animated.lines)
 
 
+def test_regions_are_apart_from_the_other_metrics(evaluation, champion):
+    scores = read_rows(evaluation / protocol.SCORES_FILE, SCORES)
+    animated, enlarged = build_groups(Task.RECONSTRUCTION, scores, champion)
+    names = ["psnr", *protocol.REGION_METRICS]
+    assert list(REGION_LABELS) == names
+    assert [line.metric.name for line in animated.regions.lines] == names
+    assert [line.metric.name for line in animated.regions.differences] == names
+    warp = animated.baselines.index("warped")
+    ours, warped = (select_scores(scores, Task.RECONSTRUCTION, name) for name in ("prediction", "warped"))
+    gain = np.mean([a["psnr_mouth"] - b["psnr_mouth"] for a, b in zip(ours, warped, strict=True)])
+    assert animated.regions.differences[1].cells[warp].value == format_signed(float(gain), PSNR)
+    assert all(label in animated.regions.svg for label in REGION_LABELS.values())
+    assert enlarged.regions is None
+    (reenacted,) = build_groups(Task.REENACTMENT, scores, champion)
+    assert reenacted.regions is None
+
+
 def test_headline(evaluation, champion):
     scores = read_rows(evaluation / protocol.SCORES_FILE, SCORES)
     assert [tile.title for tile in build_tiles(scores, champion)] == [
         "PSNR of the reconstruction",
         "against champion 3",
+        "against its own warp",
         "against copied source",
         "against landmark warp",
     ]
-    assert len(build_tiles(scores, None)) == 3
+    assert len(build_tiles(scores, None)) == 4
     assert build_tiles([row for row in scores if row["task"] == Task.REENACTMENT], champion) == []
 
 

@@ -118,8 +118,9 @@ def test_frames_of_a_video_are_shown(opened):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_plots_are_drawn(opened, scheme):
     drawn = opened(DESKTOP, scheme).eval_on_selector_all("svg", DRAWN)
-    # Dot plots of reconstruction (6 and 6), re-enactment and super-resolution; clips, curves, pitfalls.
-    assert len(drawn) == 6 + 6 + 3 + 2 + 9 + 2 + 2
+    # Dot plots of reconstruction (6, 6 and the regions), re-enactment and super-resolution; clips, curves,
+    # pitfalls.
+    assert len(drawn) == 6 + 6 + 1 + 3 + 2 + 9 + 2 + 2
     for plot in drawn:
         assert plot["width"] > 200
         assert plot["height"] > 50

@@ -54,13 +54,22 @@ REFERENCE = "reference"
 
 METHOD_LABELS = {
     MethodName.PREDICTION: "prediction",
-    MethodName.WARPED: "warp only",
+    MethodName.WARPED: "its own warp",
     MethodName.COPY_SOURCE: "copied source",
     MethodName.LANDMARK_WARP: "landmark warp",
     MethodName.SUPER_RESOLVED: "super-resolved",
     MethodName.BICUBIC: "bicubic",
     REFERENCE: "reference",
 }
+REGION_LABELS = {
+    "psnr": "whole frame",
+    "psnr_mouth": "mouth",
+    "psnr_eyes": "eyes",
+    "psnr_face": "rest of the face",
+    "psnr_outside": "outside the head",
+    "psnr_disoccluded": "disoccluded",
+}
+"""Region of the frame that each PSNR measures."""
 METHOD_COLORS = {
     MethodName.PREDICTION: ("#0072b2", "#4aa8e0"),
     MethodName.WARPED: ("#3aa6d8", "#9ad4f2"),

@@ -3,7 +3,7 @@
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -41,6 +41,8 @@ LABEL_GAP = 0.8
 """Smallest gap between two labels of an axis, in font sizes; the page's font may be the wider one."""
 LANE_FRACTION = 0.56
 """Fraction of a method's band that the lanes of people span."""
+BAND_FRACTION = 0.75
+"""Fraction of a region's band that the lanes of methods span."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,47 @@ class Strip:
     method: str
     people: list[list[float]]
     mean: Interval
+
+
+@dataclass(frozen=True)
+class Band:
+    """A row of a plot that compares methods.
+
+    Attributes:
+        label: label of the row.
+        means: mean of each method, a `MethodName` or REFERENCE, over all clips.
+    """
+
+    label: str
+    means: Mapping[str, Interval]
+
+
+def draw_bands(name: str, description: str, bands: Sequence[Band]) -> str:
+    """Draw means with their intervals: a band per region, a lane per method.
+
+    Args:
+        name: name of the plot, unique on the page.
+        description: text alternative for screen readers.
+        bands: bands from top to bottom.
+    """
+    with mpl.rc_context(STYLE):
+        lanes = max(len(band.means) for band in bands)
+        figure = Figure(figsize=(2 * WIDTH, 0.45 + 0.09 * (lanes + 1) * len(bands)), layout="constrained")
+        axes = figure.subplots()
+        for number, band in enumerate(bands):
+            for lane, (method, mean) in enumerate(band.means.items()):
+                color, _ = METHOD_COLORS[method]
+                height = number + BAND_FRACTION * ((lane + 0.5) / lanes - 0.5)
+                axes.plot([mean.low, mean.high], [height, height], color=color, lw=1.2, alpha=0.6)
+                axes.plot(mean.mean, height, "D", ms=4, mfc=color, mec=INK, mew=0.5)
+        axes.set_yticks(range(len(bands)), [band.label for band in bands])
+        axes.set_ylim(len(bands) - 0.5, -0.5)
+        axes.tick_params(left=False)
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x", color=INK, alpha=0.12, lw=0.5)
+        for number in range(1, len(bands)):
+            axes.axhline(number - 0.5, color=INK, alpha=0.12, lw=0.5)
+        return to_svg(figure, name, description)
 
 
 def draw_strips(name: str, description: str, strips: Sequence[Strip]) -> str:

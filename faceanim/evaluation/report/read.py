@@ -24,6 +24,7 @@ class Evaluation:
         protocol: settings that affect the scores, by name.
         networks: SHA-256 of the networks that metrics used, by name.
         left_out: reason why a metric was skipped, by the metric's name.
+        without_landmarks: number of frames without landmarks that the model would have used.
         test_set: id of the test set.
         videos: entries of index.json: task, rank, item_id, metric, value and file.
         frames: rows of FRAME_SCORES of the clips in the videos.
@@ -36,6 +37,7 @@ class Evaluation:
     protocol: dict[str, Any]
     networks: dict[str, str]
     left_out: dict[str, str]
+    without_landmarks: int
     test_set: str
     videos: list[dict[str, Any]]
     frames: list[Row]
@@ -60,6 +62,7 @@ def read_evaluation(folder: Path) -> Evaluation:
         protocol=_json(folder / protocol.PROTOCOL_FILE),
         networks=measured["networks"],
         left_out=measured["left_out"],
+        without_landmarks=measured.get("without_landmarks", 0),  # missing before 0.3
         test_set=protocol.test_set_id(folder),
         videos=videos,
         frames=frames.filter(pc.is_in(frames["item_id"], shown)).to_pylist(),

@@ -1,17 +1,18 @@
 """View models of the page's template: scores as text, tables and plots."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from faceanim.evaluation.protocol import METRICS, MethodName, Metric, Task
+from faceanim.evaluation.protocol import METRICS, REGION_METRICS, MethodName, Metric, Task
 from faceanim.evaluation.report.labels import (
     DIRECTION_TEXTS,
     METHOD_LABELS,
     REFERENCE,
+    REGION_LABELS,
     format_number,
     format_signed,
 )
-from faceanim.evaluation.report.plots import Strip, draw_strips
+from faceanim.evaluation.report.plots import Band, Strip, draw_bands, draw_strips
 from faceanim.evaluation.statistics import (
     Interval,
     MetricSummary,
@@ -73,6 +74,21 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class RegionView:
+    """PSNR of whole frames and of their regions.
+
+    Attributes:
+        lines: means by region, the whole frame first.
+        differences: differences of the first method from each other one, clip by clip.
+        svg: plot of the means.
+    """
+
+    lines: list[Line]
+    differences: list[Line]
+    svg: str
+
+
+@dataclass(frozen=True)
 class Group:
     """Results of the methods of one frame size in one task.
 
@@ -82,6 +98,7 @@ class Group:
         lines: means by metric.
         baselines: methods that the first one is compared with.
         differences: differences of the first one from them, clip by clip.
+        regions: PSNR by region; None: no region was measured.
         panels: distributions over clips.
         people, clips, frames: numbers of them behind the scores.
     """
@@ -91,6 +108,7 @@ class Group:
     lines: list[Line]
     baselines: list[str]
     differences: list[Line]
+    regions: RegionView | None
     panels: list[Panel]
     people: int
     clips: int
@@ -135,21 +153,63 @@ def build_group(
     if reference is not None and (reference_rows := select_scores(reference.scores, task, main)):
         shown[REFERENCE] = reference_rows
     means = {name: summarize_metrics(clips) for name, clips in shown.items()}
-    metrics = [metric for metric in METRICS if any(means[name][metric.name] for name in shown)]
+    measured = [metric for metric in METRICS if any(means[name][metric.name] for name in shown)]
+    metrics = [metric for metric in measured if metric.name not in REGION_METRICS]
+    regions = [metric for metric in measured if metric.name in REGION_METRICS]
     return Group(
         size=size,
         methods=list(shown),
-        lines=[
-            Line(metric, metric_cells(metric, [means[name][metric.name] for name in shown]))
-            for metric in metrics
-        ],
+        lines=mean_lines(metrics, means),
         baselines=list(shown)[1:],
         differences=difference_lines(metrics, list(shown.values())),
+        regions=build_regions(f"{task} {size}", [METRICS[0], *regions], shown, means) if regions else None,
         panels=[Panel(metric, draw_distribution(task, size, metric, shown)) for metric in metrics],
         people=len({row["person_id"] for row in rows[main]}),
         clips=len(rows[main]),
         frames=sum(row["frames"] for row in rows[main]),
     )
+
+
+def build_regions(
+    name: str,
+    metrics: Sequence[Metric],
+    shown: Mapping[str, list[Row]],
+    means: Mapping[str, Mapping[str, Interval | None]],
+) -> RegionView:
+    """Build the view of the PSNR by region.
+
+    Args:
+        name: name of the group, unique on the page.
+        metrics: PSNR of the whole frame, then of its regions.
+        shown: rows of SCORES by method, the evaluated one first.
+        means: mean of each metric by method.
+    """
+    bands = [
+        Band(
+            REGION_LABELS[metric.name],
+            {method: mean for method in shown if (mean := means[method][metric.name]) is not None},
+        )
+        for metric in metrics
+    ]
+    texts = (
+        f"{band.label}: "
+        + ", ".join(f"{METHOD_LABELS[method]} {mean.mean:.2f}" for method, mean in band.means.items())
+        for band in bands
+    )
+    description = f"PSNR by region, in dB; {'; '.join(texts)}; {DIRECTION_TEXTS['higher']}"
+    return RegionView(
+        lines=mean_lines(metrics, means),
+        differences=difference_lines(metrics, list(shown.values())),
+        svg=draw_bands(f"{name} regions", description, bands),
+    )
+
+
+def mean_lines(metrics: Iterable[Metric], means: Mapping[str, Mapping[str, Interval | None]]) -> list[Line]:
+    """Format the means of each metric, by method."""
+    return [
+        Line(metric, metric_cells(metric, [values[metric.name] for values in means.values()]))
+        for metric in metrics
+    ]
 
 
 def summarize_metrics(clips: Sequence[Row]) -> dict[str, Interval | None]:
@@ -231,7 +291,7 @@ def draw_distribution(task: Task, size: str, metric: Metric, shown: dict[str, li
 
 
 def build_tiles(scores: Sequence[Row], reference: ReferenceRun | None) -> list[Tile]:
-    """Build the headline: PSNR of the reconstruction, and its gain over the baselines and the reference."""
+    """Build the headline: PSNR of the reconstruction, and its gains over the reference and other methods."""
     psnr = METRICS[0]
     main_rows = select_scores(scores, Task.RECONSTRUCTION, MethodName.PREDICTION)
     mean = bootstrap_interval([row["psnr"] for row in main_rows], [row["person_id"] for row in main_rows])
@@ -239,7 +299,7 @@ def build_tiles(scores: Sequence[Row], reference: ReferenceRun | None) -> list[T
         return []
     comparisons = [
         (METHOD_LABELS[name], select_scores(scores, Task.RECONSTRUCTION, name))
-        for name in (MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP)
+        for name in (MethodName.WARPED, MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP)
     ]
     if reference is not None:
         reference_rows = select_scores(reference.scores, Task.RECONSTRUCTION, MethodName.PREDICTION)
