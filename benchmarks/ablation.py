@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("changes", nargs="+", metavar="NAME:KEY=VALUE,...", help="Rows of the table.")
     args = parser.parse_args(arguments)
     jobs = [make_job(OURS, DEFAULT), *map(parse_change, args.changes)]
-    results = run_contest(jobs, args, swapped=True)
+    results = run_contest(jobs, args, splits=("test", "train"))
     print_summary(
         {f"psnr_db_{job.name}_vs_ours": min_difference(results, "psnr", job.name, OURS) for job in jobs[1:]}
     )

@@ -9,26 +9,13 @@ already is reused.
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
+from benchmarks.clips import BASELINES, Animate, Clip, read_clips, thin_clip
 from benchmarks.common import add_clips_option, create_parser, print_summary, set_cpu_threads
 from benchmarks.contest import PARAMS, SIZE
+from benchmarks.methods import animate_clip
 from benchmarks.real_crops import crop_folder, list_clips, make_crops, make_landmarks
 from benchmarks.real_people import show_training
-from benchmarks.scoring import (
-    BASELINES,
-    BATCH,
-    Animate,
-    Clip,
-    average_clips,
-    find_faces,
-    read_clips,
-    score_clips,
-    thin_clip,
-)
-from faceanim.inference.animator import Animator
-from faceanim.models.build import build_super_resolution
+from benchmarks.scoring import average_clips, find_faces, score_clips
 from faceanim.models.storage import load_animation
 from faceanim.progress import show_progress
 from faceanim.synthetic.folder import RenderSettings, render_folder
@@ -92,15 +79,7 @@ def compare(clips: Sequence[Clip], model: Path) -> None:
 def make_animate(model: Path) -> Animate:
     """Return a callable that animates clips by a trained model."""
     networks = load_animation(model).eval()
-    animator = Animator(networks, build_super_resolution(PARAMS.train_sr.model), SIZE)
-
-    @torch.inference_mode()
-    def animate(clip: Clip) -> Tensor:
-        prepared = animator.prepare(clip.frames[:1])
-        parts = [animator.frames(prepared, driving) for driving in clip.frames[1:].split(BATCH)]
-        return torch.cat(parts).clamp(0, 1)
-
-    return animate
+    return lambda clip: animate_clip(networks, clip)[0]
 
 
 if __name__ == "__main__":

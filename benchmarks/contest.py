@@ -12,36 +12,45 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.clips import BASELINES, Clip, read_clips, thin_clip
 from benchmarks.common import add_clips_option, create_parser, set_cpu_threads
-from benchmarks.real_crops import list_clips, make_crops, make_landmarks
-from benchmarks.scoring import (
-    BASELINES,
-    Clip,
-    Scores,
-    average_clips,
-    find_faces,
-    read_clips,
-    score_clips,
-    thin_clip,
-)
-from benchmarks.trial import Job, select_splits
+from benchmarks.real_crops import list_clips, make_crops, make_landmarks, make_people
+from benchmarks.scoring import Scores, average_clips, find_faces, score_clips
+from benchmarks.trial import Job
 from faceanim.config import TrainAnimationConfig, load_params
 
 SIZE = 64
 """Side of the frames, in pixels."""
 PARAMS = load_params(Path("profiles/sample.yaml"))
-DEFAULT: TrainAnimationConfig = PARAMS.train_animation
+SAMPLE: TrainAnimationConfig = PARAMS.train_animation
+REAL_PAIRS = {
+    "rendered_prob": 0.0,
+    "losses": SAMPLE.losses.model_copy(update={"flow": 0.0, "visibility": 0.0}),
+}
+"""Changes to the profile `sample` that make every pair a real one."""
+DEFAULT: TrainAnimationConfig = SAMPLE.model_copy(update=REAL_PAIRS)
+SPLITS = ("train", "test")
+"""Split on which to train, and split on which to score."""
 OURS = "ours"
-"""Name of the row of the profile `sample`."""
+"""Name of the row of the profile `sample`, without rendered pairs."""
 COLUMNS = {
     "PSNR, dB": ("psnr", 2),
     "SSIM": ("ssim", 3),
+    "MS-SSIM": ("ms_ssim", 3),
     "L1": ("l1", 4),
     "AKD, px": ("akd", 2),
+    "CSIM": ("csim", 3),
+    "eyes": ("eyes", 4),
+    "mouth": ("mouth", 4),
+    "mouth, dB": ("psnr_mouth", 2),
+    "eyes, dB": ("psnr_eyes", 2),
+    "disoccluded, dB": ("psnr_disoccluded", 2),
+    "on its warp, dB": ("psnr_gain", 2),
+    "in the mouth": ("psnr_mouth_gain", 2),
+    "disoccluded": ("psnr_disoccluded_gain", 2),
+    "worst clip": ("worst_gain", 2),
     "missed": ("missed", 0),
-    "landmarks, %": ("landmark_percent", 2),
     "steps": ("steps", 0),
-    "samples": ("samples", 0),
 }
 """Score and number of decimals of each column, by title."""
 
@@ -62,6 +71,9 @@ def create_contest_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", type=Path, help="Folder with crops.parquet and landmarks; by default, it is created anew."
     )
+    parser.add_argument(
+        "--few", action="store_true", help="The clips alone: ten people to train on, nine to score on."
+    )
     parser.add_argument("--out", type=Path, help="Output folder of weights, scores of each clip, and images.")
     return parser
 
@@ -75,23 +87,23 @@ def make_job(name: str, config: TrainAnimationConfig) -> Job:
         every=1,
         data="",
         out=None,
-        swapped=False,
+        splits=SPLITS,
         config=config,
         reference=None,
     )
 
 
-def run_contest(jobs: Sequence[Job], args: argparse.Namespace, swapped: bool = False) -> Results:
+def run_contest(jobs: Sequence[Job], args: argparse.Namespace, splits: tuple[str, str] = SPLITS) -> Results:
     """Score the baselines, train and score all jobs for each seed, and print the table.
 
     Args:
         jobs: the trainings, one per row.
         args: options of `create_contest_parser`.
-        swapped: see `Job`.
+        splits: see `Job`.
     """
     set_cpu_threads(args.threads)
-    with open_data(args.data, args.clips) as data:
-        clips = [thin_clip(clip, args.every) for clip in read_clips(data, select_splits(swapped)[1], SIZE)]
+    with open_data(args.data, list_clips() if args.few else args.clips) as data:
+        clips = [thin_clip(clip, args.every) for clip in read_clips(data, splits[1], SIZE)]
         print(describe_contest(clips, args), flush=True)
         faces = [find_faces(clip.frames[1:]) for clip in clips]
         results = {
@@ -103,7 +115,7 @@ def run_contest(jobs: Sequence[Job], args: argparse.Namespace, swapped: bool = F
             "threads": args.threads,
             "every": args.every,
             "data": str(data),
-            "swapped": swapped,
+            "splits": splits,
         }
         for seed in args.seeds:
             for job in jobs:
@@ -120,14 +132,17 @@ def run_contest(jobs: Sequence[Job], args: argparse.Namespace, swapped: bool = F
 
 @contextmanager
 def open_data(folder: Path | None, clips: Sequence[str] | None) -> Iterator[Path]:
-    """Provide a folder of crops and landmarks, by default those of real clips by the profile `sample`."""
+    """Provide a folder of crops and landmarks, by default those of all real people, cut as by `sample`."""
     if folder:
         yield folder
         return
     with tempfile.TemporaryDirectory() as name:
         temporary = Path(name)
-        make_crops(clips or list_clips(), temporary, PARAMS)
-        make_landmarks(temporary, PARAMS)
+        if clips:
+            make_crops(clips, temporary, PARAMS)
+            make_landmarks(temporary, PARAMS)
+        else:
+            make_people(temporary, PARAMS)
         yield temporary
 
 
@@ -138,11 +153,11 @@ def describe_contest(clips: Sequence[Clip], args: argparse.Namespace) -> str:
     return (
         f"Self-reconstruction at {SIZE}x{SIZE} of {len(clips)} held-out clips of {people} people\n"
         f"({frames:,} driving frames, absolute keypoints), after {args.minutes:g} minutes of training,\n"
-        f"each on {args.threads} threads and the same pairs of real frames, from random weights.\n"
-        "  AKD:       distance of dlib's landmarks, in pixels at 256\n"
-        "  missed:    frames in which dlib finds no face, but finds one in the driving frame\n"
-        "  landmarks: error of the landmarks predicted from the keypoints by a linear regression, in\n"
-        "             percent of the distance between the eyes"
+        f"each on {args.threads} threads, from random weights, on these crops unless a row says otherwise.\n"
+        "  AKD:         distance of dlib's landmarks, in pixels at 256\n"
+        "  eyes, mouth: error of their height over width; and PSNR inside them\n"
+        "  on its warp: gain of the prediction on its own warped source, over all, and in regions\n"
+        "  missed:      frames in which dlib finds no face, but finds one in the driving frame"
     )
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
+from torch import Tensor
 
 from benchmarks.common import (
     add_clips_option,
@@ -108,7 +109,7 @@ class InMemoryEvaluation:
         self._items = test_set.build_items(rows, PARAMS.evaluate.pairs)
         self._frames = {row["crop_id"]: test_set.read_clip_frames(row, slice(None)) for row in rows}
         self._points = {row["crop_id"]: test_set.read_clip_points(folder / "landmarks", row) for row in rows}
-        self._method = methods.ModelMethod(Animator.load(folder / "models"))
+        self._method = methods.ModelMethod(Animator.load(folder / "models"), folder / "landmarks")
         self._folder = folder
 
     def score(self) -> int:
@@ -117,7 +118,8 @@ class InMemoryEvaluation:
             load_metric_models(PARAMS.evaluate.fetch) as metric_models,
             patch.object(scorer, "read_clip_frames", self._read_frames),
             patch.object(methods, "read_clip_frames", self._read_frames),
-            patch.object(methods, "read_clip_points", lambda folder, row: self._points[row["crop_id"]]),
+            patch.object(methods, "read_clip_points", self._read_points),
+            patch.object(scorer, "read_clip_points", self._read_points),
         ):
             for item in self._items:
                 item_scorer = scorer.ItemScorer(item, self._method, self._folder, metric_models)
@@ -126,6 +128,9 @@ class InMemoryEvaluation:
 
     def _read_frames(self, row: Row, frames: slice) -> Frames:
         return self._frames[row["crop_id"]][frames]
+
+    def _read_points(self, folder: Path, row: Row) -> tuple[Tensor, Tensor]:
+        return self._points[row["crop_id"]]
 
 
 def measure_peak(folder: Path, repeats: int) -> float:

@@ -1,13 +1,14 @@
 """Methods trained by the quality benchmark, on the same pairs: faceanim's networks and the reference."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from benchmarks.clips import BATCH, Clip
 from benchmarks.peer import (
     Peer,
     PeerPortrait,
@@ -17,10 +18,10 @@ from benchmarks.peer import (
     load_config,
     set_scale_factor,
 )
-from faceanim.config import Params, TrainAnimationConfig
+from faceanim.config import TrainAnimationConfig
 from faceanim.datasets.animation import PairDataset
-from faceanim.inference.animator import Animator
-from faceanim.models.build import build_super_resolution
+from faceanim.faces.landmark_sets import select_ibug68
+from faceanim.models.animation import AnimationModel
 from faceanim.models.storage import save_animation
 from faceanim.training.animation import AnimationTrainer
 from faceanim.training.engine import enable_determinism, seed_step
@@ -30,8 +31,9 @@ EQUIVARIANCE = 1.0
 """Weight of the reference's equivariance terms. Its own weight of 10 is small beside its perceptual loss, a
 sum over twenty layers and scales, but would be most of the loss beside an L1."""
 
-Drive = Callable[[Tensor], Tensor]
-"""Callable that maps driving frames (B, 3, S, S) to the animated source, of the same shape, in [0, 1]."""
+Predictions = tuple[Tensor, Tensor]
+"""Predictions of the driving frames of a clip and the warped source behind them, (N - 1, 3, S, S) in [0, 1]
+each; a method without a warp gives the predictions twice."""
 
 
 class Method(Protocol):
@@ -46,8 +48,8 @@ class Method(Protocol):
     def step(self, number: int) -> None:
         """Make one training step, counted from 1."""
 
-    def prepare(self, source: Tensor) -> Drive:
-        """Prepare a source (1, 3, S, S) to be driven with absolute keypoints, in evaluation mode."""
+    def animate(self, clip: Clip) -> Predictions:
+        """Animate the first frame of a clip by the others, in evaluation mode."""
 
     def detect(self, frames: Tensor) -> Tensor:
         """Detect the keypoints (B, K, 2) of frames (B, 3, S, S), in evaluation mode."""
@@ -61,20 +63,16 @@ class FaceanimMethod:
 
     Args:
         config: configuration of the training.
-        params: parameters of a profile; only its super-resolution network is used.
         batches: training pairs.
     """
 
-    def __init__(self, config: TrainAnimationConfig, params: Params, batches: PairDataset) -> None:
+    def __init__(self, config: TrainAnimationConfig, batches: PairDataset) -> None:
         enable_determinism()
         self.config = config
         self.batches = batches
         self.trainer = AnimationTrainer(config)
         self.averaged_model = self.trainer.average.averaged_model
         self.networks: nn.Module = self.averaged_model
-        # The animator requires a super-resolution network, which is not used here.
-        super_resolution = build_super_resolution(params.train_sr.model)
-        self.animator = Animator(self.averaged_model, super_resolution, config.model.size)
         self.networks.train()
 
     def step(self, number: int) -> None:
@@ -82,19 +80,45 @@ class FaceanimMethod:
         seed_step(self.config.seed, number)
         self.trainer.step(self.batches[number])
 
-    def prepare(self, source: Tensor) -> Drive:
-        """Prepare a source to be driven."""
-        prepared = self.animator.prepare(source)
-        return lambda driving: self.animator.frames(prepared, driving)
+    def animate(self, clip: Clip) -> Predictions:
+        """Animate the first frame of a clip by the others."""
+        return animate_clip(self.averaged_model, clip)
 
     @torch.inference_mode()
     def detect(self, frames: Tensor) -> Tensor:
         """Detect the keypoints of frames."""
-        return self.animator.detect(frames).value
+        return self.averaged_model.detect(frames).value
 
     def save(self, folder: Path) -> None:
         """Save the averaged weights as a model of the pipeline."""
         save_animation(self.averaged_model, self.config.model, folder)
+
+
+@torch.inference_mode()
+def animate_clip(model: AnimationModel, clip: Clip, landmarks: bool = True) -> Predictions:
+    """Animate the first frame of a clip by the others.
+
+    Args:
+        model: the model, in evaluation mode.
+        clip: the clip.
+        landmarks: whether the landmarks of the clip are used, if the model uses any.
+    """
+    size = clip.frames.shape[-1]
+    # The clip has landmarks relative to edges, the model to the centers of the outermost pixels.
+    points = select_ibug68(clip.points.numpy()) * np.float32(size / (size - 1))
+    known = clip.detected.numpy()[:, None, None] & landmarks
+    centered = torch.from_numpy(np.where(known, points, np.float32(np.nan)))
+    source, kp_source = clip.frames[:1], model.detect(clip.frames[:1], centered[:1])
+    features = model.encode(source)
+    parts = []
+    for driving, moved in zip(clip.frames[1:].split(BATCH), centered[1:].split(BATCH), strict=True):
+        count = len(driving)
+        expanded = [part.expand(count, -1, -1, -1) for part in (source, *features)]
+        kp_driving = model.detect(driving, moved)
+        made = model.animate(expanded[0], kp_source.expand(count), kp_driving, tuple(expanded[1:]))
+        parts.append((made.prediction.clamp(0, 1), made.warped.clamp(0, 1)))
+    predictions, warped = zip(*parts, strict=True)
+    return torch.cat(predictions), torch.cat(warped)
 
 
 class ReferenceMethod:
@@ -144,9 +168,11 @@ class ReferenceMethod:
         self.optimizer.step()
         self.optimizer.zero_grad()
 
-    def prepare(self, source: Tensor) -> Drive:
-        """Prepare a source to be driven."""
-        return PeerPortrait(self.peer, source).animate
+    def animate(self, clip: Clip) -> Predictions:
+        """Animate the first frame of a clip by the others."""
+        portrait = PeerPortrait(self.peer, clip.frames[:1])
+        predictions = torch.cat([portrait.animate(part) for part in clip.frames[1:].split(BATCH)]).clamp(0, 1)
+        return predictions, predictions
 
     @torch.inference_mode()
     def detect(self, frames: Tensor) -> Tensor:

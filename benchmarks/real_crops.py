@@ -14,6 +14,31 @@ from faceanim.ingest.index import build_index
 
 PARAMS: Params = load_params(Path("profiles/voxceleb.yaml"))
 
+EXPRESSIVE_PEOPLE = ("liveportrait_d10", "liveportrait_d18", "liveportrait_d5", "liveportrait_d6")
+"""Four people whose mouths open widest, of whom a network must be able to learn everything by heart."""
+HELD_OUT_PEOPLE = (
+    "dfrf_a",
+    "grid_sbia1a",
+    "hdtf_d",
+    "iplap_a",
+    "liveportrait_d14",
+    "liveportrait_d5",
+    "liveportrait_s32",
+    "lrcar_p07",
+    "lrcar_p14",
+    "lrcar_p19",
+    "lrcar_p25",
+    "lrcar_p30",
+    "paddlegan_fom_dv",
+    "retalk_2",
+    "styletalk_e",
+    "styletalk_j",
+    "vox_c",
+    "vox_j",
+)
+"""People on whom the quality benchmark scores: every fifth of the clips' and the people's, by name. The list
+is fixed, so that figures can be compared as people are added."""
+
 
 def list_clips() -> list[str]:
     """List the names of the real clips beside the checkout, sorted."""
@@ -33,6 +58,30 @@ def make_crops(names: Sequence[str], folder: Path, params: Params = PARAMS, copi
         for suffix in ("", *(f"-{number}" for number in range(1, copies))):
             shutil.copytree(shared_path("faces", "clips", name), folder / "clips" / f"{name}{suffix}")
     crop_folder(folder / "clips", folder, params)
+
+
+def make_people(
+    folder: Path,
+    params: Params,
+    names: Sequence[str] | None = None,
+    held_out: Sequence[str] = HELD_OUT_PEOPLE,
+) -> None:
+    """Crop the clips of people beside the checkout, and detect their landmarks.
+
+    Args:
+        folder: folder to write.
+        params: parameters of the stages.
+        names: names of the people; None: all.
+        held_out: names of those for the test split.
+    """
+    videos = folder / "people"
+    videos.mkdir(parents=True)
+    for kind in ("clips", "people"):
+        for person in sorted(shared_path("faces", kind).iterdir()):
+            if names is None or person.name in names:
+                (videos / person.name).symlink_to(person)
+    crop_folder(videos, folder, params, test_people=tuple(held_out), test_fraction=0.0)
+    make_landmarks(folder, params)
 
 
 def crop_folder(videos: Path, folder: Path, params: Params, **split: object) -> None:

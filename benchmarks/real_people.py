@@ -17,7 +17,7 @@ from benchmarks.common import (
     use_shared_weights,
 )
 from benchmarks.contest import PARAMS
-from benchmarks.real_crops import list_clips, make_crops, make_landmarks
+from benchmarks.real_crops import make_crops, make_landmarks, make_people
 from faceanim.cli.evaluate import print_summaries
 from faceanim.evaluation import protocol
 from faceanim.evaluation.evaluate import evaluate_model
@@ -40,19 +40,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--sr-steps", type=int, default=PARAMS.train_sr.steps, help="Training steps of super-resolution."
     )
+    parser.add_argument("--pairs", type=int, default=40, help="Pairs of people in the re-enactment.")
     add_clips_option(parser, None)
     args = parser.parse_args(arguments)
     set_cpu_threads(2)
     use_shared_weights()
     crops = args.out / "crops.parquet"
-    if not crops.is_file():
-        make_crops(args.clips or list_clips(), args.out, PARAMS)
-    make_landmarks(args.out, PARAMS)
+    if not crops.is_file() and args.clips:
+        make_crops(args.clips, args.out, PARAMS)
+        make_landmarks(args.out, PARAMS)
+    elif not crops.is_file():
+        make_people(args.out, PARAMS)
     curves = train(args.out, args.steps, args.sr_steps)
     evaluation = args.out / "evaluation"
     with show_progress("evaluate") as on_progress:
         tables = crops, args.out / "landmarks"
-        evaluate_model(PARAMS.evaluate, *tables, args.out / "models", evaluation, on_progress)
+        config = PARAMS.evaluate.model_copy(update={"pairs": args.pairs})
+        evaluate_model(config, *tables, args.out / "models", evaluation, on_progress)
     write_report(evaluation, args.out / "report.html", curves, None, None)
     scores = read_rows(evaluation / protocol.SCORES_FILE, SCORES)
     print_summaries(summarize_scores(scores))
@@ -85,7 +89,9 @@ def train(folder: Path, steps: int, sr_steps: int) -> dict[str, Path]:
     sr_config = PARAMS.train_sr.model_copy(update={"steps": sr_steps})
     with show_training(super_resolution.name) as context:
         curve = curves[super_resolution.name]
-        train_super_resolution(sr_config, crops, animation, super_resolution, curve, checkpoints, context)
+        train_super_resolution(
+            sr_config, crops, folder / "landmarks", animation, super_resolution, curve, checkpoints, context
+        )
     return curves
 
 

@@ -13,9 +13,9 @@ from faceanim.datasets.animation import PairBatch
 from faceanim.synthetic.pairs import RenderedBatch, RenderedPairs
 from faceanim.training.animation import AnimationTrainer
 from faceanim.training.loader import load_batches
+from faceanim.training.rendered_pairs import stack_guides
 
 WORKERS = 2
-GUIDES = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,7 +51,8 @@ def prepare_rendering(size: int, steps: int) -> Callable[[], int]:
 
 def prepare_training(size: int, steps: int) -> Callable[[], int]:
     """Return a callable that makes training steps on a batch in memory and returns the number of pairs."""
-    model = PARAMS.train_animation.model.model_copy(update={"size": size, "motion_size": size // 2})
+    sizes = {"size": size, "motion_size": size // 2, "field_size": size}
+    model = PARAMS.train_animation.model.model_copy(update=sizes)
     config = PARAMS.train_animation.model_copy(update={"model": model})
     trainer = AnimationTrainer(config)
     batch = to_training(RenderedPairs(size, config.batch_size, 1, seed=0)[0])
@@ -65,10 +66,18 @@ def prepare_training(size: int, steps: int) -> Callable[[], int]:
 
 
 def to_training(batch: RenderedBatch) -> PairBatch:
-    """Turn a rendered batch into one of the trainer's, with the first landmarks as guides."""
-    landmarks = (batch.source_landmarks, batch.driving_landmarks)
-    guides = (points[:, :GUIDES].float() for points in landmarks)
-    return PairBatch(batch.source, batch.driving, *guides)
+    """Turn a rendered batch into one of the trainer's."""
+    source_guides, driving_guides = map(stack_guides, (batch.source_landmarks, batch.driving_landmarks))
+    return PairBatch(
+        batch.source,
+        batch.driving,
+        source_guides,
+        driving_guides,
+        batch.source_landmarks,
+        batch.driving_landmarks,
+        batch.grid,
+        batch.visible,
+    )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,15 @@
 
     python -m benchmarks.super_resolution [--minutes 5] [--crops PATH [--animation PATH]]
 
-Without `--crops`, the real clips beside the checkout are cropped. With `--animation`, super-resolution is
-also trained on the frames of the animation network in that folder, as in the pipeline, and scored on them.
+Without `--crops`, the real clips beside the checkout are cropped; with it, the folder `landmarks` is expected
+beside the table. With `--animation`, super-resolution is also trained on the frames of the animation network
+in that folder, as in the pipeline, and scored on them.
 """
 
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -16,15 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.clips import Clip, read_clips, select_frames
 from benchmarks.common import add_clips_option, create_parser, pin_to_one_core, print_summary
-from benchmarks.real_crops import list_clips, make_crops
+from benchmarks.methods import animate_clip
+from benchmarks.real_crops import list_clips, make_crops, make_landmarks
 from faceanim.config import DegradeConfig, TrainSuperResolutionConfig, load_params
 from faceanim.datasets.super_resolution import degrade_frame
 from faceanim.evaluation.image_metrics import PIXEL_METRICS, compute_frame_metrics
 from faceanim.evaluation.test_set import load_test_clips, read_clip_frames
-from faceanim.inference.animator import Animator
-from faceanim.media.frames import Frames
-from faceanim.media.tensors import to_float
+from faceanim.media.tensors import resize_frames, to_float, to_uint8
 from faceanim.models.storage import load_animation, load_super_resolution
 from faceanim.models.super_resolution import SuperResolution, upscale_bicubic
 from faceanim.progress import NullLogger
@@ -37,9 +39,9 @@ FRAMES = 32
 
 Scores = dict[str, float]
 """Value of each of PIXEL_METRICS."""
-MakeInput = Callable[[Frames], Tensor]
-"""Callable that makes the small frames to enlarge, (N, 3, H / factor, W / factor) in [0, 1], from frames
-(N, H, W, 3)."""
+MakeInput = Callable[[Clip], Tensor]
+"""Callable that makes the small frames to enlarge, (N - 1, 3, S / factor, S / factor) in [0, 1], from the
+driving frames of a clip of side S."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -72,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def make_real_crops(clips: Sequence[str], folder: Path) -> Path:
     """Crop real clips to the size of the embedded sample's crops; return the path of the table."""
     make_crops(clips, folder, PARAMS)
+    make_landmarks(folder, PARAMS)
     return folder / "crops.parquet"
 
 
@@ -102,7 +105,14 @@ def train(
     out = folder / "model"
     context = RunContext(0, lambda _: NullLogger(), on_step)
     train_super_resolution(
-        config, crops, animation or folder, out, folder / "curves.csv", folder / "checkpoints", context
+        config,
+        crops,
+        crops.parent / "landmarks",
+        animation or folder,
+        out,
+        folder / "curves.csv",
+        folder / "checkpoints",
+        context,
     )
     return load_super_resolution(out)
 
@@ -116,9 +126,8 @@ def compare(
     inputs["degraded"] = make_degrader(config.degrade, model.factor)
     if animation:
         inputs["generated"] = make_animator(animation, model)
-    clips = [read_clip_frames(row, slice(None)) for row in load_test_clips(crops)]
-    clips = [clip[np.linspace(0, len(clip) - 1, min(FRAMES, len(clip)), dtype=int)] for clip in clips]
-    side = clips[0].shape[1]
+    side = read_clip_frames(load_test_clips(crops)[0], slice(1)).shape[1]
+    clips = [space_frames(clip) for clip in read_clips(crops.parent, "test", side)]
     print(f"{len(clips)} crops of held-out people, {side // model.factor} to {side} pixels, after", end=" ")
     print(f"{config.steps} steps of {config.batch_size}.")
     print("  shrunk:    crops shrunk by area averaging")
@@ -134,37 +143,43 @@ def compare(
     print_summary(gains)
 
 
+def space_frames(clip: Clip) -> Clip:
+    """Keep `FRAMES` frames of a clip, evenly spaced, or all of a shorter one."""
+    count = len(clip.frames)
+    return select_frames(clip, np.linspace(0, count - 1, min(FRAMES, count), dtype=int).tolist())
+
+
 def make_degrader(config: DegradeConfig, factor: int) -> MakeInput:
     """Return a callable that degrades frames, in the same way at each call."""
 
-    def degrade(frames: Frames) -> Tensor:
+    def degrade(clip: Clip) -> Tensor:
         rng = np.random.default_rng(0)
-        return to_float(np.stack([degrade_frame(frame, factor, config, rng) for frame in frames]))
+        frames = [degrade_frame(frame, factor, config, rng) for frame in to_uint8(clip.frames)]
+        return to_float(np.stack(frames[1:]))
 
     return degrade
 
 
 def make_animator(folder: Path, model: SuperResolution) -> MakeInput:
-    """Return a callable that animates the first of the frames by all of them."""
+    """Return a callable that animates the first frame of a clip by the others."""
     animation = load_animation(folder)
 
-    def animate(frames: Frames) -> Tensor:
-        animator = Animator(animation, model, frames.shape[1] // model.factor)
-        crops = to_float(frames)
-        return animator.frames(animator.prepare(crops[:1]), crops)
+    def animate(clip: Clip) -> Tensor:
+        small = resize_frames(clip.frames, clip.frames.shape[-1] // model.factor)
+        return animate_clip(animation, replace(clip, frames=small))[0]
 
     return animate
 
 
 @torch.inference_mode()
 def score(
-    model: SuperResolution, clips: list[Frames], make_input: MakeInput, generated: bool
+    model: SuperResolution, clips: Sequence[Clip], make_input: MakeInput, generated: bool
 ) -> tuple[Scores, Scores, Scores]:
     """Score the network and bicubic enlargement.
 
     Args:
         model: the super-resolution network.
-        clips: frames of each clip, (N, H, W, 3).
+        clips: held-out clips.
         make_input: makes the small frames.
         generated: whether these are frames of the animation network.
 
@@ -174,7 +189,7 @@ def score(
     network, bicubic = [], []
     for clip in clips:
         # The first frame is the animation's source.
-        small, target = make_input(clip)[1:], to_float(clip)[1:]
+        small, target = make_input(clip), clip.frames[1:]
         enlarged = model(small, torch.full((len(small),), generated))
         network.append(score_frames(enlarged, target))
         bicubic.append(score_frames(upscale_bicubic(small, model.factor).clamp(0, 1), target))

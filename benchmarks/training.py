@@ -16,7 +16,8 @@ from torch import nn
 from benchmarks.common import add_peer_option, create_parser, measure_rates, print_summary, set_cpu_threads
 from benchmarks.peer import build_loss_modules, build_peer, build_random_vgg, load_config
 from faceanim.config import TrainAnimationConfig, load_params
-from faceanim.datasets.animation import PairBatch
+from faceanim.datasets.animation import PairBatch, unknown_truth
+from faceanim.models.landmark_motion import NUM_LANDMARKS
 from faceanim.models.pretrained import WEIGHTS, WEIGHTS_VARIABLE
 from faceanim.training.animation import AnimationTrainer
 from faceanim.training.engine import enable_determinism
@@ -45,8 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     set_cpu_threads(THREADS)
     torch.manual_seed(0)
-    source, driving = torch.rand(2, args.batch_size, 3, SIZE, SIZE)
-    batch = PairBatch(source, driving, *torch.zeros(2, args.batch_size, 0, 2))
+    batch = make_batch(args.batch_size)
     vgg = build_random_vgg()
     weights = select_terms()
     step, scales = prepare_faceanim(weights, vgg, batch)
@@ -66,6 +66,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     variants = {name: partial(run, step) for name, step in steps.items()}
     rates = measure_rates(variants, "samples", args.runs)
     print_summary({"training_vs_reference": rates["faceanim"] / rates.get("reference", nan)})
+
+
+def make_batch(size: int) -> PairBatch:
+    """Make a batch of noise frames, with landmarks, but neither guides nor truth."""
+    source, driving = torch.rand(2, size, 3, SIZE, SIZE)
+    source_guides, driving_guides = torch.zeros(2, size, 0, 2)
+    source_landmarks, driving_landmarks = torch.rand(2, size, NUM_LANDMARKS, 2) - 0.5
+    return PairBatch(
+        source,
+        driving,
+        source_guides,
+        driving_guides,
+        source_landmarks,
+        driving_landmarks,
+        *unknown_truth(size, 0),
+    )
 
 
 def select_terms() -> dict[str, float]:

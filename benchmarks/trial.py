@@ -16,27 +16,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.clips import Animate, Clip, read_clips, thin_clip
 from benchmarks.common import set_cpu_threads
 from benchmarks.methods import FaceanimMethod, Method, ReferenceMethod
-from benchmarks.scoring import (
-    Animate,
-    Clip,
-    Scores,
-    average_clips,
-    find_faces,
-    keypoint_error,
-    make_animate,
-    mean_psnr,
-    read_clips,
-    score_clips,
-    thin_clip,
-)
-from faceanim.config import AugmentConfig, Section, TrainAnimationConfig, load_params
+from benchmarks.scoring import Scores, average_clips, find_faces, mean_known, mean_psnr, score_clips
+from faceanim.config import AugmentConfig, Section, TrainAnimationConfig
 from faceanim.datasets.animation import PairDataset
 from faceanim.datasets.frames import CropFrames
 from faceanim.media.frames import resize_square
 from faceanim.media.tensors import to_uint8
+from faceanim.training.animation import build_pairs
 
+PACE_STEPS = 10
+"""Number of steps by which the pace of a method is measured."""
 CURVE_POINTS = 4
 """Number of points of the curve."""
 CURVE_EVERY = 10
@@ -67,8 +59,7 @@ class Job(Section):
         every: stride of the driving frames that are scored.
         data: folder with `crops.parquet` and `landmarks`.
         out: output folder of weights, scores and images, or None.
-        swapped: train on the held-out people and score on the others, for trainings by which choices are
-            made.
+        splits: split on which to train, and split on which to score.
         config: configuration of faceanim's training; the reference uses what both have in common.
         reference: configuration of the reference; None to train faceanim.
     """
@@ -79,14 +70,9 @@ class Job(Section):
     every: int
     data: str
     out: str | None
-    swapped: bool
+    splits: tuple[str, str]
     config: TrainAnimationConfig
     reference: ReferenceConfig | None
-
-
-def select_splits(swapped: bool) -> tuple[str, str]:
-    """Return the split on which a job is trained, and the one on which it is scored."""
-    return ("test", "train") if swapped else ("train", "test")
 
 
 def main() -> None:
@@ -94,12 +80,13 @@ def main() -> None:
     job = Job.model_validate_json(sys.argv[1], strict=True)
     set_cpu_threads(job.threads)
     data, size = Path(job.data), job.config.model.size
-    train_split, test_split = select_splits(job.swapped)
-    method = build_method(job, CropFrames(data / "crops.parquet", train_split, size, data / "landmarks"))
-    train_clips, test_clips = (
-        [thin_clip(clip, job.every) for clip in read_clips(data, split, size)]
-        for split in (train_split, test_split)
-    )
+    train_split, test_split = job.splits
+    frames = CropFrames(data / "crops.parquet", train_split, size, data / "landmarks")
+    if job.config.optimizer.decay != "none":
+        steps = plan_steps(build_method(job, frames), job.seconds)
+        job = job.model_copy(update={"config": job.config.model_copy(update={"steps": steps})})
+    method = build_method(job, frames)
+    test_clips = [thin_clip(clip, job.every) for clip in read_clips(data, test_split, size)]
     curve_clips = [thin_clip(clip, max(1, CURVE_EVERY // job.every)) for clip in test_clips]
     animate = make_animate(method)
 
@@ -109,28 +96,61 @@ def main() -> None:
         print(f"{label}: {seconds:6.1f} s, {steps:5} steps, {psnr:.2f} dB", file=sys.stderr, flush=True)
 
     steps = train(method, job.seconds, print_point)
-    scored = score_clips(test_clips, [find_faces(clip.frames[1:]) for clip in test_clips], animate)
+    faces = [find_faces(clip.frames[1:]) for clip in test_clips]
+    scored = score_clips(test_clips, faces, animate)
+    warped = score_clips(test_clips, faces, make_animate(method, warped=True))
     if job.out:
         save_results(method, test_clips, scored, Path(job.out))
-    method.networks.eval()
-    error = keypoint_error(method.detect, train_clips, test_clips)
-    result = average_clips(scored) | {
-        "steps": steps,
-        "samples": steps * job.config.batch_size,
-        "landmark_percent": 100 * error,
-    }
+    result = average_clips(scored) | compare_with_warp(scored, warped)
+    result |= {"steps": steps, "samples": steps * job.config.batch_size}
     print(json.dumps(result))
+
+
+def make_animate(method: Method, warped: bool = False) -> Animate:
+    """Return a callable that animates clips by a trained method and leaves it in training mode.
+
+    Args:
+        method: the method.
+        warped: whether the callable returns the warped sources behind the predictions instead.
+    """
+
+    def animate(clip: Clip) -> Tensor:
+        method.networks.eval()
+        frames = method.animate(clip)[warped]
+        method.networks.train()
+        return frames
+
+    return animate
+
+
+def compare_with_warp(scored: Sequence[Scores], warped: Sequence[Scores]) -> Scores:
+    """Compute the gain of predictions on the warped sources behind them, in dB: means, and the worst clip."""
+    gains = {
+        f"{name}_gain": mean_known([a[name] - b[name] for a, b in zip(scored, warped, strict=True)])
+        for name in ("psnr", "psnr_mouth", "psnr_disoccluded")
+    }
+    worst = min(a["psnr"] - b["psnr"] for a, b in zip(scored, warped, strict=True))
+    return gains | {"worst_gain": worst}
 
 
 def build_method(job: Job, frames: CropFrames) -> Method:
     """Build the method that a job trains."""
     if job.reference is None:
-        params = load_params(Path("profiles/sample.yaml"))
-        return FaceanimMethod(job.config, params, PairDataset(frames, job.config))
+        return FaceanimMethod(job.config, build_pairs(frames, job.config))
     config = job.config.model_copy(update={"augment": REFERENCE_AUGMENTATION, "num_driving_candidates": 1})
     checkout, half = Path(job.reference.checkout), job.reference.half
     batches = PairDataset(frames, config)
     return ReferenceMethod(checkout, half, job.reference.scale_factor, config, batches)
+
+
+def plan_steps(method: Method, seconds: float) -> int:
+    """Measure how many steps of a method fit into a duration, which its learning rate depends on."""
+    times = []
+    for number in range(1, PACE_STEPS + 1):
+        start = time.perf_counter()
+        method.step(number)
+        times.append(time.perf_counter() - start)
+    return max(1, round(seconds / float(np.median(times))))
 
 
 def train(method: Method, seconds: float, on_point: Callable[[float, int], None]) -> int:
