@@ -109,7 +109,14 @@ def test_a_stage_that_is_stopped_twice_is_one_run(run, tmp_path, monkeypatch):
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "stages.train_sr"),
-                *("data/crops.parquet", "no animation", "model", "history.csv", "metrics.json"),
+                *(
+                    "data/crops.parquet",
+                    "no landmarks",
+                    "no animation",
+                    "model",
+                    "history.csv",
+                    "metrics.json",
+                ),
             ],
             cwd=tmp_path,
             stderr=subprocess.PIPE,

@@ -14,7 +14,16 @@ from skimage.data import astronaut
 from faceanim.evaluation import protocol
 from faceanim.evaluation.comparison_video import write_comparison_video
 from faceanim.evaluation.metric_pitfalls import compute_variants, write_variants
-from faceanim.evaluation.protocol import FRAME_SCORES, METRIC_NAMES, PAIRS, SCORES, TEST_SET, MethodName, Task
+from faceanim.evaluation.protocol import (
+    FRAME_SCORES,
+    METRIC_NAMES,
+    PAIRS,
+    REGION_METRICS,
+    SCORES,
+    TEST_SET,
+    MethodName,
+    Task,
+)
 from faceanim.evaluation.statistics import summarize_scores, write_summaries_csv
 from faceanim.tables import Row, write_json, write_table
 from faceanim.viz import GRID_COLUMNS, draw_error, write_image_grid
@@ -22,7 +31,10 @@ from faceanim.viz import GRID_COLUMNS, draw_error, write_image_grid
 CLIPS = {"ada": ("ada--one", "ada--two"), "bea": ("bea--one",), "cyd": ("cyd--one", "cyd--two")}
 FRAMES = 12
 MADE = {
-    Task.RECONSTRUCTION: (tuple(MethodName), ("psnr", "ssim", "l1", "akd", "csim", "flicker")),
+    Task.RECONSTRUCTION: (
+        tuple(MethodName),
+        ("psnr", "ssim", "l1", *REGION_METRICS, "akd", "csim", "flicker"),
+    ),
     Task.REENACTMENT: (
         (MethodName.PREDICTION, MethodName.COPY_SOURCE, MethodName.LANDMARK_WARP),
         ("csim", "pose", "mouth"),
@@ -39,6 +51,7 @@ TYPICAL = {
     "flicker": -0.002,
     "pose": 6,
     "mouth": 0.05,
+    **dict.fromkeys(REGION_METRICS, 19),
 }
 
 
@@ -87,6 +100,8 @@ def frame_rows(tasks: Sequence[Task], gain: float = 0.0) -> list[Row]:
                 for frame in range(1, 1 + FRAMES):
                     values = {name: TYPICAL[name] * level * rng.normal(1, 0.05) for name in metrics}
                     values["psnr"] = values["psnr"] + gain if "psnr" in values else None
+                    if method in (MethodName.SUPER_RESOLVED, MethodName.BICUBIC):
+                        values |= dict.fromkeys(REGION_METRICS)
                     if clip == "cyd--two":
                         values["csim"] = None
                     names = {"task": task, "method": method, "item_id": clip, "person_id": person}
