@@ -51,9 +51,6 @@ class Method(Protocol):
     def animate(self, clip: Clip) -> Predictions:
         """Animate the first frame of a clip by the others, in evaluation mode."""
 
-    def detect(self, frames: Tensor) -> Tensor:
-        """Detect the keypoints (B, K, 2) of frames (B, 3, S, S), in evaluation mode."""
-
     def save(self, folder: Path) -> None:
         """Save the weights in a folder."""
 
@@ -83,11 +80,6 @@ class FaceanimMethod:
     def animate(self, clip: Clip) -> Predictions:
         """Animate the first frame of a clip by the others."""
         return animate_clip(self.averaged_model, clip)
-
-    @torch.inference_mode()
-    def detect(self, frames: Tensor) -> Tensor:
-        """Detect the keypoints of frames."""
-        return self.averaged_model.detect(frames).value
 
     def save(self, folder: Path) -> None:
         """Save the averaged weights as a model of the pipeline."""
@@ -173,12 +165,6 @@ class ReferenceMethod:
         portrait = PeerPortrait(self.peer, clip.frames[:1])
         predictions = torch.cat([portrait.animate(part) for part in clip.frames[1:].split(BATCH)]).clamp(0, 1)
         return predictions, predictions
-
-    @torch.inference_mode()
-    def detect(self, frames: Tensor) -> Tensor:
-        """Detect the keypoints of frames."""
-        value: Tensor = self.peer.detector(frames)["value"]
-        return value
 
     def save(self, folder: Path) -> None:
         """Save the weights as `weights.safetensors`."""

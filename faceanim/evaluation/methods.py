@@ -21,11 +21,10 @@ from faceanim.faces.landmark_detectors import NUM_POINTS
 from faceanim.faces.landmark_sets import edges_to_centers, select_ibug68
 from faceanim.inference.animator import Animator, PreparedSource
 from faceanim.media.tensors import resize_frames, to_float, to_uint8
+from faceanim.models.landmark_motion import border_anchors
 from faceanim.models.super_resolution import upscale_bicubic
 from faceanim.tables import Row
 
-ANCHORS_PER_SIDE = 5
-"""Number of points along each border that keep the background still."""
 SPLINE_SMOOTHING = 1e-4
 """Value added to the splines' diagonal, so that coinciding landmarks (closed lips) can be solved."""
 DEGRADED_CRF = 30
@@ -231,7 +230,7 @@ def warp_by_landmarks(source: Tensor, points: Tensor, detected: Tensor) -> Tenso
         (B, 3, H, W) in [0, 1]; positions outside the source repeat its border.
     """
     frames = copy_source(source, len(points) - 1).clone()
-    anchors = border_anchors().to(source.device)
+    anchors = border_anchors(points.double())
     source_points = torch.cat((points[0].double(), anchors))[None]
     # One frame at a time: kornia holds the distances of all pixels to all landmarks, several times over.
     for index in (detected[1:] & detected[0]).nonzero().flatten().tolist():
@@ -243,13 +242,6 @@ def warp_by_landmarks(source: Tensor, points: Tensor, detected: Tensor) -> Tenso
         )
         frames[index] = warp_image_tps(source, *spline, align_corners=False, padding_mode="border")[0]
     return frames.clamp(0, 1)
-
-
-def border_anchors() -> Tensor:
-    """Return points along the image's border, (4 * (ANCHORS_PER_SIDE - 1), 2) in [-1, 1]."""
-    axis = torch.linspace(-1, 1, ANCHORS_PER_SIDE, dtype=torch.float64)
-    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).reshape(-1, 2)
-    return grid[grid.abs().amax(dim=1) == 1]
 
 
 def fit_thin_plate_spline(points: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

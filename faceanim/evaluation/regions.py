@@ -13,8 +13,9 @@ from torch import Tensor
 
 from faceanim.errors import FaceanimError
 from faceanim.evaluation.image_metrics import PSNR_CAP_DB
-from faceanim.evaluation.methods import border_anchors, fit_thin_plate_spline
+from faceanim.evaluation.methods import fit_thin_plate_spline
 from faceanim.faces.landmark_sets import IBUG68
+from faceanim.models.landmark_motion import border_anchors
 
 LANDMARK_REGIONS = ("mouth", "eyes", "face", "outside")
 """Regions that do not overlap, from the landmarks of the driving frame alone; see `find_regions`."""
@@ -235,7 +236,7 @@ def map_to_source(driving_points: Tensor, source_points: Tensor, size: int) -> T
     Returns:
         (size, size, 2), positions in the source in [-1, 1], or outside it.
     """
-    anchors = border_anchors()
+    anchors = border_anchors(driving_points.double())
     centers, targets = (
         torch.cat((points.double(), anchors))[None] for points in (driving_points, source_points)
     )

@@ -4,8 +4,9 @@ from kornia.geometry.transform import warp_points_tps
 from skimage.data import astronaut
 
 from faceanim.evaluation.image_metrics import psnr
-from faceanim.evaluation.methods import border_anchors, copy_source, fit_thin_plate_spline, warp_by_landmarks
+from faceanim.evaluation.methods import copy_source, fit_thin_plate_spline, warp_by_landmarks
 from faceanim.media.tensors import to_float
+from faceanim.models.landmark_motion import border_anchors
 
 SIDE = 64
 
@@ -82,7 +83,9 @@ def test_landmarks_that_coincide_are_solved(source, landmarks):
 
 def test_spline_interpolates_its_points():
     generator = torch.Generator().manual_seed(0)
-    here = torch.cat((torch.rand(68, 2, generator=generator).double() - 0.5, border_anchors()))[None]
+    here = torch.cat(
+        (torch.rand(68, 2, generator=generator).double() - 0.5, border_anchors(torch.zeros(1).double()))
+    )[None]
     there = here + 0.02 * torch.randn(here.shape, generator=generator).double()
     found = warp_points_tps(here, here, *fit_thin_plate_spline(here, there))
     assert float((found - there).norm(dim=-1).mean()) * SIDE / 2 < 0.05  # pixels
